@@ -1,0 +1,1 @@
+"""Train biologically constrained neural networks from one YAML file."""
