@@ -1,0 +1,58 @@
+"""Memory from arithmetic: widths that the machine cannot hold are refused before allocation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netbuild.check.context import Context
+from netbuild.check.plan import LayerPlan
+from netbuild.spec.layers import Linear
+
+# A weight in training, in bytes: itself, its gradient, two moments, the value before the step and
+# two bounds as float32; then the masks: a sign and a connection of a byte, plasticity of four.
+BYTES_PER_WEIGHT = 7 * 4 + 6
+SHARE = 0.8  # of the machine's memory
+
+
+def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | None = None) -> bool:
+    """Whether training the network fits into memory; a problem names the largest layers if not."""
+    sizes = {
+        i: plan.reads.size * plan.gives.size * BYTES_PER_WEIGHT
+        for i, plan in plans.items()
+        if isinstance(context.parsed.layers[i], Linear)
+    }
+    total = sum(sizes.values())
+    most = int(SHARE * memory_bytes()) if limit is None else limit
+    if total <= most:
+        return True
+    largest = sorted(sizes, key=lambda i: sizes[i], reverse=True)[:3]
+    listed = ", ".join(f"`{plans[i].name}` {_gigabytes(sizes[i])}" for i in largest)
+    what = f"training needs {_gigabytes(total)}, and this machine can give {_gigabytes(most)}"
+    context.problem(
+        "NB901", ("layers", largest[0]), what, f"the largest layers: {listed}", key=True
+    )
+    return False
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def memory_bytes() -> int:
+    """The memory of this machine, or of its control group where that is less, in bytes."""
+    limits = [1 << 62]
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = _text(name).strip()
+        if text.isdecimal():
+            limits.append(int(text))
+    lines = _text("/proc/meminfo").splitlines()
+    limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")]
+    found = min(limits)
+    return found if found < 1 << 62 else 16 << 30  # a system that does not say: 16 GiB
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except OSError:
+        return ""
