@@ -1,1 +1,18 @@
-"""(being written)"""
+"""The layers, and what keeps their constraints: a table of contents."""
+
+from netbuild.layers.activations import activation
+from netbuild.layers.constraints import Check, attach, verify
+from netbuild.layers.dropout import Dropout
+from netbuild.layers.linear import LinearLayer
+from netbuild.layers.network import Network, Source
+
+__all__ = [
+    "Check",
+    "Dropout",
+    "LinearLayer",
+    "Network",
+    "Source",
+    "activation",
+    "attach",
+    "verify",
+]

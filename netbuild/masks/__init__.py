@@ -1,1 +1,30 @@
-"""(being written)"""
+"""Masks and matrices from files and from chance; numpy in and out, never torch.
+
+- paths: which file a path in a spec means, and whether it may be read
+- readers: one array from an .npy, .npz or text file, and its digest (npy, npz, text: the formats)
+- values: what makes an array a sparsity, sign or plasticity mask, and which way round it lies
+- generators: masks that are drawn, with exact numbers of connections
+"""
+
+from netbuild.masks.generators import fixed_indegree, random_mask, round_half_up, unit_signs
+from netbuild.masks.paths import locate, project_root
+from netbuild.masks.readers import ArrayFile, Header, read_array, read_header
+from netbuild.masks.values import as_plasticity, as_signs, as_sparsity, finite, oriented
+
+__all__ = [
+    "ArrayFile",
+    "Header",
+    "as_plasticity",
+    "as_signs",
+    "as_sparsity",
+    "finite",
+    "fixed_indegree",
+    "locate",
+    "oriented",
+    "project_root",
+    "random_mask",
+    "read_array",
+    "read_header",
+    "round_half_up",
+    "unit_signs",
+]

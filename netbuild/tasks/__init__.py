@@ -1,1 +1,6 @@
-"""(being written)"""
+"""Tasks: where the trials of training and evaluation come from."""
+
+from netbuild.tasks.arrays import ArraysTask
+from netbuild.tasks.task import Batch, Task
+
+__all__ = ["ArraysTask", "Batch", "Task"]

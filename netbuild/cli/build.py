@@ -1,0 +1,35 @@
+"""`netbuild build`: the initial network as a safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netbuild.cli.options import DataRoot, Device, Quiet, Set, SpecPath, Unset, load_spec
+
+
+def build(
+    spec: SpecPath,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")],
+    set_: Set = None,
+    unset: Unset = None,
+    device: Device = None,
+    data_root: DataRoot = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the initial network as safetensors, the spec and its digests inside."""
+    checked = load_spec(spec, set_, unset, device, data_root)
+    from netbuild.builder import build as build_network
+    from netbuild.training.checkpoint import network_tensors, pack, refuse_violations
+    from netbuild.training.files import digest, replace_file
+
+    network = build_network(checked)
+    refuse_violations(network.verify())
+    files = {where: record.sha256 for where, record in checked.files.items()}
+    about = {"format": 1, "spec": checked.data, "spec_hash": checked.hash, "files": files}
+    data = pack(network_tensors(network), about)
+    replace_file(output, data)
+    if not quiet:
+        print(f"{output}: {len(data):,} bytes, sha256 {digest(data)}")

@@ -1,0 +1,43 @@
+"""`netbuild init`: a commented spec to start from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netbuild.errors import Exit, NetbuildError
+
+
+class Template(StrEnum):
+    """The specs that `init` writes."""
+
+    digits = "digits"
+    nn4n = "nn4n"
+
+
+# What a template needs beside it.
+_DATA = {Template.digits: ("digits.npz",), Template.nn4n: ()}
+
+
+def init(
+    template: Annotated[Template, typer.Argument(help="What to start from.")] = Template.digits,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")
+    ] = None,
+) -> None:
+    """Write a commented spec that validates, and the data that it needs; overwrites nothing."""
+    path = output or Path(f"{template.value}.yaml")
+    folder = resources.files("netbuild.cli") / "templates"
+    files = {path: folder / f"{template.value}.yaml"}
+    files |= {path.parent / name: folder / name for name in _DATA[template]}
+    existing = [target for target in files if target.exists()]
+    if existing:
+        raise NetbuildError(f"{existing[0]} exists already", Exit.USAGE, "name another with -o")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for target, source in files.items():
+        target.write_bytes(source.read_bytes())
+        print(target)

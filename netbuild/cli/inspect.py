@@ -1,0 +1,53 @@
+"""`netbuild inspect`: what every layer is, what learns, and whether the constraints hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from netbuild.cli.options import (
+    DataRoot,
+    Device,
+    Form,
+    Format,
+    Set,
+    Target,
+    Unset,
+    find_run,
+    load_spec,
+)
+
+
+def inspect(
+    target: Target,
+    set_: Set = None,
+    unset: Unset = None,
+    device: Device = None,
+    data_root: DataRoot = None,
+    form: Form = Format.text,
+) -> None:
+    """Print every layer's specs, what learns, and how many weights violate each constraint."""
+    run_path = find_run(target)
+    if run_path is not None:
+        title, found = _of_run(run_path, device)
+    else:
+        spec = load_spec(target, set_, unset, device, data_root)
+        from netbuild.builder import build
+        from netbuild.inspect import summary
+
+        title, found = f"{spec.model.name} (initial network)", summary(build(spec))
+    if form is Format.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        from netbuild.render import summary_tables
+
+        summary_tables(found, title)
+
+
+def _of_run(path: Any, device: str | None) -> tuple[str, dict[str, Any]]:
+    from netbuild.inspect import summary
+    from netbuild.training import Run
+
+    run = Run(path)
+    network = run.network(device=device or "cpu")
+    return f"{run.path} (step {run.step})", summary(network, run.initial)

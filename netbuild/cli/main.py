@@ -1,0 +1,101 @@
+"""The entry point: the list of commands, and the three endings of every one of them.
+
+1 = the user was told (a NetbuildError's exit code), 2 = interrupted, 3 = our bug, with a report.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from netbuild.cli.build import build
+from netbuild.cli.config import config
+from netbuild.cli.init import init
+from netbuild.cli.inspect import inspect
+from netbuild.cli.plot import plot
+from netbuild.cli.schema import schema
+from netbuild.cli.train import train
+from netbuild.cli.validate import validate
+from netbuild.errors import Exit, NetbuildError
+
+app = typer.Typer(
+    name="netbuild",
+    help="Train biologically constrained neural networks from one YAML file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (init, validate, config, build, inspect, train, plot, schema):
+    app.command()(_command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        import netbuild
+
+        print(netbuild.__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except NetbuildError as error:
+        _leave(_told(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        _leave(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; that is no failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(Exit.DONE)
+    except MemoryError:
+        print("error: out of memory", file=sys.stderr)
+        _leave(Exit.RESOURCES)
+    except OSError as error:
+        name = f" {error.filename}" if error.filename else ""
+        print(f"error:{name} {error.strerror or type(error).__name__}", file=sys.stderr)
+        _leave(Exit.IO)
+    except Exception:
+        _leave(_bug())
+
+
+def _leave(code: int) -> None:
+    sys.exit(int(code))
+
+
+def _told(error: NetbuildError) -> int:
+    from netbuild.render import report
+
+    arguments = sys.argv[1:]
+    form = "text"
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--format="):
+            form = argument.removeprefix("--format=")
+        elif argument == "--format" and position + 1 < len(arguments):
+            form = arguments[position + 1]
+    report(error, form)
+    return error.exit_code
+
+
+def _bug() -> int:
+    """Write the traceback where it can be sent from, and say so."""
+    import tempfile
+
+    import netbuild
+
+    text = f"netbuild {netbuild.__version__}\nargv: {sys.argv}\n\n{traceback.format_exc()}"
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="netbuild-crash-", suffix=".txt", delete=False
+    ) as stream:
+        stream.write(text)
+    print(f"error: a bug in netbuild; the report is in {stream.name}", file=sys.stderr)
+    return Exit.BUG

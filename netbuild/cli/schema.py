@@ -1,0 +1,23 @@
+"""`netbuild schema`: the JSON Schema for editors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of the language, for an editor's completion and checks."""
+    from netbuild.spec.schema import schema_text
+
+    if output is None:
+        print(schema_text(), end="")
+    else:
+        output.write_text(schema_text())
+        print(output)

@@ -1,0 +1,54 @@
+"""What the masks mean for a weight matrix, as tensors that one optimizer step can afford.
+
+I is `input_dim` (presynaptic), O is `output_dim` (postsynaptic); all is in weight orientation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Bounds(NamedTuple):
+    """The masks, made ready for arithmetic; None where a mask says nothing."""
+
+    present: Tensor | None  # (O, I): 1 where there is a connection, 0 where there is none
+    rate: Tensor | None  # (O, I): the plasticity of a connection, 0 where there is none
+    lower: Tensor | None  # (O, I), or (1, I) where all rows agree: 0 or -inf
+    upper: Tensor | None  # as `lower`: 0 or inf
+
+
+def bounds_of(
+    sign: Tensor | None, connected: Tensor | None, plasticity: Tensor | None, dtype: torch.dtype
+) -> Bounds:
+    """The bounds of (O, I) masks, in the weight's dtype; `sign` None: signs bind nothing."""
+    present = None if connected is None else connected.to(dtype)
+    rate = plasticity if present is None or plasticity is None else plasticity * present
+    lower = upper = None
+    if sign is not None:
+        # Signs are the presynaptic units': with one row of bounds, a clamp reads the weight alone.
+        one_row = not sign.is_meta and bool((sign == sign[:1]).all())
+        signs = sign[:1] if one_row else sign
+        infinity = torch.full((), torch.inf, dtype=dtype, device=sign.device)
+        lower = torch.where(signs > 0, 0.0, -infinity)
+        upper = torch.where(signs < 0, 0.0, infinity)
+    return Bounds(present, rate if rate is None else rate.clone(), lower, upper)
+
+
+def keep_where(values: Tensor, gate: Tensor, out: Tensor) -> Tensor:
+    """Write `values` where `gate` > 0 and exactly 0.0 elsewhere (also for NaN) into `out`.
+
+    This is the backward pass of a ReLU. On CPUs it runs ten times as fast as `masked_fill_` or
+    `torch.where` with a mask of bools, and unlike a product with the gate it stops NaN and Inf.
+    """
+    torch.ops.aten.threshold_backward.grad_input(values, gate, 0.0, grad_input=out)
+    return out
+
+
+def effective(weight: Tensor, sign: Tensor | None, connected: Tensor | None) -> Tensor:
+    """|w| times the sign where there is one, w where there is none, 0 where no connection is."""
+    if sign is not None:
+        weight = torch.where(sign != 0, weight.abs() * sign, weight)
+    return weight if connected is None else weight.where(connected, 0.0)

@@ -1,0 +1,349 @@
+"""LinearLayer: a linear map whose signs, wiring and plasticity are given by masks.
+
+B is any number of batch axes, I is `input_dim` (presynaptic), O is `output_dim` (postsynaptic).
+Masks are given as (I, O), weights as torch has them, (O, I).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from netbuild.layers.balance import EI_BALANCES, balance_factors
+from netbuild.layers.bounds import bounds_of, effective, keep_where
+from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
+from netbuild.layers.initial import Start, parameter_values, start_of
+from netbuild.streams import seed_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DALE = ("project", "abs", "none")
+DALE_INITS = ("abs", "clamp")
+KEYS = (
+    *("input_dim", "output_dim", "weight", "bias"),
+    *("ei_mask", "sparsity_mask", "plasticity_mask"),
+    *("dale_init", "ei_balance", "dale", "seed"),
+)
+
+
+class LinearLayer(nn.Module):
+    """y = x Wᵀ + b under Dale's law, a sparse wiring and a plasticity mask.
+
+    Absent connections are exactly 0 and signs are right from the start. To hold them while an
+    optimizer trains the layer, attach it: `netbuild.attach(network, optimizer)`.
+
+    Args:
+        input_dim: number of presynaptic units.
+        output_dim: number of postsynaptic units.
+        weight: an init's name (`uniform`: U(-1/√in, 1/√in), `normal`: N(0, 1)/√in, `zero`, or
+            one of `netbuild.layers.initial.SCHEMES`), `{init: NAME, <arguments>, learn: bool}`,
+            an array (output_dim, input_dim), or `{value: array, learn: bool}`.
+        bias: the same, with arrays of shape (output_dim,); None is zero and not learnable.
+        ei_mask: (input_dim, output_dim), or a vector over the input_dim presynaptic units:
+            > 0 excitatory, < 0 inhibitory, 0 free.
+        sparsity_mask: (input_dim, output_dim): > 0 is a connection.
+        plasticity_mask: (input_dim, output_dim), p in [0, 1]: the part of each update that is
+            made; 0 is frozen.
+        dale_init: how drawn values get their signs: `abs` (|w| times the sign) or `clamp` (to
+            0). Supplied arrays are always clamped.
+        ei_balance: scales the start so that excitation and inhibition cancel: `none`, `row`
+            (for each postsynaptic unit), `global` or `nn4n` (see `balance_factors`). Where it
+            is written it holds for supplied arrays too.
+        dale: `project`: the parameter itself obeys its signs. `abs`: the parameter is raw and
+            the forward pass uses |w| times the sign; a supplied array is then kept as it is.
+            `none`: the signs are kept for reference, bind nothing, and do not shape the start.
+        seed: of the initial values; weight and bias have a stream each. None draws from torch's
+            global generator.
+
+    Arrays may be numpy arrays, tensors or nested lists; they are copied, never aliased.
+
+    Raises:
+        ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1].
+        TypeError: an array that does not hold real numbers; a flag that is not a bool.
+    """
+
+    sign: Tensor | None  # (O, I) int8: 1 excitatory, -1 inhibitory, 0 free
+    connected: Tensor | None  # (O, I) bool
+    plasticity: Tensor | None  # (O, I), the weight's dtype
+    # Derived from those three, and not saved; see `Bounds`.
+    present: Tensor | None
+    rate: Tensor | None
+    lower: Tensor | None
+    upper: Tensor | None
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        weight: Any = "uniform",
+        bias: Any = "uniform",
+        ei_mask: Any = None,
+        sparsity_mask: Any = None,
+        plasticity_mask: Any = None,
+        *,
+        dale_init: str = "abs",
+        ei_balance: str = "none",
+        dale: str = "project",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_dim = dimension("input_dim", input_dim)
+        self.output_dim = dimension("output_dim", output_dim)
+        self.dale = one_of("dale", dale, DALE)
+        one_of("dale_init", dale_init, DALE_INITS)
+        one_of("ei_balance", ei_balance, EI_BALANCES)
+        self._learnt_before_freeze: tuple[bool, bool] | None = None
+
+        self._register_masks(ei_mask, sparsity_mask, plasticity_mask)
+        self._derive_bounds()
+        axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
+        start = start_of("weight", weight, axes, self.input_dim, _generator(seed, "weight"))
+        values = self._constrained(start, dale_init, ei_balance)
+        self.weight = nn.Parameter(values, requires_grad=start.learn)
+        axes.pop("input_dim")
+        start = start_of("bias", bias, axes, self.input_dim, _generator(seed, "bias"))
+        self.bias = nn.Parameter(start.values, requires_grad=start.learn)
+        self.register_load_state_dict_post_hook(_derive_bounds_again)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def from_dict(cls, layer_struct: Mapping[str, Any]) -> Self:
+        """A layer from a mapping whose keys are the constructor's words.
+
+        Raises ValueError for a missing `input_dim` or `output_dim` and for an unknown key.
+        """
+        known_keys("a linear layer", layer_struct, KEYS)
+        missing = [key for key in KEYS[:2] if key not in layer_struct]
+        if missing:
+            raise ValueError(f"a linear layer needs {' and '.join(missing)}")
+        return cls(**layer_struct)
+
+    # What the layer computes
+
+    @property
+    def effective_weight(self) -> Tensor:
+        """(output_dim, input_dim): the weight that the forward pass uses."""
+        if self.dale == "abs":
+            return effective(self.weight, self.sign, self.connected)
+        return self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., input_dim) to (..., output_dim)."""
+        weight = self.effective_weight if self.dale == "abs" else self.weight
+        return functional.linear(x, weight, self.bias)
+
+    # The masks, as they were given
+
+    @property
+    def ei_mask(self) -> Tensor | None:
+        """(input_dim, output_dim) signs: 1 excitatory, -1 inhibitory, 0 free."""
+        return None if self.sign is None else self.sign.T
+
+    @property
+    def sparsity_mask(self) -> Tensor | None:
+        """(input_dim, output_dim): True where there is a connection."""
+        return None if self.connected is None else self.connected.T
+
+    @property
+    def plasticity_mask(self) -> Tensor | None:
+        """(input_dim, output_dim): the part of each update that is made, in [0, 1]."""
+        return None if self.plasticity is None else self.plasticity.T
+
+    # What a caller may change
+
+    @torch.no_grad()
+    def set_weight(self, value: Any) -> None:
+        """Copy an array (output_dim, input_dim) into the weight and project it."""
+        axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
+        self.weight.copy_(parameter_values("weight", value, axes))
+        self.enforce_constraints()
+
+    @torch.no_grad()
+    def set_bias(self, value: Any) -> None:
+        """Copy an array (output_dim,) into the bias."""
+        self.bias.copy_(parameter_values("bias", value, {"output_dim": self.output_dim}))
+
+    @torch.no_grad()
+    def enforce_constraints(self) -> None:
+        """Project the weight in place: absent connections and wrong signs become 0."""
+        if self.present is not None:
+            keep_where(self.weight, self.present, out=self.weight)
+        if self.lower is not None:
+            torch.clamp(self.weight, self.lower, self.upper, out=self.weight)
+
+    def apply_plasticity(self) -> None:
+        """Scale the weight's gradient by the plasticity mask; without a mask, do nothing.
+
+        An optimizer that normalises its step (Adam and its kin) undoes such a scale; `attach`
+        scales the update itself and needs no call of this.
+        """
+        if self.plasticity is not None and self.weight.grad is not None:
+            self.weight.grad.mul_(self.plasticity)
+
+    @torch.no_grad()
+    def auto_rescale(self, parameter: str) -> None:
+        """Multiply the weight or the bias by input_dim / (most connections that a unit receives).
+
+        It makes up for the input that a sparse wiring takes away. Every call multiplies again.
+        Without a sparsity mask, or without a connection, the factor is 1.
+
+        Args:
+            parameter: `weight` or `bias`.
+        """
+        one_of("parameter", parameter, ("weight", "bias"))
+        if self.connected is not None and (most := int(self.connected.sum(-1).max())):
+            getattr(self, parameter).mul_(self.input_dim / most)
+
+    def freeze(self) -> None:
+        """Let neither weight nor bias learn; their gradients are dropped."""
+        if self._learnt_before_freeze is None:
+            self._learnt_before_freeze = (self.weight.requires_grad, self.bias.requires_grad)
+        for parameter in (self.weight, self.bias):
+            parameter.requires_grad_(False)
+            parameter.grad = None  # an optimizer would still take a step along it
+
+    def unfreeze(self) -> None:
+        """Let learn again what learnt before `freeze`."""
+        if self._learnt_before_freeze is not None:
+            weight, bias = self._learnt_before_freeze
+            self.weight.requires_grad_(weight)
+            self.bias.requires_grad_(bias)
+            self._learnt_before_freeze = None
+
+    # What the layer tells of itself
+
+    def get_specs(self) -> dict[str, int | float | bool]:
+        """Sizes, ranges and counts, as plain numbers.
+
+        Ranges are the effective weight's, absent connections included; the n are connections;
+        `frozen_fraction` is the part of the connections whose plasticity is 0.
+        """
+        weight = self.effective_weight.detach()
+        here = torch.ones_like(weight, dtype=torch.bool)
+        here = here if self.connected is None else self.connected
+        sign = torch.zeros_like(here, dtype=torch.int8) if self.sign is None else self.sign
+        n = int(here.sum())
+        frozen = 0 if self.plasticity is None else int((here & (self.plasticity == 0)).sum())
+        density = n / here.numel()
+        return {
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "weight_learnable": self.weight.requires_grad,
+            "bias_learnable": self.bias.requires_grad,
+            "weight_min": weight.min().item(),
+            "weight_max": weight.max().item(),
+            "bias_min": self.bias.detach().min().item(),
+            "bias_max": self.bias.detach().max().item(),
+            "density": density,
+            "sparsity": 1 - density,
+            "n_connections": n,
+            "n_excitatory": int((here & (sign > 0)).sum()),
+            "n_inhibitory": int((here & (sign < 0)).sum()),
+            "n_free": int((here & (sign == 0)).sum()),
+            "frozen_fraction": frozen / n if n else 0.0,
+        }
+
+    def plot_layer(
+        self, kind: Literal["weight", "dist"] = "weight", ax: Axes | None = None
+    ) -> Figure:
+        """Draw the effective weight as a matrix or as a histogram; show nothing.
+
+        Args:
+            kind: `weight` (the matrix) or `dist` (the distribution of existing connections).
+            ax: where to draw; None makes a figure of its own, unknown to pyplot.
+
+        Returns:
+            The figure drawn in.
+        """
+        from netbuild.layers import plots
+
+        one_of("kind of plot", kind, ("weight", "dist"))
+        ax = plots.new_axes() if ax is None else ax
+        weight = self.effective_weight.detach()
+        if kind == "weight":
+            return plots.matrix(ax, weight)
+        return plots.distribution(ax, weight, self.sign, self.connected)
+
+    def extra_repr(self) -> str:
+        """Sizes, and what the masks say."""
+        words = [f"input_dim={self.input_dim}", f"output_dim={self.output_dim}"]
+        if not self.weight.is_meta:
+            specs = self.get_specs()
+            if self.connected is not None:
+                words.append(f"density={specs['density']:.3g}")
+            if self.sign is not None:
+                words += [f"{key}={specs[key]}" for key in ("n_excitatory", "n_inhibitory")]
+            if self.plasticity is not None:
+                words.append(f"frozen_fraction={specs['frozen_fraction']:.3g}")
+        if self.sign is not None:
+            words.append(f"dale={self.dale!r}")
+        return ", ".join(words)
+
+    # How it is made
+
+    def _register_masks(self, ei_mask: Any, sparsity_mask: Any, plasticity_mask: Any) -> None:
+        """The masks as buffers in weight orientation; None where one is not given."""
+        ei = self._mask("ei_mask", ei_mask, vector=True)
+        sparsity = self._mask("sparsity_mask", sparsity_mask)
+        plasticity = self._mask("plasticity_mask", plasticity_mask)
+        if plasticity is not None:
+            outside = plasticity[(plasticity < 0) | (plasticity > 1)]
+            if len(outside):
+                raise ValueError(f"plasticity_mask must lie in [0, 1]; it holds {outside[0]:g}")
+            plasticity = plasticity.to(torch.get_default_dtype())
+        self.register_buffer("sign", None if ei is None else ei.sign().to(torch.int8))
+        self.register_buffer("connected", None if sparsity is None else sparsity > 0)
+        self.register_buffer("plasticity", plasticity)
+
+    def _mask(self, what: str, given: Any, vector: bool = False) -> Tensor | None:
+        """A mask given as (I, O), or as (I,) where a vector will do, copied into (O, I)."""
+        if given is None:
+            return None
+        values = array(what, given)
+        if vector and values.ndim == 1:
+            values = shaped(what, values, input_dim=self.input_dim)
+            return values.expand(self.output_dim, -1).contiguous()
+        return shaped(
+            what, values, input_dim=self.input_dim, output_dim=self.output_dim
+        ).T.contiguous()
+
+    def _derive_bounds(self) -> None:
+        """What a step needs of the masks; again whenever the masks change."""
+        dtype = torch.get_default_dtype() if "weight" not in self._parameters else self.weight.dtype
+        sign = self.sign if self.dale == "project" else None
+        bounds = bounds_of(sign, self.connected, self.plasticity, dtype)
+        for name, values in bounds._asdict().items():
+            self.register_buffer(name, values, persistent=False)
+
+    def _constrained(self, start: Start, dale_init: str, ei_balance: str) -> Tensor:
+        """The start after signs, wiring and balance, in this order."""
+        weight = start.values
+        sign = None if self.dale == "none" else self.sign
+        if sign is not None and start.drawn and dale_init == "abs":
+            weight = effective(weight, sign, None)
+        elif sign is not None and (start.drawn or self.dale == "project"):
+            bounds = bounds_of(sign, None, None, weight.dtype)
+            weight = torch.clamp(weight, bounds.lower, bounds.upper)
+        if self.connected is not None:
+            weight = weight.where(self.connected, 0.0)
+        if sign is not None and ei_balance != "none":
+            seen = effective(weight, sign, self.connected) if self.dale == "abs" else weight
+            weight = weight * balance_factors(seen, sign, ei_balance)
+        return weight + 0.0  # -0.0 becomes 0.0
+
+
+def _generator(seed: int | None, stream: str) -> torch.Generator | None:
+    """The generator of a layer's stream; None, for torch's own, without a seed."""
+    if seed is None:
+        return None
+    return torch.Generator().manual_seed(seed_of(seed, stream))
+
+
+def _derive_bounds_again(layer: LinearLayer, _incompatible: Any) -> None:
+    """After `load_state_dict`: other masks have other bounds."""
+    layer._derive_bounds()

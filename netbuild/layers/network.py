@@ -1,0 +1,238 @@
+"""Network: named layers in order, each reading an earlier one, with constraints and activity.
+
+B batch, T time, N units.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from netbuild.layers import constraints
+from netbuild.layers.activations import activation
+from netbuild.layers.constraints import Check
+from netbuild.layers.dropout import Dropout
+from netbuild.layers.given import dimension, unknown
+from netbuild.layers.linear import LinearLayer
+
+INPUT = "input"  # the source that is not a layer
+
+
+class Source(NamedTuple):
+    """What a layer reads: an earlier layer (or "input"), and which of its units (None: all)."""
+
+    layer: str
+    units: tuple[int, ...] | slice | None = None
+
+
+class _Step(NamedTuple):
+    """One layer of the forward pass, with all that it needs looked up beforehand."""
+
+    name: str
+    source: str
+    units: slice | str | None  # a str names the buffer that holds the indices
+    activate: Callable[[Tensor], Tensor] | None
+
+
+class Network(nn.Module):
+    """Layers that run in order; the last one's activity is the output.
+
+    Args:
+        layers: name to module, in order; parameters are named `<layer>.weight` and so on.
+        input_dim: number of input channels.
+        sources: layer name to what it reads. The default is the layer before; the first layer
+            reads "input". Only earlier layers can be read.
+        activations: layer name to its activation, by name or as `{type: ..., ...}`.
+        regularizers: a module that returns the sum of its terms when it is called with an
+            `activity` (None, or as `forward` returns it). None: no regularizer.
+
+    Raises:
+        ValueError: no layers; a layer name that is malformed or that modules use themselves; a
+            source or activation of no such layer; units that do not exist; widths that do not
+            fit each other.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, nn.Module],
+        *,
+        input_dim: int,
+        sources: Mapping[str, Source] | None = None,
+        activations: Mapping[str, str | Mapping[str, Any]] | None = None,
+        regularizers: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if not layers:
+            raise ValueError("a network needs at least one layer")
+        self.input_dim = dimension("input_dim", input_dim)
+        sources, activations = sources or {}, activations or {}
+        for name in (*sources, *activations):
+            if name not in layers:
+                raise unknown("layer", name, layers)
+        self._plan: list[_Step] = []
+        widths: dict[str, int | None] = {INPUT: self.input_dim}
+        before = INPUT
+        for name, layer in layers.items():
+            self._check_name(name)
+            source = sources.get(name, Source(before))
+            units = self._resolve(name, source, widths)
+            widths[name] = _width_after(name, layer, _selected(widths[source.layer], source.units))
+            given = activations.get(name, "linear")
+            activate = None if given == "linear" else activation(given)
+            self._plan.append(_Step(name, source.layer, units, activate))
+            self.add_module(name, layer)
+            before = name
+        self.regularizers = _NoRegularizers() if regularizers is None else regularizers
+
+    def forward(
+        self, x: Tensor, return_activity: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Run the layers.
+
+        Args:
+            x: (batch, input_dim) or (batch, time, input_dim).
+            return_activity: also return {layer name: (..., unit)}, after the activations.
+
+        Returns:
+            The last layer's activity, (batch, output_dim) or (batch, time, output_dim); with
+            `return_activity` a pair of it and the dictionary.
+        """
+        activity = {INPUT: x}
+        modules = self._modules
+        for name, source, units, activate in self._plan:
+            x = activity[source]
+            if units is not None:
+                x = self._select(x, units)
+            x = modules[name](x)  # type: ignore[misc, operator]
+            if activate is not None:
+                x = activate(x)
+            activity[name] = x
+        if not return_activity:
+            return x
+        del activity[INPUT]
+        return x, activity
+
+    def attach(self, optimizer: Optimizer) -> None:
+        """Make the constraints hold after every step of `optimizer`; see `constraints.attach`."""
+        constraints.attach(self, optimizer)
+
+    def verify(self, initial: Mapping[str, Tensor] | None = None) -> list[Check]:
+        """Count the weights that violate each constraint; see `constraints.verify`."""
+        return constraints.verify(self, initial)
+
+    def set_step(self, step: int) -> None:
+        """Set the step of every layer that draws random numbers."""
+        for module in self.modules():
+            if module is not self and hasattr(module, "set_step"):
+                module.set_step(step)
+
+    def get_specs(self) -> dict[str, dict[str, int | float | bool]]:
+        """{path: specs} of every layer, and every map inside a layer, that has them."""
+        return {
+            path: module.get_specs()
+            for path, module in self.named_modules()
+            if module is not self and hasattr(module, "get_specs")
+        }
+
+    def effective_weights(self) -> dict[str, Tensor]:
+        """{"<layer>.effective_weight": tensor} of the layers whose parameter is raw."""
+        return {
+            f"{path}.effective_weight": module.effective_weight
+            for path, module in self.named_modules()
+            if isinstance(module, LinearLayer) and module.dale == "abs"
+        }
+
+    def effective_parameter(self, name: str) -> Tensor:
+        """The tensor that regularizers and plots use for a parameter.
+
+        It is the parameter itself, or, for the weight of a layer whose parameter is raw
+        (`dale="abs"`), the weight that the forward pass uses.
+
+        Raises:
+            ValueError: no parameter has that name; the nearest one is named.
+        """
+        path, _, leaf = name.rpartition(".")
+        try:
+            module = self.get_submodule(path)
+        except AttributeError:
+            module = self
+        if leaf not in module._parameters or not path:
+            raise unknown("parameter", name, (n for n, _ in self.named_parameters()))
+        if leaf == "weight" and isinstance(module, LinearLayer):
+            return module.effective_weight
+        return module.get_parameter(leaf)
+
+    def _check_name(self, name: object) -> None:
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"layer name {name!r} must match [a-z][a-z0-9_]*")
+        if name in (INPUT, "regularizers") or hasattr(self, name):
+            raise ValueError(f"a layer cannot be called {name!r}: a network uses that name itself")
+
+    def _resolve(
+        self, name: str, source: Source, widths: Mapping[str, int | None]
+    ) -> slice | str | None:
+        """The selection as a slice where one will do, else as a buffer of indices."""
+        if source.layer not in widths:
+            raise unknown(f"source of layer {name}, which can read", source.layer, widths)
+        units, width = source.units, widths[source.layer]
+        if units is None or isinstance(units, slice):
+            return units
+        if not units or (width is not None and not all(0 <= u < width for u in units)):
+            raise ValueError(
+                f"layer {name} reads units {units} of {source.layer}, which has {width}"
+            )
+        if (run := _as_slice(units)) is not None:
+            return run
+        buffer = f"_{name}_units"
+        self.register_buffer(buffer, torch.tensor(units, device="cpu"), persistent=False)
+        return buffer
+
+    def _select(self, x: Tensor, units: slice | str) -> Tensor:
+        """(..., N) to the chosen units; a slice is a view."""
+        if isinstance(units, slice):
+            return x[..., units]
+        return x.index_select(-1, self.get_buffer(units))
+
+
+class _NoRegularizers(nn.Module):
+    """The sum of no terms."""
+
+    def forward(self, activity: Mapping[str, Tensor] | None = None) -> Tensor:
+        return torch.zeros((), requires_grad=True)  # it can be backpropagated
+
+
+def reserved_names() -> frozenset[str]:
+    """What no layer may be called: "input", and what a network has as an attribute."""
+    empty = Network({"x": nn.Identity()}, input_dim=1)
+    return frozenset((*dir(empty), INPUT)) - {"x"}
+
+
+def _as_slice(units: tuple[int, ...]) -> slice | None:
+    """The slice of a rising run of units without gaps."""
+    first = units[0]
+    if first >= 0 and units == tuple(range(first, first + len(units))):
+        return slice(first, first + len(units))
+    return None
+
+
+def _selected(width: int | None, units: tuple[int, ...] | slice | None) -> int | None:
+    """How many units are selected of `width`; None where that is not known."""
+    if isinstance(units, slice):
+        return None if width is None else len(range(*units.indices(width)))
+    return width if units is None else len(units)
+
+
+def _width_after(name: str, layer: nn.Module, width: int | None) -> int | None:
+    """The width of a layer's activity, given what it reads; ValueError if they do not fit."""
+    if isinstance(layer, Dropout):
+        return width
+    reads = getattr(layer, "input_dim", None)
+    if isinstance(reads, int) and width is not None and reads != width:
+        raise ValueError(f"layer {name} has input_dim {reads}; it reads {width} units")
+    gives = getattr(layer, "output_dim", None)
+    return gives if isinstance(gives, int) else None

@@ -1,0 +1,117 @@
+"""Matrices as text (.csv, .tsv, .txt): one row a line, numbers and nothing else.
+
+A number that cannot be read is located by row and column, both counted from 1, and never
+repeated: the file may be one that its reader was not meant to see.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from netbuild.errors import DataFileError
+
+SIZE_CAP = 256 << 20  # bytes; as .npy the same matrix is a fraction of that
+BOM = b"\xef\xbb\xbf"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+PLAIN = bytes(range(32, 127)) + b"\t\r\n"
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", re.ASCII)
+NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
+
+
+def shape_of(content: bytes | bytearray, name: str) -> tuple[int, int]:
+    """(rows, columns) of the matrix, by counting lines and the first line's separators."""
+    lines, separator = lines_of(content, name)
+    return len(lines), len(cells_of(lines[0], separator))
+
+
+def array_from(content: bytes | bytearray, name: str, max_bytes: int) -> npt.NDArray[np.float64]:
+    """The matrix, shape (rows, columns), two-dimensional also with a single row or column.
+
+    Columns are parted by commas, semicolons, tabs or blanks, whichever the first row uses.
+    Raises DataFileError: NB204 (not a matrix: empty, ragged, a comment), NB205 (a cell that is no
+    finite number), NB901 (more than `max_bytes` in memory).
+    """
+    content = content.removeprefix(BOM)
+    lines, separator = lines_of(content, name)
+    needed = 8 * len(lines) * len(cells_of(lines[0], separator))
+    if needed > max_bytes:
+        raise DataFileError("NB901", f"{name} needs {needed:,} bytes; the limit is {max_bytes:,}")
+    if content.translate(None, PLAIN) or not all(map(str.strip, lines)):
+        raise first_fault(lines, separator, name)  # numpy skips blank lines and odd white space
+    try:
+        matrix = np.loadtxt(lines, np.float64, comments=None, delimiter=separator, ndmin=2)
+    except ValueError:  # numpy's own message repeats the cell
+        raise first_fault(lines, separator, name) from None
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        row, column = np.argwhere(bad)[0] + 1
+        raise DataFileError("NB205", f"{place(name, row, column)} is not a finite number")
+    return matrix
+
+
+def lines_of(content: bytes | bytearray, name: str) -> tuple[list[str], str | None]:
+    """The file's lines without their ends, and what parts the cells (None: runs of blanks)."""
+    if content.startswith(UTF16):
+        hint = "save it as UTF-8, or with numpy.savetxt"
+        raise DataFileError("NB204", f"{name} is text in UTF-16; UTF-8 is read", hint)
+    if b"\0" in content:
+        raise DataFileError("NB204", f"{name} is not text: it holds NUL bytes")
+    text = content.removeprefix(BOM).decode("latin-1").replace("\r\n", "\n").rstrip("\n")
+    if not text.strip():
+        raise DataFileError("NB204", f"{name} is empty")
+    lines = text.split("\n")
+    found = (mark for mark in (";", "\t", ",") if mark in lines[0])
+    return lines, next(found, None)
+
+
+def cells_of(line: str, separator: str | None) -> list[str]:
+    """The cells of one line, as text."""
+    return line.split(separator)
+
+
+def first_fault(lines: list[str], separator: str | None, name: str) -> DataFileError:
+    """The error for the first thing that numpy could not read, found again row by row."""
+    columns = len(cells_of(lines[0], separator))
+    for row, line in enumerate(lines, 1):
+        if not line.strip():
+            return DataFileError("NB204", f"row {row} of {name} is empty")
+        if line.lstrip().startswith("#"):
+            hint = "remove it; a comment cannot be told from a row switched off by mistake"
+            return DataFileError("NB204", f"row {row} of {name} is a comment", hint)
+        cells = cells_of(line, separator)
+        for column, cell in enumerate(cells, 1):
+            if not NUMBER.fullmatch(cell):
+                return bad_cell(cells, row, column, name)
+        if len(cells) != columns:
+            what = f"row {row} of {name} has {len(cells)} columns, the first row has {columns}"
+            return DataFileError("NB204", what)
+    hint = "columns are parted by commas, semicolons, tabs or blanks, rows by line ends"
+    return DataFileError("NB204", f"{name} holds white space of another kind", hint)
+
+
+def bad_cell(cells: list[str], row: int, column: int, name: str) -> DataFileError:
+    """The error for a cell that is no number, with a hint from its kind; never its text."""
+    cell, where = cells[column - 1], place(name, row, column)
+    if not cell.strip():
+        hint = "remove the separator at the end of the row" if column == len(cells) else ""
+        return DataFileError("NB204", f"{where} is empty", hint)
+    if NOT_FINITE.fullmatch(cell):
+        return DataFileError("NB205", f"{where} is not a finite number")
+    if DECIMAL_COMMA.fullmatch(cell):
+        hint = "write decimal points: 0.5"
+        return DataFileError("NB205", f"{where} is a number with a decimal comma", hint)
+    hint = ""
+    if row == 1:
+        hint = "if the first row is a header, remove it"
+    elif column == 1:
+        hint = "if the first column holds names, remove it"
+    return DataFileError("NB205", f"{where} is not a number", hint)
+
+
+def place(name: str, row: int, column: int) -> str:
+    """A cell's place, counted from 1."""
+    return f"row {row}, column {column} of {name}"

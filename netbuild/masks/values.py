@@ -1,0 +1,129 @@
+"""What makes an array a mask: pure functions that return the array or say what is wrong with it.
+
+All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named as numpy indexes
+them, from 0. None changes the array it is given; all but `finite` return memory of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from netbuild.errors import DataFileError
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+
+def finite(array: Array) -> Array:
+    """`array` itself, any shape, none of whose values is NaN or infinite."""
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise DataFileError(
+            "NB205",
+            f"{counted(bad)} NaN or infinite, the first at {index_of_first(bad)}",
+        )
+    return array
+
+
+def as_sparsity(array: Array, threshold: float | None = None) -> Bools:
+    """Where there is a connection, any shape: the ones of 0 and 1, or what is above `threshold`.
+
+    Without a threshold any other value is refused: counts and weights look like masks, and which
+    of them mean a connection is the user's to say.
+    """
+    array = finite(array)
+    if threshold is not None:
+        return array > threshold
+    bad = (array != 0) & (array != 1)
+    if bad.any():
+        kinds = {
+            "negative": array < 0,
+            "between 0 and 1": bad & (array > 0) & (array < 1),
+            "above 1": array > 1,
+        }
+        found = ", ".join(
+            f"{np.count_nonzero(is_)} {kind}" for kind, is_ in kinds.items() if is_.any()
+        )
+        raise DataFileError(
+            "NB205",
+            f"a sparsity mask holds 0 and 1, and {counted(bad)} neither ({found}); "
+            f"{smallest(array, bad)}",
+            "`threshold: 0` makes a connection of every value above 0",
+        )
+    return array.astype(np.bool_)
+
+
+def as_signs(array: Array) -> npt.NDArray[np.int8]:
+    """The sign of every entry, any shape: +1 excitatory, -1 inhibitory, 0 free."""
+    array = finite(array)
+    return (array > 0).astype(np.int8) - (array < 0).astype(np.int8)
+
+
+def as_plasticity(array: Array) -> npt.NDArray[np.float32]:
+    """How much of each update is kept, any shape, float32 in [0, 1]; 0 is frozen for ever."""
+    array = finite(array)
+    bad = (array < 0) | (array > 1)
+    if bad.any():
+        raise DataFileError(
+            "NB205",
+            f"a plasticity mask holds values from 0 to 1, and {counted(bad)} outside; "
+            f"{smallest(array, bad)}",
+            "0 freezes a weight, 1 lets it learn, 0.5 keeps half of each update",
+        )
+    return array.astype(np.float32)
+
+
+def oriented(
+    array: Array,
+    rows: Literal["pre", "post"],
+    input_dim: int,
+    output_dim: int,
+    name: str = "NAME",
+) -> Array:
+    """A copy of the matrix as (input_dim, output_dim), entry [i, j] being the connection i -> j.
+
+    `rows` says what the rows of `array` are: `pre`, and its shape is (input_dim, output_dim), or
+    `post`, torch's layout, and its shape is (output_dim, input_dim). `name` is the file as the
+    spec writes it, for the message.
+    """
+    sizes = {"pre": (input_dim, output_dim), "post": (output_dim, input_dim)}
+    if array.shape != sizes[rows]:
+        words = {
+            "pre": f"(input_dim={input_dim}, output_dim={output_dim})",
+            "post": f"(output_dim={output_dim}, input_dim={input_dim})",
+        }
+        matrix = "the matrix" if name == "NAME" else f"the matrix in {name}"
+        said = " with `rows: post`" if rows == "post" else ""
+        other = "post" if rows == "pre" else "pre"
+        transposed = array.shape == sizes[other]
+        raise DataFileError(
+            "NB201",
+            f"{matrix} is {array.shape}; this map expects {words[rows]}{said}",
+            f"it looks transposed; say `{{file: {name}, rows: {other}}}`" if transposed else "",
+        )
+    return np.array(array if rows == "pre" else array.T, order="C")
+
+
+def counted(bad: Bools) -> str:
+    """How many are true: `3 of 2,000 values are`."""
+    count = np.count_nonzero(bad)
+    return f"{count:,} of {bad.size:,} values {'is' if count == 1 else 'are'}"
+
+
+def smallest(array: Array, bad: Bools) -> str:
+    """The smallest of the bad values and where it is."""
+    where = int(np.flatnonzero(bad)[np.argmin(array[bad])])
+    return f"the smallest is {array.flat[where]:.6g} at {index(where, array.shape)}"
+
+
+def index_of_first(bad: Bools) -> str:
+    """The index of the first true entry."""
+    return index(int(np.argmax(bad)), bad.shape)
+
+
+def index(flat: int, shape: tuple[int, ...]) -> str:
+    """A position in the flattened array as an index of the array: `[1, 4]`."""
+    return str([int(i) for i in np.unravel_index(flat, shape)])

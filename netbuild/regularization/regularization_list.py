@@ -1,0 +1,227 @@
+"""RegularizationList: the regularizers of a network, by name, and the sum of their terms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from netbuild.regularization.arguments import bounded, did_you_mean
+from netbuild.regularization.base import BaseRegularization, step_on
+from netbuild.regularization.connectome import (
+    DaleHinge,
+    DaleLaw,
+    DaleLawL2,
+    ExcRatioTargetRegularization,
+    InhRatioTargetRegularization,
+    WeightsDistance,
+)
+from netbuild.regularization.norms import L1, L2, Lp
+from netbuild.regularization.parameters import Params
+
+# Every `type` that a struct may name; what is not here is not resolved.
+REGULARIZATIONS: dict[str, type[BaseRegularization]] = {
+    kind.__name__: kind
+    for kind in (
+        Lp,
+        L1,
+        L2,
+        DaleLaw,
+        DaleLawL2,
+        DaleHinge,
+        ExcRatioTargetRegularization,
+        InhRatioTargetRegularization,
+        WeightsDistance,
+    )
+}
+
+
+class RegularizationList(nn.Module):
+    """sum_k Lambda Lambda_k R_k, each R_k with a name; an empty list is a zero.
+
+    Args:
+        regularizations: an iterable of them, or a dict by name. A name is a word without dots;
+            one that is not given is the class's in snake case, numbered from the second on:
+            `l1`, `l1_2`.
+        Lambda: multiplies the whole sum, >= 0; each keeps its own Lambda_k besides.
+        optimizer: steps on the whole sum in `on_optimization_end`. Without one, each
+            regularization steps by its own, if it has one.
+    """
+
+    _zero: Tensor
+
+    def __init__(
+        self,
+        regularizations: Iterable[BaseRegularization] | Mapping[str, BaseRegularization] = (),
+        Lambda: float = 1.0,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
+        super().__init__()
+        self.Lambda = bounded("Lambda", Lambda, 0.0, math.inf)
+        self.optimizer = optimizer
+        self._list = nn.ModuleDict()
+        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.extend(regularizations)
+
+    @classmethod
+    def from_dict(
+        cls,
+        structs: Iterable[Mapping[str, Any]],
+        params: Params | None = None,
+        Lambda: float = 1.0,
+    ) -> Self:
+        """The list that `[{"type": "DaleLawL2", "alpha": 0.8, "name": ...}, ...]` describes.
+
+        Args:
+            structs: each has a `type` of `REGULARIZATIONS`, may have a `name`, and the words of
+                that class's constructor.
+            params: used for each struct that has none.
+            Lambda: of the list.
+
+        Raises:
+            ValueError: no or an unknown type, an unknown word, no params, a name twice.
+        """
+        result = cls(Lambda=Lambda)
+        given = None if params is None else _reusable(params)
+        for struct in structs:
+            words = dict(struct)
+            name = words.pop("name", None)
+            result.append(_class_of(words).from_dict(words, given), name)
+        return result
+
+    def append(self, regularization: BaseRegularization, name: str | None = None) -> None:
+        """Add one at the end.
+
+        Raises:
+            TypeError: it is no `BaseRegularization`. ValueError: the name is taken, or cannot be
+            the name of a submodule.
+        """
+        if not isinstance(regularization, BaseRegularization):
+            kind = type(regularization).__name__
+            raise TypeError(f"a RegularizationList holds regularizations, not {kind}")
+        if name is None:
+            name = self._free_name(regularization.default_name())
+        if name in self._list:
+            raise ValueError(f"two regularizations are called {name!r}")
+        if not name.isidentifier() or hasattr(self._list, name):
+            raise ValueError(f"{name!r} cannot be the name of a regularization")
+        self._list[name] = regularization
+
+    def extend(
+        self, regularizations: Iterable[BaseRegularization] | Mapping[str, BaseRegularization]
+    ) -> None:
+        """Add several at the end; of a dict, or of another list, the names are kept."""
+        if isinstance(regularizations, RegularizationList):
+            regularizations = dict(regularizations.items())
+        if isinstance(regularizations, Mapping):
+            for name, regularization in regularizations.items():
+                self.append(regularization, name)
+        else:
+            for regularization in regularizations:
+                self.append(regularization)
+
+    @property
+    def names(self) -> list[str]:
+        """The names, in order."""
+        return list(self._list.keys())
+
+    def items(self) -> list[tuple[str, BaseRegularization]]:
+        """The names and their regularizations, in order."""
+        return list(self._list._modules.items())  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __iter__(self) -> Iterator[BaseRegularization]:
+        return iter([regularization for _, regularization in self.items()])
+
+    def __getitem__(self, key: int | str) -> BaseRegularization:
+        return self.items()[key][1] if isinstance(key, int) else dict(self.items())[key]
+
+    def raw_terms(self, activity: Tensor | None = None) -> dict[str, Tensor]:
+        """Each R_k by name, without any Lambda.
+
+        Args:
+            activity: of the network, (batch, time, unit) or (batch, unit); goes to those
+                regularizations that need it.
+
+        Raises:
+            ValueError: one needs the activity, and there is none.
+        """
+        return {name: _raw(name, item, activity) for name, item in self.items()}
+
+    def weight(self, name: str) -> float:
+        """What multiplies the raw term called `name`: Lambda of the list times its own."""
+        return self.Lambda * self[name].Lambda
+
+    def total(self, raw_terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of what `raw_terms` returned: bit for bit what `forward` gives.
+
+        For a training loop that logs the raw terms of the very step that it takes.
+        """
+        total: Tensor | None = None
+        for name, regularization in self.items():
+            raw, weight = raw_terms[name], self.Lambda * regularization.Lambda
+            # A product and a sum in one operation: these are scalars, and only calls cost.
+            total = raw * weight if total is None else torch.add(total, raw, alpha=weight)
+        return torch.zeros_like(self._zero, requires_grad=True) if total is None else total
+
+    def forward(self, activity: Tensor | None = None) -> Tensor:
+        """sum_k Lambda Lambda_k R_k: a 0-d tensor that can be backpropagated."""
+        return self.total(self.raw_terms(activity))
+
+    def terms(self, activity: Tensor | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each R_k and Lambda Lambda_k R_k by name."""
+        raws = self.raw_terms(activity)
+        return {name: (raw, raw * self.weight(name)) for name, raw in raws.items()}
+
+    def on_optimization_end(self, trainer: object) -> None:
+        """Step by the list's optimizer on the sum, or by each regularization's own on its term."""
+        if self.optimizer is not None:
+            step_on(self, self.optimizer)
+            return
+        for regularization in self:
+            regularization.on_optimization_end(trainer)
+
+    def on_pbar_update(self, trainer: object) -> dict[str, Any]:
+        """What a progress bar may show: each weighted term by name (those of activity left out)."""
+        with torch.no_grad():
+            return {
+                name: (_raw(name, item, None) * self.weight(name)).item()
+                for name, item in self.items()
+                if not item.needs_activity
+            }
+
+    def _free_name(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self._list:
+            number += 1
+            name = f"{wanted}_{number}"
+        return name
+
+
+def _class_of(struct: Mapping[str, Any]) -> type[BaseRegularization]:
+    kind = struct.get("type")
+    if kind not in REGULARIZATIONS:
+        known = ", ".join(REGULARIZATIONS)
+        raise ValueError(
+            f"no regularization has the type {kind!r}{did_you_mean(str(kind), REGULARIZATIONS)} "
+            f"(there are: {known})"
+        )
+    return REGULARIZATIONS[kind]
+
+
+def _reusable(params: Params) -> Params:
+    """A generator is read once, but several structs may need what it yields."""
+    return list(params) if isinstance(params, Iterator) else params
+
+
+def _raw(name: str, regularization: BaseRegularization, activity: Tensor | None) -> Tensor:
+    if not regularization.needs_activity:
+        return regularization.raw()
+    if activity is None:
+        raise ValueError(f"{name} needs the activity: network.regularizers(activity)")
+    return regularization.raw(activity)
