@@ -1,0 +1,128 @@
+"""What makes an array a mask, and what the errors say of the arrays that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from netbuild.errors import DataFileError
+from netbuild.masks import as_plasticity, as_signs, as_sparsity, finite, oriented
+
+MATRIX = np.arange(12.0).reshape(3, 4)
+dtypes = st.one_of(
+    hnp.boolean_dtypes(),
+    hnp.integer_dtypes(),
+    hnp.unsigned_integer_dtypes(),
+    hnp.floating_dtypes(sizes=(16, 32, 64)),
+)
+
+
+def fault(call: Callable[[], object]) -> tuple[str, str, str]:
+    with pytest.raises(DataFileError) as caught:
+        call()
+    return caught.value.code, caught.value.what, caught.value.hint
+
+
+@given(hnp.arrays(dtypes, hnp.array_shapes(max_dims=3)))
+def test_finite(array: np.ndarray) -> None:
+    if np.isfinite(array).all():
+        assert finite(array) is array
+    else:
+        assert fault(lambda: finite(array))[0] == "NB205"
+
+
+def test_not_finite_is_located() -> None:
+    array = MATRIX.copy()
+    array[1, 2], array[2, 0] = np.nan, np.inf
+    assert fault(lambda: finite(array))[1] == (
+        "2 of 12 values are NaN or infinite, the first at [1, 2]"
+    )
+    for use in (as_sparsity, as_signs, as_plasticity, lambda a: as_sparsity(a, 0.5)):
+        assert fault(lambda use=use: use(array))[0] == "NB205"
+
+
+@given(hnp.arrays(dtypes, hnp.array_shapes(max_dims=3), elements={"min_value": 0, "max_value": 1}))
+def test_sparsity_is_zero_or_one(array: np.ndarray) -> None:
+    if np.isin(array, (0, 1)).all():
+        mask = as_sparsity(array)
+        assert mask.dtype == np.bool_
+        assert (mask == (array == 1)).all()
+        assert not np.shares_memory(mask, array)
+    else:
+        assert fault(lambda: as_sparsity(array))[0] == "NB205"
+    assert (as_sparsity(array, 0.5) == (array > 0.5)).all()
+
+
+def test_other_values_of_a_sparsity_mask_are_counted() -> None:
+    array = np.array([[1, 0, 0.5], [-1, 255, 0.25]])
+    assert fault(lambda: as_sparsity(array)) == (
+        "NB205",
+        "a sparsity mask holds 0 and 1, and 4 of 6 values are neither "
+        "(1 negative, 2 between 0 and 1, 1 above 1); the smallest is -1 at [1, 0]",
+        "`threshold: 0` makes a connection of every value above 0",
+    )
+    assert "1 of 2 values is neither (1 above 1)" in fault(lambda: as_sparsity(np.array([2, 0])))[1]
+    assert as_sparsity(array, 0).tolist() == [[True, False, True], [False, True, True]]
+
+
+@given(hnp.arrays(dtypes, hnp.array_shapes(max_dims=3), elements={"min_value": 0, "max_value": 9}))
+def test_signs_of_what_is_not_negative(array: np.ndarray) -> None:
+    signs = as_signs(array)
+    assert signs.dtype == np.int8
+    assert (signs == (array != 0)).all()
+
+
+def test_signs() -> None:
+    array = np.array([-0.0, -5, 1e-300, 3, 0, -1e-300])
+    assert as_signs(array).tolist() == [0, -1, 1, 1, 0, -1]
+    assert as_signs(np.array([-128], dtype=np.int8)).tolist() == [-1]
+
+
+def test_plasticity() -> None:
+    array = np.array([[0, 0.5, 1]])
+    plasticity = as_plasticity(array)
+    assert plasticity.dtype == np.float32
+    assert plasticity.tolist() == array.tolist()
+    assert as_plasticity(np.array([True, False])).tolist() == [1.0, 0.0]
+    assert not np.shares_memory(as_plasticity(plasticity), plasticity)
+    code, what, _ = fault(lambda: as_plasticity(np.array([[0, 1.5], [-0.1, 1]])))
+    assert code == "NB205"
+    assert what == (
+        "a plasticity mask holds values from 0 to 1, and 2 of 4 values are outside; "
+        "the smallest is -0.1 at [1, 0]"
+    )
+
+
+def test_oriented() -> None:
+    assert (oriented(MATRIX, "pre", 3, 4) == MATRIX).all()
+    assert (oriented(MATRIX, "post", 4, 3) == MATRIX.T).all()
+    square = MATRIX[:, :3]
+    assert (oriented(square, "pre", 3, 3) == square).all()
+    assert (oriented(square, "post", 3, 3) == square.T).all()
+    assert oriented(MATRIX, "post", 4, 3).flags.c_contiguous
+    assert not np.shares_memory(oriented(square, "pre", 3, 3), square)
+
+
+def test_shapes_are_named() -> None:
+    matrix = np.zeros((50, 40))
+    assert fault(lambda: oriented(matrix, "pre", 40, 50)) == (
+        "NB201",
+        "the matrix is (50, 40); this map expects (input_dim=40, output_dim=50)",
+        "it looks transposed; say `{file: NAME, rows: post}`",
+    )
+    assert fault(lambda: oriented(matrix, "post", 50, 40, "masks/ei.npy")) == (
+        "NB201",
+        "the matrix in masks/ei.npy is (50, 40); this map expects (output_dim=40, input_dim=50) "
+        "with `rows: post`",
+        "it looks transposed; say `{file: masks/ei.npy, rows: pre}`",
+    )
+    for shape in ((50,), (50, 41), (1, 50, 40), (40, 50, 1)):
+        array = np.zeros(shape)
+        code, what, hint = fault(lambda array=array: oriented(array, "pre", 40, 50))
+        assert (code, hint) == ("NB201", "")
+        assert str(shape) in what
