@@ -1,0 +1,48 @@
+"""What several test files need: a small spec with data beside it, trained in a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SMALL = """\
+netbuild: 1
+name: small
+seed: 3
+task:
+  type: arrays
+  file: data.npz
+  inputs: {array: x, divide: 2}
+  targets: y
+layers:
+  - {name: hidden, type: linear, output_dim: 12, excitatory: 0.75, activation: relu, density: 0.5}
+  - {name: drop, type: dropout, p: 0.2}
+  - name: readout
+    type: linear
+    output_dim: 3
+    plasticity_mask: {generate: random, density: 0.7}
+regularizers:
+  - {name: dale, type: DaleLawL2, params: readout.weight, Lambda: 1e-3}
+  - {name: sparse, type: L1, params: "*.weight", Lambda: 1e-4}
+training:
+  steps: 24
+  batch_size: 8
+  optimizer: {type: Adam, lr: 1e-2, schedule: cosine}
+  clip_grad_norm: 1.0
+  evaluate: {every: 8}
+  checkpoint: {every: 10, keep: 2}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A spec of 24 steps that holds every kind of constraint; returns its path."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, size=60)
+    x = rng.normal(size=(60, 5)) + np.eye(3, 5)[y] * 3
+    np.savez(tmp_path / "data.npz", x=x.astype(np.float32), y=y)
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path

@@ -1,0 +1,48 @@
+"""Losses against their definitions; a loss mask weighs steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from netbuild.tasks import Batch
+from netbuild.training.losses import accuracy, score, task_loss
+
+
+def test_cross_entropy_is_the_mean_negative_log_probability() -> None:
+    output = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 2, 1, 1, 0])
+    expected = -output.log_softmax(-1)[range(5), targets].mean()
+    assert torch.allclose(task_loss("cross_entropy", output, Batch(output, targets)), expected)
+
+
+def test_mse_is_the_mean_square() -> None:
+    output, targets = torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 1.0])
+    assert task_loss("mse", output, Batch(output, targets)).item() == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "mse"])
+def test_masked_steps_do_not_count(kind: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    output = torch.randn(2, 4, 3, generator=generator)  # (batch, time, output)
+    targets = torch.randint(3, (2, 4), generator=generator)
+    if kind == "mse":
+        targets = torch.randn(2, 4, 3, generator=generator)
+    mask = torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0]])
+    masked = task_loss(kind, output, Batch(output, targets, mask))
+    kept = task_loss(kind, output[:, :2], Batch(output, targets[:, :2]))
+    assert torch.allclose(masked, kept)
+    if kind == "cross_entropy":
+        cut = accuracy(output[:, :2], Batch(output, targets[:, :2]))
+        assert accuracy(output, Batch(output, targets, mask)) == pytest.approx(cut)
+
+
+def test_score_leaves_the_mode_as_it_was_and_does_not_depend_on_its_chunks() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.9)).train()
+    batch = Batch(torch.ones(7, 2), torch.zeros(7, dtype=torch.long))
+    one, two = score(network, batch, "cross_entropy", 7), score(network, batch, "cross_entropy", 2)
+    assert one == pytest.approx(two)
+    assert network.training
+    assert set(one) == {"loss", "accuracy"}
+    assert set(score(network, Batch(batch.inputs, torch.zeros(7, 3)), "mse")) == {"loss"}

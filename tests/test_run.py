@@ -1,0 +1,188 @@
+"""The run directory: its layout, what it proves, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import polars
+import pytest
+import torch
+from safetensors import safe_open
+
+import netbuild
+from netbuild.errors import Exit, NetbuildError
+from netbuild.training.checkpoint import checkpoints
+
+
+@pytest.fixture
+def run(small: Path, tmp_path: Path) -> netbuild.Run:
+    return netbuild.train(small, tmp_path / "runs")
+
+
+def test_layout(run: netbuild.Run, small: Path) -> None:
+    files = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
+    inputs = {name for name in files if name.startswith("inputs/")}
+    assert len(inputs) == 1
+    assert files - inputs == {
+        *(".lock", "spec.yaml", "resolved.yaml", "run.json", "metrics.jsonl", "specs.json"),
+        *(
+            f"checkpoints/step-000000{step}/{name}"
+            for step in (20, 24)
+            for name in ("network.safetensors", "optimizer.safetensors", "state.json")
+        ),
+        "evaluation/trials.parquet",
+    }
+    assert (run.path / "spec.yaml").read_bytes() == small.read_bytes()
+    assert run.path.parent.name == "small"
+    assert run.about["status"] == "finished"
+    assert run.about["step"] == 24
+    assert run.about["environment"]["packages"]["torch"] == torch.__version__
+
+
+def test_metrics_are_lines_without_gap(run: netbuild.Run) -> None:
+    assert [line["step"] for line in run.metrics if line["kind"] == "train"] == [10, 20, 24]
+    assert [line["step"] for line in run.metrics if line["kind"] == "evaluation"] == [8, 16, 24]
+    assert run.final["accuracy"] == run.about["accuracy"]
+
+
+def test_a_run_stands_alone_wherever_it_is_copied(run: netbuild.Run, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "copy"
+    shutil.copytree(run.path, elsewhere)
+    shutil.rmtree(run.path)
+    (tmp_path / "data.npz").unlink()
+    copy = netbuild.open_run(elsewhere)
+    assert torch.equal(copy.weights("hidden"), copy.network().hidden.weight)
+    assert copy.final["step"] == 24
+    text = (elsewhere / "resolved.yaml").read_text()
+    assert str(tmp_path) not in text
+
+
+def test_what_trained_once_trains_again(run: netbuild.Run, small: Path, tmp_path: Path) -> None:
+    again = netbuild.train(run.path / "resolved.yaml", tmp_path / "again")
+    for name in ("network.safetensors", "optimizer.safetensors"):
+        assert (run.checkpoint() / name).read_bytes() == (again.checkpoint() / name).read_bytes()
+
+    def without_clock(found: netbuild.Run) -> list[dict[str, object]]:
+        return [
+            {k: v for k, v in line.items() if k != "steps_per_second"} for line in found.metrics
+        ]
+
+    assert without_clock(run) == without_clock(again)
+
+
+def test_safetensors_hold_masks_and_one_key_of_metadata(run: netbuild.Run) -> None:
+    with safe_open(run.checkpoint() / "network.safetensors", "pt") as file:
+        assert list(file.metadata()) == ["netbuild"]
+        assert json.loads(file.metadata()["netbuild"]) == {"format": 1, "step": 24}
+        assert {"hidden.weight", "hidden.connected", "readout.sign", "readout.plasticity"} <= set(
+            file.keys()
+        )
+
+
+def test_effective_weights_are_saved_beside_raw_ones(small: Path, tmp_path: Path) -> None:
+    spec = netbuild.load(small, ["layers[readout].dale=abs"])
+    run = netbuild.train(spec, tmp_path / "runs")
+    with safe_open(run.checkpoint() / "network.safetensors", "pt") as file:
+        raw, used = file.get_tensor("readout.weight"), file.get_tensor("readout.effective_weight")
+    assert (raw < 0).any()
+    assert torch.equal(used, raw.abs() * torch.tensor([1.0] * 9 + [-1.0] * 3))
+    assert torch.equal(run.weights("readout"), used)
+
+
+def test_trials_table_has_a_row_a_test_sample(run: netbuild.Run) -> None:
+    table = polars.read_parquet(run.path / "evaluation" / "trials.parquet")
+    assert table.columns == ["sample", "target", "choice", "correct"]
+    assert len(table) == 12
+    assert table["correct"].mean() == pytest.approx(run.final["accuracy"])
+
+
+def test_activity_is_of_the_test_trials(run: netbuild.Run) -> None:
+    activity = run.activity(5)
+    assert {name: tuple(a.shape) for name, a in activity.items()} == {
+        "hidden": (5, 12),
+        "drop": (5, 12),
+        "readout": (5, 3),
+    }
+    assert (activity["hidden"] >= 0).all()
+
+
+def test_two_runs_never_share_a_folder(small: Path, tmp_path: Path) -> None:
+    spec = netbuild.load(small, ["training.steps=1"], unset=["training.checkpoint"])
+    paths = {netbuild.train(spec, tmp_path / "runs").path for _ in range(3)}
+    assert len(paths) == 3
+
+
+def test_old_checkpoints_go_by_step(run: netbuild.Run) -> None:
+    found = checkpoints(run.path / "checkpoints")
+    assert [path.name for path in found] == ["step-00000020", "step-00000024"]
+
+
+def test_a_flipped_bit_is_detected(run: netbuild.Run) -> None:
+    file = run.checkpoint() / "network.safetensors"
+    data = bytearray(file.read_bytes())
+    for position in (4, len(data) // 2, len(data) - 1):
+        damaged = bytearray(data)
+        damaged[position] ^= 1
+        file.write_bytes(damaged)
+        with pytest.raises(NetbuildError, match="does not have the digest") as caught:
+            netbuild.open_run(run.path)
+        assert caught.value.exit_code == Exit.RUN
+    file.write_bytes(data)
+    netbuild.open_run(run.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("run.json", b"", "cannot be read"),
+        ("run.json", b'{"format": 9}', "newer netbuild"),
+        ("run.json", None, r"no run\.json"),
+        ("checkpoints/step-00000024/state.json", b"{", "not a whole checkpoint"),
+        ("checkpoints/step-00000024/optimizer.safetensors", None, "not a whole checkpoint"),
+    ],
+)
+def test_a_damaged_run_is_refused(
+    run: netbuild.Run, name: str, spoil: bytes | None, message: str
+) -> None:
+    if spoil is None:
+        (run.path / name).unlink()
+    else:
+        (run.path / name).write_bytes(spoil)
+    with pytest.raises(NetbuildError, match=message) as caught:
+        netbuild.open_run(run.path)
+    assert caught.value.exit_code == Exit.RUN
+
+
+def test_weights_that_break_a_constraint_are_never_saved(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netbuild.layers import Network
+
+    monkeypatch.setattr(Network, "attach", lambda self, optimizer: None)
+    with pytest.raises(NetbuildError, match="violate the constraint") as caught:
+        netbuild.train(small, tmp_path / "runs")
+    assert caught.value.exit_code == Exit.BUG
+    assert not list((tmp_path / "runs").rglob("*.safetensors"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a read-only folder for root is a file")
+def test_where_nothing_can_be_written_is_told_before_training(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(NetbuildError, match="cannot write the run directory") as caught:
+        netbuild.train(small, tmp_path / "runs")
+    assert caught.value.exit_code == Exit.IO
+
+
+def test_own_task_in_place_of_the_specs(small: Path, tmp_path: Path) -> None:
+    from netbuild.tasks import Batch
+
+    class Zeros:
+        def batch(self, step: int, size: int, rng: object) -> Batch:
+            return Batch(torch.zeros(size, 5), torch.zeros(size, dtype=torch.long))
+
+    run = netbuild.train(small, tmp_path / "runs", task=Zeros())
+    assert run.final["accuracy"] == 1.0
+    assert tuple(run.activity(7)["readout"].shape) == (7, 3)

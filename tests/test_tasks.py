@@ -1,0 +1,78 @@
+"""Tasks from arrays: splits, orders, and batches that are functions of their step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netbuild.tasks import ArraysTask, Task
+
+
+def task(samples: int = 10, **words: float) -> ArraysTask:
+    x = np.arange(samples, dtype=np.float32)[:, None].repeat(2, axis=1)
+    return ArraysTask(x, np.arange(samples), **words)
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 5), st.integers(0, 3))
+def test_an_epoch_shows_every_training_sample_once(
+    n: int, size: int, epoch: int, seed: int
+) -> None:
+    found = task(n, train=1, seed=seed)
+    steps = found.steps_per_epoch(size)
+    seen = torch.cat([found.batch(epoch * steps + i, size).targets for i in range(steps)])
+    assert sorted(seen.tolist()) == list(range(n))
+
+
+def test_a_batch_is_a_function_of_its_step() -> None:
+    forward, backward = task(50, seed=1), task(50, seed=1)
+    steps = range(40)
+    one = [forward.batch(step, 8).targets for step in steps]
+    other = [backward.batch(step, 8).targets for step in reversed(steps)][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_orders_differ_by_epoch_and_seed() -> None:
+    orders = {
+        tuple(task(30, train=1, seed=s).batch(e, 30).targets.tolist())
+        for s in (0, 1)
+        for e in (0, 1)
+    }
+    assert len(orders) == 4
+
+
+def test_split_is_complete_disjoint_and_its_own_seed() -> None:
+    found = task(10, train=0.8, split_seed=2, seed=5)
+    train, test = set(found.train_indices.tolist()), set(found.test_indices.tolist())
+    assert len(train) == 8
+    assert train | test == set(range(10))
+    assert not train & test
+    assert found.evaluation().targets.tolist() == found.test_indices.tolist()
+    again = task(10, train=0.8, split_seed=2, seed=6)
+    assert torch.equal(again.train_indices, found.train_indices)
+
+
+def test_without_a_test_set_the_training_samples_serve() -> None:
+    assert len(task(10, train=1).evaluation().inputs) == 10
+
+
+def test_inputs_stay_with_their_targets() -> None:
+    batch = task(20).batch(3, 4)
+    assert torch.equal(batch.inputs[:, 0], batch.targets.float())
+
+
+@pytest.mark.parametrize("train", [0.0, 0.01])
+def test_nothing_to_train_on_is_refused(train: float) -> None:
+    with pytest.raises(ValueError, match="samples to train on"):
+        task(10, train=train)
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="3 targets for 4 samples"):
+        ArraysTask(np.zeros((4, 2)), np.zeros(3))
+
+
+def test_it_is_a_task() -> None:
+    assert isinstance(task(), Task)

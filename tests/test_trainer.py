@@ -1,0 +1,163 @@
+"""The trainer: records, constraints at every step, early ends, and bits that repeat."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import netbuild
+from netbuild.builder import build, build_optimizer, build_task
+from netbuild.errors import Exit, NetbuildError
+from netbuild.tasks import Batch
+from netbuild.training.losses import task_loss
+from netbuild.training.trainer import Record, Trainer, steps_of
+
+
+def trainer_of(path: Path, *changes: str) -> Trainer:
+    spec = netbuild.load(path, changes)
+    network, task = build(spec), build_task(spec)
+    optimizer = build_optimizer(spec.model.training, network)
+    return Trainer(network, task, spec.model.training, optimizer, seed=spec.model.seed)
+
+
+def shape_of(records: list[Record]) -> list[tuple[str, int]]:
+    return [(record.kind, record.step) for record in records]
+
+
+def test_records_come_in_order(small: Path) -> None:
+    assert shape_of(list(trainer_of(small).records())) == [
+        ("evaluation", 8),
+        ("train", 10),
+        ("checkpoint", 10),
+        ("evaluation", 16),
+        ("train", 20),
+        ("checkpoint", 20),
+        ("train", 24),
+        ("evaluation", 24),
+        ("checkpoint", 24),
+        ("end", 24),
+    ]
+
+
+def test_what_is_logged_adds_up(small: Path) -> None:
+    for record in trainer_of(small).records():
+        if record.kind != "train":
+            continue
+        values = record.values
+        weighted = sum(term["weighted"] for term in values["regularizers"].values())
+        assert values["total"] == pytest.approx(values["loss"] + weighted, rel=1e-5)
+        assert values["regularizers"]["dale"]["weighted"] == pytest.approx(
+            1e-3 * values["regularizers"]["dale"]["raw"]
+        )
+        assert 0 <= values["accuracy"] <= 1
+        assert values["grad_norm"] > 0
+        assert values["steps_per_second"] > 0
+
+
+def test_a_step_is_what_a_plain_loop_does(small: Path) -> None:
+    changes = ("training.optimizer={type: SGD, lr: 0.1}", "training.clip_grad_norm=null")
+    trainer = trainer_of(small, *changes)
+    spec = netbuild.load(small, changes)
+    network, task = build(spec), build_task(spec)
+    optimizer = build_optimizer(spec.model.training, network)
+    for step in range(24):
+        network.set_step(step)
+        batch = task.batch(step, 8, np.random.default_rng())
+        loss = task_loss("cross_entropy", network(batch.inputs), batch) + network.regularizers()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for _ in trainer.records():
+        pass
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, trainer.network.state_dict()[name]), name
+
+
+def test_logging_and_evaluating_do_not_shift_the_training(small: Path) -> None:
+    one = trainer_of(small)
+    other = trainer_of(small, "training.log_every=3", "training.evaluate.every=5")
+    for trainer in (one, other):
+        for _ in trainer.records():
+            torch.rand(3)  # nor does what somebody else draws
+    for name, value in one.network.state_dict().items():
+        assert torch.equal(value, other.network.state_dict()[name]), name
+
+
+def test_constraints_hold_at_every_record(small: Path) -> None:
+    trainer = trainer_of(small, "training.log_every=1", "training.optimizer.weight_decay=0.1")
+    initial = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
+    for _ in trainer.records():
+        checks = trainer.network.verify(initial)
+        assert {check.constraint for check in checks} == {"sign", "absent", "frozen"}
+        assert not [check for check in checks if check.violations]
+    assert not torch.equal(initial["readout.weight"], trainer.network.readout.weight)
+
+
+def test_the_schedule_sets_the_rate(small: Path) -> None:
+    trainer = trainer_of(small, "training.log_every=1")
+    rates = [record.values["lr"] for record in trainer.records() if record.kind == "train"]
+    expected = [1e-2 * 0.5 * (1 + math.cos(math.pi * step / 24)) for step in range(24)]
+    assert rates == pytest.approx(expected)
+
+
+def test_stop_finishes_the_step_and_saves(small: Path) -> None:
+    trainer = trainer_of(small)
+    records = []
+    for record in trainer.records():
+        records.append(record)
+        trainer.stop = True
+    assert shape_of(records) == [("evaluation", 8), ("checkpoint", 8), ("end", 8)]
+    assert records[-1].values["reason"] == "interrupted"
+
+
+def test_stop_when_ends_early(small: Path) -> None:
+    rule = "training.stop_when={metric: accuracy, at_least: 0.0, mean_of_last: 2}"
+    records = list(trainer_of(small, rule).records())
+    assert shape_of(records)[-2:] == [("checkpoint", 16), ("end", 16)]
+    assert records[-1].values["reason"] == "stopped early"
+
+
+def test_a_loss_that_is_not_finite_is_caught_before_the_step(small: Path) -> None:
+    trainer = trainer_of(small, "training.steps=5")
+
+    class Poisoned:
+        draws = False
+
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            inputs = torch.full((size, 5), math.nan if step == 3 else 1.0)
+            return Batch(inputs, torch.zeros(size, dtype=torch.long))
+
+    trainer.task = Poisoned()
+    with pytest.raises(NetbuildError, match="the loss is nan at step 3") as caught:
+        list(trainer.records())
+    assert caught.value.exit_code == Exit.DIVERGED
+    assert all(p.isfinite().all() for p in trainer.network.parameters())
+
+
+def test_any_object_with_a_batch_method_is_a_task(small: Path) -> None:
+    class Drawn:
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            x = torch.from_numpy(rng.normal(size=(size, 5)).astype(np.float32))
+            return Batch(x, (x[:, 0] > 0).long())
+
+    results = []
+    for _ in range(2):
+        trainer = trainer_of(small, "training.evaluate.trials=40")
+        trainer.task = Drawn()
+        results.append(
+            [record.values for record in trainer.records() if record.kind == "evaluation"]
+        )
+    assert results[0] == results[1]
+    assert len(results[0]) == 3
+
+
+def test_epochs_are_passes_over_the_training_samples(small: Path) -> None:
+    spec = netbuild.load(small, ["training.epochs=3"], unset=["training.steps"])
+    assert steps_of(spec.model.training, build_task(spec)) == 3 * 6  # 48 samples in batches of 8
+    neither = netbuild.load(small, unset=["training.steps"])
+    with pytest.raises(NetbuildError, match="neither `steps` nor `epochs`"):
+        steps_of(neither.model.training, build_task(neither))
