@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from netbuild.cli.build import build
 from netbuild.cli.config import config
@@ -21,8 +23,27 @@ from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
 
+
+class ReaderGone(Exception):
+    """The reader of our output has gone, as `head` does; that is no failure of ours."""
+
+
+class Commands(TyperGroup):
+    """The commands; Typer would end a broken pipe as a failure, with exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command and write its output to the end."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
+        return result
+
+
 app = typer.Typer(
     name="netbuild",
+    cls=Commands,
     help="Train biologically constrained neural networks from one YAML file.",
     no_args_is_help=True,
     add_completion=False,
@@ -53,8 +74,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         _leave(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does; that is no failure of ours.
+    except ReaderGone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _leave(Exit.DONE)
     except MemoryError:

@@ -1,0 +1,290 @@
+"""Every command as a user meets it: output, exit code, and nothing written that was not asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import netbuild
+from netbuild.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command line in this process; threads and determinism are left as they were."""
+    from netbuild.cli import train
+
+    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_help_lists_every_command(cli: Any) -> None:
+    result = cli("--help")
+    assert result.code == 0
+    for command in ("init", "validate", "config", "build", "inspect", "train", "plot", "schema"):
+        assert f" {command} " in result.out
+        assert cli(command, "--help").code == 0
+    assert cli("--version").out.strip() == netbuild.__version__
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["trian"], ["train"], ["train", "a.yaml", "--sett", "x=1"], ["plot", "x", "--kind", "?"]],
+)
+def test_usage_errors_are_two(cli: Any, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert "Traceback" not in result.err
+
+
+def test_validate_tells_all_problems_of_all_files(cli: Any, small: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(small.read_text().replace("output_dim: 12", "outptu_dim: 12"))
+    worse = tmp_path / "worse.yaml"
+    worse.write_text("netbuild: 1\nlayers: [")
+    before = files_below(tmp_path)
+    result = cli("validate", small, bad, worse)
+    assert result.code == 3
+    assert result.out == f"{small}: ok\n"
+    line = bad.read_text().splitlines()[9]
+    column = line.index("outptu_dim") + 1
+    assert f"{bad}:10:{column}: error[NB101] layers[hidden].outptu_dim: unknown key" in result.err
+    assert "did you mean `output_dim`?" in result.err
+    assert f"{worse}:3:1: error[NB003]" in result.err or f"{worse}:2:" in result.err
+    assert files_below(tmp_path) == before
+
+
+def test_the_excerpt_underlines_the_span(cli: Any, small: Path) -> None:
+    small.write_text(small.read_text().replace("type: linear, output_dim: 12", "type: liner"))
+    err = cli("validate", small).err.splitlines()
+    line, marks = err[1], err[2]
+    start = marks.index("^")
+    assert line[start : start + marks.count("^")] == "liner"
+
+
+def test_validate_as_json(cli: Any, small: Path) -> None:
+    assert json.loads(cli("validate", small, "--format", "json").out)["problems"] == []
+    result = cli("validate", small, "--set", "training.lr=3", "--format", "json")
+    record = json.loads(result.err)
+    assert (record["schema_version"], record["exit_code"]) == (1, 3)
+    (problem,) = record["problems"]
+    assert problem["code"] == "NB101"
+    assert problem["file"] == "--set #1"
+
+
+def test_validate_for_github(cli: Any, small: Path) -> None:
+    result = cli("validate", small, "--set", "seed=-1", "--format", "github")
+    assert result.err.startswith("::error file=--set #1,line=1,col=6")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("layers[hidden].output_dim=true", 3, "expected a whole number"),
+        ("layers[hidden].name=forward", 3, "`forward`"),
+        ("layers[readout].sparsity_mask=missing.npy", 4, "missing.npy"),
+        ("layers[hidden].output_dim=1000000000000", 9, "GB"),
+        ("device=cuda:99", 10, "cuda:99 is not there"),
+    ],
+)
+def test_exit_codes_of_train(
+    cli: Any, small: Path, tmp_path: Path, change: str, code: int, words: str
+) -> None:
+    before = files_below(tmp_path)
+    result = cli("train", small, "--set", change, "--out", tmp_path / "runs")
+    assert result.code == code
+    assert words in result.err
+    assert result.out == ""
+    assert files_below(tmp_path) == before
+
+
+def test_config_prints_what_loads_again(cli: Any, small: Path) -> None:
+    text = cli("config", small, "--set", "training.batch_size=4").out
+    copy = small.parent / "copy.yaml"
+    copy.write_text(text)
+    assert netbuild.load(copy).data == netbuild.load(small, ["training.batch_size=4"]).data
+    data = json.loads(cli("config", small, "--format", "json", "--unset", "seed").out)
+    assert data["seed"] == 0
+
+
+def test_build_writes_the_initial_network(cli: Any, small: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for output in outputs:
+        result = cli("build", small, "-o", output)
+        assert result.code == 0
+        assert str(output) in result.out
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_inspect_a_spec_and_a_run(cli: Any, small: Path, tmp_path: Path) -> None:
+    result = cli("inspect", small)
+    assert result.code == 0
+    for word in ("hidden", "readout", "n_excitatory", "density", "frozen_fraction", "violations"):
+        assert word in result.out
+    run = netbuild.train(small, tmp_path / "runs")
+    found = json.loads(cli("inspect", run.path, "--format", "json").out)
+    assert found["layers"]["hidden"]["n_connections"] == 30
+    kinds = {(c["layer"], c["constraint"]): c["violations"] for c in found["constraints"]}
+    assert kinds == {("hidden", "absent"): 0, ("readout", "sign"): 0, ("readout", "frozen"): 0}
+    assert found["parameters"] == {"total": 111, "learnable": 111 - 30 - 11, "held": 41}
+
+
+def test_train_prints_results_on_stdout_and_progress_on_stderr(
+    cli: Any, small: Path, tmp_path: Path
+) -> None:
+    result = cli("train", small, "--out", tmp_path / "runs")
+    assert result.code == 0
+    assert "0 violations" in result.out
+    assert "test accuracy" in result.out
+    assert "step 24/24" in result.err
+    quiet = cli("train", small, "--out", tmp_path / "runs", "--quiet")
+    assert quiet.err == ""
+    assert Path(quiet.out.strip()).is_dir()
+    record = json.loads(cli("train", small, "--out", tmp_path / "runs", "--format", "json").out)
+    assert record["violations"] == 0
+    assert record["status"] == "finished"
+
+
+def test_a_run_by_its_names(cli: Any, small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli("inspect", "latest").code == 5
+    run = netbuild.train(small)
+    for name in ("latest", "small/latest", run.path.name, run.path.name[:-2], str(run.path)):
+        assert cli("inspect", name).code == 0, name
+    netbuild.train(small)
+    ambiguous = cli("inspect", run.path.name[:4])
+    assert ambiguous.code == 5
+    assert "2 runs begin with" in ambiguous.err
+    assert cli("inspect", "runs").code == 5
+    assert cli("inspect", "nothing-here.yaml").code == 3
+
+
+def test_plot_draws_specs_and_runs(cli: Any, small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = netbuild.train(small)
+    for kind in ("weights", "distributions", "learning"):
+        path = Path(cli("plot", run.path, "--kind", kind).out.strip())
+        assert path == run.path / "figures" / f"{kind}.png"
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert cli("plot", small, "-o", "w.svg").out.strip() == "w.svg"
+    assert b"<svg" in Path("w.svg").read_bytes()
+    assert cli("plot", small, "-o", "w.gif").code == 2
+    assert cli("plot", small, "--kind", "learning").code == 2
+
+
+def test_schema_is_the_one_in_the_project(cli: Any, tmp_path: Path) -> None:
+    text = (ROOT / "schemas" / "netbuild-1.json").read_text()
+    assert cli("schema").out == text
+    cli("schema", "-o", tmp_path / "schema.json")
+    assert (tmp_path / "schema.json").read_text() == text
+
+
+@pytest.mark.parametrize("template", ["digits", "nn4n"])
+def test_init_writes_a_spec_that_validates_and_overwrites_nothing(
+    cli: Any, tmp_path: Path, monkeypatch: Any, template: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = cli("init", template).out.split()
+    assert f"{template}.yaml" in written
+    assert cli("validate", f"{template}.yaml").code == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    again = cli("init", template)
+    assert again.code == 2
+    assert "exists already" in again.err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_bug_of_ours_leaves_a_report_and_no_traceback(
+    cli: Any, small: Path, monkeypatch: Any
+) -> None:
+    from netbuild.check import checked
+
+    monkeypatch.setattr(checked, "run_checks", lambda *_: 1 / 0)
+    result = cli("validate", small)
+    assert result.code == 70
+    assert "Traceback" not in result.err
+    report = Path(result.err.strip().rpartition(" ")[2])
+    assert "ZeroDivisionError" in report.read_text()
+    report.unlink()
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from netbuild.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_so(small: Path, tmp_path: Path, number: int, code: int) -> None:
+    changes = ["--set", "training.steps=1000000", "--set", "training.optimizer.schedule=null"]
+    process = start("train", small, *changes, "--out", tmp_path / "runs")
+    assert process.stderr is not None
+    process.stderr.readline()  # the first line of progress: it is training
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert "interrupted after" in out
+    (path,) = (tmp_path / "runs" / "small").iterdir()
+    run = netbuild.open_run(path)
+    assert run.about["status"] == "interrupted"
+    assert run.step == run.about["step"] > 0
+
+
+def test_an_interrupt_while_starting_prints_no_traceback(small: Path) -> None:
+    process = start("train", small)
+    time.sleep(0.8)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode in (130, 0)
+    shutil.rmtree("runs/small", ignore_errors=True)
+
+
+def test_a_closed_pipe_is_no_failure(small: Path) -> None:
+    process = start("config", small)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 0
+
+
+def test_paths_are_relative_to_the_spec_from_any_folder(small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "some where"
+    folder.mkdir()
+    environment = os.environ | {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"}
+    process = start("validate", f"../{small.name}", cwd=folder, env=environment)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out == f"../{small.name}: ok\n"
