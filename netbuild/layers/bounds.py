@@ -47,6 +47,16 @@ def keep_where(values: Tensor, gate: Tensor, out: Tensor) -> Tensor:
     return out
 
 
+def project(
+    weight: Tensor, present: Tensor | None, lower: Tensor | None, upper: Tensor | None
+) -> None:
+    """Set absent connections and wrong signs of an (O, I) weight to 0, in place."""
+    if present is not None:
+        keep_where(weight, present, out=weight)
+    if lower is not None:
+        torch.clamp(weight, lower, upper, out=weight)
+
+
 def effective(weight: Tensor, sign: Tensor | None, connected: Tensor | None) -> Tensor:
     """|w| times the sign where there is one, w where there is none, 0 where no connection is."""
     if sign is not None:

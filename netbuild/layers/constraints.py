@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from netbuild.layers.bounds import keep_where
+from netbuild.layers.bounds import keep_where, project
 from netbuild.layers.linear import LinearLayer
 
 _KEEPER = "_netbuild_keeper"  # an optimizer's attribute: copying or pickling one leaves it behind
@@ -52,55 +53,111 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
 
 
 class _Keeper:
-    """What one optimizer does, around its step, to the layers whose weights it holds.
+    """What one optimizer does around its step, to the layers whose weights it holds.
 
     The optimizer owns its keeper, the keeper its layers: when the optimizer goes, the hooks on
     the gradients go too.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self.layers: list[LinearLayer] = []
-        self.before: dict[LinearLayer, Tensor] = {}  # weights before this step, where p matters
+        self.kept: dict[LinearLayer, _Kept] = {}
         self.handles: list[RemovableHandle] = []
         weakref.finalize(self, _remove, self.handles).atexit = False
-        optimizer.register_step_pre_hook(self.remember)
-        optimizer.register_step_post_hook(self.project)
+        optimizer.register_step_pre_hook(self.before_step)
+        optimizer.register_step_post_hook(self.after_step)
 
     def add(self, layer: LinearLayer) -> None:
-        gated = layer.rate is not None or layer.present is not None
-        if layer in self.layers or not (gated or layer.lower is not None):
+        if layer in self.kept or not layer.is_constrained:
             return
-        self.layers.append(layer)
-        if layer.rate is not None:
-            self.before[layer] = torch.empty_like(layer.weight, requires_grad=False)
-        if gated:
+        self.kept[layer] = _Kept(layer)
+        if layer.gate is not None:
             self.handles.append(_hook(layer.weight, _ZeroGradient(layer)))
 
     @torch.no_grad()
-    def remember(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        for layer, before in self.before.items():
-            weight = layer.weight
-            if before.dtype != weight.dtype or before.device != weight.device:
-                before = self.before[layer] = torch.empty_like(weight, requires_grad=False)
-            if layer.present is None:
-                before.copy_(weight)
-            else:
-                keep_where(weight, layer.present, out=before)
+    def before_step(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        for kept in self.kept.values():
+            kept.remember()
 
     @torch.no_grad()
-    def project(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        for layer in self.layers:
-            weight, rate = layer.weight, layer.rate
-            if rate is None:
-                layer.enforce_constraints()
-                continue
-            # With the pinned weights at 0, not even NaN survives a lerp whose p is 0.
-            keep_where(weight, rate, out=weight)
-            torch.lerp(self.before[layer], weight, rate, out=weight)
-            if layer.lower is not None:
-                torch.clamp(weight, layer.lower, layer.upper, out=weight)
-        if self.layers and isinstance(optimizer, LBFGS):
+    def after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        for kept in self.kept.values():
+            kept.project()
+        if self.kept and isinstance(optimizer, LBFGS):
             optimizer.state.clear()
+
+
+class _Kept:
+    """One weight between two steps, and what holds it where it may not move.
+
+    Where every p is 0 or 1, absent and frozen weights are pinned between equal bounds, and one
+    clamp is all that a step needs. Where some p lies between, a copy of the weight is kept. Both
+    are made anew when the weight was changed since the last step, as its version tells. A write
+    to `.data` is not told; it counts as a part of the next step's update.
+    """
+
+    gate: Tensor | None  # 0 where the weight may not move
+    lower: Tensor | None
+    upper: Tensor | None
+    before: Tensor | None  # the weight before this step, if some p is fractional
+    held: Tensor | None  # what absent and frozen weights are held at; None if there are none
+    probe: Tensor  # one of those, as a view
+
+    def __init__(self, layer: LinearLayer) -> None:
+        self.layer = layer
+        self.weight = layer.weight
+        self.seen = (-1, -1, -1)
+
+    def remember(self) -> None:
+        """Before a step."""
+        if self.seen != self._state():
+            self._renew()
+
+    def project(self) -> None:
+        """After a step: take back what p withholds, then clamp."""
+        weight = self.weight
+        if self.before is not None:
+            assert self.gate is not None
+            torch.lerp(self.before, weight, self.gate, out=weight)
+        if self.lower is not None:
+            torch.clamp(weight, self.lower, self.upper, out=weight)
+        if self.held is not None and self._may_be_nan():
+            assert self.gate is not None
+            torch.where(self.gate == 0, self.held, weight, out=weight)
+        if self.before is not None:
+            self.before.copy_(weight)
+        self.seen = self._state()
+
+    def _may_be_nan(self) -> bool:
+        """Whether held weights need more than a lerp or a clamp, which let NaN through.
+
+        Their gradients are 0, so only a factor of the whole tensor makes them NaN (a clipping
+        norm, a learning rate), and one tells of all. Asking a GPU costs more than the cure.
+        """
+        return not self.weight.is_cpu or math.isnan(self.probe.item())
+
+    def _state(self) -> tuple[int, int, int]:
+        return (self.weight._version, self.weight.data_ptr(), self.layer.mask_version)
+
+    def _renew(self) -> None:
+        """Bounds and copies, from the masks and the weight as they are now."""
+        layer = self.layer
+        self.lower, self.upper, self.gate = layer.lower, layer.upper, layer.gate
+        self.before = self.held = None
+        if self.gate is None:
+            return
+        now = torch.empty_like(self.weight, requires_grad=False).copy_(self.weight)
+        project(now, layer.present, layer.lower, layer.upper)
+        still = self.gate == 0
+        if layer.fractional:
+            self.before = self.held = now
+        else:
+            infinity = torch.full_like(now, torch.inf)
+            self.lower = torch.where(still, now, -infinity if self.lower is None else self.lower)
+            self.upper = torch.where(still, now, infinity if self.upper is None else self.upper)
+            self.held = self.lower
+        if not still.any():
+            self.held = None
+        self.probe = self.weight.detach().view(-1)[int(still.view(-1).int().argmax())]
 
 
 class _ZeroGradient:
@@ -111,10 +168,9 @@ class _ZeroGradient:
 
     def __call__(self, weight: Tensor) -> None:
         layer, gradient = self.layer(), weight.grad
-        if layer is None or gradient is None:
+        gate = None if layer is None else layer.gate
+        if gate is None or gradient is None:
             return
-        gate = layer.present if layer.rate is None else layer.rate
-        assert gate is not None
         if gradient.requires_grad:  # a backward pass with create_graph=True
             gradient.masked_fill_(gate == 0, 0.0)
         else:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netbuild.layers.balance import EI_BALANCES, balance_factors
-from netbuild.layers.bounds import bounds_of, effective, keep_where
+from netbuild.layers.bounds import bounds_of, effective, project
 from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
 from netbuild.layers.initial import Start, parameter_values, start_of
 from netbuild.streams import seed_of
@@ -76,6 +76,8 @@ class LinearLayer(nn.Module):
     rate: Tensor | None
     lower: Tensor | None
     upper: Tensor | None
+    fractional: bool  # some plasticity lies strictly between 0 and 1
+    mask_version: int  # counts the changes of the masks
 
     def __init__(
         self,
@@ -126,6 +128,16 @@ class LinearLayer(nn.Module):
     # What the layer computes
 
     @property
+    def gate(self) -> Tensor | None:
+        """(output_dim, input_dim): 0 where the weight may not move; None if it may everywhere."""
+        return self.present if self.rate is None else self.rate
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether an optimizer could violate anything."""
+        return self.gate is not None or self.lower is not None
+
+    @property
     def effective_weight(self) -> Tensor:
         """(output_dim, input_dim): the weight that the forward pass uses."""
         if self.dale == "abs":
@@ -171,10 +183,7 @@ class LinearLayer(nn.Module):
     @torch.no_grad()
     def enforce_constraints(self) -> None:
         """Project the weight in place: absent connections and wrong signs become 0."""
-        if self.present is not None:
-            keep_where(self.weight, self.present, out=self.weight)
-        if self.lower is not None:
-            torch.clamp(self.weight, self.lower, self.upper, out=self.weight)
+        project(self.weight, self.present, self.lower, self.upper)
 
     def apply_plasticity(self) -> None:
         """Scale the weight's gradient by the plasticity mask; without a mask, do nothing.
@@ -319,6 +328,11 @@ class LinearLayer(nn.Module):
         bounds = bounds_of(sign, self.connected, self.plasticity, dtype)
         for name, values in bounds._asdict().items():
             self.register_buffer(name, values, persistent=False)
+        if self.plasticity is None or not self.plasticity.is_meta:
+            self.fractional = self.rate is not None and bool(
+                ((self.rate > 0) & (self.rate < 1)).any()
+            )
+        self.mask_version = getattr(self, "mask_version", 0) + 1
 
     def _constrained(self, start: Start, dale_init: str, ei_balance: str) -> Tensor:
         """The start after signs, wiring and balance, in this order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -103,12 +103,12 @@ class Network(nn.Module):
             `return_activity` a pair of it and the dictionary.
         """
         activity = {INPUT: x}
-        modules = self._modules
+        modules = cast(dict[str, nn.Module], self._modules)  # none of them is None
         for name, source, units, activate in self._plan:
             x = activity[source]
             if units is not None:
                 x = self._select(x, units)
-            x = modules[name](x)  # type: ignore[misc, operator]
+            x = modules[name](x)
             if activate is not None:
                 x = activate(x)
             activity[name] = x
@@ -128,15 +128,15 @@ class Network(nn.Module):
     def set_step(self, step: int) -> None:
         """Set the step of every layer that draws random numbers."""
         for module in self.modules():
-            if module is not self and hasattr(module, "set_step"):
-                module.set_step(step)
+            if module is not self and callable(setter := getattr(module, "set_step", None)):
+                setter(step)
 
     def get_specs(self) -> dict[str, dict[str, int | float | bool]]:
         """{path: specs} of every layer, and every map inside a layer, that has them."""
         return {
-            path: module.get_specs()
+            path: getter()
             for path, module in self.named_modules()
-            if module is not self and hasattr(module, "get_specs")
+            if module is not self and callable(getter := getattr(module, "get_specs", None))
         }
 
     def effective_weights(self) -> dict[str, Tensor]:
