@@ -67,6 +67,9 @@ def _version(
 
 def main() -> None:
     """Run the command line and exit."""
+    # Threads that spin while they wait for each other slow small networks down tenfold as soon as
+    # anything else runs on the machine. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except NetbuildError as error:

@@ -37,12 +37,16 @@ def matrix(ax: Axes, weight: Tensor) -> Figure:
 
 
 def distribution(ax: Axes, weight: Tensor, sign: Tensor | None, connected: Tensor | None) -> Figure:
-    """Draw a histogram of the existing connections of an (output_dim, input_dim) weight."""
+    """Draw a histogram of the existing connections of an (output_dim, input_dim) weight.
+
+    Zero is an edge between two bins, so that no bar mixes signs; weights that are exactly 0, as
+    constraints and L1 leave many, are counted in the legend instead of dwarfing the others.
+    """
     here = torch.ones_like(weight, dtype=torch.bool) if connected is None else connected
     signs = torch.zeros_like(here, dtype=torch.int8) if sign is None else sign
     values = weight.cpu().double()
-    limits = values[here.cpu()]
-    bins = np.histogram_bin_edges(limits.numpy(), bins=50) if len(limits) else np.arange(2.0)
+    limit = float(values.abs().max()) if values.numel() else 0.0
+    bins = np.linspace(-limit, limit, 51) if limit else np.arange(-1.0, 2.0)
     for kind, label, colour in (
         (1, "excitatory", EXCITATORY),
         (-1, "inhibitory", INHIBITORY),
@@ -50,10 +54,12 @@ def distribution(ax: Axes, weight: Tensor, sign: Tensor | None, connected: Tenso
     ):
         chosen = values[(here & (signs == kind)).cpu()].numpy()
         if len(chosen):
-            ax.hist(chosen, bins=bins, label=label, color=colour, alpha=0.7)  # type: ignore[arg-type]
+            zeros = int((chosen == 0).sum())
+            label += f", {zeros:,} at 0" if zeros else ""
+            ax.hist(chosen[chosen != 0], bins=bins, label=label, color=colour)  # type: ignore[arg-type]
     ax.set(xlabel="weight", ylabel="connections")
-    if ax.has_data() and sign is not None:
-        ax.legend()
+    if ax.has_data():
+        ax.legend(frameon=False)
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure

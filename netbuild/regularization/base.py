@@ -104,7 +104,7 @@ class BaseRegularization(nn.Module):
     def forward(self) -> Tensor:
         """The raw term, without Lambda: the sum over all parameters that are learnt; 0-d."""
         terms = [self.term(index, weight) for index, weight in self.learnable()]
-        return add_up(terms) if terms else self.zero()
+        return sum(terms[1:], terms[0]) if terms else self.zero()
 
     def raw(self, *args: Tensor | None) -> Tensor:
         """The raw term as `forward` gives it, with the hooks of `nn.Module` run."""
@@ -132,14 +132,6 @@ class BaseRegularization(nn.Module):
     def extra_repr(self) -> str:
         """Lambda and the number of parameters, for `print`."""
         return f"Lambda={self.Lambda:g}, params={len(self.param_names)}"
-
-
-def add_up(terms: list[Tensor]) -> Tensor:
-    """The sum of a list of 0-d tensors, which has at least one."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def step_on(loss: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:

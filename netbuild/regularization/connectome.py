@@ -17,7 +17,7 @@ from torch.nn.functional import softsign
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
 from netbuild.regularization.base import BaseRegularization
-from netbuild.regularization.dale import dale_total
+from netbuild.regularization.dale import LARGE, common_row, dale_total
 from netbuild.regularization.norms import Lp, Norm, Reduction
 from netbuild.regularization.parameters import Params
 from netbuild.regularization.references import as_references, dale_generator, draw_dale_reference
@@ -91,15 +91,28 @@ class DaleLawL2(ReferencedRegularization):
     ) -> None:
         super().__init__(params, Lambda, optimizer)
         self.alpha = bounded("alpha", alpha)
+        self._rows: dict[int, tuple[Tensor, int, Tensor]] = {}
         self.hold_references(dale_signs(self, reference_weights, dale_words))
 
     def forward(self) -> Tensor:
-        """The raw term; 0-d, once differentiable."""
+        """The raw term; 0-d."""
         learnable = self.learnable()
         if not learnable:
             return self.zero()
         weights = [weight for _, weight in learnable]
-        return dale_total(weights, [self.reference(i) for i, _ in learnable], self.alpha)
+        return dale_total(weights, [self._signs(index) for index, _ in learnable], self.alpha)
+
+    def _signs(self, index: int) -> Tensor:
+        """The reference, or the one row of a large reference whose rows are all alike."""
+        reference = self.reference(index)
+        if reference.numel() < LARGE or reference.is_meta:
+            return reference
+        seen, version, signs = self._rows.get(index, (None, 0, reference))
+        # Looked at again when `.to()` has replaced the buffer or something has written into it.
+        if seen is not reference or version != reference._version:
+            signs = common_row(reference)
+            self._rows[index] = (reference, reference._version, signs)
+        return signs
 
     def extra_repr(self) -> str:
         """Alpha, for `print`."""

@@ -62,7 +62,7 @@ class RegularizationList(nn.Module):
         super().__init__()
         self.Lambda = bounded("Lambda", Lambda, 0.0, math.inf)
         self.optimizer = optimizer
-        self._list = nn.ModuleDict()
+        self.regularizations = nn.ModuleDict()
         self.register_buffer("_zero", torch.zeros(()), persistent=False)
         self.extend(regularizations)
 
@@ -104,11 +104,11 @@ class RegularizationList(nn.Module):
             raise TypeError(f"a RegularizationList holds regularizations, not {kind}")
         if name is None:
             name = self._free_name(regularization.default_name())
-        if name in self._list:
+        if name in self.regularizations:
             raise ValueError(f"two regularizations are called {name!r}")
-        if not name.isidentifier() or hasattr(self._list, name):
+        if not name.isidentifier() or hasattr(self.regularizations, name):
             raise ValueError(f"{name!r} cannot be the name of a regularization")
-        self._list[name] = regularization
+        self.regularizations[name] = regularization
 
     def extend(
         self, regularizations: Iterable[BaseRegularization] | Mapping[str, BaseRegularization]
@@ -126,14 +126,14 @@ class RegularizationList(nn.Module):
     @property
     def names(self) -> list[str]:
         """The names, in order."""
-        return list(self._list.keys())
+        return list(self.regularizations.keys())
 
     def items(self) -> list[tuple[str, BaseRegularization]]:
         """The names and their regularizations, in order."""
-        return list(self._list._modules.items())  # type: ignore[arg-type]
+        return list(self.regularizations._modules.items())  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return len(self._list)
+        return len(self.regularizations)
 
     def __iter__(self) -> Iterator[BaseRegularization]:
         return iter([regularization for _, regularization in self.items()])
@@ -197,7 +197,7 @@ class RegularizationList(nn.Module):
 
     def _free_name(self, wanted: str) -> str:
         name, number = wanted, 1
-        while name in self._list:
+        while name in self.regularizations:
             number += 1
             name = f"{wanted}_{number}"
         return name

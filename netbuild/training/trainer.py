@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from netbuild.errors import Exit, NetbuildError
-from netbuild.layers import Network
+from netbuild.layers import Dropout, Network
 from netbuild.regularization import RegularizationList
 from netbuild.spec.training import Training
 from netbuild.streams import rng_of
@@ -63,6 +63,7 @@ class Trainer:
         self.evaluations: list[dict[str, float]] = []
         self.rates = [group["lr"] for group in optimizer.param_groups]
         own = network.regularizers
+        self._drawing = [m for m in network.modules() if isinstance(m, Dropout)]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
 
     def records(self) -> Iterator[Record]:
@@ -106,7 +107,8 @@ class Trainer:
         """One optimizer step; what is written down of it when `logged`."""
         network, training, step = self.network, self.training, self.step
         batch = self._batch("train", step)
-        network.set_step(step)
+        for module in self._drawing:
+            module.set_step(step)
         if training.optimizer.schedule is not None:
             scale = factor(training, step, self.steps)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
