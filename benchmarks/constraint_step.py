@@ -1,9 +1,9 @@
 """A training step under all three masks, 1024 x 1024, batch 64: what do the constraints cost?
 
 python -m benchmarks.constraint_step. Ours: LinearLayer with signs, 30 % of the connections and a
-plasticity mask, fused Adam, `attach`, once with plasticity 0 or 1, once with 0.5 too. The floors: torch.nn.Linear, unconstrained, with torch's
-default Adam and with the same fused Adam. The peer: nn4n 1.1.1, whose constraints are methods that
-the training loop calls, with torch's default Adam, as its documentation does.
+plasticity mask, fused Adam and `attach`; once with plasticity 0 or 1, once with 0.5 too. The
+floors: torch.nn.Linear, unconstrained, with torch's default Adam and with the same fused Adam. The
+peer: nn4n 1.1.1, whose constraints are methods that the training loop calls.
 """
 
 from __future__ import annotations
@@ -89,8 +89,7 @@ def peer() -> Callable[[], None] | None:
         }
     )
     optimizer = torch.optim.Adam(layer.parameters())
-    inner = step_of(layer, optimizer, layer.enforce_constraints)
-    return inner
+    return step_of(layer, optimizer, layer.enforce_constraints)
 
 
 def main() -> None:

@@ -198,14 +198,13 @@ class Progress:
 
     def __enter__(self) -> Self:
         if not self.quiet and sys.stderr.isatty():
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich import progress
 
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[values]}"),
-                TimeRemainingColumn(),
+            self.bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(bar_width=16),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("{task.fields[values]}"),
                 console=console(sys.stderr),
             )
             self.task = self.bar.add_task(self.title, total=None, values="")
@@ -216,7 +215,7 @@ class Progress:
         """Show a record of the trainer."""
         if self.quiet or kind not in ("train", "evaluation"):
             return
-        shown = ", ".join(_pairs(values))
+        shown = ", ".join(_pairs(values, rate=self.bar is None))
         if self.bar is not None:
             if kind == "train":
                 self.bar.update(self.task, completed=step, total=steps, values=shown)
@@ -238,8 +237,8 @@ class Progress:
             self.bar.stop()
 
 
-def _pairs(values: Mapping[str, Any]) -> Iterable[str]:
+def _pairs(values: Mapping[str, Any], *, rate: bool) -> Iterable[str]:
     for key, form in (("loss", ".4f"), ("accuracy", ".4f"), ("steps_per_second", ",.0f")):
-        if key in values:
+        if key in values and (rate or key != "steps_per_second"):
             label = "steps/s" if key == "steps_per_second" else key
             yield f"{label} {values[key]:{form}}"

@@ -138,7 +138,8 @@ def test_nothing_to_learn_is_told(small: Path) -> None:
         for name in ("hidden", "readout")
         for key in ("weight", "bias")
     ]
-    spec = netbuild.load(small, changes)
+    changes.append("layers[hidden].input_dim=5")
+    spec = netbuild.load(small, changes, unset=["task"])
     with pytest.raises(NetbuildError, match="nothing in this network learns"):
         build_optimizer(spec.model.training, build(spec))
 

@@ -35,7 +35,9 @@ def inspect(
         from netbuild.builder import build
         from netbuild.inspect import summary
 
-        title, found = f"{spec.model.name} (initial network)", summary(build(spec))
+        network = build(spec)
+        start = dict(network.named_parameters())
+        title, found = f"{spec.model.name} (initial network)", summary(network, start)
     if form is Format.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:

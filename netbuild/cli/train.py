@@ -67,10 +67,29 @@ def prepare_process(spec: Spec) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    threads = spec.model.training.threads
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if threads == "auto" else threads)
+    torch.set_num_threads(threads_of(spec))
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+# Multiplications of a layer for one batch; below it a second thread gains less than it waits.
+SMALL = 1 << 22
+
+
+def threads_of(spec: Spec) -> int:
+    """The threads that a run takes: the spec's, or for `auto` the cores at hand.
+
+    A network whose layers are all small takes one: on it, threads that wait for each other gain
+    nothing alone, and lose tenfold as soon as anything else runs on the machine.
+    """
+    threads = spec.model.training.threads
+    if threads != "auto":
+        return threads
+    maps = [layer.map for layer in spec.plan.layers.values() if layer.map is not None]
+    largest = max((each.input_dim * each.output_dim for each in maps), default=0)
+    if largest * spec.model.training.batch_size < SMALL:
+        return 1
+    return len(os.sched_getaffinity(0))
 
 
 class Signals:

@@ -1,0 +1,134 @@
+"""Writes docs/spec.md, every key of the language, from its models: python docs/make_spec.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from netbuild.spec.schema import json_schema
+
+HEAD = """\
+# The language, version 1
+
+Written by `docs/make_spec.py` from the models that check a spec; `netbuild schema` prints the same
+for editors. A spec is YAML 1.2, UTF-8, at most 1 MiB: `1e-3` is a number, `no` is text, a duplicate
+key is an error, tags are refused, anchors and `<<` work.
+
+- **Shorthand.** `weight: normal` is `{init: normal}`; `weight: 0.1` is a constant; `w.npy` is
+  `{file: w.npy}`; rows in brackets are `{values: ...}`; `activation: relu` is `{type: relu}`.
+- **Files** are named relative to the spec that names them, and lie in its project: the nearest
+  folder with `.git` or `pyproject.toml`, else the spec's own folder.
+- **Matrix files** with `rows: pre` hold the connection i to j at [i, j], shape (input_dim,
+  output_dim); `rows: post` is torch's (output_dim, input_dim). A square matrix must say which.
+- **Overrides.** `set: {"layers[hidden].output_dim": 64}` in the file, `--set
+  'layers[hidden].output_dim=64'` on the command line; `+=` appends to a list; items of a list go
+  by `name` or by position from 0.
+- **`extends: [base.yaml]`** merges mappings deeply and replaces lists; then `set` is applied.
+"""
+# Section by section; the names are the models'.
+SECTIONS = (
+    ("A spec", ["SpecFile"]),
+    ("Layers", ["Linear", "Dropout", "Named", "Power"]),
+    (
+        "Parameters: `weight` and `bias`",
+        [
+            *("Uniform", "Normal", "TruncNormal", "Zero", "Constant", "Xavier", "Kaiming"),
+            *("Orthogonal", "Identity", "WeightFile", "WeightValues", "BiasFile", "BiasValues"),
+        ],
+    ),
+    (
+        "Masks",
+        [
+            *("SparsityFile", "SparsityValues", "MaskFile", "MaskValues", "RandomMask"),
+            *("FixedIndegree", "UnitSigns", "ExcitatoryFraction"),
+        ],
+    ),
+    (
+        "Regularizers",
+        [
+            *("L1", "L2", "Lp", "DaleLaw", "DaleLawL2", "DaleHinge", "ExcRatioTarget"),
+            *("InhRatioTarget", "WeightsDistance", "DrawnReference"),
+        ],
+    ),
+    ("Task", ["Arrays", "TaskArray", "TargetArray", "Split"]),
+    (
+        "Training",
+        [
+            *("Training", "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Cosine", "StepDecay"),
+            *("Exponential", "Evaluate", "Checkpoint", "StopWhen"),
+        ],
+    ),
+)
+
+
+def kind(schema: dict[str, Any]) -> str:
+    """A type as a reader says it."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            parts = [kind(part) for part in schema[key] if part.get("type") != "null"]
+            return " or ".join(dict.fromkeys(parts))
+    if schema.get("type") == "array":
+        return f"list of {kind(schema.get('items', {}))}" if "items" in schema else "list"
+    names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "bool"}
+    found = names.get(schema.get("type", ""), "mapping")
+    return found + bounds(schema)
+
+
+def bounds(schema: dict[str, Any]) -> str:
+    words = {
+        "minimum": ">=",
+        "exclusiveMinimum": ">",
+        "maximum": "<=",
+        "exclusiveMaximum": "<",
+    }
+    limits = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
+    return f" {' and '.join(limits)}" if limits else ""
+
+
+def default(name: str, schema: dict[str, Any], required: list[str]) -> str:
+    if name in required:
+        return "**needed**"
+    value = schema.get("default")
+    if isinstance(value, dict):  # a section: what is not its own default
+        value = {key: item for key, item in value.items() if key in ("type", "init")} or {}
+    return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def table(schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    lines = ["| key | is | default | meaning |", "|---|---|---|---|"]
+    for name, field in schema.get("properties", {}).items():
+        meaning = field.get("description", "").replace("|", "\\|")
+        cells = (
+            f"`{name}`",
+            kind(field).replace("|", "\\|"),
+            default(name, field, required),
+            meaning,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def text() -> str:
+    """The whole page."""
+    schema = json_schema()
+    models = {**schema["$defs"], "SpecFile": schema}
+    parts = [HEAD]
+    for title, names in SECTIONS:
+        parts.append(f"## {title}\n")
+        for name in names:
+            about = models[name].get("description", "")
+            heading = "" if len(names) == 1 else f"### {name}\n\n"
+            parts.append(f"{heading}{about}\n\n{table(models[name])}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("spec.md").write_text(text())

@@ -1,0 +1,109 @@
+"""What is documented is true: commands and code run, and written pages are current."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+# What differs between two runs: times, rates, scores in their last digits, and a run's own folder.
+VOLATILE = re.compile(r"\d+\.\d+ s\b|\d{8}T\d{6}Z-\w{8}-\w{4}|\b0\.\d{4}\b")
+
+
+def module(path: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    assert specification is not None
+    assert specification.loader is not None
+    found = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(found)
+    return found
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the examples, as somebody who has cloned the project has them."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", blocks("console"))
+def test_commands_print_what_the_readme_shows(block: str, project: Path) -> None:
+    command, _, expected = block.removeprefix("$ ").partition("\n")
+    arguments = shlex.split(command)
+    assert arguments.pop(0) == "netbuild"
+    code = "from netbuild.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert result.returncode in (0, 3, 4), result.stderr
+    shown = result.stderr if result.returncode else result.stdout
+    assert VOLATILE.sub("#", shown) == VOLATILE.sub("#", expected)
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda b: b.split("\n")[2])
+def test_python_runs(block: str, project: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_the_spec_on_the_first_screen_is_the_example() -> None:
+    (shown,) = blocks("yaml")
+
+    def lines(text: str) -> list[str]:
+        stripped = (re.sub(r"\s*#.*", "", line) for line in text.splitlines())
+        return [line for line in stripped if line]
+
+    assert lines(shown) == lines((ROOT / "examples" / "digits_dale.yaml").read_text())
+
+
+def test_every_command_and_option_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    from netbuild.cli.main import app
+
+    commands = {command.callback.__name__ for command in app.registered_commands}
+    assert set(re.findall(r"^\| `netbuild (\w+)", README, re.MULTILINE)) == commands
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_page_of_keys_is_current() -> None:
+    page = module(ROOT / "docs" / "make_spec.py")
+    assert (ROOT / "docs" / "spec.md").read_text() == page.text(), "python docs/make_spec.py"
+
+
+def test_the_page_of_keys_is_complete() -> None:
+    page = module(ROOT / "docs" / "make_spec.py")
+    from netbuild.spec.schema import json_schema
+
+    listed = {name for _, names in page.SECTIONS for name in names}
+    assert listed == {*json_schema()["$defs"], "SpecFile"}
+
+
+def test_the_changelog_and_the_version_agree() -> None:
+    import netbuild
+
+    project = (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{netbuild.__version__}"' in project
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()

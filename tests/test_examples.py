@@ -1,0 +1,97 @@
+"""Every example is run, and reaches what it promises."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import netbuild
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SPECS = sorted(EXAMPLES.glob("*.yaml"))
+
+
+def script(name: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    found = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(found)
+    return found
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_every_example_builds_and_holds_its_constraints(path: Path) -> None:
+    network = netbuild.build(path)
+    assert not [check for check in network.verify() if check.violations]
+    assert set(network.get_specs()) == {layer.name for layer in netbuild.load(path).model.layers}
+
+
+@pytest.mark.parametrize(
+    ("name", "at_least"), [("digits_dale", 0.96), ("digits_plain", 0.96)], ids=["dale", "plain"]
+)
+def test_digits_reach_their_accuracy_over_three_seeds(
+    name: str, at_least: float, tmp_path: Path
+) -> None:
+    scores = []
+    for seed in (0, 1, 2):
+        spec = netbuild.load(EXAMPLES / f"{name}.yaml", [f"seed={seed}"])
+        run = netbuild.train(spec, tmp_path)
+        scores.append(run.final["accuracy"])
+        checks = run.network().verify(run.initial)
+        assert not [check for check in checks if check.violations]
+    assert np.mean(scores) >= at_least, scores
+
+
+def test_the_frozen_synapses_of_digits_are_those_of_the_file(tmp_path: Path) -> None:
+    spec = netbuild.load(EXAMPLES / "digits_dale.yaml", ["training.epochs=1"])
+    run = netbuild.train(spec, tmp_path)
+    plastic = np.loadtxt(EXAMPLES / "masks" / "plastic.csv", delimiter=",").T
+    before, after = run.initial["readout.weight"].numpy(), run.weights("readout").numpy()
+    assert (before[plastic == 0] == after[plastic == 0]).all()
+    present = run.network().readout.connected.numpy()
+    assert (before != after)[(plastic == 1) & present].mean() > 0.9
+
+
+def test_mask_sources_are_what_the_files_say() -> None:
+    network = netbuild.build(EXAMPLES / "mask_sources.yaml")
+    masks = EXAMPLES / "masks"
+    wiring = np.load(masks / "wiring.npy")
+    assert (network.from_npy.sparsity_mask.numpy() == (wiring > 0)).all()
+    counts = np.load(masks / "counts.npz")["synapses"]
+    assert (network.from_npz.sparsity_mask.numpy() == (counts > 2)).all()
+    half = np.loadtxt(masks / "half_plastic.csv", delimiter=",")
+    assert np.allclose(network.from_csv.plasticity_mask.numpy(), half)
+    assert network.random.get_specs()["n_connections"] == 15
+    incoming = network.fixed_indegree.sparsity_mask.numpy()
+    assert (incoming.sum(axis=0) == 4).all()
+    assert not incoming.diagonal().any()
+
+
+@pytest.mark.parametrize("name", ["make_masks", "nn4n_layer"])
+def test_files_are_what_their_scripts_write(name: str, tmp_path: Path) -> None:
+    script(name).write(tmp_path)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    for path in written:
+        own = EXAMPLES / path.relative_to(tmp_path)
+        if path.suffix == ".npz":
+            with np.load(path) as new, np.load(own) as old:
+                assert all((new[key] == old[key]).all() for key in old.files)
+        else:
+            assert path.read_bytes() == own.read_bytes(), path.name
+
+
+def test_the_data_is_what_it_says(tmp_path: Path) -> None:
+    with np.load(EXAMPLES / "digits.npz") as data:
+        assert (data["x"].dtype, data["x"].shape) == (np.uint8, (1797, 64))
+        assert (data["x"].min(), data["x"].max()) == (0, 16)
+        assert set(data["y"].tolist()) == set(range(10))
+    shutil.copy(EXAMPLES / "digits.npz", tmp_path)
+    template = Path(netbuild.__file__).parent / "cli" / "templates" / "digits.npz"
+    assert template.read_bytes() == (EXAMPLES / "digits.npz").read_bytes()
