@@ -5,23 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from netbuild.check.context import Context, FileRecord
+from netbuild.check.context import Context, FileRecord, Locator
 from netbuild.check.data import check_task, check_training, task_width
 from netbuild.check.maps import check_map
 from netbuild.check.memory import check_memory
-from netbuild.check.plan import LayerPlan, Plan
+from netbuild.check.plan import Plan
 from netbuild.check.targets import check_regularizers
-from netbuild.check.wiring import check_names, check_wiring
+from netbuild.check.wiring import check_learning, check_names, check_wiring
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
-from netbuild.spec.document import Document, parse
+from netbuild.spec.document import Document, parse, read
 from netbuild.spec.dump import dump_yaml, resolved
 from netbuild.spec.layers import Linear
-from netbuild.spec.load import Parsed, parse_document, parse_file
+from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a spec was loaded, beside the document itself."""
+
+    overrides: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+    data_root: Path | None = None
+    memory_limit: int | None = None  # bytes
 
 
 @dataclass
@@ -34,22 +44,36 @@ class Spec:
 
     model: NetworkSpec
     path: Path | None
-    text: str  # the file's own, byte for byte
-    overrides: tuple[str, ...] = ()
-    unset: tuple[str, ...] = ()
-    data_root: Path | None = None
-    files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
+    text: str  # the file's own
+    options: Options
+    files: dict[str, FileRecord]  # by path in the spec
+    folder: Path  # absolute; what the paths in it are relative to
     _plan: Plan | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The `PATH=VALUE` that it was loaded with."""
+        return self.options.overrides
+
+    @property
+    def unset(self) -> tuple[str, ...]:
+        """The paths that were taken away when it was loaded."""
+        return self.options.unset
 
     @property
     def plan(self) -> Plan:
         """The arrays and sizes that building needs; raises NetbuildError if a file has changed."""
         if self._plan is None:
-            again = self._again()
+            source = str(self.path or "spec")
+            document = Document(source, parse(self.text, source), self.folder, self.text)
+            again = _checked(document, self.path, self.options)
             for where, record in self.files.items():
-                if again.files[where].sha256 != record.sha256:
+                if where in again.files and again.files[where].sha256 != record.sha256:
                     what = f"{record.reference} has changed since the spec was loaded"
                     raise NetbuildError(what, Exit.DATA)
+            if again.hash != self.hash:
+                what = "what the spec extends has changed since it was loaded"
+                raise NetbuildError(what, Exit.SPEC)
             self._plan = again._plan
         assert self._plan is not None
         return self._plan
@@ -70,12 +94,6 @@ class Spec:
         """The resolved spec as YAML that loads again."""
         return dump_yaml(self.data)
 
-    def _again(self) -> Spec:
-        if self.path is None:
-            document = Document("spec", parse(self.text, "spec"), Path.cwd(), self.text)
-            return _checked(parse_document(document, self.overrides, self.unset), self)
-        return load(self.path, set=self.overrides, unset=self.unset, data_root=self.data_root)
-
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_plan": None}
 
@@ -94,35 +112,36 @@ def load(
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
     Raises SpecError, which carries all problems.
     """
-    root = Path(data_root) if data_root is not None else None
-    if isinstance(spec, Mapping):
-        text = dump_yaml(dict(spec))
-        document = Document("spec", parse(text, "spec"), Path.cwd(), text)
-        path, parsed = None, parse_document(document, set, unset)
-    else:
-        path = Path(spec)
-        parsed = parse_file(path, set, unset, str(spec))
-    kept = Spec(None, path, "", tuple(set), tuple(unset), root)  # type: ignore[arg-type]
-    return _checked(parsed, kept, memory_limit)
-
-
-def _checked(parsed: Parsed, like: Spec, memory_limit: int | None = None) -> Spec:
-    context = Context(parsed, like.data_root)
-    plan = run_checks(context, memory_limit)
-    problems = sorted(parsed.problems + context.problems, key=lambda p: _order(p, parsed))
-    if problems:
-        raise SpecError(problems)
-    assert parsed.spec is not None
-    return Spec(
-        parsed.spec,
-        like.path,
-        parsed.document.text,
-        like.overrides,
-        like.unset,
-        like.data_root,
-        context.files,
-        plan,
+    options = Options(
+        _strings("set", set),
+        _strings("unset", unset),
+        Path(data_root).absolute() if data_root is not None else None,
+        memory_limit,
     )
+    if isinstance(spec, Mapping):
+        text = dump_yaml(spec)
+        return _checked(Document("spec", parse(text, "spec"), Path.cwd(), text), None, options)
+    document = read(Path(spec), str(spec))
+    return _checked(replace(document, folder=document.folder.absolute()), Path(spec), options)
+
+
+def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise TypeError(f"{name} takes a list of strings: {name}=[{given!r}]")
+    return tuple(given)
+
+
+def _checked(document: Document, path: Path | None, options: Options) -> Spec:
+    locator = Locator(options.data_root)
+    parsed = parse_document(document, locator, options.overrides, options.unset)
+    context = Context(parsed, locator)
+    plan = run_checks(context, options.memory_limit)
+    problems = [*parsed.problems, *context.problems]
+    if problems:
+        raise SpecError(sorted(problems, key=lambda problem: _order(problem, parsed)))
+    assert parsed.spec is not None
+    assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
+    return Spec(parsed.spec, path, document.text, options, context.files, document.folder, plan)
 
 
 def run_checks(context: Context, memory_limit: int | None = None) -> Plan:
@@ -133,12 +152,11 @@ def run_checks(context: Context, memory_limit: int | None = None) -> Plan:
     plans = check_wiring(context, width)
     if not check_memory(context, plans, memory_limit):
         return Plan()
+    check_learning(context, plans)
     for i, plan in plans.items():
         layer = context.parsed.layers[i]
         if isinstance(layer, Linear):
-            plans[i] = LayerPlan(
-                plan.name, plan.reads, plan.gives, check_map(context, i, layer, plan)
-            )
+            plans[i] = replace(plan, map=check_map(context, i, layer, plan))
     last = plans.get(len(context.parsed.layers) - 1)
     return Plan(
         {plan.name: plan for plan in plans.values()},

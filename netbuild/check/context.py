@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,11 +13,16 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.errors import DataFileError, Problem
-from netbuild.spec.diagnose import place_of
 from netbuild.spec.load import Parsed
-from netbuild.spec.paths import Location, at, spell
+from netbuild.spec.nodes import Location, show
+from netbuild.spec.paths import names_of
 
 Result = TypeVar("Result")
+
+# Numbers of the network are float32. What is near the end of their range is an error of the
+# spec's writer, and would be infinite after one product.
+LARGEST = 1e30
+MOST_SAID = 500  # characters of a message
 
 
 @dataclass(frozen=True)
@@ -30,26 +36,59 @@ class FileRecord:
 
 
 @dataclass
+class Locator:
+    """Which file a reference in a folder's file means, and whether it may be read."""
+
+    data_root: Path | None = None
+    _roots: dict[Path, Path] = field(default_factory=dict)
+
+    def __call__(self, reference: str, folder: Path) -> Path:
+        """The file's path; raises DataFileError."""
+        if self.data_root is None and folder not in self._roots:
+            self._roots[folder] = masks.project_root(folder)
+        return masks.locate(reference, folder, self.data_root or self._roots[folder])
+
+
+@dataclass
 class Context:
     """The state of one check of one spec."""
 
     parsed: Parsed
-    data_root: Path | None = None
+    locator: Locator
     problems: list[Problem] = field(default_factory=list)
     files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
+    _said: set[Problem] = field(default_factory=set)
     _arrays: dict[tuple[Path, str | None], masks.ArrayFile] = field(default_factory=dict)
+
+    @cached_property
+    def layer_names(self) -> dict[str, list[int]]:
+        """The positions of the layers of each name, in the file and whether they parsed or not."""
+        section = self.parsed.tree.at(("layers",))
+        positions: dict[str, list[int]] = {}
+        for i, name in enumerate(names_of(section) if section else ()):
+            if name:
+                positions.setdefault(name, []).append(i)
+        return positions
 
     def problem(
         self, code: str, location: Location, what: str, hint: str = "", *, key: bool = False
     ) -> None:
-        """Note a problem at a location of the spec; `key` points at the key, not at its value."""
-        root = self.parsed.root
-        place = place_of(root, location, key=key)
-        self.problems.append(Problem(code, what, spell(root, location), place, hint))
+        """Note a problem at a location of the spec; `key` points at the key, not at its value.
+
+        What it says may hold text from the spec, and is made safe to print here.
+        """
+        tree = self.parsed.tree
+        place = tree.place(location, key=key)
+        what, hint = show(what, MOST_SAID), show(hint, MOST_SAID)
+        found = Problem(code, what, tree.spell(location), place, hint)
+        if found not in self._said:  # a file may be asked for twice
+            self._said.add(found)
+            self.problems.append(found)
 
     def given(self, location: Location) -> bool:
         """Whether the file says anything at a location (a default does not)."""
-        return at(self.parsed.root, location) is not None
+        node = self.parsed.tree.at(location)
+        return node is not None and node.value is not None
 
     def attempt(self, location: Location, work: Callable[[], Result]) -> Result | None:
         """The result of reading a file, or None with its problem noted at `location`."""
@@ -61,11 +100,10 @@ class Context:
 
     def locate(self, location: Location, reference: str) -> Path:
         """The file that the spec names at a location; raises DataFileError."""
-        node = at(self.parsed.root, location)
+        node = self.parsed.tree.at(location)
         source = node.place.source if node else self.parsed.document.source
         folder = self.parsed.folders.get(source, self.parsed.document.folder)
-        root = self.data_root or masks.project_root(folder)
-        return masks.locate(reference, folder, root)
+        return self.locator(reference, folder)
 
     def read(self, location: Location, reference: str, array: str | None) -> NDArray[Any]:
         """The array in the file that the spec names at a location; raises DataFileError."""
@@ -74,7 +112,7 @@ class Context:
         if key not in self._arrays:
             self._arrays[key] = masks.read_array(path, array)
         found = self._arrays[key]
-        where = spell(self.parsed.root, location)
+        where = self.parsed.tree.spell(location)
         self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
         return found.array
 
@@ -88,5 +126,16 @@ def matrix_of(rows: list[list[float]]) -> NDArray[np.float64]:
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         what = f"the rows have different lengths: {', '.join(map(str, sorted(widths)[:4]))}"
-        raise DataFileError("NB201", what)
+        raise DataFileError("NB201", what, "each row of a matrix has as many numbers")
+    if widths == {0}:
+        raise DataFileError("NB201", "the rows are empty")
     return np.array(rows, dtype=np.float64)
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """A copy in the network's own precision; raises DataFileError for what does not fit in it."""
+    array = masks.finite(array)
+    if array.size and float(np.abs(array.astype(np.float64)).max()) > LARGEST:
+        what = f"the largest value is beyond {LARGEST:g}, in either direction"
+        raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
+    return array.astype(np.float32)

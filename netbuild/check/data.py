@@ -1,19 +1,21 @@
-"""The task's arrays against the network, the loss and the batch size."""
+"""The task's arrays against each other, the network, the loss and the batch size."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import Context
+from netbuild.check.context import LARGEST, Context, as_float32
 from netbuild.check.plan import Population, TaskPlan
 from netbuild.errors import DataFileError
-from netbuild.spec.paths import Location, spell
+from netbuild.spec.nodes import Location
 from netbuild.spec.task import Arrays, TargetArray, TaskArray
 from netbuild.spec.training import Training
+
+Array = NDArray[Any]
 
 
 def task_width(context: Context) -> int | None:
@@ -24,7 +26,10 @@ def task_width(context: Context) -> int | None:
     location, file = _file(context, task, "inputs", task.inputs)
     if file is None:
         return None
-    header = context.attempt(location, lambda: context.header(location, file, task.inputs.array))
+    header = context.attempt(
+        _blamed("inputs", task.inputs, location),
+        lambda: context.header(location, file, task.inputs.array),
+    )
     if header is None:
         return None
     if len(header.shape) != 2:
@@ -39,92 +44,125 @@ def _file(
 ) -> tuple[Location, str | None]:
     if source.file is not None:
         return ("task", key, "file"), source.file
-    if task.file is None and context.given(("task", key)):
-        context.problem("NB102", ("task", key), "no file says where this array is", "write `file`")
+    if task.file is None:
+        what = "no file says where this array is"
+        context.problem("NB102", ("task", key), what, "write `file: ...` here or in `task`")
     return ("task", "file"), task.file
 
 
 def check_task(context: Context, width: int | None, output: Population | None) -> TaskPlan | None:
     """The task's data, scaled, when its arrays fit each other, the network and the loss."""
     task = context.parsed.task
-    if not isinstance(task, Arrays) or width is None:
+    if not isinstance(task, Arrays):
         return None
     inputs = _read(context, task, "inputs", task.inputs)
     targets = _read(context, task, "targets", task.targets)
-    if inputs is None or targets is None:
-        return None
-    if task.inputs.divide == 0:
-        context.problem("NB104", ("task", "inputs", "divide"), "division by zero")
+    if inputs is not None:
+        _check_batch(context, task, len(inputs))
+    if inputs is None or targets is None or width is None:
         return None
     if len(inputs) != len(targets):
-        what = f"{len(targets)} targets for {len(inputs)} samples"
-        context.problem("NB201", ("task", "targets"), what)
+        count = "1 target" if len(targets) == 1 else f"{len(targets)} targets"
+        hint = "one row a sample" if targets.size == len(inputs) else ""
+        context.problem("NB201", ("task", "targets"), f"{count} for {len(inputs)} samples", hint)
         return None
     training = context.parsed.training
     loss = training.loss if isinstance(training, Training) else None
-    if output is not None and loss is not None and not _fits(context, targets, output, loss):
+    if loss is None or output is None or not _fits(context, targets, output, loss):
         return None
-    _check_batch(context, task, len(inputs))
-    if loss != "mse" and targets.dtype.kind in "biu":
-        targets = targets.reshape(len(targets)).astype(np.int64)
+    if loss == "cross_entropy":
+        answers: Array | None = targets.reshape(len(targets)).astype(np.int64)
     else:
-        targets = targets.reshape(len(targets), -1).astype(np.float32)
-    scaled = (inputs.astype(np.float32) - np.float32(task.inputs.subtract)) / np.float32(
-        task.inputs.divide
-    )
-    return TaskPlan(scaled, targets)
+        values = targets.reshape(len(targets), -1)
+        answers = context.attempt(("task", "targets"), lambda: as_float32(values))
+    scaled = context.attempt(("task", "inputs"), lambda: _scaled(inputs, task.inputs))
+    return TaskPlan(scaled, answers) if scaled is not None and answers is not None else None
+
+
+def _scaled(inputs: Array, words: TaskArray) -> NDArray[np.float32]:
+    """(input - subtract) / divide, in double precision until the end."""
+    if abs(words.divide) < 1 / LARGEST:
+        raise DataFileError("NB104", "`divide` is zero, or next to it")
+    if inputs.dtype.kind == "f" and inputs.dtype.itemsize < 8:
+        inputs = as_float32(inputs)
+    with np.errstate(over="ignore"):
+        scaled = (inputs.astype(np.float64) - words.subtract) / words.divide
+    return as_float32(scaled)
 
 
 def _read(
     context: Context, task: Arrays, key: str, source: TaskArray | TargetArray
-) -> NDArray[Any] | None:
+) -> Array | None:
     location, file = _file(context, task, key, source)
     if file is None:
         return None
 
-    def read() -> NDArray[Any]:
+    def read() -> Array:
         array = masks.finite(context.read(location, file, source.array))
-        if len(array) < 1:
-            raise DataFileError("NB205", "the array holds no samples")
+        if array.ndim == 0:
+            raise DataFileError("NB201", "a single number, where samples belong")
         return array
 
-    return context.attempt(location, read)
+    return context.attempt(_blamed(key, source, location), read)
 
 
-def _fits(context: Context, targets: NDArray[Any], output: Population, loss: str) -> bool:
-    where: Location = ("task", "targets")
-    if loss == "mse":
-        width = 1 if targets.ndim == 1 else targets.shape[-1]
-        if targets.ndim > 2 or width != output.size:
-            what = f"mse compares {output.size} outputs of `{output.layer}`"
-            context.problem("NB307", where, f"{what} with targets of shape {targets.shape}")
-            return False
-        return True
-    if targets.size != len(targets) or targets.dtype.kind not in "biu":
-        kind = "numbers with a fraction" if targets.dtype.kind == "f" else "several columns"
-        what = f"cross_entropy takes one class number a sample; these targets are {kind}"
-        context.problem("NB307", where, what, "or `loss: mse`")
-        return False
+def _blamed(key: str, source: TaskArray | TargetArray, file: Location) -> Location:
+    """Where a problem with a file stands: at the file, or at the array in a file of several."""
+    return file if source.array is None else ("task", key)
+
+
+def _fits(context: Context, targets: Array, output: Population, loss: str) -> bool:
+    """Whether the loss can compare the last layer's outputs with the targets."""
+    wrong = (_not_values if loss == "mse" else _not_classes)(targets, output)
+    if wrong is not None:
+        context.problem("NB307", ("task", "targets"), *wrong)
+    return wrong is None
+
+
+def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
+    width = 1 if targets.ndim == 1 else targets.shape[-1]
+    if targets.ndim <= 2 and width == output.size:
+        return None
+    outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
+    what = f"mse compares {outputs} of `{output.layer}` with targets of shape {targets.shape}"
+    return what, f"its `output_dim` would be {width}" if targets.ndim <= 2 else ""
+
+
+def _not_classes(targets: Array, output: Population) -> tuple[str, str] | None:
+    if targets.size != len(targets):
+        what = "cross_entropy takes one class number a sample; these targets have several columns"
+        return what, "give class numbers, or write `loss: mse`"
+    if targets.dtype.kind == "f" and bool((targets != np.round(targets)).any()):
+        what = "cross_entropy takes class numbers; these targets are numbers with a fraction"
+        return what, "write `loss: mse`"
     lowest, highest = int(targets.min()), int(targets.max())
-    if lowest < 0 or highest >= output.size:
-        what = (
-            f"the classes are {lowest} to {highest}, but `{output.layer}` has {output.size} outputs"
-        )
-        context.problem("NB307", where, what, "classes are counted from 0")
-        return False
-    return True
+    if lowest >= 0 and highest < output.size:
+        return None
+    outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
+    what = f"the classes are {lowest} to {highest}, but `{output.layer}` has {outputs}"
+    if lowest < 0:
+        return what, "classes are counted from 0"
+    return what, f"classes are counted from 0; its `output_dim` would be {highest + 1}"
 
 
 def _check_batch(context: Context, task: Arrays, samples: int) -> None:
     train = masks.round_half_up(task.split.train, samples)
+    have = "1 sample" if samples == 1 else f"{samples} samples"
     if train < 1:
-        context.problem(
-            "NB309", ("task", "split", "train"), f"no sample of {samples} is left to train on"
-        )
+        what = f"of {have} none is left to train on"
+        context.problem("NB309", ("task", "split", "train"), what)
     training = context.parsed.training
-    if isinstance(training, Training) and training.batch_size > train >= 1:
-        what = f"batch_size is {training.batch_size}, but there are {train} training samples"
-        context.problem("NB309", ("training", "batch_size"), what)
+    if _is_meant(training) and training.batch_size > train >= 1:
+        what = f"batch_size is {training.batch_size}, but {train} of {have} are trained on"
+        context.problem("NB309", ("training", "batch_size"), what, f"write `batch_size: {train}`")
+
+
+def _is_meant(training: object) -> TypeGuard[Training]:
+    """Whether the spec says anything of training; a network alone can be built and inspected.
+
+    Told by the values and not by the file, since a resolved spec has every default written out.
+    """
+    return isinstance(training, Training) and training != Training()
 
 
 def check_training(context: Context) -> None:
@@ -132,23 +170,46 @@ def check_training(context: Context) -> None:
     training = context.parsed.training
     if not isinstance(training, Training):
         return
-    if training.steps is not None and training.epochs is not None:
-        what = "`steps` and `epochs` both say how long"
-        context.problem("NB308", ("training", "epochs"), what, "leave one out", key=True)
+    _check_length(context, training)
     optimizer = training.optimizer
     if getattr(optimizer, "nesterov", False) and not getattr(optimizer, "momentum", 0):
         what = "Nesterov's momentum needs a momentum"
-        context.problem("NB308", ("training", "optimizer", "nesterov"), what, "momentum: 0.9")
+        where: Location = ("training", "optimizer", "nesterov")
+        context.problem("NB308", where, what, "write `momentum: 0.9` beside it")
+    _check_stop(context, training)
+
+
+def _check_length(context: Context, training: Training) -> None:
+    if training.steps is not None and training.epochs is not None:
+        what = "`steps` and `epochs` both say how long"
+        context.problem("NB308", ("training", "epochs"), what, "take one away", key=True)
+    elif training.epochs is not None and not context.given(("task",)):
+        what = "`epochs` counts passes over the samples of a task, and there is none"
+        hint = "write `steps`, or a `task`"
+        context.problem("NB308", ("training", "epochs"), what, hint, key=True)
+    elif (
+        (training.steps, training.epochs) == (None, None)
+        and _is_meant(training)
+        and context.given(("task",))  # without a task nothing is trained yet
+    ):
+        what = "nothing says how long to train"
+        hint = "write `epochs` or `steps`, e.g. `epochs: 20`"
+        context.problem("NB102", ("training",), what, hint, key=True)
+
+
+def _check_stop(context: Context, training: Training) -> None:
     stop = training.stop_when
     if stop is None:
         return
     where: Location = ("training", "stop_when")
     if stop.at_least is None and stop.at_most is None and stop.patience is None:
-        what = "says no bound"
-        context.problem("NB102", where, what, "write `at_least`, `at_most` or `patience`")
+        what = "nothing says when to stop"
+        hint = "write `at_least`, `at_most` or `patience`"
+        context.problem("NB102", where, what, hint, key=True)
     if stop.metric == "accuracy" and training.loss == "mse":
-        what = "mse has no accuracy"
-        context.problem("NB308", (*where, "metric"), what, "`metric: loss`")
+        what = "there is no accuracy under `loss: mse`"
+        context.problem("NB308", (*where, "metric"), what, "write `metric: loss`")
     if training.evaluate.every is None:
-        what = f"{spell(context.parsed.root, where)} counts evaluations, and there are none"
-        context.problem("NB308", where, what, "write `evaluate: {every: 200}`", key=True)
+        what = "this counts evaluations, and there are none before the end"
+        hint = "write `evaluate: {every: 200}` in `training`"
+        context.problem("NB308", where, what, hint, key=True)

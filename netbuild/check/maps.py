@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import Context, matrix_of
+from netbuild.check.context import LARGEST, Context, as_float32, matrix_of
 from netbuild.check.plan import LayerPlan, MapPlan
 from netbuild.errors import DataFileError
 from netbuild.spec import masks as sources
 from netbuild.spec import weights
+from netbuild.spec.base import Model
 from netbuild.spec.layers import Linear
-from netbuild.spec.paths import Location
+from netbuild.spec.nodes import Location
 from netbuild.streams import rng_of
 
 Matrix = NDArray[Any]
@@ -30,13 +32,12 @@ def check_map(context: Context, i: int, layer: Linear, plan: LayerPlan) -> MapPl
         connected=_connected(context, here, layer, shape),
         plasticity=_plasticity(context, here, layer, shape),
         weight=_weight(context, here, layer, shape),
-        bias=_bias(context, here, layer),
+        bias=_bias(context, here, layer, shape),
     )
 
 
 def _signs(context: Context, here: Location, layer: Linear, plan: LayerPlan) -> Matrix | None:
     location = (*here, "ei_mask")
-    shape = plan.reads.size, layer.output_dim
     units = plan.reads.signs
     source = layer.ei_mask
     if source is None:
@@ -47,28 +48,27 @@ def _signs(context: Context, here: Location, layer: Linear, plan: LayerPlan) -> 
         return units
     if units is not None:
         what = f"the units of `{plan.reads.layer}` have signs already"
-        hint = f"leave `ei_mask` out, or take `excitatory` from `{plan.reads.layer}`"
+        hint = f"take `ei_mask` away, or `excitatory` from `{plan.reads.layer}`"
         context.problem("NB308", location, what, hint, key=True)
         return None
+    shape = plan.reads.size, layer.output_dim
+    return context.attempt(location, lambda: _sign_mask(context, location, source, shape))
+
+
+def _sign_mask(
+    context: Context, location: Location, source: Model, shape: tuple[int, int]
+) -> Matrix:
     if isinstance(source, sources.ExcitatoryFraction):
-        return masks.unit_signs(plan.reads.size, source.excitatory)
+        return masks.unit_signs(shape[0], source.excitatory)
     if isinstance(source, sources.UnitSigns):
-        return context.attempt(location, lambda: _unit_signs(source.units, plan.reads.size))
-
-    def read() -> Matrix:
-        found = _array(context, location, source)
-        if found.size == shape[0] and shape not in (found.shape, found.T.shape):
-            return masks.as_signs(found.reshape(-1))  # a vector, one sign a presynaptic unit
-        return masks.as_signs(oriented(context, location, source, found, shape))
-
-    return context.attempt(location, read)
-
-
-def _unit_signs(values: list[float], size: int) -> Matrix:
-    if len(values) != size:
-        what = f"{len(values)} signs for {size} presynaptic units"
-        raise DataFileError("NB201", what)
-    return masks.as_signs(np.array(values))
+        if len(source.units) != shape[0]:
+            given = "1 sign" if len(source.units) == 1 else f"{len(source.units)} signs"
+            raise DataFileError("NB201", f"{given} for {shape[0]} presynaptic units")
+        return masks.as_signs(np.array(source.units))
+    found = array_of(context, location, source)
+    if found.size == shape[0] and shape not in (found.shape, found.T.shape):
+        return masks.as_signs(found.reshape(-1))  # a vector, one sign a presynaptic unit
+    return masks.as_signs(oriented(context, location, source, found, shape))
 
 
 def _connected(
@@ -78,11 +78,12 @@ def _connected(
     location = (*here, "sparsity_mask")
     if source is not None and layer.density is not None:
         what = "`density` and `sparsity_mask` both say which connections exist"
-        context.problem("NB308", (*here, "density"), what, "leave one out", key=True)
+        context.problem("NB308", (*here, "density"), what, "take one away", key=True)
         return None
     if not layer.self_connections and shape[0] != shape[1]:
         what = f"a map of {shape[0]} to {shape[1]} units has no self-connections"
-        context.problem("NB308", (*here, "self_connections"), what, "leave it out", key=True)
+        hint = "take `self_connections` away"
+        context.problem("NB308", (*here, "self_connections"), what, hint, key=True)
         return None
     if source is None and layer.density is not None:
         source = sources.RandomMask(generate="random", density=layer.density)
@@ -93,7 +94,7 @@ def _connected(
     def make() -> Matrix:
         if isinstance(source, (sources.RandomMask, sources.FixedIndegree)):
             return _generated(context, layer, source, shape, "sparsity")
-        found = oriented(context, location, source, _array(context, location, source), shape)
+        found = oriented(context, location, source, array_of(context, location, source), shape)
         mask = masks.as_sparsity(found, source.threshold)
         return mask if layer.self_connections else mask & ~np.eye(shape[0], dtype=bool)
 
@@ -106,17 +107,16 @@ def _generated(
     source: sources.RandomMask | sources.FixedIndegree,
     shape: tuple[int, int],
     what: str,
-    self_connections: bool | None = None,
 ) -> Matrix:
     seeds = (source.seed, layer.seed, context.parsed.seed)
     rng = rng_of(next(seed for seed in seeds if seed is not None), "mask", layer.name, what)
-    own = layer.self_connections if self_connections is None else self_connections
+    own = layer.self_connections or what == "plasticity"
     if isinstance(source, sources.RandomMask):
         return masks.random_mask(*shape, source.density, rng, own)
     most = shape[0] - (not own)
     if source.connections > most:
-        what = f"{source.connections} partners of {most} presynaptic units"
-        raise DataFileError("NB201", what)
+        said = f"each unit is to have {source.connections} presynaptic partners, and {most}"
+        raise DataFileError("NB201", f"{said} {'is' if most == 1 else 'are'} there")
     return masks.fixed_indegree(*shape, source.connections, rng, own)
 
 
@@ -130,9 +130,8 @@ def _plasticity(
 
     def make() -> Matrix:
         if isinstance(source, sources.RandomMask):
-            drawn = _generated(context, layer, source, shape, "plasticity", self_connections=True)
-            return drawn.astype(np.float32)
-        found = oriented(context, location, source, _array(context, location, source), shape)
+            return _generated(context, layer, source, shape, "plasticity").astype(np.float32)
+        found = oriented(context, location, source, array_of(context, location, source), shape)
         return masks.as_plasticity(found)
 
     return context.attempt(location, make)
@@ -142,50 +141,67 @@ def _weight(
     context: Context, here: Location, layer: Linear, shape: tuple[int, int]
 ) -> Matrix | None:
     location = (*here, "weight")
-    _check_range(context, location, layer.weight)
     source = layer.weight
     if not isinstance(source, (weights.WeightFile, weights.WeightValues)):
+        _check_numbers(context, location, source, shape[0])
         return None
 
     def read() -> Matrix:
-        found = oriented(context, location, source, _array(context, location, source), shape)
-        return np.ascontiguousarray(masks.finite(found).T, dtype=np.float32)
+        found = oriented(context, location, source, array_of(context, location, source), shape)
+        return np.ascontiguousarray(as_float32(found.T))
 
     return context.attempt(location, read)
 
 
-def _bias(context: Context, here: Location, layer: Linear) -> Matrix | None:
+def _bias(context: Context, here: Location, layer: Linear, shape: tuple[int, int]) -> Matrix | None:
     location = (*here, "bias")
     source = layer.bias
-    _check_range(context, location, source)
     if not isinstance(source, (weights.BiasFile, weights.BiasValues)):
+        if source is not None:
+            _check_numbers(context, location, source, shape[0])
         return None
 
     def read() -> Matrix:
-        if isinstance(source, weights.BiasValues):
-            found = np.array(source.values)
-        else:
-            found = context.read((*location, "file"), source.file, source.array)
-        if found.size != layer.output_dim or max(found.shape) != found.size:
-            what = f"the bias is {found.shape}; this layer expects ({layer.output_dim},)"
+        found = array_of(context, location, source)
+        if found.size != shape[1] or max(found.shape) != found.size:
+            what = f"the bias is {found.shape}; this layer expects (output_dim={shape[1]},)"
             raise DataFileError("NB201", what)
-        return masks.finite(found).reshape(-1).astype(np.float32)
+        return as_float32(found.reshape(-1))
 
     return context.attempt(location, read)
 
 
-def _check_range(context: Context, location: Location, source: object) -> None:
-    low, high = getattr(source, "low", None), getattr(source, "high", None)
-    if (low is None) != (high is None):
-        context.problem("NB308", location, "`low` and `high` go together")
-    elif low is not None and high is not None and low >= high:
-        context.problem("NB104", (*location, "low"), f"`low` {low} is not below `high` {high}")
+def _check_numbers(context: Context, location: Location, source: Model, input_dim: int) -> None:
+    """What the arguments of an init say together."""
+    numbers = {key: value for key, value in source if isinstance(value, (int, float))}
+    for key, value in numbers.items():
+        if abs(value) > LARGEST:
+            what = f"{value:g} is beyond what a network computes with, in float32"
+            context.problem("NB104", (*location, key), what, f"at most {LARGEST:g}")
+            return
+    low, high = numbers.get("low"), numbers.get("high")
+    if low is None and high is None:
+        return
+    if low is None or high is None:
+        missing = "low" if low is None else "high"
+        context.problem("NB308", location, "`low` and `high` go together", f"write `{missing}` too")
+    elif low >= high:
+        what = f"`low`, {low:g}, is not below `high`, {high:g}"
+        context.problem("NB104", (*location, "low"), what)
+    elif isinstance(source, weights.TruncNormal):
+        std = source.std if source.std is not None else 1 / math.sqrt(input_dim)
+        if not low - 2 * std <= source.mean <= high + 2 * std:
+            what = f"the mean, {source.mean:g}, is far outside of {low:g} to {high:g}"
+            hint = f"at most 2 standard deviations, here {2 * std:g}, from the range"
+            context.problem("NB308", location, what, hint)
 
 
-def _array(context: Context, location: Location, source: Any) -> Matrix:
+def array_of(context: Context, location: Location, source: Any) -> Matrix:
     """The array that a file, or the spec itself, holds; raises DataFileError."""
     if hasattr(source, "file"):
         return context.read((*location, "file"), source.file, source.array)
+    if isinstance(source, weights.BiasValues):
+        return np.array(source.values)
     return matrix_of(source.values)
 
 
@@ -197,10 +213,30 @@ def oriented(
     Nothing in a square matrix without names tells its rows from its columns, so `rows` must be
     written there. Raises DataFileError.
     """
+    node = context.parsed.tree.at(location)
+    key = "file" if hasattr(source, "file") else "values"
+    name = source.file if key == "file" else "[...]"
+    short = node is not None and node.short
+
+    def with_rows(rows: str) -> str:
+        return f"`{{{key}: {name}, rows: {rows}}}`" if short else f"`rows: {rows}`"
+
     if source.rows is None and shape[0] == shape[1] and found.shape == shape:
         raise DataFileError(
             "NB306",
             f"a square matrix, {shape[0]} by {shape[1]}: are its rows presynaptic?",
-            "write `rows: pre` (entry [i, j] is i to j) or `rows: post` (torch's layout)",
+            f"say {with_rows('pre')} where entry [i, j] is the connection from i to j,"
+            f" {with_rows('post')} for torch's layout",
         )
-    return masks.oriented(found, source.rows or "pre", *shape)
+    rows: Literal["pre", "post"] = source.rows or "pre"
+    wanted = shape if rows == "pre" else shape[::-1]
+    if found.shape != wanted and found.shape == wanted[::-1]:
+        axes = ["input_dim", "output_dim"] if rows == "pre" else ["output_dim", "input_dim"]
+        sizes = ", ".join(f"{axis}={size}" for axis, size in zip(axes, wanted, strict=True))
+        matrix = f"the matrix in {name}" if key == "file" else "the matrix"
+        raise DataFileError(
+            "NB201",
+            f"{matrix} is {found.shape}; this map expects ({sizes})",
+            f"it looks transposed; say {with_rows('post' if rows == 'pre' else 'pre')}",
+        )
+    return masks.oriented(found, rows, *shape, name if key == "file" else "NAME")

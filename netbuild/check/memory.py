@@ -26,16 +26,19 @@ def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | Non
     if total <= most:
         return True
     largest = sorted(sizes, key=lambda i: sizes[i], reverse=True)[:3]
-    listed = ", ".join(f"`{plans[i].name}` {_gigabytes(sizes[i])}" for i in largest)
-    what = f"training needs {_gigabytes(total)}, and this machine can give {_gigabytes(most)}"
+    listed = ", ".join(f"`{plans[i].name}` {_readable(sizes[i])}" for i in largest)
+    what = f"training needs {_readable(total)}, and this machine can give {_readable(most)}"
     context.problem(
         "NB901", ("layers", largest[0]), what, f"the largest layers: {listed}", key=True
     )
     return False
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+def _readable(size: int) -> str:
+    for power, unit in ((18, "EB"), (15, "PB"), (12, "TB"), (9, "GB")):
+        if size >= 10**power:
+            return f"{size / 10**power:,.1f} {unit}" if size < 10**21 else "more than 1,000 EB"
+    return f"{size / 10**6:,.1f} MB"
 
 
 def memory_bytes() -> int:

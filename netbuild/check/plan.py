@@ -13,12 +13,24 @@ Matrix = NDArray[Any]
 
 @dataclass(frozen=True)
 class Population:
-    """The units that a map reads: where they are, how many, and their signs if they have any."""
+    """The units that a map reads: where they are, how many, and how many are excitatory.
+
+    The excitatory units come first, the rest is inhibitory; None is a population without signs.
+    """
 
     layer: str  # "input", or a layer's name
     size: int
     units: tuple[int, int] | None = None  # [start, stop) of the layer's units; None is all
-    signs: NDArray[np.int8] | None = None  # (unit,)
+    excitatory: int | None = None
+
+    @property
+    def signs(self) -> NDArray[np.int8] | None:
+        """(unit,): 1 excitatory, -1 inhibitory; drawn up when asked for, since it may be large."""
+        if self.excitatory is None:
+            return None
+        signs = np.full(self.size, -1, dtype=np.int8)
+        signs[: self.excitatory] = 1
+        return signs
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import Context
-from netbuild.check.maps import _array, oriented
+from netbuild.check.context import Context, as_float32
+from netbuild.check.maps import array_of, oriented
 from netbuild.check.plan import LayerPlan, RegularizerPlan
 from netbuild.errors import DataFileError
 from netbuild.spec import regularizers as specs
 from netbuild.spec.layers import Linear
-from netbuild.spec.paths import Location, near
+from netbuild.spec.nodes import Location, show
+from netbuild.spec.paths import near
 
 Shapes = dict[str, tuple[int, ...]]
+_WILD = re.compile(r"[*?\[]")
 
 
 def parameter_shapes(layers: list[object], plans: dict[int, LayerPlan]) -> Shapes:
@@ -38,36 +40,61 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
     shapes = parameter_shapes(list(context.parsed.layers), plans)
     by_layer = {plan.name: plan for plan in plans.values()}
     whole = len(plans) == len(context.parsed.layers)
+    order = {name: i for i, name in enumerate(shapes)}
+    given = [r for r in context.parsed.regularizers if isinstance(r, specs.Regularizer)]
+    names = {r.name for r in given if r.name is not None}
     found: list[RegularizerPlan] = []
     for i, regularizer in enumerate(context.parsed.regularizers):
         if isinstance(regularizer, specs.Regularizer):
-            params = _matched(context, i, regularizer, shapes, whole)
+            _check_norm(context, i, regularizer)
+            params = _matched(context, i, regularizer, shapes, order, whole)
             references = _references(context, i, regularizer, params, shapes, by_layer)
-            found.append(RegularizerPlan(_name(regularizer, found), params, references))
+            name = regularizer.name or _free_name(regularizer, names)
+            names.add(name)
+            found.append(RegularizerPlan(name, params, references))
     return found
 
 
-def _name(regularizer: Any, before: list[RegularizerPlan]) -> str:
-    """Its own name, or its type's in snake case, made unique by a number."""
-    if regularizer.name is not None:
-        return str(regularizer.name)
+def _free_name(regularizer: Any, taken: set[str]) -> str:
+    """Its type in snake case, made unique by a number."""
     base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", regularizer.type).lower()
-    taken = {plan.name for plan in before}
     numbered = (base if n == 1 else f"{base}_{n}" for n in range(1, len(taken) + 2))
     return next(name for name in numbered if name not in taken)
 
 
+def _check_norm(context: Context, i: int, regularizer: specs.Regularizer) -> None:
+    if not isinstance(regularizer, specs.Norm) or regularizer.norm != "matrix":
+        return
+    order = getattr(regularizer, "p", 1)
+    if order not in (1, 2):
+        what = f"a matrix norm has p = 1 or 2, not {order:g}"
+        context.problem("NB308", ("regularizers", i, "p"), what, "or write `norm: entrywise`")
+    if regularizer.reduction == "mean":
+        what = "a matrix norm has no mean over entries"
+        hint = "take `reduction` away, or write `norm: entrywise`"
+        context.problem("NB308", ("regularizers", i, "reduction"), what, hint)
+
+
 def _matched(
-    context: Context, i: int, regularizer: specs.Regularizer, shapes: Shapes, whole: bool
+    context: Context,
+    i: int,
+    regularizer: specs.Regularizer,
+    shapes: Shapes,
+    order: dict[str, int],
+    whole: bool,
 ) -> tuple[str, ...]:
-    names: dict[str, None] = {}  # in the network's order, each once
+    """The parameters that a regularizer names, in the network's order, each once."""
+    names: set[str] = set()
     for j, pattern in enumerate(regularizer.params):
-        matched = [name for name in shapes if fnmatchcase(name, pattern)]
+        if pattern in shapes:
+            matched = [pattern]
+        else:
+            matched = fnmatch.filter(shapes, pattern) if _WILD.search(pattern) else []
         if not matched and whole:
-            what = f"no parameter is named `{pattern}`"
+            what = f"no parameter is named `{show(pattern)}`"
             context.problem("NB304", ("regularizers", i, "params", j), what, near(pattern, shapes))
-        names |= dict.fromkeys(matched)
-    return tuple(name for name in shapes if name in names)
+        names.update(matched)
+    return tuple(sorted(names, key=order.__getitem__))
 
 
 def _references(
@@ -92,7 +119,8 @@ def _references(
     for name, signs in signed.items():
         if signs is not None:
             what = f"`{name}` has signs of its own"
-            context.problem("NB305", (*here, "reference"), what, "leave `reference` out", key=True)
+            hint = "take `reference` away"
+            context.problem("NB305", (*here, "reference"), what, hint, key=True)
             return None
     if isinstance(regularizer.reference, specs.DrawnReference):
         return None  # drawn when the network is built
@@ -119,16 +147,19 @@ def _own(
     context: Context, here: Location, signed: dict[str, NDArray[Any] | None], shapes: Shapes
 ) -> tuple[NDArray[Any], ...] | None:
     """The maps' own signs, in the shape of the parameters."""
-    references = []
-    for name, signs in signed.items():
-        if signs is None:
-            what = f"`{name}` has no signs to hold it to"
-            hint = "give the layer that it reads `excitatory`, write a `reference`, or name others"
-            context.problem("NB305", (*here, "params"), what, hint)
-            return None
-        full = np.broadcast_to(signs if signs.ndim == 1 else signs.T, shapes[name])
-        references.append(full.astype(np.float32))
-    return tuple(references)
+    unsigned = [name for name, signs in signed.items() if signs is None]
+    if unsigned:
+        what = f"`{unsigned[0]}` has no signs to hold it to"
+        rest = [name for name in signed if name not in unsigned]
+        others = f", or write `params: [{', '.join(rest)}]`" if 0 < len(rest) <= 3 else ""
+        hint = f"give the layer that it reads `excitatory`, write a `reference`{others}"
+        context.problem("NB305", (*here, "params"), what, hint)
+        return None
+    return tuple(
+        np.broadcast_to(signs if signs.ndim == 1 else signs.T, shapes[name]).astype(np.float32)
+        for name, signs in signed.items()
+        if signs is not None
+    )
 
 
 def _read(
@@ -141,14 +172,14 @@ def _read(
     signs: bool,
 ) -> tuple[NDArray[Any], ...] | None:
     def one(name: str) -> NDArray[Any]:
-        array = masks.finite(_array(context, location, source))
+        array = array_of(context, location, source)
+        array = masks.as_signs(array).astype(np.float32) if signs else as_float32(array)
         shape = shapes[name]
-        if len(shape) == 1:
-            if array.size != shape[0]:
-                what = f"the reference is {array.shape}; `{name}` is {shape}"
-                raise DataFileError("NB201", what)
-            return array.reshape(-1).astype(np.float32)
-        matrix = oriented(context, location, source, array, (shape[1], shape[0])).T
-        return np.ascontiguousarray(np.sign(matrix) if signs else matrix, dtype=np.float32)
+        if len(shape) == 2:
+            matrix = oriented(context, location, source, array, (shape[1], shape[0])).T
+            return np.ascontiguousarray(matrix)
+        if array.size != shape[0]:
+            raise DataFileError("NB201", f"the reference is {array.shape}; `{name}` is {shape}")
+        return array.reshape(-1)
 
     return context.attempt(location, lambda: tuple(one(name) for name in params))

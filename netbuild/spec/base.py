@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 
 class Model(BaseModel):
@@ -17,53 +16,55 @@ class Model(BaseModel):
     )
 
 
-class Shorthand:
-    """Lists, for the JSON Schema alone, the short forms that the parser writes out in full."""
-
-    def __init__(self, *schemas: JsonSchemaValue) -> None:
-        self.schemas = schemas
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [*self.schemas, handler(schema)]}
+def label_of(model: type[BaseModel]) -> str:
+    """A union tag that can never be mistaken for a key of the file in a Pydantic location."""
+    return f"<{model.__name__}>"
 
 
 def tag(model: type[BaseModel]) -> Tag:
-    """A union tag that can never be mistaken for a key of the file in a Pydantic location."""
-    return Tag(f"<{model.__name__}>")
+    """The branch of a union that holds `model`."""
+    return Tag(label_of(model))
+
+
+class Choice:
+    """The kinds of section that may stand at one place, and what tells them apart.
+
+    The value of `key` (e.g. `type`) tells most; a kind that has no such key is told by the
+    presence of its own first field, e.g. `file`.
+    """
+
+    def __init__(self, key: str, models: tuple[type[BaseModel], ...]) -> None:
+        self.key = key
+        self.models = models
+        self.by_value: dict[str, type[BaseModel]] = {}
+        self.by_presence: dict[str, type[BaseModel]] = {}
+        for model in models:
+            if key in model.model_fields:
+                values = get_args(model.model_fields[key].annotation)
+                self.by_value |= dict.fromkeys(values, model)
+            else:
+                self.by_presence[next(iter(model.model_fields))] = model
+
+    def model_of(self, value: object, keys: Iterable[str]) -> type[BaseModel] | None:
+        """The kind of a section whose `key` has this value (None: it is not there)."""
+        if self.key in keys:
+            return self.by_value.get(value) if isinstance(value, str) else None
+        return next((model for name, model in self.by_presence.items() if name in keys), None)
+
+    def label(self, section: Any) -> str | None:
+        """The union tag of a section's data, for Pydantic."""
+        if isinstance(section, BaseModel):
+            return label_of(type(section))
+        if not isinstance(section, dict):
+            return None
+        model = self.model_of(section.get(self.key), section)
+        return label_of(model) if model else None
 
 
 def told_by(key: str, *models: type[BaseModel]) -> Discriminator:
-    """Tell the branches of a union apart by the value of `key`, e.g. `type`.
-
-    A branch that has no such key is told by the presence of its own first field, e.g. `file`.
-    """
-    by_value: dict[object, str] = {}
-    by_presence: dict[str, str] = {}
-    for model in models:
-        label = f"<{model.__name__}>"
-        if key in model.model_fields:
-            by_value |= dict.fromkeys(get_args(model.model_fields[key].annotation), label)
-        else:
-            by_presence[next(iter(model.model_fields))] = label
-
-    def choose(value: Any) -> str | None:
-        if isinstance(value, BaseModel):
-            return f"<{type(value).__name__}>"
-        if not isinstance(value, dict):
-            return None
-        if key in value:
-            found = value[key]
-            return by_value.get(found) if isinstance(found, str) else None
-        return next((label for name, label in by_presence.items() if name in value), None)
-
-    return Discriminator(
-        choose,
-        custom_error_type="untold",
-        # What the branches are told by, for the diagnostics to take apart again.
-        custom_error_message="|".join([key, ",".join(map(str, by_value)), ",".join(by_presence)]),
-    )
+    """Tell the branches of a union apart by the value of `key`, as `Choice` does."""
+    choice = Choice(key, models)
+    return Discriminator(choice.label, custom_error_type="untold", custom_error_message="untold")
 
 
 Name = Annotated[

@@ -2,246 +2,354 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from netbuild.errors import Problem
+from netbuild.spec import hints
+from netbuild.spec.dump import inline
+from netbuild.spec.grammar import Slot, fields_of, location_of, slot_at
+from netbuild.spec.nodes import Location, Node, kind_of, show
+from netbuild.spec.paths import Tree, near
+from netbuild.spec.spec import LANGUAGE_VERSION
 
-from netbuild.errors import Place, Problem
-from netbuild.spec.document import Node, kind_of, show
-from netbuild.spec.paths import Location, at, near, spell
-from netbuild.spec.spec import LANGUAGE_VERSION, NetworkSpec
-
-Say = Callable[..., Problem]  # (code, what, hint): a problem at the place in hand
-
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "text",
-    "list": "a list",
-    "dict": "a mapping of keys",
-    "model": "a mapping of keys",
-}
-_BOUNDS = {
-    "greater_than": ("gt", "more than"),
-    "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "less than"),
-    "less_than_equal": ("le", "at most"),
-}
+MOST_EXPLAINED = 500  # unknown keys that get a hint; nobody reads more
 
 
-def problems_of(error: ValidationError, root: Node) -> list[Problem]:
-    """One problem for each error of a validation of the tree's data."""
-    return [_problem(item, root) for item in error.errors(include_url=False, include_input=False)]
+@dataclass(frozen=True)
+class Fault:
+    """One error of Pydantic's, at its place in the tree."""
+
+    kind: str
+    location: Location
+    context: dict[str, Any]
+    tree: Tree
+
+    @property
+    def node(self) -> Node | None:
+        """What stands there."""
+        return self.tree.at(self.location)
+
+    @property
+    def slot(self) -> Slot:
+        """What may stand there."""
+        return slot_at(self.tree.root, self.location) or Slot()
+
+    @property
+    def key(self) -> str:
+        """The last key of the location."""
+        return next((part for part in reversed(self.location) if isinstance(part, str)), "")
+
+    @property
+    def found(self) -> str:
+        """What stands there, for a message."""
+        return found(self.node)
+
+    def problem(
+        self, code: str, what: str, hint: str = "", *, up: int = 0, key: bool = False
+    ) -> Problem:
+        """A problem at this location, or `up` steps above; `key` points at the key itself."""
+        location = self.location[: len(self.location) - up]
+        place = self.tree.place(location, key=key)
+        return Problem(code, what, self.tree.spell(location), place, hint)
 
 
-def location_of(loc: Sequence[str | int]) -> Location:
-    """A Pydantic location without the tags of unions: keys and positions of the file alone."""
-    return tuple(part for part in loc if not (isinstance(part, str) and part.startswith("<")))
+def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
+    """What a validation's errors mean, without those that only follow from others."""
+    faults = [
+        Fault(item["type"], location_of(item["loc"]), item.get("ctx", {}), tree) for item in errors
+    ]
+    for fault in faults:
+        if fault.location == ("netbuild",) and fault.kind == "less_than_equal":
+            return [_version(fault)]  # what a later language means cannot be judged
+    problems, explained = _causes(faults, tree)
+    unknown = 0
+    for fault in faults:
+        if fault.location not in explained:
+            unknown += fault.kind == "extra_forbidden"
+            problems.append(_explained(fault, hint=unknown <= MOST_EXPLAINED))
+    return problems
 
 
-def place_of(root: Node, location: Sequence[str | int], *, key: bool = False) -> Place:
-    """Where a location stands: its value, or its key; else the nearest thing around it."""
-    node = at(root, location)
-    if node is not None:
-        return node.key_place if key and node.key_place else node.place
-    return place_of(root, location[:-1], key=True) if location else root.place
+def found(node: Node | None) -> str:
+    """What stands somewhere, for a message: a value, or what kind of thing it is."""
+    text = text_of(node)
+    if node is None or not text:
+        return kind_of(node) if node else "nothing"
+    return f"the text `{show(text)}`" if isinstance(node.value, str) else f"`{text}`"
 
 
-def _problem(item: Any, root: Node) -> Problem:
-    kind: str = item["type"]
-    loc: tuple[str | int, ...] = item["loc"]
-    location = location_of(loc)
-    context: dict[str, Any] = item.get("ctx", {})
-    node = at(root, location)
-    path = spell(root, location)
-
-    def problem(code: str, what: str, hint: str = "", *, key: bool = False) -> Problem:
-        return Problem(code, what, path, place_of(root, location, key=key), hint)
-
-    if kind == "extra_forbidden":
-        word = str(location[-1])
-        return problem("NB101", f"unknown key `{show(word)}`", _key_hint(word, loc), key=True)
-    if kind == "missing":
-        field = str(location[-1])
-        place = place_of(root, location[:-1])
-        where = spell(root, location[:-1])
-        hint = _field_hint(model_at(loc[:-1]), field)
-        return Problem("NB102", f"the key `{field}` is missing", where, place, hint)
-    if node is not None and node.value is None and kind != "untold":
-        hint = "give it a value, or indent the lines that belong to it"
-        return problem("NB103", "this key has no value", hint, key=True)
-    if kind == "untold":
-        return _untold(item["msg"], node, problem)
-    if kind == "literal_error":
-        if location == ("netbuild",):
-            return _version(node, problem)
-        choices = [
-            part.strip("'") for part in context["expected"].replace(" or ", ", ").split(", ")
-        ]
-        found = _found(node)
-        return problem("NB105", f"{found} is not a choice here", near(_text(node), choices))
-    if kind in _BOUNDS:
-        key, words = _BOUNDS[kind]
-        bound = context[key]
-        bound = int(bound) if float(bound).is_integer() and abs(bound) < 1e16 else bound
-        return problem("NB104", f"must be {words} {bound}, found {_found(node)}")
-    if kind in ("too_short", "too_long", "string_too_long", "string_too_short"):
-        short = kind.endswith("short")
-        limit = context.get("min_length" if short else "max_length")
-        unit = "characters" if kind.startswith("string") else "items"
-        return problem("NB104", f"needs {'at least' if short else 'at most'} {limit} {unit}")
-    if kind == "finite_number":
-        return problem("NB104", "must be a finite number")
-    if kind == "string_pattern_mismatch":
-        return problem("NB106", f"{_found(node)} does not fit here", _description(loc))
-    expected = _KINDS.get(kind.split("_")[0])
-    if expected and node is not None:
-        hint = "write true or false" if expected.startswith("true") else ""
-        if isinstance(node.value, str) and expected.endswith("number"):
-            hint = f"{_found(node)} is text in YAML 1.2"
-        return problem("NB103", f"expected {expected}, found {kind_of(node)}", hint)
-    return problem("NB103", str(item["msg"])[:200])
-
-
-def _untold(message: str, node: Node | None, problem: Say) -> Problem:
-    key, values, keys = message.split("|")
-    choices, presence = [v for v in values.split(",") if v], [k for k in keys.split(",") if k]
-    entries = node.value if node is not None and isinstance(node.value, dict) else None
-    if entries is None:
-        found = kind_of(node) if node is not None else "nothing"
-        hint = f"write `{{{key}: {choices[0]}, ...}}`" if choices else ""
-        return problem("NB103", f"expected a mapping of keys, found {found}", hint)
-    if key in entries:
-        found = _found(entries[key])
-        place = entries[key].place
-        given = problem("NB105", f"unknown {key} {found}", near(_text(entries[key]), choices))
-        return Problem(given.code, given.what, f"{given.path}.{key}", place, given.hint)
-    wanted = ([f"`{key}`"] if choices else []) + [f"`{k}`" for k in presence]
-    if not presence:
-        hint = near("", choices)
-        return problem("NB102", f"the key `{key}` is missing", hint)
-    for word in entries:
-        if (hint := near(word, [*([key] if choices else []), *presence])).startswith("did"):
-            given = problem("NB101", f"unknown key `{show(word)}`", hint)
-            return Problem(given.code, given.what, given.path, entries[word].key_place, hint)
-    return problem("NB102", f"one of the keys {', '.join(wanted)} is needed")
-
-
-def _version(node: Node | None, problem: Say) -> Problem:
-    if node is not None and isinstance(node.value, int) and node.value > LANGUAGE_VERSION:
-        what = f"version {node.value} of the language is newer than this program"
-        return problem("NB107", what, f"it reads version {LANGUAGE_VERSION}; upgrade netbuild")
-    return problem("NB107", f"{_found(node)} is not a version", f"write {LANGUAGE_VERSION}")
-
-
-def _found(node: Node | None) -> str:
-    if node is None:
-        return "nothing"
-    return f"`{show(_text(node))}`" if isinstance(node.value, (str, int, float)) else kind_of(node)
-
-
-def _text(node: Node | None) -> str:
+def text_of(node: Node | None) -> str:
+    """A scalar as the file may have it."""
     value = node.value if node is not None else None
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return inline(value)
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
-def _key_hint(word: str, loc: Sequence[str | int]) -> str:
-    model = model_at(loc[:-1])
-    here = fields_of(model) if model else set()
-    hint = near(word, here)
-    if hint.startswith("did"):
-        return hint
-    homes = [home for home, fields in sections() if word in fields]
-    if homes:
-        label = _home(loc[:-1])
-        return f"`{show(word)}` is a key of {homes[0]}, not of {label or 'a spec'}"
-    return hint
+# What follows from what
 
 
-def _home(loc: Sequence[str | int]) -> str:
-    text = ""
-    for part in location_of(loc):
-        text += "[]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+def _causes(faults: Sequence[Fault], tree: Tree) -> tuple[list[Problem], set[Location]]:
+    """Problems that explain several faults, and the locations of all faults that are explained."""
+    unknown: dict[Location, list[str]] = defaultdict(list)
+    missing: dict[Location, list[str]] = defaultdict(list)
+    for fault in faults:
+        group = {"extra_forbidden": unknown, "missing": missing}.get(fault.kind)
+        if group is not None:
+            group[fault.location[:-1]].append(str(fault.location[-1]))
+    problems: list[Problem] = []
+    explained: set[Location] = set()
+    for section, words in unknown.items():
+        for key, outside in _dedented(tree, section, set(words)):
+            problems.append(_empty(tree, (*section, key), outside))
+            explained |= {(*section, word) for word in (key, *outside)}
+        for word in words[:MOST_EXPLAINED]:
+            if missing[section] and (meant := hints.meant_key(word, missing[section])):
+                explained.add((*section, meant))
+    return problems, explained
 
 
-def _field_hint(model: type[BaseModel] | None, field: str) -> str:
-    if model is None:
-        return ""
-    info = next((f for n, f in model.model_fields.items() if (f.alias or n) == field), None)
-    if info is None:
-        return ""
-    example = f"; for example `{field}: {info.examples[0]}`" if info.examples else ""
-    return f"{info.description or ''}{example}".lstrip("; ")
-
-
-def _description(loc: Sequence[str | int]) -> str:
-    model = model_at(loc[:-1])
-    if model is None or not isinstance(loc[-1], str):
-        return ""
-    info = next((f for n, f in model.model_fields.items() if (f.alias or n) == loc[-1]), None)
-    return (info.description or "") if info else ""
-
-
-def fields_of(model: type[BaseModel]) -> set[str]:
-    """The keys of a section, as the file spells them."""
-    return {info.alias or name for name, info in model.model_fields.items()}
-
-
-def model_at(loc: Sequence[str | int]) -> type[BaseModel] | None:
-    """The model that a Pydantic location leads to, or None."""
-    model: type[BaseModel] | None = NetworkSpec
-    for part in loc:
-        if isinstance(part, int):
+def _dedented(tree: Tree, section: Location, unknown: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """Keys without a value, each with the unknown keys after it that its section would have."""
+    node = tree.at(section)
+    entries = list(node.entries.items()) if node else []
+    for i, (key, empty) in enumerate(entries):
+        if empty.value is not None:
             continue
-        if part.startswith("<"):
-            model = models().get(part)
-        elif model is not None:
-            fields = model.model_fields.items()
-            info = next((f for name, f in fields if (f.alias or name) == part), None)
-            found = list(_models_in(info.annotation)) if info else []
-            model = found[0] if len(found) == 1 else None
-    return model
+        slot = slot_at(tree.root, (*section, key))
+        known = {word for model in slot.models for word in fields_of(model)} if slot else set()
+        outside = []
+        for word, child in entries[i + 1 :]:
+            if word not in known or child.place.source != empty.place.source:
+                break
+            if word in unknown:
+                outside.append(word)
+        if outside:
+            yield key, outside
 
 
-@cache
-def models() -> dict[str, type[BaseModel]]:
-    """Every model of the language by its tag in a Pydantic location."""
-    return {f"<{model.__name__}>": model for _, model in _walk(NetworkSpec, "")}
+def _empty(tree: Tree, location: Location, outside: Sequence[str]) -> Problem:
+    node = tree.at(location)
+    around = tree.at(location[:-1])
+    assert node is not None
+    assert around is not None
+    first = tree.place((*location[:-1], outside[0]), key=True).line
+    last = max(_last_line(around.entries[word]) for word in outside)
+    slot = slot_at(tree.root, location)
+    item = ", and begin the first with `- `" if slot and slot.items else ""
+    lines = f"line {first} looks" if first == last else f"lines {first}-{last} look"
+    fields = "its field; indent it" if first == last else "its fields; indent them"
+    hint = f"{lines} like {fields}{item}"
+    place = tree.place(location, key=True)
+    return Problem("NB103", "this section is empty", tree.spell(location), place, hint)
 
 
-@cache
-def sections() -> list[tuple[str, set[str]]]:
-    """Where each key may stand: ("layers[]", its keys), one entry for each model."""
-    return [(home, fields_of(model)) for home, model in _walk(NetworkSpec, "")]
+def _last_line(node: Node) -> int:
+    children = [*node.items, *node.entries.values()]
+    return max([node.place.line, *map(_last_line, children)])
 
 
-def _walk(model: type[BaseModel], home: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    yield home or "a spec", model
-    for name, info in model.model_fields.items():
-        key = info.alias or name
-        below = f"{home}.{key}" if home else key
-        if _is_list(info.annotation):
-            below += "[]"
-        for found in _models_in(info.annotation):
-            yield from _walk(found, below)
+# One fault
 
 
-def _is_list(annotation: Any) -> bool:
-    if get_origin(annotation) is Annotated:
-        return _is_list(get_args(annotation)[0])
-    return get_origin(annotation) is list
+def _explained(fault: Fault, *, hint: bool) -> Problem:
+    node = fault.node
+    if fault.location == ("netbuild",) and fault.kind != "missing":
+        return _version(fault)
+    if fault.kind == "extra_forbidden":
+        return _unknown_key(fault, hint=hint)
+    if fault.kind == "missing":
+        what = f"the key `{fault.key}` is missing"
+        return fault.problem("NB102", what, hints.field_hint(fault.key, fault.slot.info), up=1)
+    if node is not None and node.value is None:
+        return _no_value(fault, node)
+    if fault.kind == "untold":
+        return _untold(fault)
+    for kinds, explain in _EXPLAIN.items():
+        if fault.kind.startswith(kinds):
+            return explain(fault)
+    return fault.problem("NB103", f"{fault.found} does not fit here")
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-        return
-    for argument in get_args(annotation):
-        if not isinstance(argument, (str, int, float)):
-            yield from _models_in(argument)
+def _unknown_key(fault: Fault, *, hint: bool) -> Problem:
+    *section, word = fault.location
+    around = fault.tree.at(section)
+    slot = slot_at(fault.tree.root, tuple(section))
+    model = slot.model_of(around) if slot else None
+    said = ""
+    told = _told(slot, around)
+    if told and slot and slot.choice and word in slot.choice.by_presence:
+        said = f"`{told}` says already what it is; take one of them away"
+    elif hint and model is not None:
+        said = hints.unknown_key_hint(str(word), model, around, tuple(section))
+    return fault.problem("NB101", f"unknown key `{show(str(word))}`", said, key=True)
+
+
+def _told(slot: Slot | None, section: Node | None) -> str:
+    """The key that tells what kind a section is."""
+    choice = slot.choice if slot else None
+    if choice is None or section is None:
+        return ""
+    tellers = (choice.key, *choice.by_presence)
+    return next((key for key in tellers if key in section.entries), "")
+
+
+def _no_value(fault: Fault, node: Node) -> Problem:
+    if not isinstance(fault.location[-1], str):
+        return fault.problem("NB103", "this item is empty", "write it, or take it away")
+    slot = fault.slot
+    if (slot.models or slot.items is not None) and not (slot.info and slot.info.is_required()):
+        hint = "indent the lines that belong to it, or take it away"
+    else:
+        hint = hints.field_hint(fault.key, slot.info)
+    written = re.match(r"~|null", node.place.text[node.place.column - 1 :], re.IGNORECASE)
+    what = "this key must have a value" if written else "this key has no value"
+    return fault.problem("NB103", what, hint, key=not written)
+
+
+def _version(fault: Fault) -> Problem:
+    node = fault.node
+    what, hint = f"{fault.found} is not a version", f"write `netbuild: {LANGUAGE_VERSION}`"
+    if fault.kind == "less_than_equal":
+        what = f"version {text_of(node)} of the language is newer than this program"
+        hint = f"it reads version {LANGUAGE_VERSION}; upgrade netbuild"
+    return fault.problem("NB107", what, hint)
+
+
+def _untold(fault: Fault) -> Problem:
+    """A section of which nothing tells what kind it is."""
+    node, choice = fault.node, fault.slot.choice
+    assert node is not None
+    assert choice is not None
+    if not isinstance(node.value, dict):
+        return _not_a_section(fault)
+    key, told = choice.key, node.value.get(choice.key)
+    if told is not None:
+        return _unknown_kind(fault, told)
+    tellers = [*([key] if choice.by_value else []), *choice.by_presence]
+    for word, child in node.value.items():
+        if meant := hints.meant_key(word, tellers):
+            location = (*fault.location, word)
+            what = f"unknown key `{show(word)}`"
+            path = fault.tree.spell(location)
+            return Problem("NB101", what, path, child.key_place, f"did you mean `{meant}`?")
+    hint = hints.teller_hint(choice, node.value)
+    if not choice.by_presence:
+        hint = hint or hints.teller_hint(choice, ())
+        return fault.problem("NB102", f"the key `{key}` is missing", hint)
+    wanted = ", ".join(f"`{teller}`" for teller in tellers)
+    return fault.problem("NB102", f"one of the keys {wanted} is missing", hint)
+
+
+def _unknown_kind(fault: Fault, told: Node) -> Problem:
+    node, choice = fault.node, fault.slot.choice
+    assert node is not None
+    assert choice is not None
+    hint = hints.kind_hint(text_of(told), choice)
+    shown = f"`{show(text_of(told))}`" if text_of(told) else kind_of(told)
+    if node.short:  # the file has the bare word
+        kinds = f"neither a known {choice.key} nor a file"
+        if "file" not in choice.by_presence:
+            kinds = f"not a known {fault.key}"
+        return fault.problem("NB105", f"{shown} is {kinds}", hint)
+    path = fault.tree.spell((*fault.location, choice.key))
+    if told.value is None:
+        return Problem("NB103", "this key has no value", path, told.key_place, hint)
+    return Problem("NB105", f"{shown} is not a known `{choice.key}`", path, told.place, hint)
+
+
+def _not_a_section(fault: Fault) -> Problem:
+    what = f"expected a mapping of keys, found {fault.found}"
+    return fault.problem("NB103", what, hints.section_hint(fault.slot.choice, fault.node))
+
+
+def _choice(fault: Fault) -> Problem:
+    shown = f"`{show(text_of(fault.node))}`" if text_of(fault.node) else fault.found
+    hint = hints.choice_hint(text_of(fault.node), fault.slot.info)
+    return fault.problem("NB105", f"{shown} is not a choice here", hint)
+
+
+def _bound(fault: Fault) -> Problem:
+    key, words = {
+        "greater_than": ("gt", "more than"),
+        "greater_than_equal": ("ge", "at least"),
+        "less_than": ("lt", "less than"),
+        "less_than_equal": ("le", "at most"),
+    }[fault.kind]
+    bound = fault.context[key]
+    bound = int(bound) if float(bound).is_integer() else bound
+    value = fault.node.value if fault.node else None
+    hint = ""
+    if bound == 1 and isinstance(value, (int, float)) and 2 <= value <= 100:
+        hint = f"if it is a percentage, write {value / 100:g}"
+    return fault.problem("NB104", f"must be {words} {bound}, found {fault.found}", hint)
+
+
+def _finite(fault: Fault) -> Problem:
+    return fault.problem("NB104", f"must be a finite number, found {fault.found}")
+
+
+def _length(fault: Fault) -> Problem:
+    short = fault.kind.endswith("short")
+    limit: int = fault.context["min_length" if short else "max_length"]
+    actual = fault.context.get("actual_length")
+    unit = "character" if fault.kind.startswith("string") else "item"
+    wanted = f"{limit} {unit}" if limit == 1 else f"{limit:,} {unit}s"
+    has = "" if actual is None else f", has {actual:,}" if actual else ", has none"
+    return fault.problem("NB104", f"needs {'at least' if short else 'at most'} {wanted}{has}")
+
+
+def _pattern(fault: Fault) -> Problem:
+    text, info = text_of(fault.node), fault.slot.info
+    slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
+    said = (info.description or "") if info else ""
+    if fault.key == "device":
+        said = near(text, ("auto", "cpu", "cuda", "cuda:0"))
+    elif fault.key == "name" and re.fullmatch(r"[a-z][a-z0-9_]*", slug):
+        said = f"write `{slug}`"
+    return fault.problem("NB106", f"`{show(text)}` does not fit here", said)
+
+
+def _number(fault: Fault) -> Problem:
+    whole = fault.kind.startswith("int")
+    wanted = "a whole number" if whole else "a number"
+    hint = hints.number_hint(fault.node, whole=whole) if fault.node else ""
+    return fault.problem("NB103", f"expected {wanted}, found {fault.found}", hint)
+
+
+def _truth(fault: Fault) -> Problem:
+    hint = hints.truth_hint(fault.node) if fault.node else ""
+    return fault.problem("NB103", f"expected true or false, found {fault.found}", hint)
+
+
+def _words(fault: Fault) -> Problem:
+    scalar = fault.node is not None and isinstance(fault.node.value, (int, float))
+    hint = "quote it to make it text" if scalar else ""
+    return fault.problem("NB103", f"expected text, found {fault.found}", hint)
+
+
+def _list(fault: Fault) -> Problem:
+    sections = fault.slot.items is not None and fault.slot.items.models
+    hint = "begin each item with `- `" if sections else ""
+    return fault.problem("NB103", f"expected a list, found {fault.found}", hint)
+
+
+_EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {
+    ("literal",): _choice,
+    ("greater_than", "less_than"): _bound,
+    ("finite_number",): _finite,
+    ("too_", "string_too_"): _length,
+    ("string_pattern",): _pattern,
+    ("int", "float"): _number,
+    ("bool",): _truth,
+    ("string",): _words,
+    ("list",): _list,
+    ("model", "dict"): _not_a_section,
+}

@@ -6,17 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.spec.base import Fraction, Model, Name, Positive, Seed, Shorthand, Size, tag, told_by
+from netbuild.spec.base import Fraction, Model, Name, Positive, Seed, Size, tag, told_by
 from netbuild.spec.masks import PlasticityMask, SignMask, SparsityMask
+from netbuild.spec.shorthand import Shorthand, typed
 from netbuild.spec.weights import Bias, Uniform, Weight
 
+# Its form is checked with the layers at hand, which tell more of what was meant than a pattern.
 From = Annotated[
     str | None,
     Field(
-        pattern=r"^[a-z][a-z0-9_]*(\.(excitatory|inhibitory))?$",
         description="what this layer reads: `input`, a layer before it, or `hidden.excitatory`;"
         " the layer before when left out",
         examples=["hidden.excitatory"],
+        json_schema_extra={"pattern": r"^[a-z][a-z0-9_]*(\.(excitatory|inhibitory))?$"},
     ),
 ]
 
@@ -37,7 +39,9 @@ class Named(Model):
 Activation = Annotated[
     Annotated[Named, tag(Named)] | Annotated[Power, tag(Power)],
     told_by("type", Named, Power),
-    Shorthand({"enum": ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]}),
+    Shorthand(
+        typed, {"enum": ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]}
+    ),
 ]
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.spec.base import Fraction, Model, Seed, Shorthand, tag, told_by
+from netbuild.spec.base import Fraction, Model, Seed, tag, told_by
+from netbuild.spec.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.spec.weights import Array, FileName, Matrix, Rows
 
 Threshold = Annotated[
@@ -83,10 +84,9 @@ class ExcitatoryFraction(Model):
     )
 
 
-_FILE_OR_ROWS: tuple[dict[str, object], ...] = (
-    {"type": "string", "description": "a file"},
-    {"type": "array", "description": "the rows of a matrix, or one value a unit"},
-)
+_FILE = {"type": "string", "description": "a file"}
+_ROWS = ROWS | {"description": "the rows of a matrix"}
+_UNITS = NUMBERS | {"description": "one sign a presynaptic unit"}
 
 SparsityMask = Annotated[
     Annotated[SparsityFile, tag(SparsityFile)]
@@ -94,7 +94,7 @@ SparsityMask = Annotated[
     | Annotated[RandomMask, tag(RandomMask)]
     | Annotated[FixedIndegree, tag(FixedIndegree)],
     told_by("generate", RandomMask, FixedIndegree, SparsityFile, SparsityValues),
-    Shorthand(*_FILE_OR_ROWS),
+    Shorthand(matrix, _FILE, _ROWS),
 ]
 SignMask = Annotated[
     Annotated[MaskFile, tag(MaskFile)]
@@ -102,12 +102,12 @@ SignMask = Annotated[
     | Annotated[UnitSigns, tag(UnitSigns)]
     | Annotated[ExcitatoryFraction, tag(ExcitatoryFraction)],
     told_by("generate", MaskFile, MaskValues, UnitSigns, ExcitatoryFraction),
-    Shorthand(*_FILE_OR_ROWS),
+    Shorthand(signs, _FILE, _ROWS, _UNITS),
 ]
 PlasticityMask = Annotated[
     Annotated[MaskFile, tag(MaskFile)]
     | Annotated[MaskValues, tag(MaskValues)]
     | Annotated[RandomMask, tag(RandomMask)],
     told_by("generate", MaskFile, MaskValues, RandomMask),
-    Shorthand(*_FILE_OR_ROWS),
+    Shorthand(matrix, _FILE, _ROWS),
 ]

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from netbuild.errors import Place, Problem
-from netbuild.spec.document import Node, kind_of, show
+from netbuild.errors import Place
+from netbuild.spec.nodes import Location, Node, kind_of, show
 
-Location = tuple[str | int, ...]  # keys and positions, as Pydantic's `loc`
+MAX_SEGMENTS = 64  # as deep as a spec may be nested
+MOST_COMPARED = 200  # words with which a misspelt one is compared
 
 _KEY = re.compile(r"[^\[\].=+\s]+")
 _ITEM = re.compile(r"\[([^\[\]]+)\]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Segment:
 
     text: str
     item: bool
-    column: int
+    column: int  # where it begins, from 1
 
 
 def parse_path(text: str) -> tuple[Segment, ...]:
@@ -43,188 +46,214 @@ def parse_path(text: str) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     at = 0
     while at < len(text):
-        if text[at] == "[" and segments and (match := _ITEM.match(text, at)):
-            segments.append(Segment(match[1].strip(), True, at + 1))
-        else:
-            if segments:
-                if text[at] != ".":
-                    raise PathError(
-                        f"`{show(text)}` is not a path", at + 1, "keys are joined by dots"
-                    )
-                at += 1
+        match = _ITEM.match(text, at) if segments else None
+        if match is None:
+            if segments and text[at] != ".":
+                raise _unreadable(text, at)
+            at += bool(segments)
             match = _KEY.match(text, at)
-            if match is None:
-                raise PathError(
-                    f"`{show(text)}` is not a path", at + 1, "write `layers[hidden].weight`"
-                )
-            segments.append(Segment(match[0], False, at + 1))
+        if match is None:
+            raise _unreadable(text, at)
+        item = match[0].startswith("[")
+        segments.append(Segment(match[1].strip() if item else match[0], item, at + 1))
         at = match.end()
-    if not segments:
-        raise PathError("an empty path", 1, "write `layers[hidden].weight`")
+    if not 0 < len(segments) <= MAX_SEGMENTS:
+        what = f"a path of {len(segments)} steps" if segments else "an empty path"
+        raise PathError(what, 1, "write for example `layers[hidden].weight`")
     return tuple(segments)
 
 
-def spell(root: Node, location: Sequence[str | int]) -> str:
-    """A location as a path, list items by their `name` where they have one."""
-    text = ""
-    node: Node | None = root
-    for part in location:
-        child: Node | None = None
-        if isinstance(part, int):
-            label = str(part)
-            if node is not None and isinstance(node.value, list) and part < len(node.value):
-                child = node.value[part]
-                if isinstance(child.value, dict) and "name" in child.value:
-                    name = child.value["name"].value
-                    if isinstance(name, str) and _names(node).count(name) == 1:
-                        label = show(name)
-            text += f"[{label}]"
-        else:
-            text += f".{show(part)}" if text else show(part)
-            if node is not None and isinstance(node.value, dict):
-                child = node.value.get(part)
-        node = child
-    return text
+def _unreadable(text: str, at: int) -> PathError:
+    hint = "keys are joined by dots, and `[name]` picks an item: `layers[hidden].weight`"
+    return PathError(f"`{show(text)}` is not a path", min(at, len(text) - 1) + 1, hint)
 
 
-def at(root: Node, location: Sequence[str | int]) -> Node | None:
-    """The node at a location, or None."""
-    node: Node | None = root
-    for part in location:
-        node = _child(node, part) if node is not None else None
-    return node
+class Tree:
+    """A whole spec whose nodes no longer change: finds, spells and places its locations."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self._labels: dict[int, list[str]] = {}  # of each list's items, by the list's id
+
+    def at(self, location: Sequence[str | int]) -> Node | None:
+        """The node at a location, or None."""
+        return self.root.at(location)
+
+    def place(self, location: Sequence[str | int], *, key: bool = False) -> Place:
+        """Where a location stands: its value, or its key; else the nearest thing around it."""
+        node = self.at(location)
+        if node is None:
+            return self.place(location[:-1], key=True) if location else self.root.place
+        return node.key_place if key and node.key_place else node.place
+
+    def spell(self, location: Sequence[str | int]) -> str:
+        """A location as a path, list items by their `name` where it is theirs alone."""
+        text = ""
+        node: Node | None = self.root
+        for part in location:
+            if isinstance(part, str):
+                text += f".{show(part)}" if text else show(part)
+            else:
+                labels = self._labels_of(node) if node is not None else []
+                text += f"[{labels[part] if 0 <= part < len(labels) else part}]"
+            node = node.child(part) if node is not None else None
+        return text
+
+    def _labels_of(self, node: Node) -> list[str]:
+        known = self._labels.get(id(node.value))
+        if known is None:
+            names = names_of(node)
+            count = Counter(names)
+            known = [
+                show(name) if count[name] == 1 and _NAME.fullmatch(name) else str(position)
+                for position, name in enumerate(names)
+            ]
+            self._labels[id(node.value)] = known
+        return known
 
 
-def _child(node: Node, part: str | int) -> Node | None:
-    match node.value, part:
-        case dict() as entries, str():
-            return entries.get(part)
-        case list() as items, int():
-            return items[part] if part < len(items) else None
-    return None
+def names_of(node: Node) -> list[str]:
+    """The `name` of each item of a list, "" where it has none."""
+    names = [item.entries.get("name") for item in node.items]
+    return [name.value if name and isinstance(name.value, str) else "" for name in names]
 
 
-def follow(root: Node, path: str) -> Node:
-    """The node that a path leads to; raises PathError where it leads nowhere."""
+def follow(root: Node, path: str) -> Location:
+    """The location that a path leads to; raises PathError where it leads nowhere."""
+    location: list[str | int] = []
     node = root
     for segment in parse_path(path):
-        node = _descend(node, segment, make=False)
-    return node
+        location.append(_position(node, segment) if segment.item else _key(node, segment))
+        child = node.child(location[-1])
+        assert child is not None
+        node = child
+    return tuple(location)
 
 
-def assign(root: Node, path: str, value: Node, *, append: bool = False) -> None:
+def assign(
+    root: Node, path: str, value: Node, places: Sequence[Place], *, append: bool = False
+) -> Location:
     """Put `value` where `path` says, in place; with `append`, add it to the end of a list there.
 
-    Mappings on the way are made when they are missing; items of lists are not. Raises PathError.
+    Mappings on the way are made when they are missing, at the `places` of the path's segments;
+    items of lists are not. Returns the location of what was put. Raises PathError.
     """
-    *way, last = parse_path(path)
+    segments = parse_path(path)
+    location: list[str | int] = []
     node = root
-    for segment in way:
-        node = _descend(node, segment, make=True)
+    for segment, place in zip(segments, places, strict=True):
+        last = segment is segments[-1] and not append
+        if segment.item:
+            location.append(_position(node, segment))
+            if last:
+                node.items[_position(node, segment)] = value
+        else:
+            entries = _made(node, segment)
+            location.append(segment.text)
+            if last:
+                value.key_place = place
+                entries[segment.text] = value
+            elif segment.text not in entries:
+                entries[segment.text] = Node(None, place, place)
+        child = node.child(location[-1])
+        assert child is not None
+        node = child
     if append:
-        target = _descend(node, last, make=True)
-        if target.value == {}:
-            target.value = []
-        if not isinstance(target.value, list):
-            raise PathError(f"`+=` adds to a list, `{path}` is {kind_of(target)}", last.column)
-        target.value = [*target.value, value]
-    elif last.item:
-        items = _items(node, last)
-        items[_position(node, last)] = value
-    else:
-        _entries(node, last)[last.text] = value
+        location.append(_append(node, segments[-1], value, path))
+    return tuple(location)
+
+
+def _append(node: Node, segment: Segment, value: Node, path: str) -> int:
+    if node.value is None:
+        node.value, node.place = [], value.place
+    if not isinstance(node.value, list):
+        what = f"`+=` adds to a list, but `{show(path)}` is {kind_of(node)}"
+        raise PathError(what, segment.column, "`=` replaces it")
+    node.value.append(value)
+    return len(node.value) - 1
 
 
 def remove(root: Node, path: str) -> None:
     """Take away what stands at `path`, in place; raises PathError when nothing does."""
-    *way, last = parse_path(path)
-    node = root
-    for segment in way:
-        node = _descend(node, segment, make=False)
-    if last.item:
-        del _items(node, last)[_position(node, last)]
+    *way, last = follow(root, path)
+    node = root.at(way)
+    assert node is not None
+    if isinstance(last, int):
+        del node.items[last]
     else:
-        entries = _entries(node, last)
-        if last.text not in entries:
-            raise PathError(f"nothing to unset: no key `{show(last.text)}` there", last.column)
-        del entries[last.text]
+        del node.entries[last]
 
 
-def _descend(node: Node, segment: Segment, *, make: bool) -> Node:
-    if segment.item:
-        return _items(node, segment)[_position(node, segment)]
-    entries = _entries(node, segment)
-    if segment.text not in entries:
-        if not make:
-            raise PathError(
-                f"no key `{show(segment.text)}` there", segment.column, near(segment.text, entries)
-            )
-        entries[segment.text] = Node({}, node.place, node.place)
-    return entries[segment.text]
+def _key(node: Node, segment: Segment) -> str:
+    """The key that a segment names, which must be there."""
+    if not isinstance(node.value, dict):
+        raise _no_keys(node, segment)
+    if segment.text not in node.value:
+        hint = near(segment.text, node.value)
+        raise PathError(f"there is no key `{show(segment.text)}`", segment.column, hint)
+    return segment.text
 
 
-def _entries(node: Node, segment: Segment) -> dict[str, Node]:
+def _made(node: Node, segment: Segment) -> dict[str, Node]:
+    """The entries of a node that is a mapping, or becomes one."""
     if node.value is None:
         node.value = {}
     if not isinstance(node.value, dict):
-        hint = "pick an item: `[name]` or `[0]`" if isinstance(node.value, list) else ""
-        raise PathError(
-            f"`{show(segment.text)}` is a key, but here is {kind_of(node)}", segment.column, hint
-        )
+        raise _no_keys(node, segment)
     return node.value
 
 
-def _items(node: Node, segment: Segment) -> list[Node]:
+def _no_keys(node: Node, segment: Segment) -> PathError:
     if not isinstance(node.value, list):
-        raise PathError(
-            f"`[{show(segment.text)}]` picks from a list, but here is {kind_of(node)}",
-            segment.column,
-        )
-    return node.value
+        what = f"`{show(segment.text)}` is a key, but it stands under {kind_of(node)}"
+        return PathError(what, segment.column)
+    names = [name for name in names_of(node) if name]
+    pick = f"[{names[0]}]" if names else "[0]"
+    what = f"`{show(segment.text)}` is a key, but here is a list"
+    return PathError(what, segment.column, f"pick an item first: `{pick}.{show(segment.text)}`")
 
 
 def _position(node: Node, segment: Segment) -> int:
-    items = _items(node, segment)
-    if segment.text.isdecimal():
-        position = int(segment.text)
-        if position >= len(items):
-            raise PathError(f"no item [{segment.text}]: the list has {len(items)}", segment.column)
-        return position
-    names = _names(node)
-    if names.count(segment.text) > 1:
-        raise PathError(
-            f"two items are named `{show(segment.text)}`", segment.column, "pick by position: `[0]`"
-        )
-    if segment.text not in names:
-        hint = near(segment.text, [name for name in names if name])
-        raise PathError(f"no item is named `{show(segment.text)}`", segment.column, hint)
-    return names.index(segment.text)
+    text = segment.text
+    if not isinstance(node.value, list):
+        what = f"`[{show(text)}]` picks an item of a list, but here is {kind_of(node)}"
+        hint = f"a key follows a dot: `.{show(text)}`" if isinstance(node.value, dict) else ""
+        raise PathError(what, segment.column, hint)
+    items = "1 item" if len(node.value) == 1 else f"{len(node.value)} items"
+    if text.isascii() and text.isdecimal():
+        if len(text) > 9 or int(text) >= len(node.value):
+            what = f"there is no item [{show(text, 12)}]: the list has {items}"
+            raise PathError(what, segment.column, "positions count from 0")
+        return int(text)
+    names = names_of(node)
+    if names.count(text) > 1:
+        what = f"{names.count(text)} items are named `{show(text)}`"
+        raise PathError(what, segment.column, f"pick one by its position: `[{names.index(text)}]`")
+    if not text or text not in names:
+        hint = near(text, filter(None, names)) or f"the list has {items}, counted from 0"
+        raise PathError(f"no item is named `{show(text)}`", segment.column, hint)
+    return names.index(text)
 
 
-def _names(node: Node) -> list[str]:
-    names = []
-    for item in node.value if isinstance(node.value, list) else []:
-        name = item.value.get("name") if isinstance(item.value, dict) else None
-        names.append(name.value if name is not None and isinstance(name.value, str) else "")
-    return names
+def near(word: str, words: Iterable[object], *, others: bool = True) -> str:
+    """A hint that names the word most like `word`; else, with `others`, all where they are few."""
+    known = sorted(set(map(str, words)))
+    if best := nearest(word, known):
+        return f"did you mean `{show(best)}`?"
+    if not others or not 0 < len(known) <= 12:
+        return ""
+    listed = [f"`{show(w)}`" for w in known]
+    return f"it can only be {listed[0]}" if len(listed) == 1 else f"one of {', '.join(listed)}"
 
 
-def near(word: str, words: object) -> str:
-    """A hint that names the word most like `word`, or lists them when they are few."""
-    known = sorted({str(w) for w in words})  # type: ignore[attr-defined]
-    folded = {w.casefold(): w for w in known}
-    match = difflib.get_close_matches(word.casefold(), list(folded), 1, 0.6)
-    if match:
-        return f"did you mean `{folded[match[0]]}`?"
-    if 0 < len(known) <= 12:
-        return "one of " + ", ".join(f"`{w}`" for w in known)
-    return ""
-
-
-def path_problem(
-    error: PathError, source: str, text: str, offset: int, code: str = "NB110"
-) -> Problem:
-    """A PathError as a problem of the `--set` or `set:` entry that holds the path."""
-    column = offset + error.column
-    place = Place(source, 1, column, column + 1, text)
-    return Problem(code, error.what, place=place, hint=error.hint)
+def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
+    """The one of `words` that is most like `word`, whatever the case, or ""."""
+    folded = {w.casefold(): w for w in words}
+    wanted = word[:80].casefold()
+    if wanted in folded:
+        return folded[wanted]
+    if len(folded) > MOST_COMPARED:  # thousands of layers: those of about its length
+        alike = [w for w in folded if abs(len(w) - len(wanted)) < 2]
+        folded = {w: folded[w] for w in alike[:MOST_COMPARED]}
+    match = difflib.get_close_matches(wanted, list(folded), 1, cutoff)
+    return folded[match[0]] if match else ""

@@ -12,11 +12,11 @@ from netbuild.spec.base import (
     Name,
     NonNegative,
     Seed,
-    Shorthand,
     tag,
     told_by,
 )
 from netbuild.spec.masks import MaskFile, MaskValues
+from netbuild.spec.shorthand import ROWS, Shorthand, listed, matrix
 
 
 class DrawnReference(Model):
@@ -37,12 +37,12 @@ SignReference = Annotated[
     | Annotated[MaskValues, tag(MaskValues)]
     | Annotated[DrawnReference, tag(DrawnReference)],
     told_by("reference", MaskFile, MaskValues, DrawnReference),
-    Shorthand({"type": "string"}, {"type": "array"}),
+    Shorthand(matrix, {"type": "string"}, ROWS),
 ]
 WeightReference = Annotated[
     Annotated[MaskFile, tag(MaskFile)] | Annotated[MaskValues, tag(MaskValues)],
     told_by("reference", MaskFile, MaskValues),
-    Shorthand({"type": "string"}, {"type": "array"}),
+    Shorthand(matrix, {"type": "string"}, ROWS),
 ]
 
 
@@ -51,13 +51,13 @@ class Regularizer(Model):
 
     name: Name | None = Field(None, description="its name in logs", examples=["sparse"])
     params: Annotated[
-        list[str],
+        list[Annotated[str, Field(min_length=1, max_length=256)]],
         Field(
             min_length=1,
             description="the parameters, as `<layer>.weight`; `*` matches anything, dots too",
             examples=["*.weight"],
         ),
-        Shorthand({"type": "string"}),
+        Shorthand(listed, {"type": "string"}),
     ]
     Lambda: NonNegative = Field(1.0, description="its weight in the loss", examples=[1e-3])
 

@@ -18,7 +18,9 @@ def json_schema() -> dict[str, Any]:
         "$id": "netbuild-1.json",
         "title": "netbuild spec, version 1",
     }
-    return head | {key: _tidy(value) for key, value in schema.items() if key != "title"}
+    # What a file extends may hold the keys that it must have.
+    whole = {"anyOf": [{"required": schema.pop("required")}, {"required": ["extends"]}]}
+    return head | {key: _tidy(value) for key, value in schema.items() if key != "title"} | whole
 
 
 def schema_text() -> str:

@@ -1,4 +1,4 @@
-"""Short forms are written out in full on the parsed tree, before the models see it.
+"""Short forms: how each is written out in full on the parsed tree, before the models see it.
 
 A union of short and long forms in the models would turn one typo into four errors. The nodes that
 are made here keep the place of what was written.
@@ -6,48 +6,49 @@ are made here keep the place of what was written.
 
 from __future__ import annotations
 
-from netbuild.spec.document import Node
-from netbuild.spec.weights import WEIGHT_INITS
+from collections.abc import Callable
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from netbuild.spec.nodes import Node
+
+Writer = Callable[[Node], Node]
+
+NUMBERS: JsonSchemaValue = {"type": "array", "items": {"type": "number"}}
+ROWS: JsonSchemaValue = {"type": "array", "items": NUMBERS}
 
 
-def write_out(root: Node) -> None:
-    """Replace the short forms in a whole spec's tree by the long ones, in place."""
-    for layer in _items(root, "layers"):
-        _key(layer, "weight", _parameter)
-        _key(layer, "bias", _parameter)
-        _key(layer, "sparsity_mask", _matrix)
-        _key(layer, "plasticity_mask", _matrix)
-        _key(layer, "ei_mask", _signs)
-        _key(layer, "activation", _typed)
-    for regularizer in _items(root, "regularizers"):
-        _key(regularizer, "params", _listed)
-        _key(regularizer, "reference", _matrix)
-    if task := _entries(root).get("task"):
-        _key(task, "inputs", _array)
-        _key(task, "targets", _array)
-    if training := _entries(root).get("training"):
-        _key(training, "optimizer", _typed)
-        if optimizer := _entries(training).get("optimizer"):
-            _key(optimizer, "schedule", _typed)
+class Shorthand:
+    """Marks a field that has short forms: what writes them out, and their JSON Schemas."""
+
+    def __init__(self, write: Writer, *schemas: JsonSchemaValue) -> None:
+        self.write = write
+        self.schemas = schemas
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [*self.schemas, handler(schema)]}
 
 
-def _parameter(node: Node) -> Node:
+def parameter(node: Node) -> Node:
+    """`normal`, `w.npy`, `0.1` or `[0.1, 0.2]` for a weight or a bias."""
     match node.value:
-        case str() as text if text in WEIGHT_INITS or not _is_file(text):
-            return _wrap(node, "init")
-        case str():
-            return _wrap(node, "file")
+        case str() as text:
+            return _wrap(node, "file" if _is_file(text) else "init")
         case bool():
             return node
         case int() | float():
             init = Node("constant", node.place)
-            return Node({"init": init, "value": node}, node.place, node.key_place)
-        case list():
-            return _wrap(node, "values")
-    return node
+            entries = {"init": init, "value": _value(node)}
+            return Node(entries, node.place, node.key_place, 5, 2, short=True)
+    return matrix(node)
 
 
-def _matrix(node: Node) -> Node:
+def matrix(node: Node) -> Node:
+    """`m.npy`, or the rows themselves."""
     match node.value:
         case str():
             return _wrap(node, "file")
@@ -56,21 +57,27 @@ def _matrix(node: Node) -> Node:
     return node
 
 
-def _signs(node: Node) -> Node:
+def signs(node: Node) -> Node:
+    """As `matrix`, or one sign for each unit."""
     if isinstance(node.value, list) and not any(isinstance(v.value, list) for v in node.value):
         return _wrap(node, "units")
-    return _matrix(node)
+    return matrix(node)
 
 
-def _typed(node: Node) -> Node:
+def typed(node: Node) -> Node:
+    """A bare `type`."""
     return _wrap(node, "type") if isinstance(node.value, str) else node
 
 
-def _listed(node: Node) -> Node:
-    return Node([node], node.place, node.key_place) if isinstance(node.value, str) else node
+def listed(node: Node) -> Node:
+    """One item in place of a list of one."""
+    if not isinstance(node.value, str):
+        return node
+    return Node([_value(node)], node.place, node.key_place, 2, 2, short=True)
 
 
-def _array(node: Node) -> Node:
+def array(node: Node) -> Node:
+    """An array's name, or a file's."""
     if isinstance(node.value, str):
         return _wrap(node, "file" if _is_file(node.value) else "array")
     return node
@@ -81,19 +88,10 @@ def _is_file(text: str) -> bool:
 
 
 def _wrap(node: Node, key: str) -> Node:
-    return Node({key: node}, node.place, node.key_place)
+    inner = _value(node)
+    return Node({key: inner}, node.place, node.key_place, node.size + 2, node.depth + 1, short=True)
 
 
-def _key(node: Node, key: str, write: object) -> None:
-    entries = _entries(node)
-    if key in entries:
-        entries[key] = write(entries[key])  # type: ignore[operator]
-
-
-def _entries(node: Node) -> dict[str, Node]:
-    return node.value if isinstance(node.value, dict) else {}
-
-
-def _items(root: Node, key: str) -> list[Node]:
-    section = _entries(root).get(key)
-    return section.value if section and isinstance(section.value, list) else []
+def _value(node: Node) -> Node:
+    """The node as a value under a key that is written nowhere."""
+    return Node(node.value, node.place, None, node.size, node.depth)

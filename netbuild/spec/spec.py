@@ -1,14 +1,15 @@
-"""The whole spec: its sections, parsed one by one so that every problem is found at once."""
+"""The whole spec: its sections, and the two keys of a file that are resolved away."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from netbuild.spec.base import Model, Seed, Shorthand
+from netbuild.spec.base import Model, Seed
 from netbuild.spec.layers import Layer
 from netbuild.spec.regularizers import RegularizerSpec
+from netbuild.spec.shorthand import Shorthand, listed
 from netbuild.spec.task import Task
 from netbuild.spec.training import Training
 
@@ -18,9 +19,18 @@ LANGUAGE_VERSION = 1
 class NetworkSpec(Model):
     """A network and its training, in one file."""
 
-    netbuild: Literal[1] = Field(description="version of this language", examples=[1])
+    # Not `Literal[1]`, to which `true` and `1.0` are equal.
+    netbuild: int = Field(
+        ge=LANGUAGE_VERSION,
+        le=LANGUAGE_VERSION,
+        description="version of this language",
+        examples=[LANGUAGE_VERSION],
+        json_schema_extra={"const": LANGUAGE_VERSION},
+    )
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=64)] = Field(
-        "network", description="names the folder of its runs", examples=["ei-decision"]
+        "network",
+        description="letters, digits, `_`, `.` and `-`; names the folder of its runs",
+        examples=["ei-decision"],
     )
     seed: Seed = Field(0, description="every random draw follows from it", examples=[7])
     device: str = Field(
@@ -29,9 +39,14 @@ class NetworkSpec(Model):
         description="`auto` takes CUDA where there is one",
         examples=["cpu"],
     )
-    task: Task | None = Field(None, description="inputs and targets")
+    task: Task | None = Field(
+        None,
+        description="inputs and targets",
+        examples=[{"type": "arrays", "file": "digits.npz", "inputs": "x", "targets": "y"}],
+    )
     layers: Annotated[list[Layer], Field(min_length=1, max_length=10_000)] = Field(
-        description="the layers, in order", examples=[[{"name": "out", "type": "linear"}]]
+        description="the layers, in order",
+        examples=[[{"name": "out", "type": "linear", "output_dim": 10}]],
     )
     regularizers: list[RegularizerSpec] = Field(
         [], max_length=10_000, description="terms added to the loss", examples=[[]]
@@ -42,9 +57,12 @@ class NetworkSpec(Model):
 class SpecFile(NetworkSpec):
     """What a file may hold: a network, and the two keys that are resolved away."""
 
-    extends: Annotated[list[str], Shorthand({"type": "string"})] = Field(
+    extends: Annotated[list[str], Shorthand(listed, {"type": "string"})] = Field(
         [], description="files that this one builds on", examples=[["base.yaml"]]
     )
     set: dict[str, object] = Field(
-        {}, description="overrides, by path", examples=[{"layers[hidden].output_dim": 64}]
+        {},
+        max_length=1000,
+        description="overrides, by path",
+        examples=[{"layers[hidden].output_dim": 64}],
     )

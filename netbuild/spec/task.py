@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.spec.base import Model, Seed, Shorthand, tag, told_by
+from netbuild.spec.base import Model, Seed, tag, told_by
+from netbuild.spec.shorthand import Shorthand, array
 from netbuild.spec.weights import Array, FileName
 
 
@@ -41,10 +42,10 @@ class Arrays(Model):
     type: Literal["arrays"]
     file: FileName | None = Field(None, description="the data file", examples=["digits.npz"])
     inputs: Annotated[
-        TaskArray, Shorthand({"type": "string", "description": "an array's name"})
+        TaskArray, Shorthand(array, {"type": "string", "description": "an array's name"})
     ] = Field(description="what the network reads", examples=[{"array": "x", "divide": 16}])
     targets: Annotated[
-        TargetArray, Shorthand({"type": "string", "description": "an array's name"})
+        TargetArray, Shorthand(array, {"type": "string", "description": "an array's name"})
     ] = Field(description="what it should answer", examples=["y"])
     split: Split = Field(
         Split(), description="training and test samples", examples=[{"train": 0.8, "seed": 0}]

@@ -12,10 +12,10 @@ from netbuild.spec.base import (
     Model,
     NonNegative,
     Positive,
-    Shorthand,
     tag,
     told_by,
 )
+from netbuild.spec.shorthand import Shorthand, typed
 
 LearningRate = Annotated[Positive, Field(description="learning rate", examples=[1e-3])]
 WeightDecay = Annotated[NonNegative, Field(description="weight decay", examples=[0.01])]
@@ -40,15 +40,19 @@ class StepDecay(Model):
     """Times `factor` every `every` steps."""
 
     type: Literal["step"]
-    every: Count = Field(description="steps", examples=[1000])
-    factor: Positive = Field(0.1, description="factor", examples=[0.5])
+    every: Count = Field(description="steps between two decays", examples=[1000])
+    factor: Positive = Field(
+        0.1, description="what the learning rate is multiplied by", examples=[0.5]
+    )
 
 
 class Exponential(Model):
     """Times `factor` every step."""
 
     type: Literal["exponential"]
-    factor: Positive = Field(description="factor", examples=[0.999])
+    factor: Positive = Field(
+        description="what the learning rate is multiplied by at each step", examples=[0.999]
+    )
 
 
 Schedule = Annotated[
@@ -56,7 +60,7 @@ Schedule = Annotated[
     | Annotated[StepDecay, tag(StepDecay)]
     | Annotated[Exponential, tag(Exponential)],
     told_by("type", Cosine, StepDecay, Exponential),
-    Shorthand({"enum": ["cosine"]}),
+    Shorthand(typed, {"enum": ["cosine"]}),
 ]
 
 
@@ -118,7 +122,7 @@ OptimizerSpec = Annotated[
     | Annotated[RMSprop, tag(RMSprop)]
     | Annotated[Adagrad, tag(Adagrad)],
     told_by("type", SGD, Adam, AdamW, RMSprop, Adagrad),
-    Shorthand({"enum": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]}),
+    Shorthand(typed, {"enum": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]}),
 ]
 
 

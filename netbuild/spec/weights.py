@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.spec.base import Model, NonNegative, Positive, Shorthand, tag, told_by
+from netbuild.spec.base import Model, NonNegative, Positive, tag, told_by
+from netbuild.spec.shorthand import NUMBERS, ROWS, Shorthand, parameter
 
 Rows = Annotated[
     Literal["pre", "post"] | None,
@@ -177,9 +178,10 @@ Weight = Annotated[
         *(WeightFile, WeightValues),
     ),
     Shorthand(
+        parameter,
         {"type": "string", "description": "an init's bare name, or a file's"},
         {"type": "number", "description": "all the same value"},
-        {"type": "array", "description": "the rows of a matrix"},
+        ROWS | {"description": "the rows of a matrix"},
     ),
 ]
 Bias = Annotated[
@@ -192,9 +194,10 @@ Bias = Annotated[
     | Annotated[BiasValues, tag(BiasValues)],
     told_by("init", Uniform, Normal, TruncNormal, Zero, Constant, BiasFile, BiasValues),
     Shorthand(
+        parameter,
         {"type": "string", "description": "an init's bare name, or a file's"},
         {"type": "number", "description": "all the same value"},
-        {"type": "array", "description": "one value a unit"},
+        NUMBERS | {"description": "one value a unit"},
     ),
 ]
 BIAS_INITS = ("uniform", "normal", "trunc_normal", "zero", "constant")

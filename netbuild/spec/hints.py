@@ -1,0 +1,225 @@
+"""What to write instead: hints for unknown keys, wrong values and missing ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from netbuild.spec.base import Choice
+from netbuild.spec.dump import inline
+from netbuild.spec.grammar import fields_of, homes
+from netbuild.spec.nodes import Location, Node, show
+from netbuild.spec.paths import near, nearest
+from netbuild.spec.scalars import resolve
+
+# What other tools call a key, for those that spelling does not lead to.
+_OTHERS_SAY = {
+    "output_dim": "dim n_units neurons num_units out_features size units width",
+    "input_dim": "in_features input_size inputs",
+    "lr": "learning_rate",
+    "Lambda": "coefficient strength",
+    "p": "dropout prob probability rate",
+    "steps": "iterations",
+    "clip_grad_norm": "clip gradient_clip max_grad_norm",
+    "stop_when": "early_stopping",
+    "loss": "criterion objective",
+    "sparsity_mask": "mask",
+    "ei_mask": "signs",
+    "plasticity_mask": "frozen plasticity",
+    "activation": "nonlinearity",
+    "task": "data dataset",
+    "layers": "model network",
+    "extends": "base defaults include inherits",
+    "netbuild": "version",
+    "inputs": "x",
+    "targets": "labels y",
+    "params": "parameters",
+}
+_MEANT = {word: key for key, words in _OTHERS_SAY.items() for word in words.split()}
+
+
+def meant_key(word: str, keys: Collection[str]) -> str:
+    """The one of `keys` that a misspelt key, or another tool's word for it, means, or ""."""
+    if _MEANT.get(word) in keys:
+        return _MEANT[word]
+    return nearest(word, keys)
+
+
+def unknown_key_hint(
+    word: str, model: type[BaseModel], section: Node | None, location: Location
+) -> str:
+    """What to do about a key that a section, at `location`, does not have."""
+    given = section.entries if section else {}
+    keys = fields_of(model)
+    if word == "sparsity" and "density" in keys:
+        return "write `density`, which is 1 - sparsity"
+    home = _home_hint(word, model, location)
+    best = meant_key(word, keys)
+    if not best or (home and not (nearest(word, [best], 0.75) or word in _MEANT)):
+        return home or near("", [key for key in keys if key not in given])
+    if best not in given:
+        return f"did you mean `{best}`?"
+    mine, other = given[word].key_place, given[best].key_place
+    if mine is None or other is None or mine.source != other.source:
+        return f"did you mean `{best}`?"  # it replaces what another file says
+    return f"`{best}` is there already, on line {other.line}"
+
+
+def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
+    """Where the key belongs, when it is a key of another section."""
+    here = _generic(location)
+    word = _MEANT.get(word, word)
+    having = [home for home in homes() if word in fields_of(home.model) and home.model != model]
+    if not having:
+        return ""
+    path = min((h.path for h in having), key=lambda p: (p != here, not p.startswith(here)))
+    told = [home.told for home in having if home.path == path]
+    everywhere = len(told) == sum(home.path == path for home in homes())
+    kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
+    there = (f"`{path}`" if path else "the spec itself") + (
+        f" with {kinds}" if kinds and not everywhere else ""
+    )
+    own = next((home for home in homes() if home.model is model and home.path == here), None)
+    return f"`{show(word)}` is a key of {there}, not of {own or 'this section'}"
+
+
+def _generic(location: Location) -> str:
+    """A location as the language has it: `layers[].weight`."""
+    text = ""
+    for part in location:
+        text += "[]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def field_hint(key: str, info: FieldInfo | None) -> str:
+    """What a key is, and an example of it."""
+    if info is None:
+        return ""
+    example = f"for example `{key}: {inline(info.examples[0])}`" if info.examples else ""
+    return "; ".join(filter(None, (info.description, example)))
+
+
+def choice_hint(word: str, info: FieldInfo | None) -> str:
+    """The words that may stand where a word is none of them."""
+    annotation = info.annotation if info else None
+    words = [str(value) for value in _literals(annotation)]
+    if int in _types(annotation):
+        hint = near(word, words, others=False)
+        return hint or f"{' or '.join(f'`{w}`' for w in words)}, or a whole number"
+    return near(word, words)
+
+
+def _literals(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for part in get_args(annotation) for value in _literals(part)]
+
+
+def _types(annotation: Any) -> list[Any]:
+    parts = [] if get_origin(annotation) is Literal else get_args(annotation)
+    return [annotation, *(found for part in parts for found in _types(part))]
+
+
+def kind_hint(word: str, choice: Choice) -> str:
+    """What may stand where the kind of a section is none that is known there."""
+    for home in homes():
+        info = fields_of(home.model).get(choice.key)
+        if info is not None and word in _literals(info.annotation):
+            return f"that is for `{home.path}`; {near('', choice.by_value)}"
+    return near(word, choice.by_value)
+
+
+def teller_hint(choice: Choice, keys: Collection[str]) -> str:
+    """What to add to a section whose kind is not told, as far as its keys tell."""
+    fitting = [
+        f"`{choice.key}: {value}`"
+        for value, model in choice.by_value.items()
+        if set(keys) <= fields_of(model).keys()
+    ]
+    fitting += [
+        f"`{key}: ...`"
+        for key, model in choice.by_presence.items()
+        if set(keys) <= fields_of(model).keys()
+    ]
+    if not fitting:
+        return ""
+    if len(fitting) > 3:
+        return f"one of {', '.join(fitting)}"
+    return f"write {' or '.join(fitting)}"
+
+
+def number_hint(node: Node, *, whole: bool) -> str:
+    """What to write where a number belongs and something else stands."""
+    value = node.value
+    if whole and isinstance(value, float):
+        return f"write {int(value)}" if value.is_integer() and abs(value) < 1e15 else ""
+    if not isinstance(value, str):
+        return ""
+    text = value.strip()
+    if node.place.text[node.place.column - 1 :][:1] in ("'", '"') and _is_number(text):
+        return "take the quotes away"
+    for pattern, hint in _NUMBERS:
+        if match := re.fullmatch(pattern, text):
+            return hint.format(*(group.replace("_", "") for group in match.groups()))
+    if match := re.fullmatch(r"([0-9.]{1,12}) ?%", text):
+        return f"write {float(match[1]) / 100:g}" if _is_number(match[1]) else ""
+    return ""
+
+
+# Each pattern's hint is filled with what its groups matched. None can backtrack far.
+_NUMBERS = (
+    (r"([+-]?[0-9]{1,18}(?:_[0-9]{1,18}){1,6})", "write {0}"),
+    (r"([0-9]{1,18}),([0-9]{1,18})", "the decimal sign is a point: {0}.{1}"),
+    (r"([+-]?[0-9.]{1,24}(?:[eE][+-]?[0-9]{1,3})?) ?[A-Za-z]{1,8}", "write the number alone: {0}"),
+    (r"[0-9.]+ ?(?:\*|/|\^|\+|-).*", "nothing is computed in a spec; write the number itself"),
+    (r"\$.*|\{\{.*", "nothing is filled in in a spec; write the number itself"),
+)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isinstance(resolve(text), (int, float)) and not isinstance(resolve(text), bool)
+    except ValueError:
+        return False
+
+
+def truth_hint(node: Node) -> str:
+    """What to write where true or false belongs and something else stands."""
+    word = str(node.value).casefold()
+    if word in ("yes", "y", "on", "1", "true"):
+        return "write `true`"
+    if word in ("no", "n", "off", "0", "false"):
+        return "write `false`"
+    return "write `true` or `false`"
+
+
+def section_hint(choice: Choice | None, node: Node | None) -> str:
+    """How to write the section that belongs where a single value stands."""
+    if choice is None:
+        return ""
+    if node is not None and isinstance(node.value, (int, float)) and not _is_truth(node):
+        for model in choice.models:
+            if number := _only_number(choice, model):
+                return f"write `{{{number}: {inline(node.value)}}}`"
+    told = next(iter(choice.by_value), None)
+    return f"write `{{{choice.key}: {told}, ...}}`" if told else ""
+
+
+def _is_truth(node: Node) -> bool:
+    return isinstance(node.value, bool)
+
+
+def _only_number(choice: Choice, model: type[BaseModel]) -> str:
+    """How a model is written whose one required number is all that it needs, up to that number."""
+    values = [value for value, found in choice.by_value.items() if found is model]
+    told = f"{choice.key}: {values[0]}, " if values else ""
+    needed = [
+        (key, info)
+        for key, info in fields_of(model).items()
+        if info.is_required() and key != choice.key
+    ]
+    return told + needed[0][0] if len(needed) == 1 and needed[0][1].annotation is float else ""

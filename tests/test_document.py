@@ -1,0 +1,342 @@
+"""Reading: YAML 1.2 scalars, places that point at what they claim, and limits that hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netbuild.errors import Place, SpecError
+from netbuild.spec import parser
+from netbuild.spec.document import MAX_BYTES, parse, parse_value, read
+from netbuild.spec.nodes import Node, copy_tree, plain, show
+from netbuild.spec.parser import MAX_DEPTH, MAX_NODES
+from netbuild.spec.scalars import resolve
+
+
+def problem_of(text: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        parse(text, "x.yaml")
+    assert len(caught.value.problems) == 1
+    problem = caught.value.problems[0]
+    return f"{problem.place} {problem.code} {problem.what}"
+
+
+# Scalars: section 10.3.2 of YAML 1.2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[(text, None) for text in ("~", "null", "Null", "NULL", "")],
+        *[(text, True) for text in ("true", "True", "TRUE")],
+        *[(text, False) for text in ("false", "False", "FALSE")],
+        *[("0", 0), ("-0", 0), ("+12", 12), ("0o17", 15), ("0xfF", 255), ("-7", -7)],
+        *[("1e-3", 1e-3), ("1E5", 1e5), ("1.5e3", 1500.0), (".5", 0.5), ("5.", 5.0), ("-0.0", 0.0)],
+        *[(".inf", float("inf")), ("-.INF", -float("inf")), ("+.Inf", float("inf"))],
+        *[(text, text) for text in ("yes", "no", "on", "off", "y", "nULL", "tRue", "none", "None")],
+        *[(text, text) for text in ("1_000", "1:30", "2024-01-01", "0b1", "0O17", "-0x1", "nan")],
+        *[(text, text) for text in ("inf", "e3", "1e", ".", "-", "+", "1.2.3", "=", "0x", "--1")],
+    ],
+)
+def test_plain_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    found = resolve(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_nan_is_a_number() -> None:
+    for text in (".nan", ".NaN", ".NAN"):
+        assert resolve(text) != resolve(text)
+
+
+@given(st.integers(-(10**18) + 1, 10**18 - 1))
+def test_whole_numbers_come_back(number: int) -> None:
+    assert resolve(str(number)) == number
+    assert resolve(f"{number:e}") == pytest.approx(number)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_come_back(number: float) -> None:
+    assert resolve(repr(number)) == number
+
+
+@pytest.mark.parametrize("text", ["014", "-00", "1" * 19, "9" * 10_000, "1e309", "0." + "1" * 99])
+def test_numbers_that_mean_two_things_or_do_not_fit_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"zero|digits|large|characters"):
+        resolve(text)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
+def test_quoted_scalars_are_text(text: str) -> None:
+    single = "'" + text.replace("'", "''") + "'"
+    double = json.dumps(text, ensure_ascii=False)
+    for quoted in (single, double):
+        assert parse_value(quoted, "--set #1", 0).value == text
+
+
+# Places
+
+
+@st.composite
+def documents(draw: st.DrawFn, depth: int = 0) -> object:
+    scalars = st.one_of(
+        st.integers(-999, 999),
+        st.booleans(),
+        st.sampled_from(["a", "b c", "é", "🧠", "x: y", "no"]),
+    )
+    if depth == 3:
+        return draw(scalars)
+    below = documents(depth + 1)
+    keys = st.sampled_from(["a", "bb", "c c", "ü", "1", "true", "~", "-", "#"])
+    return draw(
+        st.one_of(scalars, st.lists(below, max_size=3), st.dictionaries(keys, below, max_size=3))
+    )
+
+
+def nodes_of(node: Node) -> list[Node]:
+    below = [*node.items, *node.entries.values()]
+    return [node, *(found for child in below for found in nodes_of(child))]
+
+
+def span_of(place: Place) -> str:
+    return place.text[place.column - 1 : place.end_column - 1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(documents(), st.sampled_from([True, False, None]), st.sampled_from(["\n", "\r\n"]))
+def test_places_point_at_the_text_they_claim(data: object, flow: bool | None, end: str) -> None:
+    text = yaml.safe_dump({"root": data}, default_flow_style=flow, allow_unicode=True, width=10**6)
+    text = text.replace("\n", end)
+    root = parse(text, "x.yaml")
+    assert plain(root) == {"root": data}
+    lines = text.split(end)
+    for node in nodes_of(root):
+        for place in filter(None, (node.place, node.key_place)):
+            assert place.text == lines[place.line - 1]
+            assert 1 <= place.column < place.end_column
+        span = span_of(node.place)
+        if not isinstance(node.value, (dict, list)):
+            assert parse_value(span, "x", 0).value == node.value
+        elif span.endswith(("]", "}")) and span[0] in "[{":
+            assert plain(parse_value(span, "x", 0)) == plain(node)
+        for key, child in node.entries.items():
+            assert child.key_place is not None
+            word = span_of(child.key_place)
+            assert (yaml.safe_load(word) if word[0] in "'\"" else word) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("a: {b: 1, c: [2]}  # c", {"a": "{b: 1, c: [2]}", "b": "1", "c": "[2]"}),
+        ("a:   [1,\n  2]", {"a": "[1"}),
+        ("a:\n  b: some text # c", {"a": "b: some text", "b": "some text"}),
+        ("a:\n- b: 1\n  c: 2", {"b": "1", "c": "2"}),
+        ("\"a\": 'x'", {"a": "'x'"}),
+        ("a: |\n  text\n", {"a": "|"}),
+        ("a: &x {b: 1}\nc: *x", {"a": "&x {b: 1}", "c": "&x {b: 1}"}),
+        ("a: é🧠b # c", {"a": "é🧠b"}),
+        ("a: one\n  two", {"a": "one"}),
+    ],
+)
+def test_spans(text: str, spans: dict[str, str]) -> None:
+    found = {}
+    for node in nodes_of(parse(text, "x.yaml")):
+        if node.key_place:
+            found[span_of(node.key_place).strip("\"'")] = span_of(node.place)
+    assert {key: found[key] for key in spans} == spans
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_lines_are_counted_as_the_parser_does(line_break: str) -> None:
+    node = parse(f"a: 1{line_break}b: 2", "x.yaml").entries["b"]
+    assert node.place == Place("x.yaml", 2, 4, 5, "b: 2")
+
+
+def test_a_value_after_a_path_has_the_place_of_the_whole_text() -> None:
+    node = parse_value("training.steps={a: [1, x]}", "--set #2", 15)
+    inner = node.entries["a"].items[1]
+    assert inner.place == Place("--set #2", 1, 24, 25, "training.steps={a: [1, x]}")
+    assert str(inner.place) == "--set #2, column 24"
+    assert node.place.column == 16
+    assert parse_value("a=", "--set #1", 2).value is None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    file = tmp_path / "bom.yaml"
+    file.write_bytes(b"\xef\xbb\xbfa: 1\n")
+    document = read(file)
+    assert document.root.entries["a"].key_place == Place(str(file), 1, 1, 2, "a: 1")
+    assert document.text.encode() == file.read_bytes()
+
+
+# Anchors and merges
+
+
+def test_merges() -> None:
+    text = """
+x: &x {a: 1, b: 1}
+y: &y {b: 2, c: 2}
+one: {<<: *x, a: 3}
+two: {<<: [*x, *y], d: 4}
+quoted: {"<<": 5}
+three: {<<: *x, <<: *y}
+"""
+    root = parse(text, "x.yaml")
+    data = plain(root)
+    assert data["one"] == {"a": 3, "b": 1}
+    assert data["two"] == {"a": 1, "b": 1, "c": 2, "d": 4}
+    assert data["quoted"] == {"<<": 5}
+    assert data["three"] == {"a": 1, "b": 1, "c": 2}
+    merged = root.entries["one"].entries["b"]
+    assert merged.place.line == 2  # where the value is written
+
+
+def test_a_copy_shares_no_container() -> None:
+    root = parse("a: &x [{b: 1}]\nc: *x\n", "x.yaml")
+    copy = copy_tree(root)
+    copy.entries["a"].items[0].entries["b"] = copy.entries["a"]
+    assert plain(root) == {"a": [{"b": 1}], "c": [{"b": 1}]}
+    assert plain(copy.entries["c"]) == [{"b": 1}]
+
+
+@given(st.integers(1, 70), st.integers(0, 70))
+@settings(deadline=None)
+def test_depth_is_what_it_is_once_anchors_are_expanded(outer: int, inner: int) -> None:
+    text = f"a: &a {'[' * inner}1{']' * inner}\nb: {'[' * outer}*a{']' * outer}\n"
+    if 2 + outer + inner > MAX_DEPTH:
+        assert "NB006 nested deeper than 64 levels" in problem_of(text)
+    else:
+        root = parse(text, "x.yaml")
+        assert root.depth == 2 + outer + inner
+        assert root.size == len(nodes_of(root)) + 2
+
+
+# Limits
+
+
+def test_the_most_that_is_read_is_read_in_a_second() -> None:
+    rows = "".join(f"  - [{', '.join(['0.25'] * 99)}]\n" for _ in range(990))
+    began = time.perf_counter()
+    assert parse(f"a:\n{rows}", "x.yaml").size < MAX_NODES
+    assert time.perf_counter() - began < 3  # a second, on a machine that does nothing else
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 500_000,
+        "a: " + "{b: " * 250_000,
+        "- " * 500_000,
+        "a: &a [*a]",
+        "a: &a {<<: *a}",
+        "a: [" + "0, " * MAX_NODES + "]",
+        "a: &a {"
+        + ", ".join(f"k{i}: 1" for i in range(300))
+        + "}\nb: {<<: ["
+        + "*a, " * 500
+        + "]}",
+        "? " * 5000,
+    ],
+)
+def test_bombs_are_refused_at_once(text: str) -> None:
+    began = time.perf_counter()
+    said = problem_of(text)
+    assert "NB006" in said or "NB005" in said
+    assert len(said) < 200
+    assert time.perf_counter() - began < 3
+
+
+def test_only_regular_files_of_fair_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b"#" * (MAX_BYTES + 1))
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "fits").write_bytes(b"a: 1 #".ljust(MAX_BYTES, b"#"))
+    for name in ("fifo", "large", "loop", "missing", ".", "nul\0"):
+        with pytest.raises(SpecError) as caught:
+            read(tmp_path / name)
+        assert [problem.code for problem in caught.value.problems] == ["NB001"]
+    with pytest.raises(SpecError):
+        read(Path("/dev/zero"))
+    assert plain(read(tmp_path / "fits").root) == {"a": 1}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text("a: 1")
+    file.chmod(0)
+    with pytest.raises(SpecError, match="Permission denied"):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [(b"a: 1\nb: \xff", 2, 4), (b"\xe9", 1, 1), ("é: é\r\né: ".encode() + b"\xe9", 2, 4)],
+)
+def test_bytes_that_are_not_utf_8_are_placed(
+    tmp_path: Path, data: bytes, line: int, column: int
+) -> None:
+    (tmp_path / "x.yaml").write_bytes(data)
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path / "x.yaml")
+    place = caught.value.problems[0].place
+    assert place is not None
+    assert (place.line, place.column) == (line, column)
+
+
+@pytest.mark.parametrize("text", ["a: 1\n---\n", "a: 1\n---\nb: 1\n", "---\n---\n"])
+def test_one_document(text: str) -> None:
+    assert "NB003 a spec is one YAML document" in problem_of(text)
+
+
+def test_several_problems_are_told_at_once() -> None:
+    with pytest.raises(SpecError) as caught:
+        parse("a: 014\na: 2\nb: !x y\n3: 4\n", "x.yaml")
+    assert [problem.code for problem in caught.value.problems] == [
+        *("NB007", "NB004", "NB005", "NB008")
+    ]
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, parser.Loader])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [1",
+        "a: {b",
+        "a: 'x",
+        "a: b: c",
+        "a: - b",
+        "- a\n b: c",
+        "a:\n  b: 1\n c: 2",
+        "a: @b",
+        "]",
+    ],
+)
+def test_syntax_is_explained_with_and_without_libyaml(
+    text: str, loader: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parser, "Loader", loader)
+    said = problem_of(text)
+    for word in ("expected", "<block", "scanning", "mapping values"):
+        assert word not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("a\tb\x1b[31m", "a\\tb\\x1b[31m"),
+        ("\udcff", "\\udcff"),
+        ("x" * 99, "x" * 59 + "…"),
+    ],
+)
+def test_what_is_shown_is_safe_to_print(text: str, shown: str) -> None:
+    assert show(text) == shown

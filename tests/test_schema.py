@@ -1,0 +1,126 @@
+"""The JSON Schema: what editors are told agrees with what the program does."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from corpus import INVALID, VALID, head_of
+from drawn_specs import draw_spec, seeds
+
+from netbuild.errors import SpecError
+from netbuild.spec.document import parse, read
+from netbuild.spec.dump import dump_yaml
+from netbuild.spec.nodes import plain
+from netbuild.spec.schema import json_schema, schema_text
+
+FILE = Path(__file__).parent.parent / "schemas" / "netbuild-1.json"
+# Problems of one field alone, which a schema could tell.
+OF_ONE_FIELD = {f"NB10{n}" for n in range(1, 8)}
+# What no schema can tell: JSON has no 4.0 that is not 4, no NaN, and short forms are any text.
+BEYOND_SCHEMAS = {
+    *("seed-float", "version-float", "optimizer-lr-nan", "trap-nan", "trap-inf"),
+    *("init-constant-without-value", "training-no-length", "stop-when-empty", "task-without-file"),
+    *("init-range", "init-too-large", "task-divide-zero"),
+}
+
+
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def accepts(data: Any) -> bool:
+    return validator().is_valid(data)
+
+
+def test_the_file_is_what_the_models_say() -> None:
+    assert FILE.read_text() == schema_text(), "run `netbuild schema -o schemas/netbuild-1.json`"
+
+
+@pytest.mark.parametrize("path", VALID, ids=[path.stem for path in VALID])
+def test_right_specs_are_right_in_an_editor(path: Path) -> None:
+    data = plain(read(path).root)
+    assert [error.message for error in validator().iter_errors(data)] == []
+
+
+def of_one_field(path: Path) -> bool:
+    head = head_of(path)
+    own = [line for line in head.problems if line[0].isdigit() and not head.overrides]
+    codes = {line.split(" NB")[1][:3] for line in own if not line.split(" ")[2].startswith("set")}
+    return bool({f"NB{code}" for code in codes} & OF_ONE_FIELD)
+
+
+WRONG = [p for p in INVALID if of_one_field(p) and p.stem not in BEYOND_SCHEMAS]
+
+
+@pytest.mark.parametrize("path", WRONG, ids=[path.stem for path in WRONG])
+def test_wrong_fields_are_wrong_in_an_editor(path: Path) -> None:
+    try:
+        data = plain(read(path).root)
+    except SpecError:
+        pytest.skip("no YAML that an editor would read")
+    if path.stem not in ("set-values", "set-empty-key"):  # paths are not the schema's
+        assert not accepts(data)
+
+
+def test_most_of_the_corpus_is_compared() -> None:
+    assert len(WRONG) > 90
+
+
+def test_drawn_specs_are_right_in_an_editor(tmp_path: Path) -> None:
+    for seed in seeds(60):
+        text = dump_yaml(draw_spec(seed, tmp_path))
+        assert accepts(plain(parse(text, "x.yaml"))), text
+
+
+def walk(node: Any, path: str = "") -> list[tuple[str, Any]]:
+    below = node.items() if isinstance(node, dict) else enumerate(node)
+    inner = [
+        found
+        for key, value in below
+        if isinstance(value, (dict, list))
+        for found in walk(value, f"{path}/{key}")
+    ]
+    return [(path, node), *inner] if isinstance(node, dict) else inner
+
+
+def test_the_form_is_what_editors_need() -> None:
+    schema = json.loads(schema_text())
+    assert schema["$schema"].endswith("2020-12/schema")
+    for path, node in walk(schema):
+        assert "prefixItems" not in node
+        assert "discriminator" not in node or path.endswith("properties")
+        properties = node.get("properties")
+        if not isinstance(properties, dict) or path.endswith("properties"):
+            continue
+        assert node["additionalProperties"] is False
+        for key, value in properties.items():
+            told = "const" in value or "enum" in value
+            assert told or value.get("description"), f"{path}/{key}"
+        tellers = [key for key in ("type", "init", "generate") if key in properties]
+        if tellers and "enum" not in properties[tellers[0]]:
+            assert next(iter(properties)) == tellers[0]
+            assert "const" in properties[tellers[0]]
+
+
+def test_a_file_that_extends_another_may_lack_what_it_needs() -> None:
+    assert accepts({"extends": ["base.yaml"]})
+    assert accepts({"extends": "base.yaml", "seed": 3})
+    assert not accepts({"netbuild": 1})
+    assert not accepts({"seed": 3})
+
+
+@pytest.mark.parametrize(
+    "weight", ["normal", "w.npy", 0.5, [[1, 2]], {"init": "zero"}, {"file": "w.npy", "rows": "pre"}]
+)
+def test_long_and_short_forms(weight: object) -> None:
+    layer = {"name": "a", "type": "linear", "output_dim": 3, "weight": weight}
+    assert accepts({"netbuild": 1, "layers": [layer]})
+    assert not accepts({"netbuild": 1, "layers": [layer | {"weight": {"w": weight}}]})
