@@ -49,7 +49,17 @@ def files_below(folder: Path) -> set[str]:
 def test_help_lists_every_command(cli: Any) -> None:
     result = cli("--help")
     assert result.code == 0
-    for command in ("init", "validate", "config", "build", "inspect", "train", "plot", "schema"):
+    for command in (
+        "init",
+        "validate",
+        "config",
+        "build",
+        "inspect",
+        "train",
+        "plot",
+        "schema",
+        "explain",
+    ):
         assert f" {command} " in result.out
         assert cli(command, "--help").code == 0
     assert cli("--version").out.strip() == netbuild.__version__
@@ -236,6 +246,15 @@ def test_a_bug_of_ours_leaves_a_report_and_no_traceback(
     report.unlink()
 
 
+def test_explain(cli: Any) -> None:
+    result = cli("explain", "nb201")
+    assert result.code == 0
+    assert result.out.startswith("NB201: a matrix of the wrong shape")
+    assert "Wrong:" in result.out
+    assert len(cli("explain").out.splitlines()) > 30
+    assert cli("explain", "NB999").code == 2
+
+
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from netbuild.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(
@@ -288,3 +307,17 @@ def test_paths_are_relative_to_the_spec_from_any_folder(small: Path, tmp_path: P
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert out == f"../{small.name}: ok\n"
+
+
+def test_two_processes_train_to_the_same_bits(small: Path, tmp_path: Path) -> None:
+    digests = []
+    for number in (1, 2):
+        folder = tmp_path / f"elsewhere{number}"
+        folder.mkdir()
+        environment = os.environ | {"PYTHONHASHSEED": str(number)}
+        process = start("train", small, "--quiet", cwd=folder, env=environment)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+        run = netbuild.open_run(folder / out.strip())
+        digests.append([p.read_bytes() for p in sorted(run.checkpoint().glob("*.safetensors"))])
+    assert digests[0] == digests[1]

@@ -24,6 +24,7 @@ ALLOWED = {
     "tasks": {"streams", "masks"},
     "builder": {"errors", "streams", "spec", "check", "layers", "regularization", "tasks"},
     "convert": {"spec"},
+    "explanations": set(),
     "inspect": {"layers", "regularization"},
     "plots": {"layers"},
     "render": {"errors"},
@@ -32,11 +33,11 @@ ALLOWED = {
     },
     "cli": {
         *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
-        "netbuild",
+        *("explanations", "netbuild"),
     },
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }
-WORDS = {"errors", "streams", "spec", "masks", "check"}
+WORDS = {"errors", "streams", "spec", "masks", "check", "explanations"}
 FORBIDDEN_IN_WORDS = {"torch", "matplotlib", "polars", "scipy", "rich", "safetensors"}
 
 

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from netbuild.cli.build import build
 from netbuild.cli.config import config
+from netbuild.cli.explain import explain
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
 from netbuild.cli.plot import plot
@@ -50,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (init, validate, config, build, inspect, train, plot, schema):
+for _command in (init, validate, config, build, inspect, train, plot, schema, explain):
     app.command()(_command)
 
 

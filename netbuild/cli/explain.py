@@ -1,0 +1,36 @@
+"""`netbuild explain`: what an error code means, with a wrong example and the right one."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Annotated
+
+import typer
+
+from netbuild.errors import Exit, NetbuildError
+
+
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(metavar="CODE", help="For example NB201; all if left out.")
+    ] = None,
+) -> None:
+    """Say what an error code means, show a spec that has the problem and one that has not."""
+    from netbuild.explanations import EXPLANATIONS
+
+    if code is None:
+        for known, explanation in EXPLANATIONS.items():
+            print(f"{known}  {explanation.title}")
+        return
+    found = EXPLANATIONS.get(code.strip("[]").upper())
+    if found is None:
+        raise NetbuildError(f"no error has the code {code!r}", Exit.USAGE, "`netbuild explain`")
+    print(f"{code.strip('[]').upper()}: {found.title}\n\n{textwrap.fill(found.meaning, 79)}")
+    if found.wrong:
+        print(f"\nWrong:\n\n{_indented(found.wrong)}")
+    print(f"\nRight:\n\n{_indented(found.right)}")
+
+
+def _indented(text: str) -> str:
+    shown = text.replace("\x07", "\\x07").rstrip("\n")
+    return "\n".join(f"    {line}" for line in shown.split("\n"))

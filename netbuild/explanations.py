@@ -1,0 +1,281 @@
+"""What each error code means, with a spec that has the problem and one that has not.
+
+The tests hold that every code is here, that every wrong example has its problem and that every
+right one has none. Files that the examples name are in `FILES`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Explanation(NamedTuple):
+    """One code: what it means, and the same spec wrong and right."""
+
+    title: str
+    meaning: str
+    wrong: str
+    right: str
+
+
+# The text files that examples name.
+FILES = {
+    "wiring.csv": "1,0\n0,1\n1,1\n",
+    "ragged.csv": "1,0\n0\n1,1\n",
+    "counts.csv": "3,0\n0,1\n7,1\n",
+    "data.csv": "".join(f"{i % 5},{i % 3}\n" for i in range(12)),
+    "classes.csv": "".join(f"{i % 3}\n" for i in range(12)),
+}
+
+
+def _layer(keys: str, head: str = "") -> str:
+    return f"netbuild: 1\n{head}layers:\n  - {{name: out, type: linear, {keys}}}\n"
+
+
+_PLAIN = _layer("input_dim: 3, output_dim: 2")
+_TASK = "task: {type: arrays, inputs: data.csv, targets: classes.csv}\n"
+_TRAINED = _layer("output_dim: 3", _TASK) + "training: {steps: 10, batch_size: 4}\n"
+
+EXPLANATIONS: dict[str, Explanation] = {
+    "NB001": Explanation(
+        "the spec cannot be read",
+        "The path does not lead to a regular file that may be read, or the file is larger than"
+        " 1 MiB. Matrices belong into files of their own.",
+        "",
+        _PLAIN,
+    ),
+    "NB002": Explanation(
+        "not text",
+        "A spec is UTF-8 text. It holds a byte or a character that YAML does not allow.",
+        "netbuild: 1\nname: a\x07b\n",
+        _PLAIN,
+    ),
+    "NB003": Explanation(
+        "not YAML",
+        "The text is not YAML: brackets or quotes that do not close, tabs as indentation, `: `"
+        " inside unquoted text, or more than one document.",
+        "netbuild: 1\nlayers: [\n",
+        _PLAIN,
+    ),
+    "NB004": Explanation(
+        "a key stands twice",
+        "Of two equal keys YAML parsers silently keep one; which one was meant, only you know.",
+        _layer("input_dim: 3, output_dim: 2, output_dim: 4"),
+        _PLAIN,
+    ),
+    "NB005": Explanation(
+        "a tag or an alias that is not allowed",
+        "Tags (`!...`) are not used in a spec; an alias needs an anchor before it, which does not"
+        " contain it; `<<` takes mappings.",
+        "netbuild: !!int 1\n",
+        _PLAIN,
+    ),
+    "NB006": Explanation(
+        "too deep or too large",
+        "A spec nests at most 64 levels deep and holds at most 100,000 values once anchors are"
+        " expanded. Matrices belong into files of their own.",
+        f"netbuild: {'[' * 70}{']' * 70}\n",
+        _PLAIN,
+    ),
+    "NB007": Explanation(
+        "a number that may mean two things",
+        "`014` is 14 to some readers and 12, in octal, to others; and numbers of more than 18"
+        " digits fit no machine.",
+        "netbuild: 1\nseed: 014\n",
+        _layer("input_dim: 3, output_dim: 2", "seed: 14\n"),
+    ),
+    "NB008": Explanation(
+        "a key that is not a name",
+        "Keys are text. `1:` and `true:` are a number and a truth value in YAML; quotes make them"
+        " text.",
+        "netbuild: 1\n1: x\n",
+        _PLAIN,
+    ),
+    "NB009": Explanation(
+        "not a spec",
+        "A spec is a mapping of keys: it is empty, or a list or a single value.",
+        "- netbuild\n",
+        _PLAIN,
+    ),
+    "NB101": Explanation(
+        "an unknown key",
+        "Unknown keys are errors, since a misspelt one would silently train something else. The"
+        " help names the nearest key, or the section that has one of this name.",
+        _layer("input_dim: 3, outptu_dim: 2"),
+        _PLAIN,
+    ),
+    "NB102": Explanation(
+        "a key is missing",
+        "This section needs the key; the help says what it is.",
+        _layer("input_dim: 3"),
+        _PLAIN,
+    ),
+    "NB103": Explanation(
+        "a value of the wrong kind",
+        'Nothing is converted: `true` is not 1, "3" is not 3, `yes` is text in YAML 1.2. An empty'
+        " section often means that the lines below it are not indented.",
+        _layer("input_dim: 3, output_dim: true"),
+        _PLAIN,
+    ),
+    "NB104": Explanation(
+        "a value out of its range",
+        "The value is outside what makes sense here, or a list has too few or too many items.",
+        _layer("input_dim: 3, output_dim: 0"),
+        _PLAIN,
+    ),
+    "NB105": Explanation(
+        "a value that is not a choice",
+        "The value is one of a closed list of words; nothing else is ever looked up or imported.",
+        _layer("input_dim: 3, output_dim: 2, activation: rleu"),
+        _layer("input_dim: 3, output_dim: 2, activation: relu"),
+    ),
+    "NB106": Explanation(
+        "text of the wrong form",
+        "Names are lower-case letters, digits and `_`, beginning with a letter, since they name"
+        " parameters, log entries and files.",
+        "netbuild: 1\nlayers:\n  - {name: My Layer, type: linear, input_dim: 3, output_dim: 2}\n",
+        "netbuild: 1\nlayers:\n  - {name: my_layer, type: linear, input_dim: 3, output_dim: 2}\n",
+    ),
+    "NB107": Explanation(
+        "another version of the language",
+        "`netbuild: 1` is the version of the language that the file is written in. This program"
+        " reads version 1; a later file needs a later program.",
+        _PLAIN.replace("netbuild: 1", "netbuild: 2"),
+        _PLAIN,
+    ),
+    "NB110": Explanation(
+        "a path that leads nowhere",
+        "A path of `set:`, `--set` or `--unset` is keys joined by dots; `[name]` or `[0]` picks an"
+        " item of a list.",
+        _PLAIN + 'set: {"layers[hidden].output_dim": 4}\n',
+        _PLAIN + 'set: {"layers[out].output_dim": 4}\n',
+    ),
+    "NB112": Explanation(
+        "a file that cannot be extended",
+        "`extends` names files beside the spec, at most 16 deep and never in a circle.",
+        "netbuild: 1\nextends: [missing.yaml]\n",
+        _PLAIN,
+    ),
+    "NB201": Explanation(
+        "a matrix of the wrong shape",
+        "The array does not fit the sizes of its map. With `rows: pre` it is (input_dim,"
+        " output_dim), with `rows: post` (output_dim, input_dim).",
+        _layer("input_dim: 2, output_dim: 3, sparsity_mask: wiring.csv"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
+    ),
+    "NB202": Explanation(
+        "a file that is not there",
+        "Paths are relative to the file that contains them.",
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: wirign.csv"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
+    ),
+    "NB203": Explanation(
+        "a file that may not be read",
+        "A spec reads regular files of its project alone: the nearest folder with `.git` or"
+        " `pyproject.toml`, else its own folder. No URL, `~`, device, or way out through `..` or"
+        " links. `--data-root` names another folder.",
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: 'https://example.org/w.csv'"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
+    ),
+    "NB204": Explanation(
+        "a file that is damaged or of another format",
+        "Files are .npy, .npz, .csv, .tsv or .txt, by their name and by their first bytes. Pickled"
+        " and object arrays are never read; a truncated file or a ragged table is refused.",
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: ragged.csv"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
+    ),
+    "NB205": Explanation(
+        "values that do not belong into this array",
+        "A sparsity mask holds 0 and 1, or counts with a `threshold:`; a plasticity mask values in"
+        " [0, 1]; no array NaN or infinity.",
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: counts.csv"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: {file: counts.csv, threshold: 0}"),
+    ),
+    "NB206": Explanation(
+        "no such array in the file",
+        "`array:` names one of the arrays of an .npz file; other files hold one array without a"
+        " name.",
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: {file: wiring.csv, array: w}"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: {file: wiring.csv}"),
+    ),
+    "NB207": Explanation(
+        "an array of another type",
+        "Arrays hold truth values, whole numbers or floating-point numbers of up to 64 bits; no"
+        " complex numbers, text, dates or records.",
+        _layer("input_dim: 3, output_dim: 2, weight: complex.npy"),
+        _layer("input_dim: 3, output_dim: 2, weight: normal"),
+    ),
+    "NB301": Explanation(
+        "widths that do not fit",
+        "What a layer reads is not as wide as its `input_dim`, or nothing says how wide the"
+        " network's input is. Leave `input_dim` out where a layer or the task tells it.",
+        "netbuild: 1\nlayers:\n"
+        "  - {name: hidden, type: linear, input_dim: 3, output_dim: 4}\n"
+        "  - {name: out, type: linear, input_dim: 5, output_dim: 2}\n",
+        "netbuild: 1\nlayers:\n"
+        "  - {name: hidden, type: linear, input_dim: 3, output_dim: 4}\n"
+        "  - {name: out, type: linear, output_dim: 2}\n",
+    ),
+    "NB302": Explanation(
+        "a source that is not there",
+        "`from` names `input` or a layer above this one, and `.excitatory` or `.inhibitory` of one"
+        " that has signs.",
+        _layer("input_dim: 3, output_dim: 2, from: hiden"),
+        _layer("input_dim: 3, output_dim: 2, from: input"),
+    ),
+    "NB303": Explanation(
+        "a name that is taken",
+        "Two layers or regularizers have the same name, or a layer has one that a network uses"
+        " itself, such as `train` or `forward`.",
+        _PLAIN.replace("name: out", "name: forward"),
+        _PLAIN,
+    ),
+    "NB304": Explanation(
+        "a regularizer of nothing",
+        "`params` matches no parameter. Parameters are `<layer>.weight` and `<layer>.bias`; `*`"
+        " matches anything.",
+        _PLAIN + "regularizers: [{type: L1, params: hidden.weight}]\n",
+        _PLAIN + "regularizers: [{type: L1, params: out.weight}]\n",
+    ),
+    "NB305": Explanation(
+        "a reference that does not fit",
+        "Dale's law needs signs to hold weights to: those of the units that the map reads, or a"
+        " `reference`, not both.",
+        _PLAIN + "regularizers: [{type: DaleLawL2, params: out.weight}]\n",
+        _layer("input_dim: 3, output_dim: 2, ei_mask: [1, 1, -1]")
+        + "regularizers: [{type: DaleLawL2, params: out.weight}]\n",
+    ),
+    "NB306": Explanation(
+        "which way round is this matrix?",
+        "Nothing in a square matrix tells its rows from its columns, and transposing one by mistake"
+        " is silent. `rows: pre` means that entry [i, j] is the connection from i to j.",
+        _layer("input_dim: 2, output_dim: 2, sparsity_mask: [[1, 0], [1, 1]]"),
+        _layer("input_dim: 2, output_dim: 2, sparsity_mask: {values: [[1, 0], [1, 1]], rows: pre}"),
+    ),
+    "NB307": Explanation(
+        "targets that do not fit the loss",
+        "cross_entropy takes one class number a sample, from 0 to outputs - 1; mse as many values"
+        " as there are outputs.",
+        _TRAINED.replace("output_dim: 3", "output_dim: 2"),
+        _TRAINED,
+    ),
+    "NB308": Explanation(
+        "keys that contradict each other",
+        "Two keys say the same thing, or one makes no sense without, or with, another.",
+        _layer("input_dim: 3, output_dim: 2, density: 0.5, sparsity_mask: wiring.csv"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
+    ),
+    "NB309": Explanation(
+        "too few samples",
+        "The split leaves fewer training samples than a batch needs.",
+        _TRAINED.replace("batch_size: 4", "batch_size: 40"),
+        _TRAINED,
+    ),
+    "NB901": Explanation(
+        "more memory than there is",
+        "From the sizes alone, training needs more memory than this machine can give; nothing has"
+        " been allocated.",
+        _layer("input_dim: 1000000, output_dim: 1000000"),
+        _PLAIN,
+    ),
+}

@@ -1,0 +1,58 @@
+"""Every code is explained, and every example is what it claims to be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import netbuild
+from netbuild.errors import SpecError
+from netbuild.explanations import EXPLANATIONS, FILES
+
+PACKAGE = Path(netbuild.__file__).parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    np.save(tmp_path / "complex.npy", np.ones((2, 3), dtype=complex))
+    return tmp_path
+
+
+def codes_of(path: Path) -> set[str]:
+    try:
+        netbuild.load(path)
+    except SpecError as error:
+        return {problem.code for problem in error.problems}
+    return set()
+
+
+@pytest.mark.parametrize("code", EXPLANATIONS)
+def test_the_wrong_example_is_wrong_in_this_way_and_the_right_one_is_right(
+    code: str, folder: Path
+) -> None:
+    path = folder / "spec.yaml"
+    wrong = EXPLANATIONS[code].wrong
+    if wrong:
+        path.write_text(wrong)
+        assert code in codes_of(path)
+    else:
+        assert codes_of(folder) == {code}  # it is about paths
+    path.write_text(EXPLANATIONS[code].right)
+    assert codes_of(path) == set()
+
+
+def test_every_code_is_explained() -> None:
+    used: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "explanations.py":
+            used |= set(re.findall(r'"(NB\d{3,4})"', path.read_text()))
+    assert used == set(EXPLANATIONS)
+
+
+def test_codes_are_in_order() -> None:
+    assert list(EXPLANATIONS) == sorted(EXPLANATIONS)
