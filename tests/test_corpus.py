@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,12 @@ from netbuild.builder import build, build_optimizer, build_task
 from netbuild.check import Spec, load
 from netbuild.training.trainer import Trainer
 
+PACKAGE = Path(__file__).parent.parent / "netbuild"
 CODES = {
-    *(f"NB00{n}" for n in range(2, 10)),  # NB001, a file that cannot be read, is no corpus file
-    *(f"NB10{n}" for n in range(1, 8)),
-    *("NB110", "NB112", "NB201", "NB202", "NB203", "NB204", "NB205", "NB206", "NB207"),
-    *(f"NB30{n}" for n in range(1, 10)),
-    "NB901",
+    code
+    for part in ("spec", "check", "masks")
+    for path in (PACKAGE / part).glob("*.py")
+    for code in re.findall(r'"(NB\d{3})"', path.read_text())
 }
 
 
@@ -43,7 +44,8 @@ def test_nothing_is_said_in_the_words_of_the_program(path: Path) -> None:
 
 def test_every_code_has_a_case() -> None:
     found = {line.split(" NB")[1][:3] for path in INVALID for line in head_of(path).problems}
-    assert {f"NB{number}" for number in found} == CODES
+    assert len(CODES) > 30
+    assert {f"NB{number}" for number in found} == CODES - {"NB001"}  # a file that cannot be read
 
 
 def checked(path: Path) -> Spec:
@@ -130,6 +132,7 @@ def test_a_case_can_be_written_by_the_script(tmp_path: Path, program: str) -> No
     expected = head_of(file)
     assert expected.exit_code == 3
     assert expected.problems == [
-        "4:1 NB102 the key `netbuild` is missing | version of this language; for example `netbuild: 1`",
+        "4:1 NB102 the key `netbuild` is missing | version of this language;"
+        " for example `netbuild: 1`",
         "4:1 NB101 layrs: unknown key `layrs` | did you mean `layers`?",
     ]

@@ -229,6 +229,25 @@ def test_one_cause_is_one_problem(name: str) -> None:
     assert found == expected
 
 
+def test_many_alike_in_one_list_are_told_once_and_counted() -> None:
+    data = copy.deepcopy(WHOLE)
+    data["layers"][0]["bias"]["values"] = ["x"] * 5 + [1.0]
+    assert len(problems_of(data)) == 5
+    data["layers"][0]["bias"]["values"] = [1.0, *["x"] * 1000]
+    [problem] = problems_of(data)
+    assert problem.path == "layers[a].bias.values[1]"
+    assert problem.what == "expected a number, found the text `x` (and 999 more in this list)"
+
+
+def test_sections_of_a_list_are_told_one_by_one() -> None:
+    data = {"netbuild": 1, "layers": [{"name": f"l{i}", "type": f"t{i}"} for i in range(9)]}
+    assert [problem.what for problem in problems_of(data)] == [
+        f"`t{i}` is not a known `type`" for i in range(9)
+    ]
+    data = {"netbuild": 1, "layers": ["x"] * 9}
+    assert len(problems_of(data)) == 9
+
+
 @pytest.mark.parametrize(
     ("value", "hint"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from netbuild import masks
 from netbuild.errors import DataFileError, Problem
 from netbuild.spec.load import Parsed
 from netbuild.spec.nodes import Location, show
-from netbuild.spec.paths import names_of
+from netbuild.spec.paths import names_of, near
 
 Result = TypeVar("Result")
 
@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 # spec's writer, and would be infinite after one product.
 LARGEST = 1e30
 MOST_SAID = 500  # characters of a message
+MOST_EXPLAINED = 100  # problems that get a hint which takes long to find
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class Context:
         if found not in self._said:  # a file may be asked for twice
             self._said.add(found)
             self.problems.append(found)
+
+    def near(self, word: str, words: Iterable[str]) -> str:
+        """A hint that names the nearest word, for as many problems as somebody may read."""
+        return near(word, words) if len(self.problems) < MOST_EXPLAINED else ""
 
     def given(self, location: Location) -> bool:
         """Whether the file says anything at a location (a default does not)."""

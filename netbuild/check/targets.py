@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,6 @@ from netbuild.errors import DataFileError
 from netbuild.spec import regularizers as specs
 from netbuild.spec.layers import Linear
 from netbuild.spec.nodes import Location, show
-from netbuild.spec.paths import near
 
 Shapes = dict[str, tuple[int, ...]]
 _WILD = re.compile(r"[*?\[]")
@@ -41,25 +42,29 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
     by_layer = {plan.name: plan for plan in plans.values()}
     whole = len(plans) == len(context.parsed.layers)
     order = {name: i for i, name in enumerate(shapes)}
-    given = [r for r in context.parsed.regularizers if isinstance(r, specs.Regularizer)]
-    names = {r.name for r in given if r.name is not None}
+    names = _names(context.parsed.regularizers)
     found: list[RegularizerPlan] = []
     for i, regularizer in enumerate(context.parsed.regularizers):
         if isinstance(regularizer, specs.Regularizer):
             _check_norm(context, i, regularizer)
             params = _matched(context, i, regularizer, shapes, order, whole)
             references = _references(context, i, regularizer, params, shapes, by_layer)
-            name = regularizer.name or _free_name(regularizer, names)
-            names.add(name)
-            found.append(RegularizerPlan(name, params, references))
+            found.append(RegularizerPlan(names[i], params, references))
     return found
 
 
-def _free_name(regularizer: Any, taken: set[str]) -> str:
-    """Its type in snake case, made unique by a number."""
-    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", regularizer.type).lower()
-    numbered = (base if n == 1 else f"{base}_{n}" for n in range(1, len(taken) + 2))
-    return next(name for name in numbered if name not in taken)
+def _names(regularizers: Sequence[Any]) -> list[str]:
+    """Each one's own name, or its type in snake case, made unique by a number."""
+    names = [getattr(regularizer, "name", None) for regularizer in regularizers]
+    taken = set(names)
+    count: Counter[str] = Counter()
+    for i, regularizer in enumerate(regularizers):
+        if regularizer is not None and names[i] is None:
+            base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", regularizer.type).lower()
+            while names[i] in taken or names[i] is None:
+                count[base] += 1
+                names[i] = base if count[base] == 1 else f"{base}_{count[base]}"
+    return [name or "" for name in names]
 
 
 def _check_norm(context: Context, i: int, regularizer: specs.Regularizer) -> None:
@@ -92,7 +97,9 @@ def _matched(
             matched = fnmatch.filter(shapes, pattern) if _WILD.search(pattern) else []
         if not matched and whole:
             what = f"no parameter is named `{show(pattern)}`"
-            context.problem("NB304", ("regularizers", i, "params", j), what, near(pattern, shapes))
+            context.problem(
+                "NB304", ("regularizers", i, "params", j), what, context.near(pattern, shapes)
+            )
         names.update(matched)
     return tuple(sorted(names, key=order.__getitem__))
 

@@ -10,7 +10,7 @@ from netbuild.check.context import Context
 from netbuild.check.plan import LayerPlan, Population
 from netbuild.spec.layers import Dropout, Linear
 from netbuild.spec.nodes import show
-from netbuild.spec.paths import names_of, near
+from netbuild.spec.paths import names_of
 from netbuild.spec.reserved import REGULARIZER_NAMES, RESERVED
 
 INPUT = "input"
@@ -120,7 +120,7 @@ def _source(
         return None
     if dot and part not in PARTS:
         what = f"`{show(layer.from_)}` names no units"
-        hint = near(f"{name}.{part}", [f"{name}.{p}" for p in PARTS])
+        hint = context.near(f"{name}.{part}", [f"{name}.{p}" for p in PARTS])
         context.problem("NB302", location, what, hint)
         return None
     population = known[name]
@@ -150,12 +150,12 @@ def _unknown_source(
     location = ("layers", i, "from")
     named = context.layer_names.get(name, [])  # where, in order
     if i in named:
-        context.problem("NB302", location, "a layer cannot read itself", near("", known))
+        context.problem("NB302", location, "a layer cannot read itself", context.near("", known))
     elif named and named[0] > i:
         what = f"`{name}` does not come before this layer"
         context.problem("NB302", location, what, "a layer reads one that stands above it")
     elif not named:
-        hint = near(name, known)
+        hint = context.near(name, known)
         context.problem("NB302", location, f"no layer is named `{show(name)}`", hint)
 
 

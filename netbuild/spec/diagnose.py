@@ -17,6 +17,7 @@ from netbuild.spec.nodes import Location, Node, kind_of, show
 from netbuild.spec.paths import Tree, near
 from netbuild.spec.spec import LANGUAGE_VERSION
 
+MOST_ALIKE = 5  # problems of one kind in one list that are told one by one
 MOST_EXPLAINED = 500  # unknown keys that get a hint; nobody reads more
 
 
@@ -28,6 +29,7 @@ class Fault:
     location: Location
     context: dict[str, Any]
     tree: Tree
+    more: int = 0  # values in the same list of which the same would be said
 
     @property
     def node(self) -> Node | None:
@@ -54,6 +56,7 @@ class Fault:
     ) -> Problem:
         """A problem at this location, or `up` steps above; `key` points at the key itself."""
         location = self.location[: len(self.location) - up]
+        what += f" (and {self.more:,} more in this list)" if self.more else ""
         place = self.tree.place(location, key=key)
         return Problem(code, what, self.tree.spell(location), place, hint)
 
@@ -61,7 +64,8 @@ class Fault:
 def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
     """What a validation's errors mean, without those that only follow from others."""
     faults = [
-        Fault(item["type"], location_of(item["loc"]), item.get("ctx", {}), tree) for item in errors
+        Fault(item["type"], location_of(item["loc"]), item.get("ctx", {}), tree, more)
+        for item, more in _gathered(errors)
     ]
     for fault in faults:
         if fault.location == ("netbuild",) and fault.kind == "less_than_equal":
@@ -73,6 +77,26 @@ def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
             unknown += fault.kind == "extra_forbidden"
             problems.append(_explained(fault, hint=unknown <= MOST_EXPLAINED))
     return problems
+
+
+def _gathered(errors: Sequence[Any]) -> Iterator[tuple[Any, int]]:
+    """The errors, many of one kind in one list as the first of them and how many more there are.
+
+    What is wrong with a section differs from the next one, and is never left out.
+    """
+    groups: dict[tuple[object, ...], list[Any]] = {}
+    for item in errors:
+        loc, kind = item["loc"], item["type"]
+        end = len(loc)
+        while end and isinstance(loc[end - 1], int):
+            end -= 1
+        alone = end == len(loc) or kind == "untold"
+        groups.setdefault((kind, loc, len(groups)) if alone else (kind, loc[:end]), []).append(item)
+    for group in groups.values():
+        if len(group) > MOST_ALIKE:
+            yield group[0], len(group) - 1
+        else:
+            yield from ((item, 0) for item in group)
 
 
 def found(node: Node | None) -> str:
@@ -267,7 +291,10 @@ def _unknown_kind(fault: Fault, told: Node) -> Problem:
 
 def _not_a_section(fault: Fault) -> Problem:
     what = f"expected a mapping of keys, found {fault.found}"
-    return fault.problem("NB103", what, hints.section_hint(fault.slot.choice, fault.node))
+    hint = hints.section_hint(fault.slot.choice, fault.node)
+    if not hint and isinstance(fault.location[-1], str):
+        hint = hints.field_hint(fault.key, fault.slot.info)
+    return fault.problem("NB103", what, hint)
 
 
 def _choice(fault: Fault) -> Problem:

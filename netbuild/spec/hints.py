@@ -201,16 +201,13 @@ def section_hint(choice: Choice | None, node: Node | None) -> str:
     """How to write the section that belongs where a single value stands."""
     if choice is None:
         return ""
-    if node is not None and isinstance(node.value, (int, float)) and not _is_truth(node):
+    value = node.value if node is not None else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         for model in choice.models:
             if number := _only_number(choice, model):
-                return f"write `{{{number}: {inline(node.value)}}}`"
+                return f"write `{{{number}: {inline(value)}}}`"
     told = next(iter(choice.by_value), None)
     return f"write `{{{choice.key}: {told}, ...}}`" if told else ""
-
-
-def _is_truth(node: Node) -> bool:
-    return isinstance(node.value, bool)
 
 
 def _only_number(choice: Choice, model: type[BaseModel]) -> str:
