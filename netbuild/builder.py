@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,9 @@ def build_task(spec: Spec) -> Task:
     """The task of a spec; raises NetbuildError when it has none."""
     task, data = spec.model.task, spec.plan.task
     if not isinstance(task, Arrays) or data is None:
-        raise NetbuildError("the spec has no `task` to train on", Exit.SPEC)
+        what = f"{spec.path or 'the spec'} has no `task` to train on"
+        hint = "write `task: {type: arrays, file: ..., inputs: ..., targets: ...}`"
+        raise NetbuildError(what, Exit.SPEC, hint)
     seed = spec.model.seed
     return ArraysTask(
         data.inputs,
@@ -153,6 +156,8 @@ def device_of(name: str) -> torch.device:
     """The device that a spec names; raises NetbuildError where this machine has none such."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name):
+        raise NetbuildError(f"no device is called {name}", Exit.USAGE, "auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0

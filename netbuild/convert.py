@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from netbuild.check import load
 from netbuild.spec.dump import dump_yaml
 from netbuild.spec.paths import near
 
@@ -26,7 +28,9 @@ def save_spec(network: Mapping[str, Any], path: str | Path) -> Path:
     Masks are (input_dim, output_dim) and become `rows: pre`; weights are (output_dim, input_dim)
     and become `rows: post`. Other keys of `network` go into the file as they are. What nn4n does
     by itself (`dale_init: clamp`, `ei_balance: nn4n`) is only written when the struct says so.
-    Returns the path. Raises ValueError for missing or unknown keys; nothing is written then.
+    Weights that a struct names by a scheme are drawn anew, from the spec's `seed` and the layer's
+    name. Returns the path. Raises ValueError for missing or unknown keys, and SpecError for what
+    does not load; nothing is written then.
     """
     path = Path(path)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
@@ -39,13 +43,17 @@ def save_spec(network: Mapping[str, Any], path: str | Path) -> Path:
     rest = {key: value for key, value in network.items() if key not in ("layers", "netbuild")}
     text = dump_yaml({"netbuild": 1, **rest, "layers": layers})
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        file = path.parent / name
-        file.parent.mkdir(exist_ok=True)
-        buffer = io.BytesIO()
-        np.save(buffer, array, allow_pickle=False)
-        file.write_bytes(buffer.getvalue())
-    path.write_text(text)
+    # Written beside its place and checked there, so that what is wrong leaves nothing behind.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".netbuild-") as folder:
+        draft = Path(folder)
+        for name, array in arrays.items():
+            (draft / name).parent.mkdir(exist_ok=True)
+            np.save(draft / name, array, allow_pickle=False)
+        (draft / path.name).write_text(text)
+        load(draft / path.name, data_root=draft)
+        for name in (*arrays, path.name):
+            (path.parent / name).parent.mkdir(exist_ok=True)
+            os.replace(draft / name, path.parent / name)
     return path
 
 
@@ -54,7 +62,8 @@ def _layer(
 ) -> dict[str, Any]:
     for key in struct:
         if key not in _KEYS:
-            raise ValueError(f"unknown key {key!r} in a layer_struct; {near(key, _KEYS)}")
+            hint = near(key, _KEYS) or f"there are {', '.join(sorted(_KEYS))}"
+            raise ValueError(f"unknown key {key!r} in a layer_struct; {hint}")
     missing = [key for key in ("input_dim", "output_dim") if key not in struct]
     if missing:
         raise ValueError(f"a layer_struct needs {missing[0]!r}")
@@ -63,11 +72,18 @@ def _layer(
     for key, value in struct.items():
         if key in ("name", "type") or (value is None and key in _MASKS):
             continue
+        learn: dict[str, Any] = {}
+        if isinstance(value, Mapping) and "value" in value and "init" not in value:
+            learn = {"learn": value.get("learn", True)}  # {"value": array, "learn": False}
+            value = value["value"]
         if key in (*_MASKS, "weight", "bias") and _is_array(value):
+            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+            if key == "sparsity_mask":  # in Python > 0 is a connection, in a file 0 and 1 are
+                array = (array > 0).astype(np.uint8)
             file = f"{stem}_arrays/{name}_{key}.npy"
-            arrays[file] = np.asarray(value)
-            layer[key] = {"file": file}
-            if arrays[file].ndim == 2:
+            arrays[file] = array
+            layer[key] = {"file": file, **learn}
+            if array.ndim == 2:
                 layer[key]["rows"] = "post" if key == "weight" else "pre"
         else:
             layer[key] = value

@@ -14,20 +14,26 @@ from netbuild.regularization import RegularizationList
 def summary(network: Network, initial: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
     """Everything that `netbuild inspect` shows.
 
-    `layers` are each layer's `get_specs`; `parameters` counts values, those that learn, and those
-    that masks hold where they are; `constraints` counts, for each, the weights that it covers and
-    that violate it (frozen ones against `initial`); `regularizers` are the raw and weighted terms.
+    `layers` are each layer's `get_specs`; `parameters` counts values: those that learn, those that
+    masks hold where they are, and those that do not learn at all; `constraints` counts, for each,
+    the weights that it covers and that violate it (frozen ones against `initial`); `regularizers`
+    are the raw and weighted terms.
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
     held = sum(_held(layer) for layer in network.modules() if isinstance(layer, LinearLayer))
-    learnt = sum(p.numel() for p in network.parameters() if p.requires_grad) - held
+    fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     terms = (
         network.regularizers.terms() if isinstance(network.regularizers, RegularizationList) else {}
     )
     return {
         "layers": network.get_specs(),
-        "parameters": {"total": total, "learnable": learnt, "held": held},
+        "parameters": {
+            "total": total,
+            "learnable": total - held - fixed,
+            "held": held,
+            "fixed": fixed,
+        },
         "constraints": [
             {
                 "layer": check.layer,
@@ -48,5 +54,4 @@ def _held(layer: LinearLayer) -> int:
     """How many weights of a learning map its masks keep where they are: absent and frozen ones."""
     if not layer.weight.requires_grad:
         return 0
-    moves = layer.present if layer.rate is None else layer.rate
-    return 0 if moves is None else int((moves == 0).sum())
+    return 0 if layer.gate is None else int((layer.gate == 0).sum())

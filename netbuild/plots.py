@@ -47,12 +47,13 @@ def learning(metrics: Sequence[Mapping[str, Any]]) -> Figure:
             linewidth=1,
             label="training batches",
         )
+        scored = [line for line in test if key in line]
         axes.plot(
-            [line["step"] for line in test if key in line],
-            [line[key] for line in test if key in line],
+            [line["step"] for line in scored],
+            [line[key] for line in scored],
             "o-",
             color="C1",
-            label="test set",
+            label="test set" if scored else None,
         )
         axes.set(xlabel="step", ylabel=key)
         axes.legend(frameon=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -21,8 +22,15 @@ _WIDEST = 400  # of a source line's excerpt
 def console(stream: IO[str] | None = None) -> Console:
     """A console on standard output; colours only on a terminal, and `NO_COLOR` is honoured."""
     target = stream or sys.stdout
-    width = None if target.isatty() else 100
-    return Console(file=target, highlight=False, width=width, soft_wrap=False)
+    width = None if target.isatty() else shutil.get_terminal_size((100, 24)).columns
+    return _Console(file=target, highlight=False, width=width, soft_wrap=False)
+
+
+class _Console(Console):
+    """A console that leaves a broken pipe to the command line, which knows what it means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def report(error: NetbuildError, form: str = "text") -> None:
@@ -132,10 +140,11 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
     out = console()
     layers = summary["layers"]
     names = list(layers)
+    out.print(title, soft_wrap=True)
     fit = max(1, (out.width - 22) // 14)
     for start in range(0, len(names), fit):
         part = names[start : start + fit]
-        table = Table(title=title if start == 0 else None, title_justify="left")
+        table = Table()
         table.add_column("")
         for name in part:
             table.add_column(name, justify="right", overflow="fold")
@@ -146,10 +155,11 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
     counts = summary["parameters"]
     out.print(
         f"{counts['total']:,} parameters: {counts['learnable']:,} learn,"
-        f" {counts['held']:,} are absent or frozen"
+        f" {counts['held']:,} are absent or frozen, {counts['fixed']:,} do not learn"
     )
     if summary["regularizers"]:
-        table = Table(title="regularizers", title_justify="left")
+        out.print("regularizers")
+        table = Table()
         for column in ("", "raw", "weighted"):
             table.add_column(column, justify="left" if not column else "right")
         for name, term in summary["regularizers"].items():
@@ -160,7 +170,8 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
 def _constraints(out: Console, checks: Sequence[Mapping[str, Any]]) -> None:
     if not checks:
         return
-    table = Table(title="constraints", title_justify="left")
+    out.print("constraints")
+    table = Table()
     table.add_column("layer")
     table.add_column("constraint")
     table.add_column("weights", justify="right")
@@ -211,6 +222,11 @@ class Progress:
             self.bar.start()
         return self
 
+    def begin(self, steps: int) -> None:
+        """Show how many steps there will be."""
+        if self.bar is not None:
+            self.bar.update(self.task, total=steps)
+
     def update(self, kind: str, step: int, steps: int, values: Mapping[str, Any]) -> None:
         """Show a record of the trainer."""
         if self.quiet or kind not in ("train", "evaluation"):
@@ -220,7 +236,7 @@ class Progress:
             if kind == "train":
                 self.bar.update(self.task, completed=step, total=steps, values=shown)
             else:
-                self.bar.console.print(f"step {step}: test {shown}")
+                self.bar.console.print(f"step {step}/{steps}: test {shown}")
         elif kind == "evaluation":
             print(f"step {step}/{steps}: test {shown}", file=sys.stderr, flush=True)
         elif step >= self.printed + max(steps // 10, 1) or not self.printed:

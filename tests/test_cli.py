@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,9 @@ import pytest
 
 import netbuild
 from netbuild.cli.main import main
+from netbuild.cli.options import find_run
+from netbuild.training.checkpoint import pack
+from netbuild.training.files import digest
 
 ROOT = Path(__file__).parent.parent
 
@@ -164,7 +166,7 @@ def test_inspect_a_spec_and_a_run(cli: Any, small: Path, tmp_path: Path) -> None
     assert found["layers"]["hidden"]["n_connections"] == 30
     kinds = {(c["layer"], c["constraint"]): c["violations"] for c in found["constraints"]}
     assert kinds == {("hidden", "absent"): 0, ("readout", "sign"): 0, ("readout", "frozen"): 0}
-    assert found["parameters"] == {"total": 111, "learnable": 111 - 30 - 11, "held": 41}
+    assert found["parameters"] == {"total": 111, "learnable": 70, "held": 41, "fixed": 0}
 
 
 def test_train_prints_results_on_stdout_and_progress_on_stderr(
@@ -246,6 +248,68 @@ def test_a_bug_of_ours_leaves_a_report_and_no_traceback(
     report.unlink()
 
 
+def test_a_run_is_what_it_is(cli: Any, small: Path, tmp_path: Path) -> None:
+    run = netbuild.train(small, tmp_path / "runs")
+    for command in ("inspect", "plot"):
+        result = cli(command, run.path, "--set", "seed=3")
+        assert result.code == 2
+        assert "is a run" in result.err
+    assert cli("inspect", run.path, "--device", "cuda:9").code == 10
+    assert cli("inspect", run.path, "--device", "tpu").code == 2
+    assert cli("inspect", "no-such-thing").code == 2
+
+
+def test_inspect_counts_what_violates(cli: Any, small: Path, tmp_path: Path) -> None:
+    run = netbuild.train(small, tmp_path / "runs")
+    path = run.path / "initial.safetensors"
+    shifted = {name: tensor + 1 for name, tensor in run.initial.items() if name.endswith("weight")}
+    path.write_bytes(pack({**run.initial, **shifted}, {}))
+    about = json.loads((run.path / "run.json").read_text())
+    about["initial_sha256"] = digest(path.read_bytes())
+    (run.path / "run.json").write_text(json.dumps(about))
+    found = json.loads(cli("inspect", run.path, "--format", "json").out)
+    (frozen,) = [c for c in found["constraints"] if c["constraint"] == "frozen"]
+    assert frozen["violations"] == frozen["weights"] > 0
+    with pytest.raises(netbuild.NetbuildError, match="violate") as caught:
+        netbuild.open_run(run.path)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("metrics.jsonl", "{\n"),
+        ("resolved.yaml", "netbuild: ["),
+        ("run.json", "{"),
+        ("run.json", '{"format": 2}'),
+        ("initial.safetensors", "x"),
+        ("checkpoints/step-00000024/state.json", '{"sha256": {}, "step": 24}'),
+    ],
+)
+def test_damaged_runs_are_five(
+    cli: Any, small: Path, tmp_path: Path, name: str, spoil: str
+) -> None:
+    run = netbuild.train(small, tmp_path / "runs")
+    (run.path / name).write_text(spoil)
+    arguments = (
+        ["plot", run.path, "--kind", "learning"] if "metrics" in name else ["inspect", run.path]
+    )
+    result = cli(*arguments)
+    assert result.code == 5
+    assert (
+        name.rpartition("/")[2].partition(".")[0] in result.err
+        or "newer" in result.err
+        or "checkpoint" in result.err
+    )
+
+
+def test_latest_is_the_newest_of_one_second(cli: Any, small: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(small.parent)
+    for seed in range(6):
+        run = netbuild.train(netbuild.load(small, [f"seed={seed}", "training.steps=1"]))
+        assert find_run("latest") == Path("runs") / run.path.relative_to("runs")
+
+
 def test_explain(cli: Any) -> None:
     result = cli("explain", "nb201")
     assert result.code == 0
@@ -280,17 +344,17 @@ def test_a_signal_saves_and_says_so(small: Path, tmp_path: Path, number: int, co
 
 
 def test_an_interrupt_while_starting_prints_no_traceback(small: Path) -> None:
-    process = start("train", small)
-    time.sleep(0.8)
+    process = start("train", small, cwd=small.parent)
+    time.sleep(0.8)  # it is importing
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
-    assert process.returncode in (130, 0)
-    shutil.rmtree("runs/small", ignore_errors=True)
+    assert process.returncode == 130
 
 
-def test_a_closed_pipe_is_no_failure(small: Path) -> None:
-    process = start("config", small)
+@pytest.mark.parametrize("command", ["config", "inspect"])
+def test_a_closed_pipe_is_no_failure(small: Path, command: str) -> None:
+    process = start(command, small)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()

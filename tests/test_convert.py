@@ -50,6 +50,23 @@ def test_several_layers_names_and_other_keys(tmp_path: Path) -> None:
     assert network.layer2.output_dim == 2
 
 
+def test_what_from_dict_takes_is_taken(tmp_path: Path) -> None:
+    words = {"input_dim": 2, "output_dim": 2, "weight": torch.nn.Parameter(torch.eye(2))}
+    words["sparsity_mask"] = np.array([[0.3, -1.0], [0.0, 2.0]])
+    fixed = {"input_dim": 2, "output_dim": 1, "weight": {"value": [[1.0, 2.0]], "learn": False}}
+    network = netbuild.build(netbuild.save_spec({"layers": [words, fixed]}, tmp_path / "a.yaml"))
+    assert network.layer1.sparsity_mask.tolist() == [[True, False], [False, True]]
+    assert not network.layer2.weight.requires_grad
+    assert network.layer2.weight.tolist() == [[1, 2]]
+
+
+def test_what_does_not_load_leaves_nothing(tmp_path: Path) -> None:
+    layers = [{"name": "../evil", "input_dim": 2, "output_dim": 2, "weight": np.eye(2)}]
+    with pytest.raises((netbuild.SpecError, OSError)):
+        netbuild.save_spec({"layers": layers}, tmp_path / "folder" / "a.yaml")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [

@@ -28,8 +28,11 @@ def module(path: Path) -> ModuleType:
     return found
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+PYTHON = blocks("python") + blocks("python", (ROOT / "docs" / "python.md").read_text())
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_commands_print_what_the_readme_shows(block: str, project: Path) -> None
     assert VOLATILE.sub("#", shown) == VOLATILE.sub("#", expected)
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda b: b.split("\n")[2])
+@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
 def test_python_runs(block: str, project: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, check=False

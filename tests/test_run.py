@@ -28,6 +28,7 @@ def test_layout(run: netbuild.Run, small: Path) -> None:
     assert len(inputs) == 1
     assert files - inputs == {
         *(".lock", "spec.yaml", "resolved.yaml", "run.json", "metrics.jsonl", "specs.json"),
+        "initial.safetensors",
         *(
             f"checkpoints/step-000000{step}/{name}"
             for step in (20, 24)
@@ -165,7 +166,7 @@ def test_weights_that_break_a_constraint_are_never_saved(
     with pytest.raises(NetbuildError, match="violate the constraint") as caught:
         netbuild.train(small, tmp_path / "runs")
     assert caught.value.exit_code == Exit.BUG
-    assert not list((tmp_path / "runs").rglob("*.safetensors"))
+    assert not list((tmp_path / "runs").rglob("step-*"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a read-only folder for root is a file")
@@ -174,6 +175,43 @@ def test_where_nothing_can_be_written_is_told_before_training(small: Path, tmp_p
     with pytest.raises(NetbuildError, match="cannot write the run directory") as caught:
         netbuild.train(small, tmp_path / "runs")
     assert caught.value.exit_code == Exit.IO
+
+
+def test_a_run_opens_whatever_the_start_would_be_today(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another processor or torch draws another start; the saved one is what counts."""
+    from netbuild.layers import initial
+
+    monkeypatch.setattr(initial, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
+    assert torch.equal(netbuild.open_run(run.path).weights("hidden"), run.weights("hidden"))
+
+
+def test_inputs_that_change_before_the_start_are_told(small: Path, tmp_path: Path) -> None:
+    spec = netbuild.load(small)
+    _ = spec.plan
+    (tmp_path / "data.npz").write_bytes(b"else")
+    with pytest.raises(NetbuildError, match="has changed") as caught:
+        netbuild.train(spec, tmp_path / "runs")
+    assert caught.value.exit_code == Exit.DATA
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_task_that_fails_leaves_a_run_that_says_so(small: Path, tmp_path: Path) -> None:
+    class Broken:
+        def batch(self, step: int, size: int, rng: object) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.zeros(size, 5), torch.zeros(size)
+
+    with pytest.raises(TypeError, match=r"must return a netbuild\.tasks\.Batch"):
+        netbuild.train(small, tmp_path / "runs", task=Broken())
+    (path,) = (tmp_path / "runs" / "small").iterdir()
+    about = json.loads((path / "run.json").read_text())
+    assert about["status"] == "failed"
+    assert "TypeError" in about["error"]
+
+
+def test_trials_are_a_table(run: netbuild.Run) -> None:
+    assert run.trials()["correct"].mean() == pytest.approx(run.final["accuracy"])
 
 
 def test_own_task_in_place_of_the_specs(small: Path, tmp_path: Path) -> None:
@@ -186,3 +224,18 @@ def test_own_task_in_place_of_the_specs(small: Path, tmp_path: Path) -> None:
     run = netbuild.train(small, tmp_path / "runs", task=Zeros())
     assert run.final["accuracy"] == 1.0
     assert tuple(run.activity(7)["readout"].shape) == (7, 3)
+    again = netbuild.open_run(run.path, Zeros())
+    assert tuple(again.activity(7)["readout"].shape) == (7, 3)
+
+
+def test_a_task_that_is_empty_like_a_list_is_still_the_task(small: Path, tmp_path: Path) -> None:
+    from netbuild.tasks import Batch
+
+    class Zeros:
+        def __len__(self) -> int:
+            return 0
+
+        def batch(self, step: int, size: int, rng: object) -> Batch:
+            return Batch(torch.zeros(size, 5), torch.zeros(size, dtype=torch.long))
+
+    assert netbuild.train(small, tmp_path / "runs", task=Zeros()).final["accuracy"] == 1.0

@@ -74,5 +74,12 @@ def test_lengths_must_agree() -> None:
         ArraysTask(np.zeros((4, 2)), np.zeros(3))
 
 
+def test_moving_it_leaves_the_callers_own_alone() -> None:
+    own = task(20)
+    moved = own.to("meta")
+    assert moved.batch(0, 4).inputs.is_meta
+    assert not own.batch(0, 4).inputs.is_meta
+
+
 def test_it_is_a_task() -> None:
     assert isinstance(task(), Task)

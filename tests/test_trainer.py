@@ -126,8 +126,6 @@ def test_a_loss_that_is_not_finite_is_caught_before_the_step(small: Path) -> Non
     trainer = trainer_of(small, "training.steps=5")
 
     class Poisoned:
-        draws = False
-
         def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
             inputs = torch.full((size, 5), math.nan if step == 3 else 1.0)
             return Batch(inputs, torch.zeros(size, dtype=torch.long))
@@ -137,6 +135,50 @@ def test_a_loss_that_is_not_finite_is_caught_before_the_step(small: Path) -> Non
         list(trainer.records())
     assert caught.value.exit_code == Exit.DIVERGED
     assert all(p.isfinite().all() for p in trainer.network.parameters())
+
+
+def test_a_loss_that_is_not_finite_at_the_end_is_caught_too(small: Path) -> None:
+    changes = ("training.optimizer={type: SGD, lr: 1e30}", "training.steps=1")
+    with pytest.raises(NetbuildError, match="the loss on the test trials is nan after step 0"):
+        list(trainer_of(small, *changes, "training.clip_grad_norm=null").records())
+
+
+def test_every_group_is_clipped(small: Path) -> None:
+    trainer = trainer_of(small, "training.clip_grad_norm=1e-6", "training.steps=1")
+    parameters = dict(trainer.network.named_parameters())
+    bias = parameters.pop("readout.bias")
+    groups = [{"params": list(parameters.values())}, {"params": [bias]}]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    trainer.network.attach(optimizer)
+    start = bias.detach().clone()
+    for _ in Trainer(trainer.network, trainer.task, trainer.training, optimizer).records():
+        pass
+    assert (bias - start).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        (np.zeros((4, 5)), TypeError, "inputs must be a tensor"),
+        (
+            torch.zeros(4, 5, dtype=torch.float64),
+            ValueError,
+            r"\(batch, 5\).*float32, not .*float64",
+        ),
+        (torch.zeros(4, 6), ValueError, r"not \(4, 6\)"),
+    ],
+)
+def test_what_a_task_gives_is_checked(
+    small: Path, inputs: object, error: type[Exception], message: str
+) -> None:
+    class Odd:
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            return Batch(inputs, torch.zeros(4, dtype=torch.long))
+
+    trainer = trainer_of(small)
+    trainer.task = Odd()
+    with pytest.raises(error, match=message):
+        list(trainer.records())
 
 
 def test_any_object_with_a_batch_method_is_a_task(small: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from netbuild.cli.options import DataRoot, Device, Quiet, Set, SpecPath, Unset, load_spec
+from netbuild.errors import Exit, NetbuildError
 
 
 def build(
@@ -20,13 +21,15 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Write the initial network as safetensors, the spec and its digests inside."""
+    if not output.parent.is_dir():
+        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
     checked = load_spec(spec, set_, unset, device, data_root)
     from netbuild.builder import build as build_network
     from netbuild.training.checkpoint import network_tensors, pack, refuse_violations
     from netbuild.training.files import digest, replace_file
 
     network = build_network(checked)
-    refuse_violations(network.verify())
+    refuse_violations(network.verify(), Exit.BUG)
     files = {where: record.sha256 for where, record in checked.files.items()}
     about = {"format": 1, "spec": checked.data, "spec_hash": checked.hash, "files": files}
     data = pack(network_tensors(network), about)

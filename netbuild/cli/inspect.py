@@ -15,6 +15,7 @@ from netbuild.cli.options import (
     Unset,
     find_run,
     load_spec,
+    refuse_changes,
 )
 
 
@@ -29,15 +30,14 @@ def inspect(
     """Print every layer's specs, what learns, and how many weights violate each constraint."""
     run_path = find_run(target)
     if run_path is not None:
+        refuse_changes(run_path, set_, unset)
         title, found = _of_run(run_path, device)
     else:
         spec = load_spec(target, set_, unset, device, data_root)
         from netbuild.builder import build
         from netbuild.inspect import summary
 
-        network = build(spec)
-        start = dict(network.named_parameters())
-        title, found = f"{spec.model.name} (initial network)", summary(network, start)
+        title, found = f"{spec.model.name} (initial network)", summary(build(spec))
     if form is Format.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
@@ -48,8 +48,8 @@ def inspect(
 
 def _of_run(path: Any, device: str | None) -> tuple[str, dict[str, Any]]:
     from netbuild.inspect import summary
-    from netbuild.training import Run
+    from netbuild.training import open_run
 
-    run = Run(path)
-    network = run.network(device=device or "cpu")
+    run = open_run(path, verify=False)
+    network = run.network(device=device or "cpu", verified=False)
     return f"{run.path} (step {run.step})", summary(network, run.initial)

@@ -51,11 +51,15 @@ def train(
     started = time.perf_counter()
     with Progress(checked.model.name, quiet=quiet or form is not Format.text) as progress:
 
+        def begin(trainer: Trainer) -> None:
+            signals.trainer = trainer
+            progress.begin(trainer.steps)
+
         def watch(record: Record, trainer: Trainer) -> None:
             progress.update(record.kind, record.step, trainer.steps, record.values)
 
         with signals:
-            run = run_training(checked, out, watch=watch, watch_start=signals.watch)
+            run = run_training(checked, out, watch=watch, watch_start=begin)
     _summary(run, time.perf_counter() - started, form, quiet)
     if signals.received is not None and run.about["status"] == "interrupted":
         raise typer.Exit(128 + signals.received)
@@ -99,10 +103,6 @@ class Signals:
         self.trainer: Trainer | None = None
         self.received: int | None = None
         self._before: dict[int, Any] = {}
-
-    def watch(self, trainer: Trainer) -> None:
-        """Know the trainer as soon as there is one."""
-        self.trainer = trainer
 
     def __enter__(self) -> Signals:
         for number in (signal.SIGINT, signal.SIGTERM):

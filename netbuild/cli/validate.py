@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netbuild.cli.options import DataRoot, Form, Format, Quiet, Set, Unset, load_spec
+from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, Unset, load_spec
 from netbuild.errors import Problem, SpecError
 
 
@@ -15,6 +15,7 @@ def validate(
     specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="The specs to check.")],
     set_: Set = None,
     unset: Unset = None,
+    device: Device = None,
     data_root: DataRoot = None,
     form: Form = Format.text,
     quiet: Quiet = False,
@@ -24,7 +25,7 @@ def validate(
     passed = []
     for path in specs:
         try:
-            load_spec(path, set_, unset, data_root=data_root)
+            load_spec(path, set_, unset, device, data_root)
             passed.append(path)
         except SpecError as error:
             problems += error.problems

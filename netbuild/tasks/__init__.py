@@ -1,6 +1,6 @@
 """Tasks: where the trials of training and evaluation come from."""
 
 from netbuild.tasks.arrays import ArraysTask
-from netbuild.tasks.task import Batch, Task
+from netbuild.tasks.task import Batch, Task, evaluation_batch
 
-__all__ = ["ArraysTask", "Batch", "Task"]
+__all__ = ["ArraysTask", "Batch", "Task", "evaluation_batch"]

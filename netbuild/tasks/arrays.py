@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,6 @@ class ArraysTask:
     Raises ValueError when the arrays differ in length or nothing is left to train on.
     """
 
-    draws = False  # batches come from no random stream but the order of the epoch
-
     def __init__(
         self, inputs: Any, targets: Any, *, train: float = 0.8, split_seed: int = 0, seed: int = 0
     ) -> None:
@@ -43,11 +42,12 @@ class ArraysTask:
         self._order: tuple[int, Tensor] = (-1, self.train_indices)
 
     def to(self, device: torch.device | str) -> ArraysTask:
-        """Move the samples to a device, once, and return the task itself."""
-        self._train = self._train[0].to(device), self._train[1].to(device)
-        self._test = self._test[0].to(device), self._test[1].to(device)
-        self._order = (-1, self._order[1])
-        return self
+        """The same task with its samples on a device; they are moved once, not in every step."""
+        moved = copy(self)
+        moved._train = self._train[0].to(device), self._train[1].to(device)
+        moved._test = self._test[0].to(device), self._test[1].to(device)
+        moved._order = (-1, self._order[1])
+        return moved
 
     def steps_per_epoch(self, size: int) -> int:
         """How many batches of `size` an epoch has; the last one may be smaller."""

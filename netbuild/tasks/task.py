@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from netbuild.streams import rng_of
 
 
 class Batch(NamedTuple):
@@ -16,6 +19,17 @@ class Batch(NamedTuple):
     targets: Tensor  # (batch,) or (batch, output), with time after batch where inputs have it
     loss_mask: Tensor | None = None  # (batch, time): which steps count, and how much
     trials: Mapping[str, Any] | None = None  # the trials' own variables, (batch,) each
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on a device."""
+        mask = None if self.loss_mask is None else self.loss_mask.to(device)
+        return Batch(self.inputs.to(device), self.targets.to(device), mask, self.trials)
+
+    def first(self, count: int) -> Batch:
+        """The first `count` samples or trials."""
+        mask = None if self.loss_mask is None else self.loss_mask[:count]
+        trials = {key: value[:count] for key, value in (self.trials or {}).items()}
+        return Batch(self.inputs[:count], self.targets[:count], mask, trials or None)
 
 
 @runtime_checkable
@@ -30,3 +44,12 @@ class Task(Protocol):
     def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
         """The batch of `size` samples or trials for one step, counted from 0."""
         ...
+
+
+def evaluation_batch(task: Task, seed: int, trials: int) -> Batch:
+    """The trials that a task is scored on: its own, or `trials` of them, always the same."""
+    own = getattr(task, "evaluation", None)
+    if own is not None:
+        batch: Batch = own()
+        return batch
+    return task.batch(0, trials, rng_of(seed, "evaluation", 0))

@@ -19,6 +19,7 @@ from netbuild.layers import Check, Network
 from netbuild.training.files import canonical_json, digest, write_folder
 
 FORMAT = 1
+FILES = ("network.safetensors", "optimizer.safetensors")
 _FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -78,7 +79,7 @@ def save_checkpoint(
     The constraints are verified first, frozen weights against `initial`; raises NetbuildError if
     one does not hold.
     """
-    refuse_violations(network.verify(initial))
+    refuse_violations(network.verify(initial), Exit.BUG)
     step = int(state["step"])
     optimizer_state, groups = optimizer_tensors(network, optimizer)
     files = {
@@ -100,12 +101,12 @@ def save_checkpoint(
     return Checkpoint(path, step, about)
 
 
-def refuse_violations(checks: list[Check]) -> None:
-    """Raise NetbuildError, of our own making, if a constraint does not hold."""
+def refuse_violations(checks: list[Check], exit_code: Exit) -> None:
+    """Raise NetbuildError if a constraint does not hold: on writing, that is a bug of ours."""
     for check in checks:
         if check.violations:
             what = f"{check.violations} of {check.weights} weights of {check.layer} violate"
-            raise NetbuildError(f"{what} the constraint {check.constraint}", Exit.BUG)
+            raise NetbuildError(f"{what} the constraint {check.constraint}", exit_code)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -118,15 +119,25 @@ def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
     """A checkpoint and the bytes of its files, their digests verified; raises NetbuildError."""
     try:
         state = json.loads((path / "state.json").read_bytes())
-        files = {name: (path / name).read_bytes() for name in state["sha256"]}
+        files = {name: (path / name).read_bytes() for name in FILES}
+        digests = {name: state["sha256"][name] for name in FILES}
         step = int(state["step"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = type(error).__name__
         raise NetbuildError(f"{path} is not a whole checkpoint ({reason})", Exit.RUN) from None
     for name, data in files.items():
-        if digest(data) != state["sha256"][name]:
+        if digest(data) != digests[name]:
             raise NetbuildError(f"{path / name} does not have the digest written down", Exit.RUN)
     return Checkpoint(path, step, state), files
+
+
+def unpack(data: bytes, where: str) -> dict[str, Tensor]:
+    """The tensors in the bytes of a safetensors file; raises NetbuildError."""
+    try:
+        return dict(load_tensors(data))
+    except Exception as error:  # whatever the parser makes of damaged bytes
+        reason = type(error).__name__
+        raise NetbuildError(f"{where} is not a safetensors file ({reason})", Exit.RUN) from None
 
 
 def load_network(network: Network, data: bytes, where: str) -> None:
@@ -134,11 +145,7 @@ def load_network(network: Network, data: bytes, where: str) -> None:
 
     The set of names and every shape must be the network's own. Raises NetbuildError.
     """
-    try:
-        tensors = load_tensors(data)
-    except Exception as error:  # whatever the parser makes of damaged bytes
-        reason = type(error).__name__
-        raise NetbuildError(f"{where} is not a safetensors file ({reason})", Exit.RUN) from None
+    tensors = unpack(data, where)
     expected = network_tensors(network)
     if tensors.keys() != expected.keys():
         odd = sorted(tensors.keys() ^ expected.keys())[0]

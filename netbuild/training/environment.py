@@ -40,7 +40,7 @@ def git_state(folder: Path) -> tuple[str | None, str | None]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
-    if arguments[0] == "diff":  # nothing that the repository's own settings name is run
+    if arguments[0] == "diff":  # no external diff program of the repository is run
         command += ["--no-ext-diff", "--no-textconv"]
     try:
         found = subprocess.run(

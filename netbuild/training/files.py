@@ -12,7 +12,9 @@ from pathlib import Path
 
 def canonical_json(data: object) -> str:
     """JSON that is the same text for the same data."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(data: bytes) -> str:

@@ -40,14 +40,18 @@ def accuracy(output: Tensor, batch: Batch) -> float:
 
 
 @torch.no_grad()
-def score(network: torch.nn.Module, batch: Batch, kind: str, size: int = 1024) -> dict[str, float]:
-    """Loss, and accuracy for classes, over a whole batch, `size` samples at a time."""
+def answers(network: torch.nn.Module, inputs: Tensor, size: int = 1024) -> Tensor:
+    """A network's answers in evaluation mode, `size` samples at a time: (sample, ..., output)."""
     training = network.training
     network.eval()
     try:
-        outputs = torch.cat([network(part) for part in torch.split(batch.inputs, size)])
+        return torch.cat([network(part) for part in torch.split(inputs, size)])
     finally:
         network.train(training)
+
+
+def score(outputs: Tensor, batch: Batch, kind: str) -> dict[str, float]:
+    """Loss, and accuracy for classes, of the answers to a batch."""
     found = {"loss": float(task_loss(kind, outputs, batch))}
     if kind == "cross_entropy":
         found["accuracy"] = accuracy(outputs, batch)

@@ -6,7 +6,8 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,24 +17,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netbuild.builder import build, build_task
+from netbuild.builder import build, build_task, device_of
 from netbuild.check import Spec, load
+from netbuild.check.context import FileRecord
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
 from netbuild.spec.paths import parse_path
-from netbuild.streams import rng_of
-from netbuild.tasks import Batch, Task
+from netbuild.tasks import Batch, Task, evaluation_batch
 from netbuild.training.checkpoint import (
     checkpoints,
     load_network,
+    network_tensors,
     open_checkpoint,
+    pack,
     refuse_violations,
+    unpack,
 )
 from netbuild.training.environment import environment, git_state
-from netbuild.training.files import canonical_json, replace_file, write_file
-
-COPIED = 256 << 20  # input files up to this size are copied into the run
+from netbuild.training.files import canonical_json, digest, replace_file, write_file
 
 
 @dataclass
@@ -55,6 +57,14 @@ class RunWriter:
         self.about |= {"status": status, "changed": _now(), **more}
         replace_file(self.path / "run.json", _json(self.about))
 
+    def fail(self, error: BaseException) -> None:
+        """Note, if it can still be noted, that the run has ended by an error."""
+        diverged = isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED
+        with suppress(OSError):
+            self.status(
+                "diverged" if diverged else "failed", error=f"{type(error).__name__}: {error}"
+            )
+
     def write(self, name: str, data: bytes) -> None:
         """Write one file of the run, making its folder."""
         path = self.path / name
@@ -71,6 +81,9 @@ def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> 
 
     Raises NetbuildError (exit 7) where it cannot be written.
     """
+    inputs = _inputs(spec)
+    refuse_violations(network.verify(), Exit.BUG)
+    initial = pack(network_tensors(network), {"format": 1, "step": 0})
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
     try:
@@ -80,7 +93,10 @@ def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> 
         for name in ("checkpoints", "evaluation", "figures", "inputs"):
             (path / name).mkdir()
         write_file(path / "spec.yaml", spec.text.encode())
-        write_file(path / "resolved.yaml", _resolved(spec, path).encode())
+        for name, data in inputs.items():
+            write_file(path / name, data)
+        write_file(path / "resolved.yaml", _resolved(spec).encode())
+        write_file(path / "initial.safetensors", initial)
         write_file(path / "specs.json", _json(network.get_specs()))
         write_file(path / "metrics.jsonl", b"")
         commit, difference = git_state(spec.path.parent if spec.path else Path.cwd())
@@ -91,6 +107,7 @@ def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> 
             "id": secrets.token_hex(16),
             "name": spec.model.name,
             "spec_hash": spec.hash,
+            "initial_sha256": digest(initial),
             "seed": spec.model.seed,
             "overrides": list(spec.overrides),
             "unset": list(spec.unset),
@@ -110,16 +127,27 @@ def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> 
     return writer
 
 
-def _resolved(spec: Spec, path: Path) -> str:
-    """The resolved spec, its files copied into the run and named there, so that it stands alone."""
+def _inputs(spec: Spec) -> dict[str, bytes]:
+    """The files that a spec names, by their names in the run; NetbuildError if one has changed."""
+    found = {}
+    for record in spec.files.values():
+        data = Path(record.path).read_bytes()
+        if digest(data) != record.sha256:
+            what = f"{record.reference} has changed since the spec was loaded"
+            raise NetbuildError(what, Exit.DATA)
+        found[_input_name(record)] = data
+    return found
+
+
+def _input_name(record: FileRecord) -> str:
+    return f"inputs/{record.sha256[:16]}-{Path(record.path).name}"
+
+
+def _resolved(spec: Spec) -> str:
+    """The resolved spec, with the run's own copies of its files, so that it stands alone."""
     data = spec.data
     for where, record in spec.files.items():
-        target = Path("inputs") / f"{record.sha256[:16]}-{Path(record.path).name}"
-        if record.size > COPIED:
-            target = Path(record.path)
-        elif not (path / target).exists():
-            write_file(path / target, Path(record.path).read_bytes())
-        _replace(data, where, str(target))
+        _replace(data, where, _input_name(record))
     head = "# Written by netbuild: the whole spec, defaults included, with the run's own inputs.\n"
     return head + dump_yaml(data)
 
@@ -139,36 +167,45 @@ def _replace(data: Any, where: str, value: str) -> None:
 
 @dataclass
 class Run:
-    """A run directory, as `train` and `open_run` return it."""
+    """A run directory, as `train` and `open_run` return it.
+
+    Everything that reads it raises NetbuildError (exit 5) for files that are damaged.
+    """
 
     path: Path
     given_task: Task | None = field(default=None, repr=False)
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What `run.json` says."""
-        found: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
+        """What `run.json` says: status, step, scores, versions, threads, git commit, times."""
+        with _reading(self.path / "run.json"):
+            found: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
+            version = found["format"]
+        if version != 1:
+            raise NetbuildError(f"{self.path} was written by a newer netbuild", Exit.RUN)
         return found
 
     @cached_property
     def spec(self) -> Spec:
         """The run's resolved spec, with its own copies of the inputs."""
-        return load(self.path / "resolved.yaml", data_root=self.path)
+        with _reading(self.path / "resolved.yaml"):
+            return load(self.path / "resolved.yaml", data_root=self.path)
 
     @cached_property
     def task(self) -> Task:
         """The task that the run was trained on."""
-        return self.given_task or build_task(self.spec)
+        return build_task(self.spec) if self.given_task is None else self.given_task
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, oldest first; a torn last line is left out."""
-        lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
+        with _reading(self.path / "metrics.jsonl"):
+            lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+            return [json.loads(line) for line in lines]
 
     @property
     def final(self) -> dict[str, Any]:
-        """The last evaluation: step, loss, and accuracy where there is one."""
+        """The last evaluation: step, loss, and accuracy where there is one; {} before the first."""
         found = [line for line in self.metrics if line["kind"] == "evaluation"]
         return found[-1] if found else {}
 
@@ -179,22 +216,35 @@ class Run:
 
     @cached_property
     def initial(self) -> dict[str, Tensor]:
-        """The weights that the training started from, which frozen ones keep for ever."""
-        return frozen_start(build(self.spec, device="cpu"))
+        """What the training started from, as it was saved; frozen weights keep it for ever."""
+        path = self.path / "initial.safetensors"
+        with _reading(path):
+            data = path.read_bytes()
+            if digest(data) != self.about["initial_sha256"]:
+                raise ValueError("another digest than the one written down")
+        return unpack(data, str(path))
 
-    def network(self, *, device: str = "cpu") -> Network:
-        """The network with the newest weights, digests and constraints verified."""
+    def network(self, *, device: str = "cpu", verified: bool = True) -> Network:
+        """The network with the newest weights, their digests and constraints verified.
+
+        Without `verified`, weights that violate a constraint are returned too. Raises
+        NetbuildError for damaged files, and for a device that is not there.
+        """
+        place = device_of(device)
+        checkpoint = self.checkpoint()
+        _, files = open_checkpoint(checkpoint)
         network = build(self.spec, device="cpu")
-        _, files = open_checkpoint(self.checkpoint())
-        load_network(network, files["network.safetensors"], str(self.checkpoint()))
-        refuse_violations(network.verify(self.initial))
-        return network.to(device)
+        load_network(network, files["network.safetensors"], str(checkpoint))
+        if verified:
+            refuse_violations(network.verify(self.initial), Exit.RUN)
+        return network.to(place)
 
     def checkpoint(self) -> Path:
         """The newest checkpoint's folder; raises NetbuildError when there is none."""
         found = checkpoints(self.path / "checkpoints")
         if not found:
-            raise NetbuildError(f"{self.path} has no checkpoint", Exit.RUN)
+            status = self.about.get("status", "unknown")
+            raise NetbuildError(f"{self.path} has no checkpoint; its status is {status}", Exit.RUN)
         return found[-1]
 
     def weights(self, name: str) -> Tensor:
@@ -208,16 +258,10 @@ class Run:
 
     def batch(self, trials: int | None = None) -> Batch:
         """The trials that the run is scored on, or the first `trials` of them."""
-        own = getattr(self.task, "evaluation", None)
-        if own is None:
-            count = trials or self.spec.model.training.evaluate.trials
-            return self.task.batch(0, count, rng_of(self.spec.model.seed, "evaluation", 0))
-        batch: Batch = own()
-        if trials is None:
-            return batch
-        kept = {key: value[:trials] for key, value in (batch.trials or {}).items()}
-        mask = None if batch.loss_mask is None else batch.loss_mask[:trials]
-        return Batch(batch.inputs[:trials], batch.targets[:trials], mask, kept or None)
+        model = self.spec.model
+        count = model.training.evaluate.trials if trials is None else trials
+        batch = evaluation_batch(self.task, model.seed, count)
+        return batch if trials is None else batch.first(trials)
 
     def activity(self, trials: int = 500) -> dict[str, Tensor]:
         """What every unit does in the first `trials` test trials: {layer: (trial, ..., unit)}."""
@@ -226,11 +270,20 @@ class Run:
             _, activity = network(self.batch(trials).inputs, return_activity=True)
         return dict(activity)
 
+    def trials(self) -> Any:
+        """One row a test trial, as a polars DataFrame: target, choice, correct, or the loss."""
+        import polars
 
-def open_run(path: str | Path) -> Run:
+        path = self.path / "evaluation" / "trials.parquet"
+        with _reading(path):
+            return polars.read_parquet(path.read_bytes())
+
+
+def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True) -> Run:
     """A run directory, verified: its files are there and its newest weights hold the constraints.
 
-    Raises NetbuildError (exit 5).
+    `task` is the object that it was trained on, where that was not the spec's own. With
+    `verify=False` the weights are read when they are asked for. Raises NetbuildError (exit 5).
     """
     path = Path(path)
     missing = [
@@ -238,19 +291,28 @@ def open_run(path: str | Path) -> Run:
     ]
     if missing:
         raise NetbuildError(f"{path} is not a run directory: no {missing[0]}", Exit.RUN)
-    run = Run(path)
-    try:
-        format_ = run.about["format"]
-    except (ValueError, KeyError, TypeError):
-        raise NetbuildError(f"{path}/run.json cannot be read", Exit.RUN) from None
-    if format_ != 1:
-        raise NetbuildError(f"{path} was written by a newer netbuild", Exit.RUN)
-    run.network()
+    run = Run(path, task)
+    _ = run.about
+    if verify:
+        run.network()
     return run
 
 
-def frozen_start(network: Network) -> dict[str, Tensor]:
-    """Copies of the weights that the network starts from, which frozen ones keep for ever."""
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in reading a run's file is one error, of the run."""
+    try:
+        yield
+    except NetbuildError as error:
+        what = str(error).partition("\n")[0]
+        raise NetbuildError(f"{path} cannot be used: {what}", Exit.RUN) from None
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None
+
+
+def parameters_of(network: Network) -> dict[str, Tensor]:
+    """Copies of a network's parameters, by name."""
     return {name: p.detach().clone() for name, p in network.named_parameters()}
 
 

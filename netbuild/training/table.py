@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import io
 
-import torch
+from torch.nn import functional
 
 from netbuild.layers import Network
 from netbuild.tasks import Batch
+from netbuild.training.losses import answers
 
 
-@torch.no_grad()
 def trial_table(network: Network, batch: Batch, loss: str) -> bytes:
     """The trials of a batch with the network's answers, as the bytes of a Parquet file."""
     import polars  # a tenth of a second, and only the end of a training needs it
 
-    training = network.training
-    network.eval()
-    output = torch.cat([network(part) for part in torch.split(batch.inputs, 1024)]).cpu()
-    network.train(training)
+    output = answers(network, batch.inputs).cpu()
     columns = {name: list(values) for name, values in (batch.trials or {}).items()}
     targets = batch.targets.cpu()
     if loss == "cross_entropy" and output.dim() == 2:
@@ -29,10 +26,11 @@ def trial_table(network: Network, batch: Batch, loss: str) -> bytes:
             "correct": (choice == targets).tolist(),
         }
     else:
-        each = torch.nn.functional
         target = targets if loss == "cross_entropy" else targets.reshape(output.shape)
         if loss == "cross_entropy":
-            errors = each.cross_entropy(output.flatten(0, -2), target.reshape(-1), reduction="none")
+            errors = functional.cross_entropy(
+                output.flatten(0, -2), target.reshape(-1), reduction="none"
+            )
             errors = errors.reshape(target.shape)
         else:
             errors = (output - target).square().mean(-1)

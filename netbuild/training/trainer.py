@@ -20,8 +20,8 @@ from netbuild.layers import Dropout, Network
 from netbuild.regularization import RegularizationList
 from netbuild.spec.training import Training
 from netbuild.streams import rng_of
-from netbuild.tasks import ArraysTask, Batch, Task
-from netbuild.training.losses import accuracy, score, task_loss
+from netbuild.tasks import ArraysTask, Batch, Task, evaluation_batch
+from netbuild.training.losses import accuracy, answers, score, task_loss
 from netbuild.training.schedule import factor
 from netbuild.training.stopping import should_stop
 
@@ -53,7 +53,9 @@ class Trainer:
         step: int = 0,
     ) -> None:
         self.network = network
-        self.task = task
+        self.task = (
+            task.to(next(network.parameters()).device) if isinstance(task, ArraysTask) else task
+        )
         self.training = training
         self.optimizer = optimizer
         self.seed = seed
@@ -63,6 +65,8 @@ class Trainer:
         self.evaluations: list[dict[str, float]] = []
         self.rates = [group["lr"] for group in optimizer.param_groups]
         own = network.regularizers
+        self._learnt = [p for group in optimizer.param_groups for p in group["params"]]
+        self.device = self._learnt[0].device
         self._drawing = [m for m in network.modules() if isinstance(m, Dropout)]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
 
@@ -106,7 +110,7 @@ class Trainer:
     def _step(self, logged: bool) -> dict[str, Any]:
         """One optimizer step; what is written down of it when `logged`."""
         network, training, step = self.network, self.training, self.step
-        batch = self._batch("train", step)
+        batch = self._batch(step)
         for module in self._drawing:
             module.set_step(step)
         if training.optimizer.schedule is not None:
@@ -125,8 +129,7 @@ class Trainer:
             raise NetbuildError(f"the loss is {whole.item()} at step {step}", Exit.DIVERGED)
         norm: Tensor | None = None
         if training.clip_grad_norm is not None:
-            parameters = self.optimizer.param_groups[0]["params"]
-            norm = torch.nn.utils.clip_grad_norm_(parameters, training.clip_grad_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self._learnt, training.clip_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if not logged:
@@ -155,24 +158,41 @@ class Trainer:
         return values
 
     def _evaluate(self) -> Record:
-        found = score(self.network, evaluation_batch(self), self.training.loss)
+        batch = self.evaluation()
+        found = score(answers(self.network, batch.inputs), batch, self.training.loss)
+        if not math.isfinite(found["loss"]):
+            what = f"the loss on the test trials is {found['loss']} after step {self.step - 1}"
+            raise NetbuildError(what, Exit.DIVERGED)
         self.evaluations.append(found)
         return Record("evaluation", self.step, dict(found))
 
-    def _batch(self, stream: str, step: int, size: int | None = None) -> Batch:
-        size = size or self.training.batch_size
+    def evaluation(self) -> Batch:
+        """The trials that are scored, on the network's device."""
+        batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
+        check_batch(batch, self.network.input_dim)
+        return batch.to(self.device)
+
+    def _batch(self, step: int) -> Batch:
+        size = self.training.batch_size
         if isinstance(self.task, ArraysTask):
             return self.task.batch(step, size)
-        return self.task.batch(step, size, rng_of(self.seed, stream, step))
+        batch = self.task.batch(step, size, rng_of(self.seed, "train", step))
+        check_batch(batch, self.network.input_dim)
+        return batch.to(self.device)
 
 
-def evaluation_batch(trainer: Trainer) -> Batch:
-    """The trials that are scored: the task's own, or as many as the spec says, always the same."""
-    own = getattr(trainer.task, "evaluation", None)
-    if own is not None:
-        batch: Batch = own()
-        return batch
-    return trainer._batch("evaluation", 0, trainer.training.evaluate.trials)
+def check_batch(batch: Any, width: int) -> None:
+    """Raise TypeError or ValueError, with what is expected, for what a task should not give."""
+    if not isinstance(batch, Batch):
+        what = "batch(step, size, rng) must return a netbuild.tasks.Batch(inputs, targets)"
+        raise TypeError(f"{what}, not {type(batch).__name__}")
+    for name, value in (("inputs", batch.inputs), ("targets", batch.targets)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"a batch's {name} must be a tensor, not {type(value).__name__}")
+    if batch.inputs.shape[-1] != width or batch.inputs.dtype != torch.get_default_dtype():
+        found = f"{tuple(batch.inputs.shape)} {batch.inputs.dtype}"
+        wanted = f"(batch, {width}) or (batch, time, {width}) {torch.get_default_dtype()}"
+        raise ValueError(f"a batch's inputs must be {wanted}, not {found}")
 
 
 def steps_of(training: Training, task: Task) -> int:
@@ -180,7 +200,8 @@ def steps_of(training: Training, task: Task) -> int:
     if training.steps is not None:
         return training.steps
     if training.epochs is None:
-        raise NetbuildError("training: neither `steps` nor `epochs` is given", Exit.SPEC)
+        what = "training: neither `steps` nor `epochs` is given"
+        raise NetbuildError(what, Exit.SPEC, "write `training: {steps: 1000}`")
     if not isinstance(task, ArraysTask):
         raise NetbuildError("training: `epochs` are of `task: arrays`; write `steps`", Exit.SPEC)
     return training.epochs * task.steps_per_epoch(training.batch_size)
