@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench fuzz clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -22,6 +22,10 @@ format: .venv/developer
 bench: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
+
+# Ten minutes of mutated and invented specs; only located problems may come out.
+fuzz: .venv/developer
+	$(BIN)/python -W error tests/fuzz_specs.py 600
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache

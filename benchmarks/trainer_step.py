@@ -1,11 +1,13 @@
 """A step of the trainer against a bare hand-written loop, on the digits network.
 
 python -m benchmarks.trainer_step. The bare loop has the same batches, fused optimizer,
-regularizers, lerp and clamp, and neither log nor guard; ours is `Trainer.records()` with both.
+regularizers, lerp and clamp, and neither log nor guard; ours is `Trainer.records()`, each written
+to `metrics.jsonl`.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.tasks import ArraysTask
+from netbuild.training.run import RunWriter
 from netbuild.training.trainer import Trainer
 
 SPEC = Path(__file__).parent.parent / "examples" / "digits_dale.yaml"
@@ -39,11 +42,13 @@ def ours() -> Callable[[], None]:
     optimizer = build_optimizer(spec.model.training, network)
     trainer = Trainer(network, task, spec.model.training, optimizer, seed=spec.model.seed)
     records = trainer.records()
+    writer = RunWriter(Path(tempfile.mkdtemp()), {}, -1)
 
     def run() -> None:
         target = trainer.step + STEPS
         while trainer.step < target:
-            next(records)
+            record = next(records)
+            writer.log(record.kind, record.step, record.values)
 
     return run
 

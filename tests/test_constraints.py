@@ -183,6 +183,53 @@ def test_a_diverged_step_leaves_frozen_and_absent_weights_alone(plasticity, bad)
         assert check.constraint == "sign" or check.violations == 0
 
 
+WITHOUT_EPS = {
+    "adam": lambda p: optim.Adam(p, lr=0.1, eps=0, weight_decay=0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.1, eps=0, weight_decay=0.1),
+    "adagrad": lambda p: optim.Adagrad(p, lr=0.1, eps=0, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_EPS)
+@pytest.mark.parametrize("plasticity", ["binary", "fractional"])
+@pytest.mark.parametrize("first", [0.0, 1e-30, 1.0])
+@pytest.mark.parametrize("wiring", WIRING)
+def test_a_quotient_of_zeros_in_some_held_weights_leaves_all_of_them_alone(
+    name, plasticity, first, wiring
+):
+    """Decay keeps a frozen weight finite where an absent one, or a tiny one, is 0/0."""
+    layer = layer_of(plasticity, wiring=wiring)
+    frozen = (layer.gate == 0) & (True if layer.connected is None else layer.connected)
+    row, column = frozen.nonzero()[len(frozen) // 2]
+    state = layer.state_dict()
+    if wiring == "sparse":
+        state["connected"][0, 0] = True
+    state["plasticity"][0, 0] = 0  # the first weight of all is frozen
+    state["weight"][0, 0] = first * (state["sign"][0, 0] or 1)
+    state["weight"][row, column] = 1e-30 * (state["sign"][row, column] or 1)
+    layer.load_state_dict(state)
+    start, optimizer = start_of(layer), WITHOUT_EPS[name](layer.parameters())
+    attach(layer, optimizer)
+    for x, _ in data(3):
+        optimizer.zero_grad()
+        layer(x).square().sum().backward()
+        optimizer.step()
+    assert_holds(layer, start)
+
+
+def test_a_weight_that_is_not_contiguous():
+    layer = layer_of("binary")
+    layer.weight.data = layer.weight.data.T.contiguous().T
+    assert not layer.weight.is_contiguous()
+    start, optimizer = start_of(layer), optim.Adam(layer.parameters(), lr=0.1, weight_decay=0.1)
+    attach(layer, optimizer)
+    for bad in (1.0, float("nan")):
+        layer(torch.full((12,), bad)).sum().backward()
+        optimizer.step()
+        for check in verify(layer, start):
+            assert check.violations == 0 or (check.constraint == "sign" and bad != 1)
+
+
 @pytest.mark.parametrize("plasticity", ["binary", "fractional"])
 def test_weights_that_the_caller_changes_are_the_new_start(plasticity):
     layer = layer_of(plasticity)
@@ -242,6 +289,25 @@ def test_attach_is_idempotent_and_takes_in_later_groups():
     optimizer.add_param_group({"params": net[1].parameters()})
     attach(net, optimizer)
     attach(net, optimizer)
+    assert hooks(net, optimizer) == (2, 1, 1)
+
+
+def test_groups_added_after_attach_are_held_from_the_next_step_on():
+    """Their moments too: the gradient that they bring along is gated before the step."""
+    late = layer_of("binary")
+    net = nn.ModuleList([layer_of(), late])
+    start = start_of(net)
+    optimizer = optim.Adam(net[0].parameters(), lr=0.1)
+    attach(nn.ModuleList(net), optimizer)  # the caller need not keep what it attached
+    gc.collect()
+    optimizer.add_param_group({"params": late.parameters(), "weight_decay": 0.1})
+    for _ in range(2):
+        for layer in net:
+            layer(torch.ones(12)).square().sum().backward()
+        optimizer.step()
+        assert_holds(net, start)
+        assert not late.weight.grad[late.gate == 0].any()
+    assert not optimizer.state[late.weight]["exp_avg"][~late.connected].any()
     assert hooks(net, optimizer) == (2, 1, 1)
 
 

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -44,6 +46,29 @@ def test_schemes_are_torchs(scheme, arguments, theirs):
     ours = draw(scheme, (6, 4), 4, generator(), **arguments)
     assert torch.equal(ours, theirs(torch.empty(6, 4), generator()))
     assert not ours.requires_grad
+
+
+DIGESTS = """
+import hashlib, sys, torch
+from netbuild.layers.initial import draw
+threads = int(sys.argv[1])
+torch.set_num_threads(threads)
+for scheme in ("uniform", "normal", "trunc_normal", "orthogonal"):
+    values = draw(scheme, (256, 256), 256, torch.Generator().manual_seed(0))
+    print(scheme, hashlib.sha256(values.numpy().tobytes()).hexdigest())
+assert torch.get_num_threads() == threads
+"""
+
+
+def test_the_number_of_threads_does_not_matter():
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", DIGESTS, threads], capture_output=True, text=True, check=True
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert len(set(printed[0].split())) == 8
+    assert printed[0] == printed[1]
 
 
 def test_bounds_of_uniform_and_trunc_normal():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netbuild.layers import LinearLayer
@@ -88,6 +88,7 @@ def test_specs_are_plain_numbers_and_count_connections():
 )
 @settings(max_examples=150, deadline=None)
 def test_every_start_obeys_its_masks(n, m, dale_init, ei_balance, dale, weight, seed):
+    assume((dale, dale_init) != ("abs", "clamp"))
     rng = np.random.default_rng(seed)
     layer = LinearLayer(
         n,
@@ -129,6 +130,25 @@ def test_a_supplied_array_is_clamped_and_not_rescaled():
     raw = LinearLayer(3, 4, weight=given_weight, ei_mask=EI, dale="abs")
     assert raw.weight.tolist() == given_weight
     assert raw.effective_weight.tolist() == [[1, 2, -3]] * 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"dale_init": "clamp"}, "dale_init='clamp' sets .* to 0: .* would never learn"),
+        ({"weight": "zero"}, "starts at 0 everywhere: .* would never learn"),
+        ({"weight": {"init": "normal", "std": 0}}, "starts at 0 everywhere"),
+    ],
+)
+def test_raw_weights_that_could_never_learn_are_refused(words, message):
+    with pytest.raises(ValueError, match=message):
+        LinearLayer(3, 4, ei_mask=EI, dale="abs", **words)
+    for signs in (None, [0, 0, 0]):  # |w| is only used where there is a sign
+        layer = LinearLayer(3, 4, ei_mask=signs, dale="abs", **words)
+        layer(torch.ones(3)).sum().backward()
+        assert layer.weight.grad.all()
+    still = LinearLayer(3, 4, {"init": "zero", "learn": False}, ei_mask=EI, dale="abs")
+    assert not still.weight.any()
 
 
 def test_dale_none_keeps_signs_for_reference_only():
@@ -208,6 +228,25 @@ def test_value_with_learn():
     layer = LinearLayer(2, 1, weight={"value": [[1, 2]], "learn": False}, bias={"value": [3]})
     assert (layer.weight.tolist(), layer.bias.tolist()) == ([[1, 2]], [3])
     assert (layer.weight.requires_grad, layer.bias.requires_grad) == (False, True)
+
+
+def test_set_bias_copies_into_the_same_parameter():
+    layer = LinearLayer(3, 4, seed=1)
+    bias, weight, value = layer.bias, layer.weight.detach().clone(), np.arange(4.0)
+    layer.set_bias(value)
+    value[:] = 9
+    assert layer.bias is bias
+    assert layer.bias.requires_grad
+    assert layer.bias.tolist() == [0, 1, 2, 3]
+    assert torch.equal(layer.weight, weight)
+    for wrong, message in (
+        ([1, 2, 3], r"bias is \(3,\); expected \(output_dim=4,\)"),
+        ([1, 2, 3, math.nan], "bias holds NaN or Inf"),
+        ([1, 2, 3, 1e300], "too large for torch.float32"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layer.set_bias(wrong)
+    assert layer.bias.tolist() == [0, 1, 2, 3]
 
 
 def test_auto_rescale_of_an_empty_wiring_changes_nothing():

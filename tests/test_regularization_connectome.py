@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,12 @@ from netbuild.regularization import (
     DaleLawL2,
     ExcRatioTargetRegularization,
     InhRatioTargetRegularization,
+    NamedParameters,
     WeightsDistance,
     draw_dale_reference,
 )
 from netbuild.regularization.dale import LARGE, common_row, dale_loss, dale_total
+from netbuild.rounding import round_half_up
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "regularization.json").read_text())
 CASES = [c for c in GOLDEN["cases"] if c["type"].startswith(("Dale", "Exc", "Inh"))]
@@ -199,6 +203,33 @@ def test_bad_references_are_refused(kind, references, error, message):
         kind([torch.ones(2, 3)], reference_weights=references)
 
 
+def reachable(value) -> list[Tensor]:
+    """Every tensor in a module's attributes, in its submodules', and in what they contain."""
+    if isinstance(value, torch.nn.Module):
+        return [found for each in value.modules() for found in reachable(vars(each))]
+    if isinstance(value, dict):
+        return [found for each in value.values() for found in reachable(each)]
+    if isinstance(value, (list, tuple)):
+        return [found for each in value for found in reachable(each)]
+    return [value] if isinstance(value, Tensor) else []
+
+
+@pytest.mark.parametrize("kind", [DaleLawL2, DaleLaw])
+def test_nothing_stays_behind_when_a_large_reference_moves_or_is_copied(kind):
+    owner = torch.nn.Sequential(torch.nn.Linear(300, 300))
+    term = kind(NamedParameters(owner, ["0.weight"]), reference_weights=[torch.ones(300, 300)])
+    value = term().item()
+    before = len(reachable(term))
+    assert before > len([*term.buffers()])  # it remembers the row
+    for clone in (copy.deepcopy(term), pickle.loads(pickle.dumps(term))):
+        assert len(reachable(clone)) == len([*clone.buffers()])
+        assert clone().item() == value
+    assert len(reachable(term)) == before
+    owner.to("meta")
+    term.to("meta")
+    assert {each.device.type for each in reachable(term)} == {"meta"}
+
+
 @settings(deadline=None, max_examples=100)
 @given(shapes, ratios, ratios, st.booleans(), st.integers(-(2**70), 2**70))
 def test_drawn_references_obey_dales_law(shape, inh_ratio, rho, inh_first, seed):
@@ -207,7 +238,7 @@ def test_drawn_references_obey_dales_law(shape, inh_ratio, rho, inh_first, seed)
     assert torch.equal(*drawn_twice)
     assert signs.shape == shape
     assert set(signs.flatten().tolist()) <= {-1.0, 0.0, 1.0}
-    assert int(signs.count_nonzero()) == math.floor(rho * signs.numel() + 0.5)
+    assert int(signs.count_nonzero()) == round_half_up(rho, signs.numel())
     columns = signs.reshape(math.prod(shape[:-1]), shape[-1] if shape else 1)
     assert not bool(((columns > 0).any(0) & (columns < 0).any(0)).any())
 
@@ -216,14 +247,17 @@ def test_drawn_references_obey_dales_law(shape, inh_ratio, rho, inh_first, seed)
 @given(st.integers(1, 5), st.integers(1, 40), ratios, st.booleans(), st.integers(0, 99))
 def test_the_inhibitory_units_are_counted_by_rounding_half_up(rows, units, ratio, first, seed):
     inhibitory = draw_dale_reference((rows, units), ratio, 1.0, first, seed)[0] < 0
-    count = math.floor(ratio * units + 0.5)
+    count = round_half_up(ratio, units)
     assert int(inhibitory.sum()) == count
     if first:
         assert bool(inhibitory[:count].all())
 
 
-def test_29_percent_of_100_units_are_29():
-    assert int((draw_dale_reference((1, 100), 0.29, 1.0)[0] < 0).sum()) == 29
+@pytest.mark.parametrize(("units", "inhibitory"), [(100, 29), (50, 15)])  # 14.5 is rounded up
+def test_29_percent_are_of_the_decimal_that_is_written(units, inhibitory):
+    assert int((draw_dale_reference((1, units), 0.29, 1.0)[0] < 0).sum()) == inhibitory
+    opinions = draw_dale_reference((units,), 0.5, rho=0.29).count_nonzero()
+    assert int(opinions) == inhibitory
 
 
 def test_units_are_shuffled_and_seeds_differ():

@@ -29,9 +29,10 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     and wrong signs are then set to 0; (d) an LBFGS forgets its curvature, which was measured on
     the other side of that projection.
 
-    Calling it again changes nothing. Several optimizers may each own a part of the module. It
-    acts on the parameters that the optimizer holds now: attach again after `add_param_group`,
-    and attach a copy (`copy.deepcopy`) or an unpickled optimizer anew.
+    Calling it again changes nothing. Several optimizers may each own a part of the module.
+    Parameters of the module that `add_param_group` adds later are taken in at the next step,
+    whose gradients are zeroed then, and those of later steps as in (a). Attach a copy
+    (`copy.deepcopy`) or an unpickled optimizer anew.
 
     Args:
         module: any module that holds LinearLayers, or one itself.
@@ -40,41 +41,56 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     Raises:
         ValueError: the optimizer holds no parameter of the module, as after a copy of one alone.
     """
-    owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    owned = _owned(optimizer)
     if not any(id(p) in owned for p in module.parameters()):
         raise ValueError("the optimizer holds no parameter of this module")
     keeper = vars(optimizer).get(_KEEPER)
     if keeper is None:
         keeper = _Keeper(optimizer)
         setattr(optimizer, _KEEPER, keeper)
-    for layer in module.modules():
-        if isinstance(layer, LinearLayer) and id(layer.weight) in owned:
-            keeper.add(layer)
+    keeper.modules[module] = None
+    keeper.look(optimizer)
 
 
 class _Keeper:
     """What one optimizer does around its step, to the layers whose weights it holds.
 
-    The optimizer owns its keeper, the keeper its layers: when the optimizer goes, the hooks on
+    The optimizer owns its keeper, the keeper its modules: when the optimizer goes, the hooks on
     the gradients go too.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        self.modules: dict[nn.Module, None] = {}  # in the order in which they were attached
+        self.parameters = 0  # how many the optimizer had when its layers were last looked for
         self.kept: dict[LinearLayer, _Kept] = {}
         self.handles: list[RemovableHandle] = []
         weakref.finalize(self, _remove, self.handles).atexit = False
         optimizer.register_step_pre_hook(self.before_step)
         optimizer.register_step_post_hook(self.after_step)
 
+    def look(self, optimizer: Optimizer) -> None:
+        """Take in every layer whose weight the optimizer holds."""
+        self.parameters = _count(optimizer)
+        owned = _owned(optimizer)
+        for module in self.modules:
+            for layer in module.modules():
+                if isinstance(layer, LinearLayer) and id(layer.weight) in owned:
+                    self.add(layer)
+
     def add(self, layer: LinearLayer) -> None:
         if layer in self.kept or not layer.is_constrained:
             return
         self.kept[layer] = _Kept(layer)
         if layer.gate is not None:
-            self.handles.append(_hook(layer.weight, _ZeroGradient(layer)))
+            hook = _ZeroGradient(layer)
+            self.handles.append(_hook(layer.weight, hook))
+            with torch.no_grad():
+                hook(layer.weight)  # the gradient that it has already
 
     @torch.no_grad()
-    def before_step(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+    def before_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if self.parameters != _count(optimizer):  # `add_param_group` was called
+            self.look(optimizer)
         for kept in self.kept.values():
             kept.remember()
 
@@ -100,7 +116,7 @@ class _Kept:
     upper: Tensor | None
     before: Tensor | None  # the weight before this step, if some p is fractional
     held: Tensor | None  # what absent and frozen weights are held at; None if there are none
-    probe: Tensor  # one of those, as a view
+    probes: tuple[Tensor, ...]  # the smallest and the largest of those by magnitude, as views
 
     def __init__(self, layer: LinearLayer) -> None:
         self.layer = layer
@@ -130,10 +146,14 @@ class _Kept:
     def _may_be_nan(self) -> bool:
         """Whether held weights need more than a lerp or a clamp, which let NaN through.
 
-        Their gradients are 0, so only a factor of the whole tensor makes them NaN (a clipping
-        norm, a learning rate), and one tells of all. Asking a GPU costs more than the cure.
+        Their gradients are 0, so two things make them NaN. A factor of the whole tensor (a
+        clipping norm, a learning rate) strikes all of them. An optimizer without an eps divides
+        0 by 0 where decay is 0, or is so small that its square is, as that of absent weights
+        always is; or infinity by infinity where decay is too large. So the smallest and the
+        largest magnitude tell of all. Asking a GPU costs more than the cure. NaN in a weight
+        that learns stays: it is for the training loop to see.
         """
-        return not self.weight.is_cpu or math.isnan(self.probe.item())
+        return not self.weight.is_cpu or any(math.isnan(probe.item()) for probe in self.probes)
 
     def _state(self) -> tuple[int, int, int]:
         return (self.weight._version, self.weight.data_ptr(), self.layer.mask_version)
@@ -157,7 +177,12 @@ class _Kept:
             self.held = self.lower
         if not still.any():
             self.held = None
-        self.probe = self.weight.detach().view(-1)[int(still.view(-1).int().argmax())]
+            return
+        size = now.abs()
+        places = int(size.where(still, torch.inf).argmin()), int(size.where(still, -1.0).argmax())
+        weight, columns = self.weight.detach(), self.layer.input_dim
+        # By row and column: a weight whose memory is not contiguous has no flat view.
+        self.probes = tuple(weight[divmod(place, columns)] for place in places)
 
 
 class _ZeroGradient:
@@ -184,6 +209,15 @@ def _hook(weight: nn.Parameter, hook: _ZeroGradient) -> RemovableHandle:
     handle: RemovableHandle = weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
     weight.requires_grad_(learns)
     return handle
+
+
+def _count(optimizer: Optimizer) -> int:
+    return sum([len(group["params"]) for group in optimizer.param_groups])
+
+
+def _owned(optimizer: Optimizer) -> set[int]:
+    """The ids of the parameters that an optimizer holds."""
+    return {id(p) for group in optimizer.param_groups for p in group["params"]}
 
 
 def _remove(handles: Iterable[RemovableHandle]) -> None:

@@ -117,8 +117,18 @@ def kaiming_normal(
 
 
 def orthogonal(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0) -> Tensor:
-    """A (semi-)orthogonal matrix times `gain` (Saxe, McClelland and Ganguli 2013)."""
-    return nn.init.orthogonal_(_empty(shape), gain, generator)
+    """A (semi-)orthogonal matrix times `gain` (Saxe, McClelland and Ganguli 2013).
+
+    The same bits for any number of threads.
+    """
+    # It comes of a QR decomposition, whose sums LAPACK orders by the number of threads. In
+    # float64, rounded, the bits would differ rarely, but they would: one thread is sure.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return nn.init.orthogonal_(_empty(shape), gain, generator)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def identity(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0) -> Tensor:

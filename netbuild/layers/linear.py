@@ -64,7 +64,9 @@ class LinearLayer(nn.Module):
     Arrays may be numpy arrays, tensors or nested lists; they are copied, never aliased.
 
     Raises:
-        ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1].
+        ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1];
+            signs with `dale="abs"` and drawn values that are 0, or that `clamp` would set to 0:
+            |w| has no gradient at 0, so they would never learn.
         TypeError: an array that does not hold real numbers; a flag that is not a bool.
     """
 
@@ -106,6 +108,7 @@ class LinearLayer(nn.Module):
         self._derive_bounds()
         axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
         start = start_of("weight", weight, axes, self.input_dim, _generator(seed, "weight"))
+        self._refuse_raw_zeros(start, dale_init)
         values = self._constrained(start, dale_init, ei_balance)
         self.weight = nn.Parameter(values, requires_grad=start.learn)
         axes.pop("input_dim")
@@ -333,6 +336,22 @@ class LinearLayer(nn.Module):
                 ((self.rate > 0) & (self.rate < 1)).any()
             )
         self.mask_version = getattr(self, "mask_version", 0) + 1
+
+    def _refuse_raw_zeros(self, start: Start, dale_init: str) -> None:
+        """|w| has no gradient at 0, so a raw weight that is drawn there never leaves it."""
+        if self.dale != "abs" or not start.drawn or self.sign is None or not self.sign.any():
+            return
+        why = "|w| has no gradient at 0, so these weights would never learn"
+        if dale_init == "clamp":
+            raise ValueError(
+                f"dale='abs' with dale_init='clamp' sets weights of the wrong sign to 0: {why}; "
+                "use dale_init='abs' or dale='project'"
+            )
+        if start.learn and not start.values.any():
+            raise ValueError(
+                f"dale='abs' with a weight that starts at 0 everywhere: {why}; "
+                "use another init or dale='project'"
+            )
 
     def _constrained(self, start: Start, dale_init: str, ei_balance: str) -> Tensor:
         """The start after signs, wiring and balance, in this order."""

@@ -59,7 +59,7 @@ def distribution(ax: Axes, weight: Tensor, sign: Tensor | None, connected: Tenso
             ax.hist(chosen[chosen != 0], bins=bins, label=label, color=colour)  # type: ignore[arg-type]
     ax.set(xlabel="weight", ylabel="connections")
     if ax.has_data():
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.18), fontsize="small")
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure

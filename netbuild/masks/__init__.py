@@ -6,10 +6,11 @@
 - generators: masks that are drawn, with exact numbers of connections
 """
 
-from netbuild.masks.generators import fixed_indegree, random_mask, round_half_up, unit_signs
+from netbuild.masks.generators import fixed_indegree, random_mask, unit_signs
 from netbuild.masks.paths import locate, project_root
 from netbuild.masks.readers import ArrayFile, Header, read_array, read_header
 from netbuild.masks.values import as_plasticity, as_signs, as_sparsity, finite, oriented
+from netbuild.rounding import round_half_up
 
 __all__ = [
     "ArrayFile",

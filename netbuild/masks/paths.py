@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from netbuild.errors import DataFileError
 ROOT_MARKERS = (".git", "pyproject.toml")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(file|data):", re.IGNORECASE)
 LISTED = 1000  # entries of a folder that are looked at for a suggestion
+CLOSE = 0.7  # how alike two stems are, of 1, when one is suggested for the other
 SHOWN = 80  # characters of a path in a message
 
 
@@ -49,7 +51,8 @@ def locate(reference: str, folder: Path, root: Path) -> Path:
                 "NB203",
                 f"{shown(reference)} is outside the project, whose root is {shown(str(root))}",
                 "files that a spec names lie below the folder that holds .git or pyproject.toml "
-                "(without one: the spec's own folder); copy the file there",
+                "(without one: the spec's own folder); copy the file there, say where it is with "
+                "`--data-root DIR`, or put a `pyproject.toml` at the root of the project",
             )
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -118,9 +121,18 @@ def suggestion(reference: str, folder: Path, root: Path) -> str:
             names = [entry.name for entry in islice(entries, LISTED)]
     except OSError:
         return f"there is no folder {shown(str(Path(reference).parent))}"
-    by_folded_name = {name.casefold(): name for name in sorted(names)}
-    wanted = Path(reference).name.casefold()
-    nearest = difflib.get_close_matches(wanted, by_folded_name, n=1)
-    if not nearest:
-        return ""
-    return f"did you mean {shown(str(Path(reference).with_name(by_folded_name[nearest[0]])))}?"
+    best = nearest(Path(reference).name, names)
+    return f"did you mean {shown(str(Path(reference).with_name(best)))}?" if best else ""
+
+
+def nearest(wanted: str, names: Iterable[str]) -> str:
+    """The name whose stem is most like that of `wanted`, or "" where none is close.
+
+    Extensions are few and would make any two names alike; one only decides between equal stems.
+    """
+    stem, extension = os.path.splitext(wanted.casefold())
+    by_stem: dict[str, str] = {}
+    for name in sorted(names, key=lambda n: os.path.splitext(n.casefold())[1] != extension):
+        by_stem.setdefault(os.path.splitext(name.casefold())[0], name)
+    match = difflib.get_close_matches(stem, by_stem, 1, CLOSE)
+    return by_stem[match[0]] if match else ""

@@ -1,7 +1,8 @@
 """What makes an array a mask: pure functions that return the array or say what is wrong with it.
 
-All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named as numpy indexes
-them, from 0. None changes the array it is given; all but `finite` return memory of their own.
+All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named by row and column,
+both counted from 1, and by `name`, the file's where there is one. None changes the array it is
+given; all but `finite` return memory of their own.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 
-def finite(array: Array) -> Array:
+def finite(array: Array, name: str = "") -> Array:
     """`array` itself, any shape, none of whose values is NaN or infinite."""
     bad = ~np.isfinite(array)
     if bad.any():
         raise DataFileError(
             "NB205",
-            f"{counted(bad)} NaN or infinite, the first at {index_of_first(bad)}",
+            f"{counted(bad)} NaN or infinite, the first at {first(bad, name)}",
         )
     return array
 
 
-def as_sparsity(array: Array, threshold: float | None = None) -> Bools:
+def as_sparsity(array: Array, threshold: float | None = None, name: str = "") -> Bools:
     """Where there is a connection, any shape: the ones of 0 and 1, or what is above `threshold`.
 
     Without a threshold any other value is refused: counts and weights look like masks, and which
     of them mean a connection is the user's to say.
     """
-    array = finite(array)
+    array = finite(array, name)
     if threshold is not None:
         return array > threshold
     bad = (array != 0) & (array != 1)
@@ -50,27 +51,27 @@ def as_sparsity(array: Array, threshold: float | None = None) -> Bools:
         raise DataFileError(
             "NB205",
             f"a sparsity mask holds 0 and 1, and {counted(bad)} neither ({found}); "
-            f"{smallest(array, bad)}",
+            f"{smallest(array, bad, name)}",
             "`threshold: 0` makes a connection of every value above 0",
         )
     return array.astype(np.bool_)
 
 
-def as_signs(array: Array) -> npt.NDArray[np.int8]:
+def as_signs(array: Array, name: str = "") -> npt.NDArray[np.int8]:
     """The sign of every entry, any shape: +1 excitatory, -1 inhibitory, 0 free."""
-    array = finite(array)
+    array = finite(array, name)
     return (array > 0).astype(np.int8) - (array < 0).astype(np.int8)
 
 
-def as_plasticity(array: Array) -> npt.NDArray[np.float32]:
+def as_plasticity(array: Array, name: str = "") -> npt.NDArray[np.float32]:
     """How much of each update is kept, any shape, float32 in [0, 1]; 0 is frozen for ever."""
-    array = finite(array)
+    array = finite(array, name)
     bad = (array < 0) | (array > 1)
     if bad.any():
         raise DataFileError(
             "NB205",
             f"a plasticity mask holds values from 0 to 1, and {counted(bad)} outside; "
-            f"{smallest(array, bad)}",
+            f"{smallest(array, bad, name)}",
             "0 freezes a weight, 1 lets it learn, 0.5 keeps half of each update",
         )
     return array.astype(np.float32)
@@ -113,17 +114,20 @@ def counted(bad: Bools) -> str:
     return f"{count:,} of {bad.size:,} values {'is' if count == 1 else 'are'}"
 
 
-def smallest(array: Array, bad: Bools) -> str:
+def smallest(array: Array, bad: Bools, name: str) -> str:
     """The smallest of the bad values and where it is."""
     where = int(np.flatnonzero(bad)[np.argmin(array[bad])])
-    return f"the smallest is {array.flat[where]:.6g} at {index(where, array.shape)}"
+    return f"the smallest is {array.flat[where]:.6g} at {position(where, array.shape, name)}"
 
 
-def index_of_first(bad: Bools) -> str:
-    """The index of the first true entry."""
-    return index(int(np.argmax(bad)), bad.shape)
+def first(bad: Bools, name: str) -> str:
+    """Where the first true entry is."""
+    return position(int(np.argmax(bad)), bad.shape, name)
 
 
-def index(flat: int, shape: tuple[int, ...]) -> str:
-    """A position in the flattened array as an index of the array: `[1, 4]`."""
-    return str([int(i) for i in np.unravel_index(flat, shape)])
+def position(flat: int, shape: tuple[int, ...], name: str) -> str:
+    """An index of the flattened array in words: `row 2, column 5 of wiring.npy`."""
+    index = [int(i) + 1 for i in np.unravel_index(flat, shape)] or [1]
+    words = ["row", "column"] if len(index) == 2 else ["position"] + [""] * (len(index) - 1)
+    said = ", ".join(f"{word} {i}".strip() for word, i in zip(words, index, strict=True))
+    return f"{said} of {name}" if name else said

@@ -8,8 +8,8 @@ never the caller's own memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias, TypedDict, Unpack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeAlias, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -72,8 +72,9 @@ class DaleLawL2(ReferencedRegularization):
             references only.
 
     Raises:
-        TypeError: references and dale words together, or an unknown dale word.
-        ValueError: alpha, a ratio, the number of references or a shape is out of bounds.
+        TypeError: references and dale words together.
+        ValueError: an unknown dale word, or alpha, a ratio, the number of references or a shape
+            is out of bounds.
 
     The formula is NeuroTorch's; `regularization.dale` says how it is computed.
     """
@@ -113,6 +114,13 @@ class DaleLawL2(ReferencedRegularization):
             signs = common_row(reference)
             self._rows[index] = (reference, reference._version, signs)
         return signs
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        self._rows.clear()  # `.to()` moves buffers, and would leave these where they were
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_rows": {}}  # a copy or a pickle makes its own when it is called
 
     def extra_repr(self) -> str:
         """Alpha, for `print`."""

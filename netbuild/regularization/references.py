@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
+from netbuild.rounding import round_half_up
 from netbuild.streams import rng_of
 
 
@@ -90,11 +91,11 @@ def draw_dale_reference(
     inh_ratio, rho = bounded("inh_ratio", inh_ratio), bounded("rho", rho)
     rng = dale_generator(seed) if generator is None else generator
     units = shape[-1] if len(shape) else 1
-    inhibitory = np.arange(units) < _share(inh_ratio, units)
+    inhibitory = np.arange(units) < round_half_up(inh_ratio, units)
     if not inh_first:
         rng.shuffle(inhibitory)
     entries = math.prod(shape)
-    opinion = np.arange(entries) < _share(rho, entries)
+    opinion = np.arange(entries) < round_half_up(rho, entries)
     rng.shuffle(opinion)
     signs = np.where(inhibitory, np.int8(-1), np.int8(1)) * opinion.reshape(*shape[:-1], units)
     return torch.from_numpy(signs).to(torch.get_default_dtype()).reshape(tuple(shape))
@@ -105,7 +106,3 @@ def dale_generator(seed: int) -> np.random.Generator:
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(f"seed must be an integer, not {type(seed).__name__}")
     return rng_of(int(seed), "dale reference")
-
-
-def _share(ratio: float, count: int) -> int:
-    return math.floor(ratio * count + 0.5)
