@@ -118,6 +118,9 @@ class Drawer:
         if reads.excitatory is not None or "ei_mask" in layer:
             self.signed.add(f"{name}.weight")
             layer |= self.some(ei_balance=["row", "global", "nn4n", "none"])
+            if layer.get("dale") == "abs":  # |w| has no gradient at 0
+                layer |= {"dale_init": "abs"}
+                layer |= {"weight": "normal"} if layer.get("weight") == "zero" else {}
         return layer
 
     def weight(self, shape: tuple[int, int]) -> Any:

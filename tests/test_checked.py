@@ -180,8 +180,12 @@ def test_problems_come_in_the_order_of_their_places(file: Path) -> None:
 
 
 def test_a_string_is_no_list_of_overrides(file: Path) -> None:
-    with pytest.raises(TypeError, match="list of strings"):
+    with pytest.raises(TypeError, match='takes a list of "PATH=VALUE": set='):
         load(file, set="seed=1")
+    with pytest.raises(TypeError, match='takes a list of "PATH=VALUE", not dict'):
+        load(file, set={"training.steps": 5})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='unset takes a list of "PATH", not list'):
+        load(file, unset=[1])  # type: ignore[list-item]
 
 
 def loaded_modules(program: str) -> set[str]:

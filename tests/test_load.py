@@ -305,8 +305,31 @@ def test_problems_of_overrides_are_placed_in_them(change: str, said: str) -> Non
 def test_problems_of_all_overrides_are_told() -> None:
     found = problems(BASE, set=("a", "layers[x].y=1", "seed=2"), unset=("name", "layers"))
     assert [text.split(" NB")[0] for text in found] == [
-        *("--set #1, column 1", "--set #2, column 7", "--unset #1, column 1")
+        *("--set #1, column 1", "--set #2, column 7", "--unset #1, column 1", "spec.yaml:1:1")
     ]
+    assert "the key `layers` is missing" in found[-1]  # what is wrong with the rest
+
+
+def test_an_override_that_fails_changes_nothing() -> None:
+    assert len(problems(BASE, set=("training.evaluate.every[0]=1",))) == 1
+    assert len(problems(BASE, set=("foo[0]=1",))) == 1
+
+
+def test_the_default_kind_is_written_out_at_the_end() -> None:
+    layers = "netbuild: 1\nlayers: [{name: a, type: linear, input_dim: 4, output_dim: 8}]\n"
+
+    def optimizer(text: str, *set: str) -> Any:
+        return plain(loaded(layers + text, set=set).tree.root)["training"]["optimizer"]
+
+    assert optimizer("", "training.optimizer.lr=0.1") == {"type": "Adam", "lr": 0.1}
+    written = "training: {optimizer: {schedule: cosine}}\n"
+    assert optimizer(written) == {"type": "Adam", "schedule": {"type": "cosine"}}
+    assert optimizer(written, "training.optimizer.type=SGD")["type"] == "SGD"
+    assert optimizer("training: {optimizer: {type: AdamW}}\n", "training.optimizer.lr=0.1") == {
+        "type": "AdamW",
+        "lr": 0.1,
+    }
+    assert "type" not in optimizer("training: {optimizer: {momentum: 0.9}}\n")
 
 
 def test_places_inside_set_are_in_the_key() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from netbuild.errors import DataFileError, Exit
 from netbuild.masks import locate, project_root
+from netbuild.masks.paths import nearest
 
 
 @pytest.fixture
@@ -183,3 +184,11 @@ def test_project_root(project: Path, tmp_path: Path) -> None:
         assert project_root(bare) == bare
     (tmp_path / "link").symlink_to(project / "examples" / "masks")
     assert project_root(tmp_path / "link") == project / "examples"
+
+
+def test_only_close_stems_are_suggested() -> None:
+    names = ["ok.npy", "wiring.csv", "wiring.npy", "Plastic.npy"]
+    assert nearest("nope.npy", names) == ""
+    assert nearest("wirng.npy", names) == "wiring.npy"
+    assert nearest("wirng.csv", names) == "wiring.csv"
+    assert nearest("plastic.csv", names) == "Plastic.npy"

@@ -40,7 +40,7 @@ def test_not_finite_is_located() -> None:
     array = MATRIX.copy()
     array[1, 2], array[2, 0] = np.nan, np.inf
     assert fault(lambda: finite(array))[1] == (
-        "2 of 12 values are NaN or infinite, the first at [1, 2]"
+        "2 of 12 values are NaN or infinite, the first at row 2, column 3"
     )
     for use in (as_sparsity, as_signs, as_plasticity, lambda a: as_sparsity(a, 0.5)):
         assert fault(lambda use=use: use(array))[0] == "NB205"
@@ -63,7 +63,7 @@ def test_other_values_of_a_sparsity_mask_are_counted() -> None:
     assert fault(lambda: as_sparsity(array)) == (
         "NB205",
         "a sparsity mask holds 0 and 1, and 4 of 6 values are neither "
-        "(1 negative, 2 between 0 and 1, 1 above 1); the smallest is -1 at [1, 0]",
+        "(1 negative, 2 between 0 and 1, 1 above 1); the smallest is -1 at row 2, column 1",
         "`threshold: 0` makes a connection of every value above 0",
     )
     assert "1 of 2 values is neither (1 above 1)" in fault(lambda: as_sparsity(np.array([2, 0])))[1]
@@ -94,7 +94,7 @@ def test_plasticity() -> None:
     assert code == "NB205"
     assert what == (
         "a plasticity mask holds values from 0 to 1, and 2 of 4 values are outside; "
-        "the smallest is -0.1 at [1, 0]"
+        "the smallest is -0.1 at row 2, column 1"
     )
 
 

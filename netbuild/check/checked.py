@@ -126,8 +126,11 @@ def load(
 
 
 def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    wanted = "PATH=VALUE" if name == "set" else "PATH"
     if isinstance(given, str):
-        raise TypeError(f"{name} takes a list of strings: {name}=[{given!r}]")
+        raise TypeError(f'{name} takes a list of "{wanted}": {name}=[{given!r}]')
+    if isinstance(given, Mapping) or not all(isinstance(text, str) for text in given):
+        raise TypeError(f'{name} takes a list of "{wanted}", not {type(given).__name__}')
     return tuple(given)
 
 

@@ -111,11 +111,15 @@ class Context:
         return self.locator(reference, folder)
 
     def read(self, location: Location, reference: str, array: str | None) -> NDArray[Any]:
-        """The array in the file that the spec names at a location; raises DataFileError."""
+        """The array in the file that the spec names at a location, all of its values finite.
+
+        Raises DataFileError.
+        """
         path = self.locate(location, reference)
         key = (path, array)
         if key not in self._arrays:
             self._arrays[key] = masks.read_array(path, array)
+            masks.finite(self._arrays[key].array, path.name)
         found = self._arrays[key]
         where = self.parsed.tree.spell(location)
         self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)

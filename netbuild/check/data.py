@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import LARGEST, Context, as_float32
+from netbuild.check.context import LARGEST, Context, Result, as_float32
 from netbuild.check.plan import Population, TaskPlan
 from netbuild.errors import DataFileError
 from netbuild.spec.nodes import Location
@@ -16,6 +17,8 @@ from netbuild.spec.task import Arrays, TargetArray, TaskArray
 from netbuild.spec.training import Training
 
 Array = NDArray[Any]
+
+_OF_FILES = ("NB202", "NB203", "NB204")  # what is wrong whichever array is read
 
 
 def task_width(context: Context) -> int | None:
@@ -26,8 +29,11 @@ def task_width(context: Context) -> int | None:
     location, file = _file(context, task, "inputs", task.inputs)
     if file is None:
         return None
-    header = context.attempt(
-        _blamed("inputs", task.inputs, location),
+    header = _attempt(
+        context,
+        "inputs",
+        task.inputs,
+        location,
         lambda: context.header(location, file, task.inputs.array),
     )
     if header is None:
@@ -98,17 +104,37 @@ def _read(
         return None
 
     def read() -> Array:
-        array = masks.finite(context.read(location, file, source.array))
+        array = context.read(location, file, source.array)
         if array.ndim == 0:
             raise DataFileError("NB201", "a single number, where samples belong")
         return array
 
-    return context.attempt(_blamed(key, source, location), read)
+    return _attempt(context, key, source, location, read)
 
 
-def _blamed(key: str, source: TaskArray | TargetArray, file: Location) -> Location:
-    """Where a problem with a file stands: at the file, or at the array in a file of several."""
-    return file if source.array is None else ("task", key)
+def _attempt(
+    context: Context,
+    key: str,
+    source: TaskArray | TargetArray,
+    file: Location,
+    work: Callable[[], Result],
+) -> Result | None:
+    """The result of reading an array, or None with its problem noted where it comes from.
+
+    That is the file where no array can be read from it; where one is named, its name where there
+    is no such array, and the section where what the array holds is wrong.
+    """
+    try:
+        return work()
+    except DataFileError as error:
+        location: Location = ("task", key)
+        node = context.parsed.tree.at(location)
+        if source.array is None or error.code in _OF_FILES:
+            location = file
+        elif error.code == "NB206" and not (node is not None and node.short):
+            location = ("task", key, "array")
+        context.problem(error.code, location, error.what, error.hint)
+        return None
 
 
 def _fits(context: Context, targets: Array, output: Population, loss: str) -> bool:
@@ -125,7 +151,10 @@ def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
         return None
     outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
     what = f"mse compares {outputs} of `{output.layer}` with targets of shape {targets.shape}"
-    return what, f"its `output_dim` would be {width}" if targets.ndim <= 2 else ""
+    hint = f"its `output_dim` would be {width}" if targets.ndim <= 2 else ""
+    if width == 1 and targets.dtype.kind in "iu":
+        hint += "; if the targets are class numbers, write `loss: cross_entropy`"
+    return what, hint
 
 
 def _not_classes(targets: Array, output: Population) -> tuple[str, str] | None:

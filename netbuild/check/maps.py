@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -26,14 +27,31 @@ def check_map(context: Context, i: int, layer: Linear, plan: LayerPlan) -> MapPl
     """The arrays of a linear layer's map, with a problem for each that does not fit."""
     here: Location = ("layers", i)
     shape = plan.reads.size, layer.output_dim
+    signs = _signs(context, here, layer, plan)
+    if signs is not None and signs.any():
+        _check_raw(context, here, layer)
     return MapPlan(
         *shape,
-        signs=_signs(context, here, layer, plan),
+        signs=signs,
         connected=_connected(context, here, layer, shape),
         plasticity=_plasticity(context, here, layer, shape),
         weight=_weight(context, here, layer, shape),
         bias=_bias(context, here, layer, shape),
     )
+
+
+def _check_raw(context: Context, here: Location, layer: Linear) -> None:
+    """Under `dale: abs` no raw weight may be drawn as 0, where |w| has no gradient."""
+    source = layer.weight
+    if layer.dale != "abs" or isinstance(source, (weights.WeightFile, weights.WeightValues)):
+        return
+    if layer.dale_init == "clamp":
+        what = "`dale: abs` never trains weights that `dale_init: clamp` sets to 0"
+        hint = "write `dale_init: abs`, or `dale: project`"
+        context.problem("NB308", (*here, "dale_init"), what, hint)
+    elif source.learn and (isinstance(source, weights.Zero) or getattr(source, "value", None) == 0):
+        what = "`dale: abs` never trains weights that start at 0"
+        context.problem("NB308", (*here, "weight"), what, "take another init, or `dale: project`")
 
 
 def _signs(context: Context, here: Location, layer: Linear, plan: LayerPlan) -> Matrix | None:
@@ -94,8 +112,9 @@ def _connected(
     def make() -> Matrix:
         if isinstance(source, (sources.RandomMask, sources.FixedIndegree)):
             return _generated(context, layer, source, shape, "sparsity")
-        found = oriented(context, location, source, array_of(context, location, source), shape)
-        mask = masks.as_sparsity(found, source.threshold)
+        found = array_of(context, location, source)
+        mask = masks.as_sparsity(found, source.threshold, _file_of(source))
+        mask = oriented(context, location, source, mask, shape)
         return mask if layer.self_connections else mask & ~np.eye(shape[0], dtype=bool)
 
     return context.attempt(location, make)
@@ -131,8 +150,8 @@ def _plasticity(
     def make() -> Matrix:
         if isinstance(source, sources.RandomMask):
             return _generated(context, layer, source, shape, "plasticity").astype(np.float32)
-        found = oriented(context, location, source, array_of(context, location, source), shape)
-        return masks.as_plasticity(found)
+        kept = masks.as_plasticity(array_of(context, location, source), _file_of(source))
+        return oriented(context, location, source, kept, shape)
 
     return context.attempt(location, make)
 
@@ -194,6 +213,11 @@ def _check_numbers(context: Context, location: Location, source: Model, input_di
             what = f"the mean, {source.mean:g}, is far outside of {low:g} to {high:g}"
             hint = f"at most 2 standard deviations, here {2 * std:g}, from the range"
             context.problem("NB308", location, what, hint)
+
+
+def _file_of(source: Any) -> str:
+    """The name of the file that a source names, for a message that says where in it a value is."""
+    return Path(getattr(source, "file", "")).name
 
 
 def array_of(context: Context, location: Location, source: Any) -> Matrix:

@@ -21,6 +21,7 @@ from netbuild.spec.layers import Linear
 from netbuild.spec.nodes import Location, show
 
 Shapes = dict[str, tuple[int, ...]]
+MOST_LISTED = 8  # parameters in a hint
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -96,12 +97,21 @@ def _matched(
         else:
             matched = fnmatch.filter(shapes, pattern) if _WILD.search(pattern) else []
         if not matched and whole:
-            what = f"no parameter is named `{show(pattern)}`"
-            context.problem(
-                "NB304", ("regularizers", i, "params", j), what, context.near(pattern, shapes)
-            )
+            what, hint = f"no parameter is named `{show(pattern)}`", ""
+            if _WILD.search(pattern):
+                what, hint = f"no parameter fits `{show(pattern)}`", _listed(shapes)
+            location = ("regularizers", i, "params", j)
+            context.problem("NB304", location, what, hint or context.near(pattern, shapes))
         names.update(matched)
     return tuple(sorted(names, key=order.__getitem__))
+
+
+def _listed(shapes: Shapes) -> str:
+    """A hint that names the parameters there are, or the first of many."""
+    names = [f"`{name}`" for name in list(shapes)[:MOST_LISTED]]
+    more = len(shapes) - len(names)
+    rest = f" and {more:,} more" if more else ""
+    return f"the parameters are {', '.join(names)}{rest}" if names else ""
 
 
 def _references(

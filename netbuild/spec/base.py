@@ -36,12 +36,15 @@ class Choice:
     def __init__(self, key: str, models: tuple[type[BaseModel], ...]) -> None:
         self.key = key
         self.models = models
+        self.default = ""  # the value of `key` in a section without it, where there is a default
         self.by_value: dict[str, type[BaseModel]] = {}
         self.by_presence: dict[str, type[BaseModel]] = {}
         for model in models:
             if key in model.model_fields:
                 values = get_args(model.model_fields[key].annotation)
                 self.by_value |= dict.fromkeys(values, model)
+                if not model.model_fields[key].is_required():
+                    self.default = model.model_fields[key].default
             else:
                 self.by_presence[next(iter(model.model_fields))] = model
 

@@ -291,7 +291,10 @@ def _unknown_kind(fault: Fault, told: Node) -> Problem:
 
 def _not_a_section(fault: Fault) -> Problem:
     what = f"expected a mapping of keys, found {fault.found}"
-    hint = hints.section_hint(fault.slot.choice, fault.node)
+    if fault.node and fault.node.value is False and hints.may_be_null(fault.slot.info):
+        return fault.problem("NB103", what, f"write `{fault.key}: null`")
+    numberless = fault.key == "plasticity_mask"  # where a fraction would be taken for a factor
+    hint = "" if numberless else hints.section_hint(fault.slot.choice, fault.node)
     if not hint and isinstance(fault.location[-1], str):
         hint = hints.field_hint(fault.key, fault.slot.info)
     return fault.problem("NB103", what, hint)
@@ -365,6 +368,9 @@ def _words(fault: Fault) -> Problem:
 def _list(fault: Fault) -> Problem:
     sections = fault.slot.items is not None and fault.slot.items.models
     hint = "begin each item with `- `" if sections else ""
+    entries = fault.node.entries if fault.node else {}
+    if hint and entries and all(isinstance(child.value, dict) for child in entries.values()):
+        hint += f", and its name in it: `- {{name: {show(next(iter(entries)))}, ...}}`"
     return fault.problem("NB103", f"expected a list, found {fault.found}", hint)
 
 

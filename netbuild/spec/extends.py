@@ -12,8 +12,10 @@ from netbuild.spec.grammar import ROOT, Slot, fields_of, slots_of
 from netbuild.spec.nodes import Node, copy_tree, show
 from netbuild.spec.override import apply_set, write_out
 from netbuild.spec.parser import MAX_NODES
+from netbuild.spec.paths import names_of
 
 MAX_DEPTH = 16
+LISTS = ("layers", "regularizers")
 
 Locate = Callable[[str, Path], Path]  # the file that a reference in a folder's file means
 
@@ -28,6 +30,8 @@ class Resolver:
         self.locate = locate
         self.folders: dict[str, Path] = {}
         self.documents: dict[Path, Document] = {}
+        self.problems: list[Problem] = []  # of paths in `set:`
+        self.replaced: dict[str, set[str]] = {}  # names of a base's items, by the list's key
         self.bytes = 0
         self.nodes = 0
 
@@ -51,8 +55,11 @@ class Resolver:
             below = found if below is None else merge(below, found)
         if below is not None:
             root = merge(below, own)
+            for key in LISTS:
+                if key in own.entries and key in below.entries:
+                    self.replaced[key] = {*filter(None, names_of(below.entries[key]))}
         if changes is not None:
-            apply_set(root, changes)
+            self.problems += apply_set(root, changes)
         return root
 
     def _count(self, document: Document) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -39,6 +40,11 @@ _OTHERS_SAY = {
     "targets": "labels y",
     "params": "parameters",
 }
+# Functions that are not there, and are not misspelt.
+_FUNCTIONS = """
+    celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
+    softsign swish
+"""
 _MEANT = {word: key for key, words in _OTHERS_SAY.items() for word in words.split()}
 
 
@@ -110,7 +116,11 @@ def choice_hint(word: str, info: FieldInfo | None) -> str:
     if int in _types(annotation):
         hint = near(word, words, others=False)
         return hint or f"{' or '.join(f'`{w}`' for w in words)}, or a whole number"
-    return near(word, words)
+    return _near_choice(word, words)
+
+
+def _near_choice(word: str, words: Collection[str]) -> str:
+    return near("" if word.casefold() in _FUNCTIONS.split() else word, words)
 
 
 def _literals(annotation: Any) -> list[Any]:
@@ -130,7 +140,7 @@ def kind_hint(word: str, choice: Choice) -> str:
         info = fields_of(home.model).get(choice.key)
         if info is not None and word in _literals(info.annotation):
             return f"that is for `{home.path}`; {near('', choice.by_value)}"
-    return near(word, choice.by_value)
+    return _near_choice(word, choice.by_value)
 
 
 def teller_hint(choice: Choice, keys: Collection[str]) -> str:
@@ -150,6 +160,11 @@ def teller_hint(choice: Choice, keys: Collection[str]) -> str:
     if len(fitting) > 3:
         return f"one of {', '.join(fitting)}"
     return f"write {' or '.join(fitting)}"
+
+
+def may_be_null(info: FieldInfo | None) -> bool:
+    """Whether a field may be null."""
+    return info is not None and NoneType in get_args(info.annotation)
 
 
 def number_hint(node: Node, *, whole: bool) -> str:

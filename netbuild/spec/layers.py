@@ -15,8 +15,8 @@ from netbuild.spec.weights import Bias, Uniform, Weight
 From = Annotated[
     str | None,
     Field(
-        description="what this layer reads: `input`, a layer before it, or `hidden.excitatory`;"
-        " the layer before when left out",
+        description="what this layer reads: `input`, a layer before it, or a part of one,"
+        " `hidden.excitatory` or `hidden.inhibitory`; the layer before when left out",
         examples=["hidden.excitatory"],
         json_schema_extra={"pattern": r"^[a-z][a-z0-9_]*(\.(excitatory|inhibitory))?$"},
     ),

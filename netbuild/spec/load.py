@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,19 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netbuild.errors import Problem
-from netbuild.spec.diagnose import problems_of
+from netbuild.spec.diagnose import problems_of, text_of
 from netbuild.spec.document import Document
-from netbuild.spec.extends import Locate, Resolver
+from netbuild.spec.dump import inline
+from netbuild.spec.extends import LISTS, Locate, Resolver
 from netbuild.spec.grammar import location_of
 from netbuild.spec.layers import Layer
-from netbuild.spec.nodes import plain
-from netbuild.spec.override import override
+from netbuild.spec.nodes import plain, show
+from netbuild.spec.override import complete, override
 from netbuild.spec.paths import Tree
 from netbuild.spec.regularizers import RegularizerSpec
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.task import Task
 from netbuild.spec.training import Training
-
-_LISTS = ("layers", "regularizers")
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,14 @@ def parse_document(
 ) -> Parsed:
     """A document with its overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths.
 
-    `locate` finds the files that it extends. Raises SpecError where the YAML itself, a path of an
-    override or an `extends` is wrong; what the models find wrong is in the result's `problems`.
+    `locate` finds the files that it extends. Raises SpecError where the YAML itself or an `extends`
+    is wrong; overrides that cannot be applied, and what the models find wrong in the rest, are in
+    the result's `problems`.
     """
     resolver = Resolver(locate)
     root = resolver.resolve(document)
-    override(root, overrides, unset)
+    problems = [*resolver.problems, *override(root, overrides, unset)]
+    complete(root)
     folders = resolver.folders
     folders |= {f"--set #{number}": document.folder for number in range(1, len(overrides) + 1)}
     tree = Tree(root)
@@ -66,17 +67,35 @@ def parse_document(
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         locations = {location_of(item["loc"]) for item in errors}
-        problems = problems_of(errors, tree)
-        parts = {key: _part(key, data, locations) for key in ("task", "training", "seed", *_LISTS)}
+        found = problems_of(errors, tree)
+        problems += (_as_replaced(problem, tree, resolver.replaced) for problem in found)
+        parts = {key: _part(key, data, locations) for key in ("task", "training", "seed", *LISTS)}
         return Parsed(tree, document, folders, problems, None, **parts)
-    parts = {key: getattr(spec, key) for key in ("task", "training", "seed", *_LISTS)}
-    return Parsed(tree, document, folders, [], spec, **parts)
+    parts = {key: getattr(spec, key) for key in ("task", "training", "seed", *LISTS)}
+    return Parsed(tree, document, folders, problems, spec, **parts)
+
+
+def _as_replaced(problem: Problem, tree: Tree, replaced: Mapping[str, set[str]]) -> Problem:
+    """A problem of an item that lacks a key, for somebody who took the base's item to stay."""
+    for key, names in replaced.items():
+        for item in tree.root.entries[key].items if problem.code == "NB102" else ():
+            name = item.entries.get("name")
+            if name is None or name.value not in names or item.place != problem.place:
+                continue
+            scalars = [k for k, node in item.entries.items() if k != "name" and text_of(node)]
+            if scalars:
+                value = inline(item.entries[scalars[0]].value)
+                path = f"{key}[{show(str(name.value))}].{show(scalars[0])}"
+                change = f'set: {{"{path}": {value}}}'
+                hint = f"the list replaces the base's; to change an item of that, write `{change}`"
+                return replace(problem, hint="; ".join(filter(None, (problem.hint, hint))))
+    return problem
 
 
 def _part(key: str, data: Mapping[str, Any], bad: set[tuple[str | int, ...]]) -> Any:
     """One part of a spec that did not parse as a whole, as far as it did."""
     value = data.get(key)
-    if key in _LISTS:
+    if key in LISTS:
         if not isinstance(value, list):
             return []
         wrong = {location[:2] for location in bad}

@@ -6,12 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from netbuild.errors import Place, Problem, SpecError
+from netbuild.spec.base import Choice
 from netbuild.spec.document import parse_value
-from netbuild.spec.grammar import Slot, fields_of, slot_at, slots_of
-from netbuild.spec.nodes import Location, Node, copy_tree
-from netbuild.spec.paths import PathError, assign, parse_path, remove
+from netbuild.spec.grammar import ROOT, Slot, fields_of, slot_at, slots_of
+from netbuild.spec.nodes import Location, Node, copy_tree, show
+from netbuild.spec.paths import PathError, assign, near, nearest, parse_path, remove
 
 MOST_CHANGES = 1000  # in one `set:`; each of them looks through the lists on its way
+
+
+# The keys of a file that are resolved away, and what to do in place of overriding them.
+_OF_FILES = {
+    "set": "write `PATH=VALUE` itself, e.g. `training.steps=100`",
+    "extends": "write `extends: FILE` into the spec",
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,12 @@ class Written:
         return Problem("NB110", error.what, place=self.span(error.column), hint=error.hint)
 
 
-def apply_set(root: Node, changes: Node) -> None:
-    """Apply a file's `set:` to its resolved tree, in place; raises SpecError."""
+def apply_set(root: Node, changes: Node) -> list[Problem]:
+    """Apply a file's `set:` to its resolved tree, in place.
+
+    Returns the problems of the paths that lead nowhere; raises SpecError where `set` as a whole is
+    wrong.
+    """
     if not isinstance(changes.value, dict):
         what, hint = "`set` takes paths and their values", "write `layers[hidden].output_dim: 64`"
         raise SpecError([Problem("NB103", what, "set", changes.place, hint)])
@@ -51,8 +63,7 @@ def apply_set(root: Node, changes: Node) -> None:
             put(root, written, copy_tree(value))
         except PathError as error:
             problems.append(written.problem(error))
-    if problems:
-        raise SpecError(problems)
+    return problems
 
 
 def _inside(place: Place) -> Place:
@@ -61,18 +72,17 @@ def _inside(place: Place) -> Place:
     return Place(place.source, place.line, place.column + quoted, place.end_column, place.text)
 
 
-def override(root: Node, changes: Sequence[str], unset: Sequence[str]) -> None:
+def override(root: Node, changes: Sequence[str], unset: Sequence[str]) -> list[Problem]:
     """Apply a command line's `PATH=VALUE`, `PATH+=VALUE` and `--unset PATH`, in place.
 
-    Raises SpecError with the problems of all of them.
+    Returns the problems of those that cannot be applied.
     """
     problems: list[Problem] = []
     for number, text in enumerate(changes, 1):
         _attempt(problems, f"--set #{number}", text, lambda w: _set(root, w))
     for number, text in enumerate(unset, 1):
         _attempt(problems, f"--unset #{number}", text, lambda w: remove(root, w.text))
-    if problems:
-        raise SpecError(problems)
+    return problems
 
 
 def _attempt(
@@ -116,7 +126,14 @@ def put(root: Node, path: Written, value: Node, *, append: bool = False) -> None
     Where this changes the kind of a section (its `type`, say), the fields that the new kind lacks
     are dropped.
     """
-    location = assign(root, path.text, value, path.places(), append=append)
+    first = parse_path(path.text)[0]
+    if first.text in _OF_FILES:
+        what = f"`{first.text}` is a key of files, and no override can change it"
+        raise PathError(what, first.column, _OF_FILES[first.text])
+    try:
+        location = assign(root, path.text, value, path.places(), append=append)
+    except PathError as error:
+        raise _unknown_key(root, path.text) or error from None
     *way, last = location
     parent = root.at(way)
     assert parent is not None
@@ -126,6 +143,24 @@ def put(root: Node, path: Written, value: Node, *, append: bool = False) -> None
             parent.entries[last] = written_out(value, slot_at(root, location))
     else:
         parent.items[last] = written_out(value, slot_at(root, location))
+
+
+def _unknown_key(root: Node, path: str) -> PathError | None:
+    """The error of a path with a key that its section does not have, or None."""
+    way: Location = ()
+    for segment in parse_path(path):
+        slot = slot_at(root, way)
+        model = slot.model_of(root.at(way)) if slot else None
+        if segment.item or model is None:
+            return None
+        if segment.text not in fields_of(model):
+            what, hint = (
+                f"unknown key `{show(segment.text)}`",
+                near(segment.text, fields_of(model).keys() - _OF_FILES.keys()),
+            )
+            return PathError(what, segment.column, hint)
+        way = (*way, segment.text)
+    return None
 
 
 def _drop_foreign(root: Node, way: Location, parent: Node, last: str) -> None:
@@ -150,6 +185,34 @@ def written_out(node: Node, slot: Slot | None) -> Node:
         node = slot.write(node)
     write_out(node, slot)
     return node
+
+
+def complete(node: Node, slot: Slot = ROOT) -> None:
+    """Write the default kind into every section below a node that does not say its own, in place.
+
+    Only once everything is merged: before that, a file that is silent leaves its base's kind.
+    """
+    if slot.items is not None:
+        for item in node.items:
+            complete(item, slot.items)
+        return
+    choice = slot.choice
+    if choice and choice.default and isinstance(node.value, dict) and _is_default(choice, node):
+        node.value = {choice.key: Node(choice.default, node.place), **node.value}
+        write_out(node, slot)  # what could not be told before
+    model = slot.model_of(node)
+    for key, below in slots_of(model).items() if model else ():
+        if key in node.entries:
+            complete(node.entries[key], below)
+
+
+def _is_default(choice: Choice, node: Node) -> bool:
+    """Whether the default kind is meant: not by a key of another kind, or by a misspelt `type`."""
+    known = fields_of(choice.by_value[choice.default])
+    others = {key for model in choice.models for key in fields_of(model)} - known.keys()
+    return not any(
+        key == choice.key or key in others or nearest(key, [choice.key]) for key in node.entries
+    )
 
 
 def write_out(node: Node, slot: Slot) -> None:

@@ -122,8 +122,9 @@ def follow(root: Node, path: str) -> Location:
     """The location that a path leads to; raises PathError where it leads nowhere."""
     location: list[str | int] = []
     node = root
-    for segment in parse_path(path):
-        location.append(_position(node, segment) if segment.item else _key(node, segment))
+    segments = parse_path(path)
+    for segment in segments:
+        location.append(_position(node, segment) if segment.item else _key(node, segment, segments))
         child = node.child(location[-1])
         assert child is not None
         node = child
@@ -148,7 +149,7 @@ def assign(
             if last:
                 node.items[_position(node, segment)] = value
         else:
-            entries = _made(node, segment)
+            entries = _made(node, segment, segments)
             location.append(segment.text)
             if last:
                 value.key_place = place
@@ -184,33 +185,52 @@ def remove(root: Node, path: str) -> None:
         del node.entries[last]
 
 
-def _key(node: Node, segment: Segment) -> str:
+def _key(node: Node, segment: Segment, segments: Sequence[Segment]) -> str:
     """The key that a segment names, which must be there."""
     if not isinstance(node.value, dict):
-        raise _no_keys(node, segment)
+        raise _no_keys(node, segment, segments)
     if segment.text not in node.value:
         hint = near(segment.text, node.value)
         raise PathError(f"there is no key `{show(segment.text)}`", segment.column, hint)
     return segment.text
 
 
-def _made(node: Node, segment: Segment) -> dict[str, Node]:
-    """The entries of a node that is a mapping, or becomes one."""
+def _made(node: Node, segment: Segment, segments: Sequence[Segment]) -> dict[str, Node]:
+    """The entries of a node that is a mapping, or becomes one.
+
+    Nothing is made on the way to an item, since items are not made.
+    """
+    if node.value is not None and not isinstance(node.value, dict):
+        raise _no_keys(node, segment, segments)
+    item = next((s for s in segments[segments.index(segment) :] if s.item), None)
+    if item is not None and segment.text not in node.entries:
+        what = f"`[{show(item.text)}]` picks an item of a list, but there is no"
+        raise PathError(f"{what} `{show(segment.text)}`", segment.column)
     if node.value is None:
         node.value = {}
-    if not isinstance(node.value, dict):
-        raise _no_keys(node, segment)
-    return node.value
+    return node.entries
 
 
-def _no_keys(node: Node, segment: Segment) -> PathError:
+def _no_keys(node: Node, segment: Segment, segments: Sequence[Segment]) -> PathError:
     if not isinstance(node.value, list):
         what = f"`{show(segment.text)}` is a key, but it stands under {kind_of(node)}"
         return PathError(what, segment.column)
     names = [name for name in names_of(node) if name]
-    pick = f"[{names[0]}]" if names else "[0]"
     what = f"`{show(segment.text)}` is a key, but here is a list"
-    return PathError(what, segment.column, f"pick an item first: `{pick}.{show(segment.text)}`")
+    at = segments.index(segment)
+    meant = nearest(segment.text, names)
+    if segment.text.isdecimal() and int(segment.text[:9]) < len(node.items):
+        meant = segment.text
+    pick = Segment(meant or (names[0] if names else "0"), True, segment.column)
+    path = show(_spelled([*segments[:at], pick, *segments[at + bool(meant) :]]))
+    return PathError(
+        what, segment.column, f"{'write' if meant else 'pick an item first:'} `{path}`"
+    )
+
+
+def _spelled(segments: Sequence[Segment]) -> str:
+    text = "".join(f"[{s.text}]" if s.item else f".{s.text}" for s in segments)
+    return text.removeprefix(".")
 
 
 def _position(node: Node, segment: Segment) -> int:

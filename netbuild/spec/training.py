@@ -85,7 +85,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Kingma & Ba 2015; `weight_decay` is added to the gradient."""
 
-    type: Literal["Adam"]
+    type: Literal["Adam"] = "Adam"
     betas: Betas = Field(default=[0.9, 0.999])
     eps: Epsilon = 1e-8
     amsgrad: bool = Field(False, description="Reddi et al. 2018", examples=[True])
