@@ -35,11 +35,11 @@ def test_the_limit_is_exact(tmp_path: Path) -> None:
 def test_sizes_beyond_any_machine_are_refused_at_once(tmp_path: Path, size: int) -> None:
     file = file_of(tmp_path, size, size)
     file.write_text(file.read_text().replace("}]", ", density: 0.5, excitatory: 0.5}]"))
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(SpecError) as caught:
         load(file)
     assert caught.value.exit_code == Exit.RESOURCES
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 

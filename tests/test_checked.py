@@ -224,7 +224,7 @@ def test_a_hundred_layers_take_a_twentieth_of_a_second(tmp_path: Path) -> None:
     file.write_text(text + layers)
     taken = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         load(file)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     assert min(taken) < 0.3  # about 0.05 s on a machine that does nothing else

@@ -224,9 +224,9 @@ def test_depth_is_what_it_is_once_anchors_are_expanded(outer: int, inner: int) -
 
 def test_the_most_that_is_read_is_read_in_a_second() -> None:
     rows = "".join(f"  - [{', '.join(['0.25'] * 99)}]\n" for _ in range(990))
-    began = time.perf_counter()
+    began = time.process_time()
     assert parse(f"a:\n{rows}", "x.yaml").size < MAX_NODES
-    assert time.perf_counter() - began < 3  # a second, on a machine that does nothing else
+    assert time.process_time() - began < 3  # a second, on a machine that does nothing else
 
 
 @pytest.mark.parametrize(
@@ -247,11 +247,11 @@ def test_the_most_that_is_read_is_read_in_a_second() -> None:
     ],
 )
 def test_bombs_are_refused_at_once(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     said = problem_of(text)
     assert "NB006" in said or "NB005" in said
     assert len(said) < 200
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_only_regular_files_of_fair_size_are_read(tmp_path: Path) -> None:

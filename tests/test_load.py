@@ -181,12 +181,12 @@ def test_extends_cannot_explode(tmp_path: Path) -> None:
     for i in range(15):
         (tmp_path / f"f{i}.yaml").write_text(f"extends: [f{i + 1}.yaml, f{i + 1}.yaml]\n")
     (tmp_path / "f15.yaml").write_text(BASE)
-    began = time.perf_counter()
+    began = time.process_time()
     assert "NB006" in problems("extends: [f0.yaml, f0.yaml]", tmp_path)[0]
     (tmp_path / "large.yaml").write_text("# " + "x" * 600_000 + "\nnetbuild: 1\n")
     (tmp_path / "other.yaml").write_text("# " + "x" * 600_000 + "\nnetbuild: 1\n")
     assert "larger than 1 MiB" in problems("extends: [large.yaml, other.yaml]", tmp_path)[0]
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_each_file_is_read_once(tmp_path: Path) -> None:
@@ -372,8 +372,8 @@ def test_nothing_parses_of_nothing(text: str) -> None:
 
 def test_ten_thousand_problems_take_no_longer_than_they_must() -> None:
     items = "".join(f"  - {{name: l{i}, type: linear, oops{i}: 3}}\n" for i in range(9000))
-    began = time.perf_counter()
+    began = time.process_time()
     parsed = loaded(f"netbuild: 1\nlayers:\n{items}")
     assert len(parsed.problems) == 18_000
     assert parsed.problems[-1].path == "layers[l8999].oops8999"
-    assert time.perf_counter() - began < 6
+    assert time.process_time() - began < 6
