@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from netbuild.spec.schema import json_schema
+from netbuild.spec import schema as language
 
 HEAD = """\
 # The language, version 1
@@ -62,10 +63,24 @@ SECTIONS = (
 )
 
 
+@cache
+def json_schema() -> dict[str, Any]:
+    return language.json_schema()
+
+
+def title(name: str) -> str:
+    """What a section is called: its `type`, where it has one that is its own."""
+    properties = json_schema()["$defs"].get(name, {}).get("properties", {})
+    for key in ("type", "init", "generate"):
+        if "const" in properties.get(key, {}):
+            return f"`{key}: {properties[key]['const']}`"
+    return name
+
+
 def kind(schema: dict[str, Any]) -> str:
     """A type as a reader says it."""
     if "$ref" in schema:
-        return str(schema["$ref"].rpartition("/")[2])
+        return title(str(schema["$ref"].rpartition("/")[2]))
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:
@@ -88,8 +103,12 @@ def bounds(schema: dict[str, Any]) -> str:
         "maximum": "<=",
         "exclusiveMaximum": "<",
     }
-    limits = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema]
+    limits = [f"{sign} {number(schema[key])}" for key, sign in words.items() if key in schema]
     return f" {' and '.join(limits)}" if limits else ""
+
+
+def number(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
 
 def default(name: str, schema: dict[str, Any], required: list[str]) -> str:
@@ -119,13 +138,15 @@ def table(schema: dict[str, Any]) -> str:
 def text() -> str:
     """The whole page."""
     schema = json_schema()
-    models = {**schema["$defs"], "SpecFile": schema}
+    # With `extends`, another file may hold them; the schema requires nothing of such a file.
+    whole = schema | {"required": ["netbuild", "layers"]}
+    models = {**schema["$defs"], "SpecFile": whole}
     parts = [HEAD]
-    for title, names in SECTIONS:
-        parts.append(f"## {title}\n")
+    for section, names in SECTIONS:
+        parts.append(f"## {section}\n")
         for name in names:
             about = models[name].get("description", "")
-            heading = "" if len(names) == 1 else f"### {name}\n\n"
+            heading = "" if len(names) == 1 else f"### {title(name)}\n\n"
             parts.append(f"{heading}{about}\n\n{table(models[name])}\n")
     return "\n".join(parts)
 
