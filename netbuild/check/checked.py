@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from netbuild.spec.document import Document, parse, read
 from netbuild.spec.dump import dump_yaml, resolved
 from netbuild.spec.layers import Linear
 from netbuild.spec.load import Parsed, parse_document
+from netbuild.spec.nodes import Location
 from netbuild.spec.spec import NetworkSpec
 
 
@@ -64,9 +65,7 @@ class Spec:
     def plan(self) -> Plan:
         """The arrays and sizes that building needs; raises NetbuildError if a file has changed."""
         if self._plan is None:
-            source = str(self.path or "spec")
-            document = Document(source, parse(self.text, source), self.folder, self.text)
-            again = _checked(document, self.path, self.options)
+            again = _checked(self._document(), self.path, self.options)
             for where, record in self.files.items():
                 if where in again.files and again.files[where].sha256 != record.sha256:
                     what = f"{record.reference} has changed since the spec was loaded"
@@ -89,6 +88,23 @@ class Spec:
         digests = {where: record.sha256 for where, record in sorted(self.files.items())}
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def origins(self) -> Iterator[tuple[str, Any, str]]:
+        """Every resolved value: its path, itself, and where it was written, or "default"."""
+        tree = parse_document(
+            self._document(), Locator(self.options.data_root), *self._changes
+        ).tree
+        for location, value in _leaves(self.data, ()):
+            node = tree.at(location)
+            yield tree.spell(location), value, str(node.place) if node else "default"
+
+    @property
+    def _changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.options.overrides, self.options.unset
+
+    def _document(self) -> Document:
+        source = str(self.path or "spec")
+        return Document(source, parse(self.text, source), self.folder, self.text)
 
     def to_yaml(self) -> str:
         """The resolved spec as YAML that loads again."""
@@ -123,6 +139,18 @@ def load(
         return _checked(Document("spec", parse(text, "spec"), Path.cwd(), text), None, options)
     document = read(Path(spec), str(spec))
     return _checked(replace(document, folder=document.folder.absolute()), Path(spec), options)
+
+
+def _leaves(value: Any, location: Location) -> Iterator[tuple[Location, Any]]:
+    """What is no section, nor a list of sections, with its location."""
+    if isinstance(value, dict) and value:
+        for key, child in value.items():
+            yield from _leaves(child, (*location, key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for position, item in enumerate(value):
+            yield from _leaves(item, (*location, position))
+    else:
+        yield location, value
 
 
 def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:

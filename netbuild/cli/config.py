@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, Any
+
+import typer
 
 from netbuild.cli.options import DataRoot, Device, Form, Format, Set, SpecPath, Unset, load_spec
 
@@ -13,11 +16,31 @@ def config(
     unset: Unset = None,
     device: Device = None,
     data_root: DataRoot = None,
+    origins: Annotated[
+        bool, typer.Option("--origins", help="Print where each value comes from.")
+    ] = False,
     form: Form = Format.text,
 ) -> None:
     """Print the resolved spec: what it extends and every default written out."""
     checked = load_spec(spec, set_, unset, device, data_root)
-    if form is Format.json:
+    if origins:
+        _origins(list(checked.origins()), form)
+    elif form is Format.json:
         print(json.dumps(checked.data, indent=1, ensure_ascii=False))
     else:
         print(checked.to_yaml(), end="")
+
+
+def _origins(found: list[tuple[str, Any, str]], form: Format) -> None:
+    if form is Format.json:
+        records = [
+            {"path": path, "value": value, "origin": origin} for path, value, origin in found
+        ]
+        print(json.dumps(records, indent=1, ensure_ascii=False))
+        return
+    from netbuild.spec.dump import inline
+
+    lines = [(f"{path}: {inline(value)}", origin) for path, value, origin in found]
+    width = min(max(len(text) for text, _ in lines), 60)
+    for text, origin in lines:
+        print(f"{text:<{width}}  # {origin}")
