@@ -26,6 +26,7 @@ ALLOWED = {
     "builder": {"errors", "streams", "spec", "check", "layers", "regularization", "tasks"},
     "convert": {"spec", "check"},
     "explanations": set(),
+    "compare": {"check"},
     "inspect": {"layers", "regularization"},
     "plots": {"layers"},
     "render": {"errors"},
@@ -34,11 +35,11 @@ ALLOWED = {
     },
     "cli": {
         *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
-        *("explanations", "netbuild"),
+        *("explanations", "compare", "netbuild"),
     },
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }
-WORDS = {"errors", "rounding", "streams", "spec", "masks", "check", "explanations"}
+WORDS = {"errors", "rounding", "streams", "spec", "masks", "check", "explanations", "compare"}
 FORBIDDEN_IN_WORDS = {"torch", "matplotlib", "polars", "scipy", "rich", "safetensors"}
 
 

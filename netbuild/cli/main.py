@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from netbuild.cli.build import build
 from netbuild.cli.config import config
+from netbuild.cli.diff import diff
 from netbuild.cli.explain import explain
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
@@ -51,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (init, validate, config, build, inspect, train, plot, schema, explain):
+for _command in (init, validate, config, build, inspect, train, plot, diff, schema, explain):
     app.command()(_command)
 
 
