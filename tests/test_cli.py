@@ -61,6 +61,7 @@ def test_help_lists_every_command(cli: Any) -> None:
         "inspect",
         "train",
         "plot",
+        "diff",
         "schema",
         "explain",
     ):
