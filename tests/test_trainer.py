@@ -143,6 +143,25 @@ def test_a_loss_that_is_not_finite_at_the_end_is_caught_too(small: Path) -> None
         list(trainer_of(small, *changes, "training.clip_grad_norm=null").records())
 
 
+def test_a_gradient_that_is_not_finite_is_caught_before_it_is_clipped(small: Path) -> None:
+    trainer = trainer_of(small)
+    trainer.network.hidden.bias.register_hook(lambda gradient: gradient * math.inf)
+    start = trainer.network.readout.weight.detach().clone()
+    with pytest.raises(NetbuildError, match=r"the norm of the gradient is (inf|nan) at step 0"):
+        list(trainer.records())
+    assert torch.equal(trainer.network.readout.weight, start)
+
+
+def test_a_stop_at_the_last_step_is_an_end(small: Path) -> None:
+    trainer = trainer_of(small, "training.evaluate.every=null", "training.checkpoint.every=null")
+    records = []
+    for record in trainer.records():
+        records.append(record)
+        trainer.stop = record.step == 24
+    assert records[-1].values["reason"] == "finished"
+    assert shape_of(records)[-3:] == [("evaluation", 24), ("checkpoint", 24), ("end", 24)]
+
+
 def test_every_group_is_clipped(small: Path) -> None:
     trainer = trainer_of(small, "training.clip_grad_norm=1e-6", "training.steps=1")
     parameters = dict(trainer.network.named_parameters())

@@ -200,9 +200,3 @@ Bias = Annotated[
         NUMBERS | {"description": "one value a unit"},
     ),
 ]
-BIAS_INITS = ("uniform", "normal", "trunc_normal", "zero", "constant")
-WEIGHT_INITS = (
-    *BIAS_INITS,
-    *("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"),
-    *("orthogonal", "identity"),
-)

@@ -73,8 +73,8 @@ class Trainer:
     def records(self) -> Iterator[Record]:
         """Train to the end, with a record of each logged step, evaluation and checkpoint due.
 
-        Raises NetbuildError (exit 8) when the loss is no longer finite; the step that would have
-        applied it has not been taken.
+        Raises NetbuildError (exit 8) when the loss, or the gradient's norm that it is clipped by,
+        is no longer finite; the step that would have applied it has not been taken.
         """
         training = self.training
         self.network.train()
@@ -96,7 +96,7 @@ class Trainer:
                     reason = "stopped early"
                     break
                 clock, clocked = time.perf_counter(), self.step
-            if self.stop:
+            if self.stop and self.step < self.steps:
                 reason = "interrupted"
                 break
             if _due(self.step, training.checkpoint.every) and self.step < self.steps:
@@ -126,10 +126,12 @@ class Trainer:
             whole = loss + self._regularizers.total(raw)
         whole.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(whole.item()):
-            raise NetbuildError(f"the loss is {whole.item()} at step {step}", Exit.DIVERGED)
+            raise _diverged(f"the loss is {whole.item()} at step {step}")
         norm: Tensor | None = None
         if training.clip_grad_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(self._learnt, training.clip_grad_norm)
+            if not math.isfinite(norm.item()):  # clipping by it would make every weight NaN
+                raise _diverged(f"the norm of the gradient is {norm.item()} at step {step}")
         self.optimizer.step()
         self.optimizer.zero_grad()
         if not logged:
@@ -162,7 +164,7 @@ class Trainer:
         found = score(answers(self.network, batch.inputs), batch, self.training.loss)
         if not math.isfinite(found["loss"]):
             what = f"the loss on the test trials is {found['loss']} after step {self.step - 1}"
-            raise NetbuildError(what, Exit.DIVERGED)
+            raise _diverged(what)
         self.evaluations.append(found)
         return Record("evaluation", self.step, dict(found))
 
@@ -205,6 +207,10 @@ def steps_of(training: Training, task: Task) -> int:
     if not isinstance(task, ArraysTask):
         raise NetbuildError("training: `epochs` are of `task: arrays`; write `steps`", Exit.SPEC)
     return training.epochs * task.steps_per_epoch(training.batch_size)
+
+
+def _diverged(what: str) -> NetbuildError:
+    return NetbuildError(what, Exit.DIVERGED, "a smaller `lr`, or `clip_grad_norm`, may help")
 
 
 def _due(step: int, every: int | None) -> bool:
