@@ -96,3 +96,15 @@ def test_one_reference_must_fit_all_parameters(tmp_path: Path) -> None:
         "NB201 regularizers[0].reference: the matrix in r.npy is (2, 3);"
         " this map expects (input_dim=3, output_dim=2)"
     ]
+
+
+def test_thousands_of_patterns_are_refused_before_they_take_seconds(tmp_path: Path) -> None:
+    layers = "".join(f"- {{name: l{i}, type: linear, output_dim: 1}}\n" for i in range(1, 1001))
+    first = "layers:\n- {name: l0, type: linear, input_dim: 1, output_dim: 1}\n"
+    head = f"{first}{layers}regularizers:\n"
+    few = "".join(f"- {{type: L1, params: 'l{i}.*'}}\n" for i in range(900))
+    assert len(plan_of(tmp_path, head + few).regularizers) == 900
+    many = head + few + few.replace("l", "?").replace("?ayers", "layers")
+    [said] = said_of(tmp_path, many)
+    assert "NB901" in said
+    assert "2,002 parameters" in said

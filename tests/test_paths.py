@@ -229,3 +229,10 @@ def test_the_nearest_word_is_one_of_them(word: str, words: list[str]) -> None:
     assert nearest(word, words) in ("", *words)
     if word and word in words:
         assert nearest(word, words).casefold() == word.casefold()
+
+
+def test_the_nearest_of_thousands_is_found_whatever_the_order() -> None:
+    words = [f"l{i}" for i in range(9000)]
+    assert nearest("L4321", words) == "l4321"
+    assert near("m4321", words) == "did you mean `l4321`?"
+    assert near("l43210", words) == "did you mean `l4321`?"

@@ -22,6 +22,7 @@ from netbuild.spec.nodes import Location, show
 
 Shapes = dict[str, tuple[int, ...]]
 MOST_LISTED = 8  # parameters in a hint
+MOST_COMPARED = 2_000_000  # patterns times parameters; together they take half a second
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -45,6 +46,8 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
     order = {name: i for i, name in enumerate(shapes)}
     names = _names(context.parsed.regularizers)
     found: list[RegularizerPlan] = []
+    if _too_many(context, shapes):
+        return found
     for i, regularizer in enumerate(context.parsed.regularizers):
         if isinstance(regularizer, specs.Regularizer):
             _check_norm(context, i, regularizer)
@@ -66,6 +69,20 @@ def _names(regularizers: Sequence[Any]) -> list[str]:
                 count[base] += 1
                 names[i] = base if count[base] == 1 else f"{base}_{count[base]}"
     return [name or "" for name in names]
+
+
+def _too_many(context: Context, shapes: Shapes) -> bool:
+    """Whether comparing patterns with parameters would take seconds; a problem says so."""
+    total = 0
+    for i, regularizer in enumerate(context.parsed.regularizers):
+        params = getattr(regularizer, "params", None) or []
+        total += len(shapes) * sum(1 for pattern in params if _WILD.search(pattern))
+        if total > MOST_COMPARED:
+            what = f"patterns over {len(shapes):,} parameters need more than {MOST_COMPARED:,}"
+            hint = "name the parameters, or say the same with fewer patterns"
+            context.problem("NB901", ("regularizers", i, "params"), f"{what} comparisons", hint)
+            return True
+    return False
 
 
 def _check_norm(context: Context, i: int, regularizer: specs.Regularizer) -> None:

@@ -19,6 +19,8 @@ class Template(StrEnum):
     nn4n = "nn4n"
 
 
+SCHEMA = "netbuild-1.json"  # named by the first line of each template, for editors
+
 # What a template needs beside it.
 _DATA = {Template.digits: ("digits.npz",), Template.nn4n: ()}
 
@@ -29,7 +31,12 @@ def init(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")
     ] = None,
 ) -> None:
-    """Write a commented spec that validates, and the data that it needs; overwrites nothing."""
+    """Write a commented spec that validates, and what it needs; overwrites nothing.
+
+    Beside it lie its data and the JSON Schema that editors complete and check it with.
+    """
+    from netbuild.spec.schema import schema_text
+
     path = output or Path(f"{template.value}.yaml")
     folder = resources.files("netbuild.cli") / "templates"
     files = {path: folder / f"{template.value}.yaml"}
@@ -41,3 +48,7 @@ def init(
     for target, source in files.items():
         target.write_bytes(source.read_bytes())
         print(target)
+    schema = path.parent / SCHEMA
+    if not schema.exists():
+        schema.write_text(schema_text())
+        print(schema)

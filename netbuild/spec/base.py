@@ -12,7 +12,12 @@ class Model(BaseModel):
     """A section of a spec: frozen, strict (`true` is not 1), and closed to unknown keys."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=False
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        populate_by_name=False,
+        defer_build=True,  # a spec builds the validators of all models once, not each model its own
     )
 
 

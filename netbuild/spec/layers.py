@@ -36,6 +36,11 @@ class Named(Model):
     type: Literal["linear", "relu", "tanh", "sigmoid", "softplus", "retanh"]
 
 
+# Defaults are made without validation: an instance that is validated builds its model's validator
+# alone, while a spec builds those of all models together.
+LINEAR = Named.model_construct(type="linear")
+UNIFORM = Uniform.model_construct(init="uniform")
+
 Activation = Annotated[
     Annotated[Named, tag(Named)] | Annotated[Power, tag(Power)],
     told_by("type", Named, Power),
@@ -48,11 +53,9 @@ Activation = Annotated[
 class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
 
-    weight: Weight = Field(
-        Uniform(init="uniform"), description="the initial weights", examples=["normal"]
-    )
+    weight: Weight = Field(UNIFORM, description="the initial weights", examples=["normal"])
     bias: Bias | None = Field(
-        Uniform(init="uniform"),
+        UNIFORM,
         description="the initial biases; null is zero and never learns",
         examples=["zero"],
     )
@@ -116,7 +119,7 @@ class Linear(Map):
         " inhibitory; every map that reads this layer obeys the signs",
         examples=[0.8],
     )
-    activation: Activation = Field(Named(type="linear"), description="f", examples=["relu"])
+    activation: Activation = Field(LINEAR, description="f", examples=["relu"])
 
 
 class Dropout(Model):

@@ -12,13 +12,13 @@ from netbuild.spec.grammar import ROOT, Slot, fields_of, slot_at, slots_of
 from netbuild.spec.nodes import Location, Node, copy_tree, show
 from netbuild.spec.paths import PathError, assign, near, nearest, parse_path, remove
 
-MOST_CHANGES = 1000  # in one `set:`; each of them looks through the lists on its way
+MOST_CHANGES = 200  # in one `set:`; each of them looks through the lists on its way
 
 
 # The keys of a file that are resolved away, and what to do in place of overriding them.
 _OF_FILES = {
-    "set": "write `PATH=VALUE` itself, e.g. `training.steps=100`",
-    "extends": "write `extends: FILE` into the spec",
+    "set": "override the path itself, e.g. `--set training.steps=100`",
+    "extends": "edit it in the spec",
 }
 
 
@@ -81,7 +81,7 @@ def override(root: Node, changes: Sequence[str], unset: Sequence[str]) -> list[P
     for number, text in enumerate(changes, 1):
         _attempt(problems, f"--set #{number}", text, lambda w: _set(root, w))
     for number, text in enumerate(unset, 1):
-        _attempt(problems, f"--unset #{number}", text, lambda w: remove(root, w.text))
+        _attempt(problems, f"--unset #{number}", text, lambda w: _unset(root, w.text))
     return problems
 
 
@@ -126,10 +126,7 @@ def put(root: Node, path: Written, value: Node, *, append: bool = False) -> None
     Where this changes the kind of a section (its `type`, say), the fields that the new kind lacks
     are dropped.
     """
-    first = parse_path(path.text)[0]
-    if first.text in _OF_FILES:
-        what = f"`{first.text}` is a key of files, and no override can change it"
-        raise PathError(what, first.column, _OF_FILES[first.text])
+    _refuse_keys_of_files(path.text)
     try:
         location = assign(root, path.text, value, path.places(), append=append)
     except PathError as error:
@@ -143,6 +140,18 @@ def put(root: Node, path: Written, value: Node, *, append: bool = False) -> None
             parent.entries[last] = written_out(value, slot_at(root, location))
     else:
         parent.items[last] = written_out(value, slot_at(root, location))
+
+
+def _unset(root: Node, path: str) -> None:
+    _refuse_keys_of_files(path)
+    remove(root, path)
+
+
+def _refuse_keys_of_files(path: str) -> None:
+    first = parse_path(path)[0]
+    if first.text in _OF_FILES:
+        what = f"`{first.text}` is a key of files, and no override can change it"
+        raise PathError(what, first.column, _OF_FILES[first.text])
 
 
 def _unknown_key(root: Node, path: str) -> PathError | None:

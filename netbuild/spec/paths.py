@@ -114,8 +114,12 @@ class Tree:
 
 def names_of(node: Node) -> list[str]:
     """The `name` of each item of a list, "" where it has none."""
-    names = [item.entries.get("name") for item in node.items]
-    return [name.value if name and isinstance(name.value, str) else "" for name in names]
+    return [_name_of(item.value) for item in node.items]
+
+
+def _name_of(item: object) -> str:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name.value if name is not None and isinstance(name.value, str) else ""
 
 
 def follow(root: Node, path: str) -> Location:
@@ -257,23 +261,27 @@ def _position(node: Node, segment: Segment) -> int:
 
 def near(word: str, words: Iterable[object], *, others: bool = True) -> str:
     """A hint that names the word most like `word`; else, with `others`, all where they are few."""
-    known = sorted(set(map(str, words)))
-    if best := nearest(word, known):
+    known = list(dict.fromkeys(map(str, words)))
+    if best := nearest(word, sorted(known) if len(known) <= MOST_COMPARED else known):
         return f"did you mean `{show(best)}`?"
     if not others or not 0 < len(known) <= 12:
         return ""
-    listed = [f"`{show(w)}`" for w in known]
+    listed = [f"`{show(w)}`" for w in sorted(known)]
     return f"it can only be {listed[0]}" if len(listed) == 1 else f"one of {', '.join(listed)}"
 
 
 def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     """The one of `words` that is most like `word`, whatever the case, or ""."""
-    folded = {w.casefold(): w for w in words}
     wanted = word[:80].casefold()
+    words = list(words)
+    if len(words) > MOST_COMPARED:  # thousands of layers: those of about its length
+        alike = [w for w in words if abs(len(w) - len(wanted)) < 2]
+        ends = (wanted[1:] or wanted, wanted[:-1] or wanted)
+        most = [w for w in alike if w.endswith(ends[0]) or w.startswith(ends[1])]
+        same = [w for w in alike if w.casefold() == wanted]
+        words = same or most[:MOST_COMPARED] or alike[:MOST_COMPARED]
+    folded = {w.casefold(): w for w in words}
     if wanted in folded:
         return folded[wanted]
-    if len(folded) > MOST_COMPARED:  # thousands of layers: those of about its length
-        alike = [w for w in folded if abs(len(w) - len(wanted)) < 2]
-        folded = {w: folded[w] for w in alike[:MOST_COMPARED]}
     match = difflib.get_close_matches(wanted, list(folded), 1, cutoff)
     return folded[match[0]] if match else ""

@@ -62,7 +62,7 @@ class SpecFile(NetworkSpec):
     )
     set: dict[str, object] = Field(
         {},
-        max_length=1000,
+        max_length=200,
         description="overrides, by path",
         examples=[{"layers[hidden].output_dim": 64}],
     )

@@ -166,7 +166,9 @@ class Training(Model):
         "cross_entropy", description="the task's loss", examples=["mse"]
     )
     optimizer: OptimizerSpec = Field(
-        Adam(type="Adam"), description="the optimizer", examples=[{"type": "AdamW", "lr": 1e-3}]
+        Adam.model_construct(type="Adam"),
+        description="the optimizer",
+        examples=[{"type": "AdamW", "lr": 1e-3}],
     )
     clip_grad_norm: Positive | None = Field(
         None, description="largest norm of the whole gradient", examples=[1.0]
