@@ -271,10 +271,26 @@ EXPLANATIONS: dict[str, Explanation] = {
         _TRAINED.replace("batch_size: 4", "batch_size: 40"),
         _TRAINED,
     ),
+    "NB601": Explanation(
+        "a map without any connection",
+        "A warning: the spec is right and builds, but its mask leaves no connection, or its density"
+        " rounds to none, so that the layer hears nothing and every unit stays at its bias.",
+        _layer("input_dim: 3, output_dim: 2, density: 0.01"),
+        _layer("input_dim: 3, output_dim: 2, density: 0.7"),
+    ),
+    "NB602": Explanation(
+        "units without a connection",
+        "A warning: the spec is right and builds, but some units receive nothing through this map,"
+        " and stay at their bias, or send nothing through any map, and take no part in what the"
+        " network computes. Units count from 0.",
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: [[1, 0], [0, 0], [1, 0]]"),
+        _layer("input_dim: 3, output_dim: 2, sparsity_mask: [[1, 0], [0, 1], [1, 0]]"),
+    ),
     "NB901": Explanation(
-        "more memory than there is",
+        "more than a machine can give",
         "From the sizes alone, training needs more memory than this machine can give; nothing has"
-        " been allocated.",
+        " been allocated. The same code refuses thousands of patterns over thousands of parameters,"
+        " whose comparison would take seconds.",
         _layer("input_dim: 1000000, output_dim: 1000000"),
         _PLAIN,
     ),
