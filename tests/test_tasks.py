@@ -83,3 +83,34 @@ def test_moving_it_leaves_the_callers_own_alone() -> None:
 
 def test_it_is_a_task() -> None:
     assert isinstance(task(), Task)
+
+
+def sequences(**words: object) -> ArraysTask:
+    x = np.arange(40, dtype=np.float32).reshape(10, 4, 1)
+    mask = np.tile(np.arange(4.0), (10, 1))
+    return ArraysTask(x, x[..., 0] * 2, loss_mask=mask, variables={"coh": np.arange(10)}, **words)  # type: ignore[arg-type]
+
+
+def test_trials_stay_with_their_masks_and_variables() -> None:
+    found = sequences(seed=3)
+    for batch in (found.batch(5, 4), found.evaluation()):
+        assert batch.loss_mask is not None
+        assert batch.trials is not None
+        assert torch.equal(batch.targets, batch.inputs[..., 0] * 2)
+        assert torch.equal(batch.loss_mask[0], torch.arange(4.0, dtype=torch.float64))
+        assert np.array_equal(batch.inputs[:, 0, 0], batch.trials["coh"] * 4)
+    assert np.array_equal(found.evaluation().trials["sample"], found.test_indices)  # type: ignore[index]
+
+
+def test_masks_and_variables_move_too() -> None:
+    moved = sequences().to("meta").batch(0, 2)
+    assert moved.loss_mask is not None
+    assert moved.loss_mask.is_meta
+
+
+def test_masks_and_variables_must_fit() -> None:
+    x = np.zeros((4, 3, 2))
+    with pytest.raises(ValueError, match=r"\(trial, time\) = \(4, 3\), not \(4, 2\)"):
+        ArraysTask(x, x, loss_mask=np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="3 values of coh for 4 samples"):
+        ArraysTask(x, x, variables={"coh": np.zeros(3)})

@@ -1,8 +1,9 @@
-"""The task's arrays against each other, the network, the loss and the batch size."""
+"""The task's data against itself, the network, the loss and the batch size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.check.context import LARGEST, Context, Result, as_float32
-from netbuild.check.plan import Population, TaskPlan
+from netbuild.check.environments import EnvironmentPlan, check_answers
+from netbuild.check.plan import TaskPlan
+from netbuild.check.population import Population
 from netbuild.errors import DataFileError
 from netbuild.spec.nodes import Location
-from netbuild.spec.task import Arrays, TargetArray, TaskArray
+from netbuild.spec.task import Arrays, Neurogym, TargetArray, TaskArray
 from netbuild.spec.training import Training
 
 Array = NDArray[Any]
@@ -21,8 +24,18 @@ Array = NDArray[Any]
 _OF_FILES = ("NB202", "NB203", "NB204")  # what is wrong whichever array is read
 
 
-def task_width(context: Context) -> int | None:
-    """How many inputs the task gives, from the header of its file."""
+@dataclass(frozen=True)
+class SequencePlan(TaskPlan):
+    """As TaskPlan, with what trials have beside inputs and targets; time is the second axis."""
+
+    loss_mask: NDArray[np.float32] | None = None  # (trial, time)
+    variables: dict[str, Array] = field(default_factory=dict)  # (trial,) each
+
+
+def task_width(context: Context, environments: EnvironmentPlan | None = None) -> int | None:
+    """How many inputs the task gives: from the header of its file, or from its environments."""
+    if environments is not None:
+        return environments.inputs
     task = context.parsed.task
     if not isinstance(task, Arrays):
         return None
@@ -38,11 +51,11 @@ def task_width(context: Context) -> int | None:
     )
     if header is None:
         return None
-    if len(header.shape) != 2:
-        what = f"inputs are (sample, input); this array is {header.shape}"
+    if len(header.shape) not in (2, 3):
+        what = f"inputs are (sample, input) or (trial, time, input); this array is {header.shape}"
         context.problem("NB201", ("task", "inputs"), what)
         return None
-    return header.shape[1]
+    return header.shape[-1]
 
 
 def _file(
@@ -56,11 +69,20 @@ def _file(
     return ("task", "file"), task.file
 
 
-def check_task(context: Context, width: int | None, output: Population | None) -> TaskPlan | None:
-    """The task's data, scaled, when its arrays fit each other, the network and the loss."""
+def check_task(
+    context: Context,
+    width: int | None,
+    output: Population | None,
+    environments: EnvironmentPlan | None = None,
+) -> TaskPlan | EnvironmentPlan | None:
+    """The task's data, scaled, or its environments, when they fit the network and the loss."""
     task = context.parsed.task
+    training = context.parsed.training
+    loss = training.loss if isinstance(training, Training) else None
+    if environments is not None and output is not None and loss is not None:
+        check_answers(context, environments, output, loss)
     if not isinstance(task, Arrays):
-        return None
+        return environments
     inputs = _read(context, task, "inputs", task.inputs)
     targets = _read(context, task, "targets", task.targets)
     if inputs is not None:
@@ -72,17 +94,68 @@ def check_task(context: Context, width: int | None, output: Population | None) -
         hint = "one row a sample" if targets.size == len(inputs) else ""
         context.problem("NB201", ("task", "targets"), f"{count} for {len(inputs)} samples", hint)
         return None
-    training = context.parsed.training
-    loss = training.loss if isinstance(training, Training) else None
-    if loss is None or output is None or not _fits(context, targets, output, loss):
+    before = len(context.problems)
+    mask = _loss_mask(context, task, inputs.shape)
+    variables = _variables(context, task, len(inputs))
+    if loss is None or output is None or not _fits(context, inputs, targets, output, loss):
         return None
+    each = inputs.shape[:-1]  # a target for each sample, or for each step of each trial
     if loss == "cross_entropy":
-        answers: Array | None = targets.reshape(len(targets)).astype(np.int64)
+        answers: Array | None = targets.reshape(each).astype(np.int64)
     else:
-        values = targets.reshape(len(targets), -1)
+        values = targets.reshape(*each, -1)
         answers = context.attempt(("task", "targets"), lambda: as_float32(values))
     scaled = context.attempt(("task", "inputs"), lambda: _scaled(inputs, task.inputs))
-    return TaskPlan(scaled, answers) if scaled is not None and answers is not None else None
+    if scaled is None or answers is None or len(context.problems) > before:
+        return None
+    return SequencePlan(scaled, answers, mask, variables)
+
+
+def _loss_mask(
+    context: Context, task: Arrays, shape: tuple[int, ...]
+) -> NDArray[np.float32] | None:
+    """How much each step counts, (trial, time)."""
+    if task.loss_mask is None:
+        return None
+    if len(shape) == 2:
+        what = "a loss mask weighs the time steps of trials, and these inputs have none"
+        context.problem("NB308", ("task", "loss_mask"), what, "take it away", key=True)
+        return None
+    array = _read(context, task, "loss_mask", task.loss_mask)
+    if array is None:
+        return None
+    if array.shape != shape[:2]:
+        what = f"a loss mask is (trial, time) = {shape[:2]}; this array is {array.shape}"
+        context.problem("NB201", ("task", "loss_mask"), what)
+    elif array.min(initial=0) < 0 or not array.any():
+        what = "a loss mask holds weights of 0 or more, some of them more"
+        context.problem("NB205", ("task", "loss_mask"), what)
+    else:
+        return context.attempt(("task", "loss_mask"), lambda: as_float32(array))
+    return None
+
+
+def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]:
+    """The arrays of the task's file that are kept beside its samples."""
+    found: dict[str, Array] = {}
+    for i, name in enumerate(task.variables):
+        where: Location = ("task", "variables", i)
+        if task.file is None:
+            what = "no file says where this array is"
+            context.problem("NB102", where, what, "write `file: ...` in `task`")
+            return {}
+        file = task.file
+
+        def read(name: str = name, file: str = file) -> Array:
+            return context.read(("task", "file"), file, name)
+
+        array = context.attempt(where, read)
+        if array is not None and array.shape != (samples,):
+            what = f"a variable has one value for each of {samples} samples; `{name}` is"
+            context.problem("NB201", where, f"{what} {array.shape}")
+        elif array is not None:
+            found[name] = array
+    return found
 
 
 def _scaled(inputs: Array, words: TaskArray) -> NDArray[np.float32]:
@@ -137,12 +210,25 @@ def _attempt(
         return None
 
 
-def _fits(context: Context, targets: Array, output: Population, loss: str) -> bool:
+def _fits(context: Context, inputs: Array, targets: Array, output: Population, loss: str) -> bool:
     """Whether the loss can compare the last layer's outputs with the targets."""
-    wrong = (_not_values if loss == "mse" else _not_classes)(targets, output)
+    wrong = _not_steps(inputs, targets, loss) if inputs.ndim == 3 else None
+    if wrong is None:
+        flat = targets.reshape(-1, *targets.shape[2:]) if inputs.ndim == 3 else targets
+        wrong = (_not_values if loss == "mse" else _not_classes)(flat, output)
     if wrong is not None:
         context.problem("NB307", ("task", "targets"), *wrong)
     return wrong is None
+
+
+def _not_steps(inputs: Array, targets: Array, loss: str) -> tuple[str, str] | None:
+    """What is wrong with targets that do not have the same trials and steps as the inputs."""
+    if targets.ndim in (2, 3) and targets.shape[:2] == inputs.shape[:2]:
+        return None
+    trials, time = inputs.shape[:2]
+    wanted = "(trial, time)" if loss == "cross_entropy" else "(trial, time, output)"
+    what = f"the inputs are {trials} trials of {time} time steps; their targets are {wanted}"
+    return f"{what}, and this array is {targets.shape}", "one target for each step"
 
 
 def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
@@ -216,6 +302,9 @@ def _check_length(context: Context, training: Training) -> None:
         what = "`epochs` counts passes over the samples of a task, and there is none"
         hint = "write `steps`, or a `task`"
         context.problem("NB308", ("training", "epochs"), what, hint, key=True)
+    elif training.epochs is not None and isinstance(context.parsed.task, Neurogym):
+        what = "`epochs` counts passes over samples, and this task's trials are always new"
+        context.problem("NB308", ("training", "epochs"), what, "write `steps: 2000`", key=True)
     elif (
         (training.steps, training.epochs) == (None, None)
         and _is_meant(training)
@@ -235,7 +324,8 @@ def _check_stop(context: Context, training: Training) -> None:
         what = "nothing says when to stop"
         hint = "write `at_least`, `at_most` or `patience`"
         context.problem("NB102", where, what, hint, key=True)
-    if stop.metric == "accuracy" and training.loss == "mse":
+    chosen = isinstance(context.parsed.task, Neurogym)  # actions, whatever the loss
+    if stop.metric == "accuracy" and training.loss == "mse" and not chosen:
         what = "there is no accuracy under `loss: mse`"
         context.problem("NB308", (*where, "metric"), what, "write `metric: loss`")
     if training.evaluate.every is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,10 @@ from netbuild.tasks.task import Batch
 class ArraysTask:
     """Inputs (sample, input) and targets (sample,) or (sample, output), split once.
 
+    Of trials, inputs are (trial, time, input) and targets (trial, time) or (trial, time, output);
+    `loss_mask` (trial, time) says how much each step counts. `variables` are arrays of one value a
+    sample or trial, which every batch has beside it.
+
     `train` is the fraction of samples trained on, chosen by `split_seed`; the rest are the test
     set, or with `train=1` the training samples serve as that too. The order of epoch e is a
     permutation seeded by (`seed`, "order", e): any batch can be had without those before it.
@@ -24,11 +29,27 @@ class ArraysTask:
     """
 
     def __init__(
-        self, inputs: Any, targets: Any, *, train: float = 0.8, split_seed: int = 0, seed: int = 0
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        loss_mask: Any = None,
+        variables: Mapping[str, Any] | None = None,
+        train: float = 0.8,
+        split_seed: int = 0,
+        seed: int = 0,
     ) -> None:
         inputs, targets = torch.as_tensor(inputs), torch.as_tensor(targets)
         if len(inputs) != len(targets):
             raise ValueError(f"{len(targets)} targets for {len(inputs)} samples")
+        mask = None if loss_mask is None else torch.as_tensor(loss_mask)
+        if mask is not None and mask.shape != inputs.shape[:2]:
+            wanted = f"(trial, time) = {tuple(inputs.shape[:2])}"
+            raise ValueError(f"a loss mask is {wanted}, not {tuple(mask.shape)}")
+        self.variables = {name: np.asarray(array) for name, array in (variables or {}).items()}
+        for name, array in self.variables.items():
+            if len(array) != len(inputs):
+                raise ValueError(f"{len(array)} values of {name} for {len(inputs)} samples")
         count = round_half_up(train, len(inputs))
         if not 0 < count <= len(inputs):
             raise ValueError(f"{count} of {len(inputs)} samples to train on (train={train})")
@@ -37,16 +58,16 @@ class ArraysTask:
         if not len(self.test_indices):
             self.test_indices = self.train_indices
         self.seed = seed
-        self._train = inputs[self.train_indices], targets[self.train_indices]
-        self._test = inputs[self.test_indices], targets[self.test_indices]
-        self._order: tuple[int, Tensor] = (-1, self.train_indices)
+        self._train = _Samples(inputs, targets, mask).at(self.train_indices)
+        self._test = _Samples(inputs, targets, mask).at(self.test_indices)
+        # An epoch, and its order on the samples' device and on the CPU.
+        self._order: tuple[int, Tensor, Tensor] = (-1, self.train_indices, self.train_indices)
 
     def to(self, device: torch.device | str) -> ArraysTask:
         """The same task with its samples on a device; they are moved once, not in every step."""
         moved = copy(self)
-        moved._train = self._train[0].to(device), self._train[1].to(device)
-        moved._test = self._test[0].to(device), self._test[1].to(device)
-        moved._order = (-1, self._order[1])
+        moved._train, moved._test = self._train.to(device), self._test.to(device)
+        moved._order = (-1, *self._order[1:])
         return moved
 
     def steps_per_epoch(self, size: int) -> int:
@@ -56,16 +77,37 @@ class ArraysTask:
     def batch(self, step: int, size: int, rng: np.random.Generator | None = None) -> Batch:
         """The batch of one step: inputs (batch, input) and their targets."""
         epoch, position = divmod(step, self.steps_per_epoch(size))
-        inputs, targets = self._train
+        samples = self._train
         if self._order[0] != epoch:
-            order = torch.randperm(len(inputs), generator=_generator(self.seed, "order", epoch))
-            self._order = epoch, order.to(inputs.device)
-        chosen = self._order[1][position * size : (position + 1) * size]
-        return Batch(inputs.index_select(0, chosen), targets.index_select(0, chosen))
+            count = len(self.train_indices)
+            order = torch.randperm(count, generator=_generator(self.seed, "order", epoch))
+            self._order = epoch, order.to(samples.inputs.device), order
+        chosen, rows = (order[position * size : (position + 1) * size] for order in self._order[1:])
+        trials = self._rows(self.train_indices[rows]) if self.variables else None
+        return Batch(*samples.at(chosen), trials=trials)
 
     def evaluation(self) -> Batch:
         """The whole test set; `trials` tells which samples of the file they are."""
-        return Batch(*self._test, trials={"sample": self.test_indices.numpy()})
+        trials = {"sample": self.test_indices.numpy(), **self._rows(self.test_indices)}
+        return Batch(*self._test, trials=trials)
+
+    def _rows(self, indices: Tensor) -> dict[str, Any]:
+        return {name: array[indices.numpy()] for name, array in self.variables.items()}
+
+
+class _Samples(NamedTuple):
+    inputs: Tensor
+    targets: Tensor
+    loss_mask: Tensor | None
+
+    def at(self, indices: Tensor) -> _Samples:
+        mask = None if self.loss_mask is None else self.loss_mask.index_select(0, indices)
+        inputs, targets = self.inputs, self.targets
+        return _Samples(inputs.index_select(0, indices), targets.index_select(0, indices), mask)
+
+    def to(self, device: torch.device | str) -> _Samples:
+        mask = None if self.loss_mask is None else self.loss_mask.to(device)
+        return _Samples(self.inputs.to(device), self.targets.to(device), mask)
 
 
 def _generator(seed: int, *names: str | int) -> torch.Generator:

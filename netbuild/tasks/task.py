@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -32,13 +32,18 @@ class Batch(NamedTuple):
         return Batch(self.inputs[:count], self.targets[:count], mask, trials or None)
 
 
+WholeTrials = Callable[[int, np.random.Generator], Batch]
+
+
 @runtime_checkable
 class Task(Protocol):
     """Gives the batch of a step.
 
     `rng` is seeded by (seed, stream, step), so that a task that draws only from it gives the same
     batch whenever it is asked for the same step. A task may also have `evaluation() -> Batch`, the
-    trials that are scored; without it they are drawn as a batch of a stream of their own.
+    trials that are scored, or `whole_trials(count, rng) -> Batch`, which draws them where batches
+    are something else; with neither they are drawn as a batch of a stream of their own. A task with
+    an attribute `seed` has its evaluation drawn from that seed.
     """
 
     def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
@@ -48,8 +53,9 @@ class Task(Protocol):
 
 def evaluation_batch(task: Task, seed: int, trials: int) -> Batch:
     """The trials that a task is scored on: its own, or `trials` of them, always the same."""
-    own = getattr(task, "evaluation", None)
+    own: Callable[[], Batch] | None = getattr(task, "evaluation", None)
     if own is not None:
-        batch: Batch = own()
-        return batch
-    return task.batch(0, trials, rng_of(seed, "evaluation", 0))
+        return own()
+    rng = rng_of(getattr(task, "seed", seed), "evaluation", 0)
+    whole: WholeTrials | None = getattr(task, "whole_trials", None)
+    return task.batch(0, trials, rng) if whole is None else whole(trials, rng)

@@ -1,0 +1,128 @@
+"""Batches cut from streams of trials, with the scheme of neurogym's `Dataset`.
+
+Each row of a batch is a stream of trials, one after the other without a gap, which is cut into
+windows of so many steps: window w+1 goes on where window w ended, so trials begin and end
+anywhere in them. After a number of windows all streams begin anew; the last window before that is
+left out. All of this is `neurogym.utils.data.Dataset` (2.3.1). What differs is that the streams
+are seeded, so that any window can be had again, and that its arrays are the caller's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netbuild.environments.drawn import Drawn, targets_of, weights_of
+from netbuild.environments.player import EnvironmentFailed, Player
+from netbuild.environments.recipe import Recipe
+from netbuild.environments.registry import quietly
+from netbuild.environments.trials import SEEDS, choose, conditions
+from netbuild.streams import rng_of
+
+Array = NDArray[Any]
+
+CACHED = 1e5  # numbers that `Dataset` keeps at a time
+EMPTY = 1000  # trials without a step before a stream is given up
+
+
+def windows_before_anew(inputs: int, answers: int, rows: int, steps: int) -> int:
+    """How many windows `Dataset` gives from one filling of its cache."""
+    length = int(CACHED / (inputs + answers) / rows)
+    return max(1, length // steps)
+
+
+class WindowSource:
+    """The windows of a recipe, by step. `seed` and the number of rows fix all of them.
+
+    Going from one step to the next is quick; going anywhere else makes the streams again from
+    where they last began.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        if recipe.window is None:
+            raise ValueError("a recipe of windows says how long they are")
+        self.recipe, self.seed, self.steps = recipe, seed, recipe.window
+        self._at: tuple[int, int] = (-1, -1)  # filling and rows
+        self._position = 0
+        self._streams: list[_Stream] = []
+
+    def batch(self, step: int, rows: int) -> Drawn:
+        """The window of one step, (rows, steps, ...); raises EnvironmentFailed."""
+        with quietly():
+            if not self._streams or self._at[1] != rows:
+                self._begin(0, rows)
+            probe = self._streams[0]
+            filling, window = divmod(step, self._fillings(probe, rows))
+            if self._at[0] != filling or window < self._position:
+                self._begin(filling, rows)
+            for _ in range(self._position, window):
+                for stream in self._streams:
+                    stream.take(self.steps)
+            parts = [stream.take(self.steps) for stream in self._streams]
+            self._position = window + 1
+        inputs, answers, *weights = (np.stack(part) for part in zip(*parts, strict=True))
+        targets = targets_of(answers, probe.actions, self.recipe.levels)
+        return Drawn(np.asarray(inputs, np.float32), targets, weights[0] if weights else None, None)
+
+    def _fillings(self, probe: _Stream, rows: int) -> int:
+        return windows_before_anew(probe.inputs, probe.answers, rows, self.steps)
+
+    def _begin(self, filling: int, rows: int) -> None:
+        rng = rng_of(self.seed, "train", "windows", filling)
+        seeds = rng.integers(0, SEEDS, size=(rows, len(self.recipe.environments) + 1))
+        self._streams = [_Stream(self.recipe, [int(seed) for seed in row]) for row in seeds]
+        self._at, self._position = (filling, rows), 0
+
+
+class _Stream:
+    """One row: trials one after the other. `seeds` holds one of each environment, then its own."""
+
+    def __init__(self, recipe: Recipe, seeds: list[int]) -> None:
+        self.recipe, self._seeds = recipe, seeds
+        self._rng = np.random.default_rng(seeds[-1])
+        self._players: dict[int, Player] = {}
+        player = self._player(0)
+        self.actions = player.actions
+        rules = len(recipe.environments) if recipe.rule_input else 0
+        self.inputs = int(np.prod(player.outer.observation_space.shape)) + rules
+        self.answers = int(np.prod(player.base.action_space.shape))
+        self._rest: list[tuple[Array, ...]] = []
+        self._left = 0  # steps in `_rest`
+
+    def _player(self, i: int) -> Player:
+        if i not in self._players:
+            environment = self.recipe.environments[i]
+            self._players[i] = Player(environment, self.recipe.dt, self._seeds[i])
+        return self._players[i]
+
+    def take(self, steps: int) -> list[Array]:
+        """The next steps: inputs (time, input), answers (time, ...) and weights (time,)."""
+        empty = 0
+        while self._left < steps:
+            part = self._next()
+            self._rest.append(part)
+            self._left += len(part[0])
+            empty = 0 if len(part[0]) else empty + 1
+            if empty > EMPTY:
+                name = self.recipe.environments[0].env
+                raise EnvironmentFailed(f"every trial of {name} is empty")
+        whole = [np.concatenate(part) for part in zip(*self._rest, strict=True)]
+        self._rest = [tuple(part[steps:] for part in whole)]
+        self._left -= steps
+        return [part[:steps] for part in whole]
+
+    def _next(self) -> tuple[Array, ...]:
+        """The next trial, its inputs, answers and, if its periods have any, weights."""
+        [i] = choose(self.recipe, 1, self._rng)
+        environment = self.recipe.environments[i]
+        trial = self._player(i).trial(conditions(environment, self._rng))
+        inputs = trial.inputs
+        if self.recipe.rule_input:
+            rule = np.zeros((len(inputs), len(self.recipe.environments)), np.float32)
+            rule[:, i] = 1
+            inputs = np.concatenate([inputs, rule], axis=1)
+        if self.recipe.period_weights is None:
+            return inputs, trial.answers
+        return inputs, trial.answers, weights_of(self.recipe, trial)

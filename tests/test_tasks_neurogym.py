@@ -1,0 +1,245 @@
+"""The neurogym task and its worker: batches of tensors, the same whoever makes them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from netbuild.environments import Environment, EnvironmentFailed, Levels, Recipe
+from netbuild.streams import rng_of
+from netbuild.tasks import (
+    Batch,
+    NeurogymTask,
+    Prefetch,
+    Task,
+    choices,
+    correct,
+    evaluation_batch,
+)
+
+TIMING = {"stimulus": ["choice", [100, 200]]}
+
+
+def task(seed: int = 0, evaluation: Recipe | None = None, **words: Any) -> NeurogymTask:
+    kwargs = words.pop("kwargs", {"timing": TIMING})
+    environment = Environment("PerceptualDecisionMaking-v0", kwargs=kwargs)
+    return NeurogymTask(Recipe((environment,), 20, **words), seed=seed, evaluation=evaluation)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    def equal(a: Tensor | None, b: Tensor | None) -> bool:
+        return torch.equal(a, b) if a is not None and b is not None else a is b
+
+    a, b = one.trials or {}, other.trials or {}
+    return (
+        equal(one.inputs, other.inputs)
+        and equal(one.targets, other.targets)
+        and equal(one.loss_mask, other.loss_mask)
+        and list(a) == list(b)
+        and all(np.array_equal(a[key], b[key]) for key in a)
+    )
+
+
+def test_it_is_a_task() -> None:
+    assert isinstance(task(), Task)
+    with Prefetch(task()) as quick:
+        assert isinstance(quick, Task)
+
+
+def test_a_batch_is_a_function_of_seed_and_step() -> None:
+    one = task(seed=1)
+    found = one.batch(5, 4, rng_of(1, "train", 5))
+    one.batch(6, 4)
+    assert same(found, one.batch(5, 4))
+    assert same(found, task(seed=1).batch(5, 4))
+    assert not same(found, task(seed=2).batch(5, 4))
+    assert not same(found, one.batch(6, 4))
+    assert found.inputs.dtype == torch.get_default_dtype()
+    assert found.targets.dtype == torch.int64
+    assert found.first(2).trials["coh"].shape == (2,)  # type: ignore[index]
+
+
+def test_targets_and_masks_of_the_default_precision() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        batch = task(levels=Levels()).batch(0, 2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert batch.loss_mask is not None
+    kinds = {batch.inputs.dtype, batch.targets.dtype, batch.loss_mask.dtype}
+    assert kinds == {torch.float64}
+
+
+def test_trials_are_never_reused() -> None:
+    one = task()
+    inputs = torch.cat([one.batch(step, 8).inputs[:, 5:12] for step in range(40)]).flatten(1)
+    assert len(torch.unique(inputs, dim=0)) == len(inputs)
+
+
+def test_evaluation_is_always_the_same_whole_trials() -> None:
+    scored = task(kwargs={"timing": {"stimulus": 500}}).recipe
+    windows = task(seed=3, window=30, evaluation=scored)
+    assert windows.batch(0, 4).trials is None
+    found = evaluation_batch(windows, 0, 6)
+    assert found.inputs.shape == (6, 35, 3)
+    assert found.trials is not None
+    windows.batch(7, 4)
+    assert same(found, evaluation_batch(windows, 99, 6))  # the task has a seed of its own
+    assert not same(found, evaluation_batch(task(seed=4, evaluation=scored), 3, 6))
+
+
+def test_it_can_be_pickled() -> None:
+    for words in ({}, {"window": 20}):
+        one = task(seed=2, **words)
+        one.batch(3, 4)
+        assert same(pickle.loads(pickle.dumps(one)).batch(3, 4), one.batch(3, 4))
+
+
+def test_choices_are_read_at_the_end_of_the_decision() -> None:
+    batch = task().batch(0, 40)
+    assert batch.trials is not None
+    right = torch.nn.functional.one_hot(batch.targets, 3).float()
+    assert (choices(right, batch) == batch.trials["answer"]).all()
+    assert (correct(right, batch) == 1).all()
+    for i, end in enumerate(batch.trials["answer_end"]):
+        right[i, end:] = torch.tensor([9.0, 0, 0])
+        right[i, : end - 1] = torch.tensor([9.0, 0, 0])
+    assert (correct(right, batch) == 1).all()
+    assert (correct(1 - right, batch) == 0).all()
+    assert choices(right, batch._replace(trials=None)) is None
+    assert correct(right, batch._replace(trials=None)) is None
+
+
+def test_a_trial_without_a_right_output_is_not_scored() -> None:
+    recipe = Recipe((Environment("GoNogo-v0"),), 20, levels=Levels(fixation=False))
+    batch = NeurogymTask(recipe).batch(0, 30)
+    assert batch.trials is not None
+    found = correct(batch.targets, batch)
+    assert found is not None
+    assert np.array_equal(np.isnan(found), batch.trials["ground_truth"] == 0)
+    assert np.nanmean(found) == 1
+
+
+@pytest.fixture
+def quick(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
+    with Prefetch(task(seed=1, **getattr(request, "param", {})), ahead=3) as found:
+        wait(found)
+        yield found
+
+
+def wait(quick: Prefetch) -> None:
+    """Until the worker has begun."""
+    end = time.monotonic() + 60
+    while not quick._ready:
+        quick._look()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("quick", [{}, {"window": 30, "levels": Levels()}], indirect=True)
+def test_the_worker_gives_the_same_batches(quick: Prefetch) -> None:
+    plain = NeurogymTask(quick.task.recipe, seed=1)
+    for position, step in enumerate([*range(12), 3, 4, 5, 40, 41]):
+        if 0 < position < 12:  # going on, all have been asked for
+            assert (step, 4) in quick._asked or (step, 4) in quick._arrived
+        found = quick.batch(step, 4, rng_of(1, "train", step))
+        assert same(found, plain.batch(step, 4))
+        assert len(quick._asked) <= 3
+    other = rng_of(5, "analysis", 0)
+    if quick.task.recipe.window is None:
+        assert same(quick.batch(7, 4, other), plain.batch(7, 4, rng_of(5, "analysis", 0)))
+    assert same(quick.whole_trials(3, rng_of(1)), plain.whole_trials(3, rng_of(1)))
+
+
+def test_it_works_before_the_worker_does() -> None:
+    with Prefetch(task(seed=1)) as found:
+        assert same(found.batch(0, 4), task(seed=1).batch(0, 4))
+
+
+def test_closing_ends_the_worker_and_may_be_repeated() -> None:
+    found = Prefetch(task())
+    process = found._process
+    found.close()
+    found.close()
+    assert process.returncode is not None
+    assert same(found.batch(2, 3), task().batch(2, 3))
+    forgotten = Prefetch(task())
+    process = forgotten._process
+    del forgotten
+    gc.collect()
+    assert process.returncode is not None
+
+
+def test_it_ends_when_training_raises() -> None:
+    def train() -> None:
+        with Prefetch(task()) as found:
+            processes.append(found._process)
+            raise KeyboardInterrupt
+
+    processes: list[subprocess.Popen[bytes]] = []
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert processes[0].returncode is not None
+
+
+def test_a_worker_that_dies_is_not_needed(quick: Prefetch) -> None:
+    quick.batch(0, 4)
+    quick._process.kill()
+    quick._process.wait()
+    with pytest.warns(RuntimeWarning, match=r"prepares trials has ended \(exit -9\)"):
+        found = [quick.batch(step, 4) for step in range(1, 9)]
+    assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found, 1))
+
+
+def test_errors_of_the_environment_come_out() -> None:
+    kwargs = {"timing": {"delay": ["unheard-of", [1, 2]]}}
+    with Prefetch(task(kwargs=kwargs)) as found:
+        wait(found)
+        found._ask(0, 4)
+        with pytest.raises(EnvironmentFailed, match=r"unheard-of not found.* \(in step 1\)"):
+            found.batch(1, 4)
+
+
+def test_it_ends_with_its_parent() -> None:
+    program = """
+import os, signal
+from netbuild.environments import Environment, Recipe
+from netbuild.tasks import NeurogymTask, Prefetch
+quick = Prefetch(NeurogymTask(Recipe((Environment("GoNogo-v0"),), 20)))
+print(quick._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert gone(int(run.stdout))
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends, or only waits for its parent to notice, within a minute."""
+    for _ in range(600):
+        try:
+            os.kill(pid, 0)
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except OSError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_at_least_one_batch_is_made_ahead() -> None:
+    with pytest.raises(ValueError, match="at least one batch"):
+        Prefetch(task(), ahead=0)
