@@ -23,9 +23,12 @@ bench: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-# Ten minutes of mutated and invented specs; only located problems may come out.
+# Specs and data files that nobody would write, so long for each, in so many processes.
+SECONDS ?= 600
+JOBS ?= 1
 fuzz: .venv/developer
-	$(BIN)/python -W error tests/fuzz_specs.py 600
+	$(BIN)/python tests/fuzz_specs.py $(SECONDS) --jobs $(JOBS); specs=$$?; \
+	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && exit $$specs
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache

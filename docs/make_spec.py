@@ -30,7 +30,14 @@ key is an error, tags are refused, anchors and `<<` work.
 # Section by section; the names are the models'.
 SECTIONS = (
     ("A spec", ["SpecFile"]),
-    ("Layers", ["Linear", "Dropout", "Named", "Power"]),
+    ("Layers", ["Linear", "CTRNN", "Dropout", "Named", "Power"]),
+    (
+        "Recurrent layers: areas, maps, time constants, noise",
+        [
+            *("Area", "InputMap", "RecurrentMap", "Projection", "Same", "PerUnit", "PerUnitFile"),
+            *("ZeroState", "Noise", "RateNoise"),
+        ],
+    ),
     (
         "Parameters: `weight` and `bias`",
         [
@@ -50,14 +57,21 @@ SECTIONS = (
         [
             *("L1", "L2", "Lp", "DaleLaw", "DaleLawL2", "DaleHinge", "ExcRatioTarget"),
             *("InhRatioTarget", "WeightsDistance", "DrawnReference"),
+            *("FiringRateL1", "FiringRateL2", "FiringRateVariance"),
         ],
     ),
-    ("Task", ["Arrays", "TaskArray", "TargetArray", "Split"]),
+    (
+        "Task",
+        [
+            *("Arrays", "TaskArray", "TargetArray", "Split", "Neurogym", "EnvironmentSpec"),
+            *("WholeTrials", "Windows", "TargetLevels", "EvaluationTrials"),
+        ],
+    ),
     (
         "Training",
         [
             *("Training", "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Cosine", "StepDecay"),
-            *("Exponential", "Evaluate", "Checkpoint", "StopWhen"),
+            *("Exponential", "Evaluate", "Checkpoint", "StopWhen", "Stage"),
         ],
     ),
 )

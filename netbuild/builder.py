@@ -11,9 +11,14 @@ import torch
 from torch import nn
 
 from netbuild.check import Spec, load
-from netbuild.check.plan import MapPlan, RegularizerPlan
+from netbuild.check.data import SequencePlan
+from netbuild.check.environments import EnvironmentPlan
+from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
+from netbuild.check.population import Population
+from netbuild.check.wiring import INPUT
 from netbuild.errors import Exit, NetbuildError
-from netbuild.layers import Dropout, LinearLayer, Network, Source
+from netbuild.layers import CTRNNLayer, Dropout, LinearLayer, Network, Source
+from netbuild.layers.spectrum import SpectrumError
 from netbuild.regularization import (
     REGULARIZATIONS,
     BaseRegularization,
@@ -22,11 +27,13 @@ from netbuild.regularization import (
 )
 from netbuild.spec import layers as words
 from netbuild.spec.base import Model
-from netbuild.spec.regularizers import DrawnReference
-from netbuild.spec.task import Arrays
+from netbuild.spec.ctrnn import CTRNN
+from netbuild.spec.maps import Map
+from netbuild.spec.regularizers import ActivityRegularizer, DrawnReference
+from netbuild.spec.task import Arrays, Neurogym
 from netbuild.spec.training import Training
 from netbuild.streams import seed_of
-from netbuild.tasks import ArraysTask, Task
+from netbuild.tasks import ArraysTask, NeurogymTask, Task
 
 
 def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = None) -> Network:
@@ -43,36 +50,98 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     activations: dict[str, Any] = {}
     for layer in spec.model.layers:
         plan = plans[layer.name]
-        units = slice(*plan.reads.units) if plan.reads.units else None
-        sources[layer.name] = Source(plan.reads.layer, units)
+        sources[layer.name] = Source(plan.reads.layer, _units_read(plan.reads))
+        modules[layer.name] = build_layer(spec, layer, plan)
         if isinstance(layer, words.Linear):
-            assert plan.map is not None
-            modules[layer.name] = LinearLayer.from_dict(layer_struct(spec, layer, plan.map))
             activations[layer.name] = layer.activation.model_dump()
-        else:
-            modules[layer.name] = Dropout(layer.p, seed=spec.model.seed, name=layer.name)
-    first = next(iter(plans.values()))
-    network = Network(modules, input_dim=first.reads.size, sources=sources, activations=activations)
+    reads_input = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
+    width = max(stop for reads in reads_input for _, stop in reads.spans)
+    network = Network(modules, input_dim=width, sources=sources, activations=activations)
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)
 
 
-def layer_struct(spec: Spec, layer: words.Linear, plan: MapPlan) -> dict[str, Any]:
-    """The words of `LinearLayer.from_dict` for one layer of a spec."""
-    seed = layer.seed if layer.seed is not None else spec.model.seed
+def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
+    """One layer of a spec."""
+    if isinstance(layer, words.Dropout):
+        return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
+    if isinstance(layer, CTRNN):
+        return _ctrnn(spec, layer, plan)
+    assert plan.map is not None
+    return LinearLayer.from_dict(layer_struct(spec, layer.name, layer, plan.map))
+
+
+def _units_read(population: Population) -> slice | tuple[int, ...] | None:
+    if population.whole:
+        return None
+    if len(population.spans) == 1:
+        return slice(*population.spans[0])
+    return tuple(population.indices.tolist())
+
+
+def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[str, Any]:
+    """The words of `LinearLayer.from_dict` for one map of a spec."""
+    seed = map_words.seed if map_words.seed is not None else spec.model.seed
+    weight = _initial(map_words.weight, plan.weight)
+    if plan.blocks:
+        weight = {"value": _laid_together(spec, plan), "learn": plan.blocks[0].words.weight.learn}
     return {
         "input_dim": plan.input_dim,
         "output_dim": plan.output_dim,
-        "weight": _initial(layer.weight, plan.weight),
-        "bias": None if layer.bias is None else _initial(layer.bias, plan.bias),
+        "weight": weight,
+        "bias": None if map_words.bias is None else _initial(map_words.bias, plan.bias),
         "ei_mask": plan.signs,
         "sparsity_mask": plan.connected,
         "plasticity_mask": plan.plasticity,
-        "dale_init": layer.dale_init,
-        "ei_balance": layer.ei_balance,
-        "dale": layer.dale,
-        "seed": seed_of(seed, "init", layer.name),
+        "dale_init": map_words.dale_init,
+        "ei_balance": "none" if plan.blocks else map_words.ei_balance,
+        "spectral_radius": getattr(map_words, "spectral_radius", None),
+        "dale": map_words.dale,
+        "seed": seed_of(seed, "init", name),
     }
+
+
+def _laid_together(spec: Spec, plan: MapPlan) -> torch.Tensor:
+    """(output_dim, input_dim): the initial weights of each projection in its place."""
+    whole = torch.zeros(plan.output_dim, plan.input_dim)
+    for block in plan.blocks:
+        one = LinearLayer.from_dict(layer_struct(spec, block.name, block.words, block.plan))
+        rows, columns = torch.from_numpy(block.targets), torch.from_numpy(block.sources)
+        whole[rows[:, None], columns] = one.weight.detach()
+    return whole
+
+
+def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
+    units = plan.units
+    assert units is not None
+    maps: dict[str, dict[str, Any]] = {}
+    for key in ("input", "recurrent"):
+        struct = layer_struct(spec, f"{layer.name}.{key}", getattr(layer, key), plan.maps[key])
+        del struct["input_dim"], struct["output_dim"]
+        maps[key] = struct
+    state: Any = "zero"
+    if units.initial_state is not None:
+        state = {"value": units.initial_state, "learn": units.learns_initial_state}
+    try:
+        return CTRNNLayer(
+            plan.reads.size,
+            plan.gives.size,
+            alpha={"value": units.alpha, "learn": units.learns_alpha},
+            groups=units.groups,
+            formulation=layer.formulation,
+            activation=layer.activation.model_dump(),
+            initial_state=state,
+            noise=layer.noise and layer.noise.model_dump(),
+            rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
+            input_noise=layer.input_noise and layer.input_noise.model_dump(),
+            kernel=layer.kernel,
+            seed=spec.model.seed,
+            name=layer.name,
+            input=maps["input"],
+            recurrent=maps["recurrent"],
+        )
+    except SpectrumError as error:  # balance alone can make it 0, which only the weights tell
+        raise NetbuildError(f"layers[{layer.name}].recurrent: {error}", Exit.SPEC) from None
 
 
 def _initial(source: Model, array: Any) -> dict[str, Any]:
@@ -97,6 +166,8 @@ def _regularizer(
     spec: Spec, network: Network, regularizer: Model, plan: RegularizerPlan
 ) -> BaseRegularization:
     kind = regularizer.type  # type: ignore[attr-defined]
+    if isinstance(regularizer, ActivityRegularizer):
+        return REGULARIZATIONS[kind].from_dict(regularizer.model_dump(exclude={"type", "name"}))
     reference = getattr(regularizer, "reference", None)
     arguments = regularizer.model_dump(exclude={"type", "name", "params", "reference"})
     if plan.references is not None:
@@ -111,17 +182,22 @@ def _regularizer(
 def build_task(spec: Spec) -> Task:
     """The task of a spec; raises NetbuildError when it has none."""
     task, data = spec.model.task, spec.plan.task
-    if not isinstance(task, Arrays) or data is None:
+    seed = spec.model.seed
+    if isinstance(task, Neurogym) and isinstance(data, EnvironmentPlan):
+        own = seed if task.seed is None else task.seed
+        return NeurogymTask(data.recipe, seed=own, evaluation=data.evaluation)
+    if not isinstance(task, Arrays) or not isinstance(data, SequencePlan):
         what = f"{spec.path or 'the spec'} has no `task` to train on"
         hint = "write `task: {type: arrays, file: ..., inputs: ..., targets: ...}`"
         raise NetbuildError(what, Exit.SPEC, hint)
-    seed = spec.model.seed
     return ArraysTask(
         data.inputs,
         data.targets,
         train=task.split.train,
         split_seed=seed if task.split.seed is None else task.split.seed,
         seed=seed,
+        loss_mask=data.loss_mask,
+        variables=data.variables,
     )
 
 
@@ -139,9 +215,7 @@ _FUSED = {"SGD", "Adam", "AdamW", "Adagrad"}
 def build_optimizer(training: Training, network: Network) -> torch.optim.Optimizer:
     """The spec's optimizer over all that learns, attached, so that the constraints hold."""
     words_of = training.optimizer
-    arguments = words_of.model_dump(exclude={"type", "schedule"})
-    if "betas" in arguments:
-        arguments["betas"] = tuple(arguments["betas"])
+    arguments = _optimizer_arguments(training)
     if words_of.type in _FUSED:
         arguments["fused"] = True
     learnt = [p for p in network.parameters() if p.requires_grad]
@@ -150,6 +224,19 @@ def build_optimizer(training: Training, network: Network) -> torch.optim.Optimiz
     optimizer = OPTIMIZERS[words_of.type](learnt, **arguments)
     network.attach(optimizer)
     return optimizer
+
+
+def change_optimizer(training: Training, optimizer: torch.optim.Optimizer) -> None:
+    """Give a running optimizer the numbers of a stage of the training; its state stays."""
+    for group in optimizer.param_groups:
+        group |= _optimizer_arguments(training)
+
+
+def _optimizer_arguments(training: Training) -> dict[str, Any]:
+    arguments = training.optimizer.model_dump(exclude={"type", "schedule"})
+    if "betas" in arguments:
+        arguments["betas"] = tuple(arguments["betas"])
+    return arguments
 
 
 def device_of(name: str) -> torch.device:

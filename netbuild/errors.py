@@ -1,5 +1,7 @@
 """What can go wrong, as data: exit codes, problems with their places, the few error kinds.
 
+A warning is a problem too, one that leaves a spec right: its code is NB6xx.
+
 The bottom of the house: every other module may import this one, and it imports none of them.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 
 class Exit(IntEnum):
@@ -46,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where, what was found and expected, and what to do."""
+    """One thing that is wrong, or a warning: where, what was found and expected, what to do."""
 
     code: str  # "NB201"
     what: str
@@ -56,12 +59,25 @@ class Problem:
 
     @property
     def exit_code(self) -> Exit:
-        """The exit code of this problem's class, from its number."""
+        """The exit code of this problem's class, from its number; a warning's is 0."""
         number = int(self.code.removeprefix("NB"))
-        for first, exit_code in ((1000, Exit.MISSING), (900, Exit.RESOURCES), (200, Exit.DATA)):
+        for first, exit_code in _EXIT_CODES:
             if first <= number < first + 100:
                 return exit_code
         return Exit.SPEC
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        """Whether a spec with this problem is refused."""
+        return "error" if self.exit_code else "warning"
+
+
+_EXIT_CODES = (
+    (1000, Exit.MISSING),
+    (900, Exit.RESOURCES),
+    (600, Exit.DONE),
+    (200, Exit.DATA),
+)
 
 
 class NetbuildError(Exception):
@@ -74,18 +90,22 @@ class NetbuildError(Exception):
 
 
 class SpecError(NetbuildError):
-    """A spec, or a file that it names, is wrong. `problems` holds all of them, in file order."""
+    """A spec, or a file that it names, is wrong.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    `problems` holds all that must be cured, in file order; `warnings` what was noticed beside it.
+    """
+
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
         lines = (
             f"{p.place or 'spec'}: error[{p.code}] {p.path}{': ' if p.path else ''}{p.what}"
             for p in self.problems
         )
         super().__init__("\n".join(lines), min(p.exit_code for p in self.problems))
 
-    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
-        return SpecError, (self.problems,)  # it travels between worker processes
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...], ...]]:
+        return SpecError, (self.problems, self.warnings)  # it travels between worker processes
 
 
 class DataFileError(NetbuildError):

@@ -271,12 +271,21 @@ EXPLANATIONS: dict[str, Explanation] = {
         _TRAINED.replace("batch_size: 4", "batch_size: 40"),
         _TRAINED,
     ),
+    "NB310": Explanation(
+        "an environment that cannot be used",
+        "The environment refuses its arguments, gives no right answers, sets or draws itself what"
+        " was given, or has a period that is shorter than `dt`.",
+        "netbuild: 1\ndt: 20\ntask: {type: neurogym, env: PulseDecisionMaking-v0}\n"
+        + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),
+        "netbuild: 1\ndt: 10\ntask: {type: neurogym, env: PulseDecisionMaking-v0}\n"
+        + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),
+    ),
     "NB601": Explanation(
         "a map without any connection",
         "A warning: the spec is right and builds, but its mask leaves no connection, or its density"
         " rounds to none, so that the layer hears nothing and every unit stays at its bias.",
         _layer("input_dim: 3, output_dim: 2, density: 0.01"),
-        _layer("input_dim: 3, output_dim: 2, density: 0.7"),
+        _layer("input_dim: 3, output_dim: 2, density: 0.9"),
     ),
     "NB602": Explanation(
         "units without a connection",
@@ -293,5 +302,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         " whose comparison would take seconds.",
         _layer("input_dim: 1000000, output_dim: 1000000"),
         _PLAIN,
+    ),
+    "NB1001": Explanation(
+        "a missing extra",
+        "The spec needs a package that is installed only where it is asked for; the message says"
+        " how: `pip install 'netbuild[tasks]'` brings neurogym.",
+        "",
+        "netbuild: 1\ndt: 20\ntask: {type: neurogym, env: PerceptualDecisionMaking-v0}\n"
+        + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),
     ),
 }

@@ -23,9 +23,10 @@ def summary(network: Network, initial: Mapping[str, Tensor] | None = None) -> di
     total = sum(parameter.numel() for parameter in network.parameters())
     held = sum(_held(layer) for layer in network.modules() if isinstance(layer, LinearLayer))
     fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
-    terms = (
-        network.regularizers.terms() if isinstance(network.regularizers, RegularizationList) else {}
-    )
+    own = network.regularizers
+    own = own if isinstance(own, RegularizationList) else RegularizationList()
+    # Those of activity have no value before something is run.
+    terms = {name: item.raw() for name, item in own.items() if not item.needs_activity}
     return {
         "layers": network.get_specs(),
         "parameters": {
@@ -44,8 +45,8 @@ def summary(network: Network, initial: Mapping[str, Tensor] | None = None) -> di
             for check in checks
         ],
         "regularizers": {
-            name: {"raw": raw.item(), "weighted": weighted.item()}
-            for name, (raw, weighted) in terms.items()
+            name: {"raw": raw.item(), "weighted": raw.item() * own.weight(name)}
+            for name, raw in terms.items()
         },
     }
 

@@ -1,4 +1,4 @@
-"""What people read: problems, tables, progress. The only file that knows rich."""
+"""What people read: problems, warnings, tables, progress. The only file that knows rich."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from netbuild.errors import NetbuildError, Place, Problem, SpecError
+from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 
 MOST_PROBLEMS = 50
 _WIDEST = 400  # of a source line's excerpt
@@ -35,16 +36,40 @@ class _Console(Console):
 
 def report(error: NetbuildError, form: str = "text") -> None:
     """Print an error on standard error, in one of the forms text, json and github."""
-    problems = error.problems if isinstance(error, SpecError) else None
-    if form == "json":
-        print(json.dumps(_record(error), indent=1, ensure_ascii=False), file=sys.stderr)
-    elif problems is None:
-        _plain_error(error)
-    elif form == "github":
-        for problem in problems:
-            print(_github(problem), file=sys.stderr)
+    if isinstance(error, SpecError):
+        report_problems((*error.problems, *error.warnings), form)
+    elif form == "json":
+        record = {"message": str(error), "hint": error.hint, "severity": "error"}
+        print(_json(error.exit_code, [record]), file=sys.stderr)
     else:
-        _problems(problems)
+        _plain_error(error)
+
+
+def report_problems(problems: Sequence[Problem], form: str = "text") -> None:
+    """Print problems and warnings on standard error, in one of the forms text, json and github."""
+    if form == "json":
+        print(problems_json(problems), file=sys.stderr)
+        return
+    out = console(sys.stderr)
+    for problem in problems[:MOST_PROBLEMS]:
+        if form == "github":
+            print(_github(problem), file=sys.stderr)
+        else:
+            out.print(problem_text(problem, out), soft_wrap=True)
+    rest = len(problems) - MOST_PROBLEMS
+    if rest > 0:
+        out.print(f"... and {rest:,} more {'problem' if rest == 1 else 'problems'}")
+
+
+def problems_json(problems: Sequence[Problem]) -> str:
+    """Problems and warnings, and the exit code that they lead to, as JSON."""
+    codes = [problem.exit_code for problem in problems if problem.severity == "error"]
+    return _json(min(codes, default=Exit.DONE), [problem_record(p) for p in problems])
+
+
+def _json(exit_code: Exit, problems: list[dict[str, Any]]) -> str:
+    record = {"schema_version": 1, "exit_code": int(exit_code), "problems": problems}
+    return json.dumps(record, indent=1, ensure_ascii=False)
 
 
 def _plain_error(error: NetbuildError) -> None:
@@ -57,56 +82,52 @@ def _plain_error(error: NetbuildError) -> None:
         )
 
 
-def _problems(problems: Sequence[Problem]) -> None:
-    out = console(sys.stderr)
-    for problem in problems[:MOST_PROBLEMS]:
-        out.print(problem_text(problem), soft_wrap=True)
-    rest = len(problems) - MOST_PROBLEMS
-    if rest > 0:
-        out.print(f"... and {rest} more problems")
+def problem_text(problem: Problem, out: Console) -> Text:
+    """A problem as it is printed: the located line, the excerpt, the help.
 
-
-def problem_text(problem: Problem) -> Text:
-    """A problem as it is printed: the located line, the excerpt, the help."""
+    On a terminal lines break between words, and an excerpt takes one line.
+    """
+    style = "red" if problem.severity == "error" else "yellow"
     text = Text()
     text.append(f"{problem.place or 'spec'}: ", style="bold")
-    text.append("error", style="bold red").append(f"[{problem.code}] ", style="default")
-    if problem.path:
-        text.append(f"{problem.path}: ")
-    text.append(problem.what)
+    text.append(problem.severity, style=f"bold {style}").append(f"[{problem.code}] ")
+    text.append(f"{problem.path}: " if problem.path else "").append(problem.what)
+    text = _broken(text, out, "   ")
     if problem.place and problem.place.text.strip():
-        text.append("\n").append(_excerpt(problem.place))
+        text.append("\n").append(_excerpt(problem.place, style, out))
     if problem.hint:
-        text.append("\n   help: ", style="cyan").append(problem.hint)
+        help_ = Text("   help: ", style="cyan").append(problem.hint, style="default")
+        text.append("\n").append(_broken(help_, out, " " * 9))
     return text
 
 
-def _excerpt(place: Place) -> Text:
+def _broken(text: Text, out: Console, indent: str) -> Text:
+    """A text whose lines fit a terminal, all but the first of them indented."""
+    if not out.is_terminal or text.cell_len <= out.width:
+        return text
+    room = max(out.width - len(indent), 20)
+    lines = text.wrap(out, room)
+    for line in lines:
+        line.rstrip()
+    return Text(f"\n{indent}").join(lines)
+
+
+def _excerpt(place: Place, style: str, out: Console) -> Text:
     """The source line with the span underlined; a long line is cut around it."""
-    line = "".join(c if c.isprintable() else " " for c in place.text)
+    line = "".join(c if c.isprintable() else " " for c in place.text).rstrip()
     start, end = place.column - 1, max(place.end_column - 1, place.column)
-    cut = 0
-    if len(line) > _WIDEST:
-        cut = max(0, start - 40)
-    line, start, end = line[cut : cut + 100 if cut else _WIDEST], start - cut, end - cut
     number = f"{place.line:>5} | "
-    marks = (
-        " " * len(f"{place.line:>5} ")
-        + "| "
-        + " " * start
-        + "^" * max(1, min(end, len(line)) - start)
-    )
-    return Text(f"{number}{line.rstrip()}\n").append(marks, style="red")
-
-
-def _record(error: NetbuildError) -> dict[str, Any]:
-    problems = error.problems if isinstance(error, SpecError) else ()
-    return {
-        "schema_version": 1,
-        "exit_code": int(error.exit_code),
-        "problems": [problem_record(problem) for problem in problems]
-        or [{"message": str(error), "hint": error.hint}],
-    }
+    widest, room = _WIDEST, 100
+    if out.is_terminal:
+        widest = room = max(out.width - len(number), 20)
+    if len(line) > widest or cell_len(line) > widest:
+        cut = start
+        while cut > 0 and cell_len(line[cut - 1 : start]) <= min(room // 2, 40):
+            cut -= 1
+        line, start, end = _cropped(line[cut:], room if cut else widest), start - cut, end - cut
+    before = cell_len(line[:start]) + max(start - len(line), 0)  # a wide character takes two
+    marks = " " * before + "^" * max(cell_len(line[start:end]), 1)
+    return Text(f"{number}{line}\n").append(f"{' ' * (len(number) - 2)}| {marks}", style=style)
 
 
 def problem_record(problem: Problem) -> dict[str, Any]:
@@ -114,6 +135,7 @@ def problem_record(problem: Problem) -> dict[str, Any]:
     place = problem.place or Place("")
     return {
         "code": problem.code,
+        "severity": problem.severity,
         "path": problem.path,
         "message": problem.what,
         "hint": problem.hint,
@@ -125,14 +147,26 @@ def problem_record(problem: Problem) -> dict[str, Any]:
 
 
 def _github(problem: Problem) -> str:
+    """An annotation, as GitHub's workflow commands have it."""
     place = problem.place or Place("")
 
     def escape(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
-    where = f"file={place.source},line={place.line},col={place.column},endColumn={place.end_column}"
-    message = f"{problem.path}: {problem.what}" + (f" ({problem.hint})" if problem.hint else "")
-    return f"::error {where},title={problem.code}::{escape(message)}"
+    where = f"file={escape(place.source).replace(':', '%3A').replace(',', '%2C')}"
+    if place.line:
+        where += f",line={place.line},col={place.column},endColumn={place.end_column}"
+    message = f"{problem.path}: {problem.what}" if problem.path else problem.what
+    message += f" ({problem.hint})" if problem.hint else ""
+    return f"::{problem.severity} {where},title={problem.code}::{escape(message)}"
+
+
+def _cropped(text: str, columns: int) -> str:
+    """The beginning of a text that takes at most so many columns of a terminal."""
+    text = text[:columns]
+    while cell_len(text) > columns:
+        text = text[:-1]
+    return text
 
 
 def summary_tables(summary: Mapping[str, Any], title: str) -> None:
@@ -197,6 +231,9 @@ def _value(value: object) -> str:
     return str(value)
 
 
+UNTIL = 10**15  # and more: the steps of a stage that has no number of them
+
+
 class Progress:
     """Progress on standard error: a bar on a terminal, plain lines elsewhere, or nothing."""
 
@@ -225,23 +262,25 @@ class Progress:
     def begin(self, steps: int) -> None:
         """Show how many steps there will be."""
         if self.bar is not None:
-            self.bar.update(self.task, total=steps)
+            self.bar.update(self.task, total=steps if steps < UNTIL else None)
 
     def update(self, kind: str, step: int, steps: int, values: Mapping[str, Any]) -> None:
         """Show a record of the trainer."""
         if self.quiet or kind not in ("train", "evaluation"):
             return
         shown = ", ".join(_pairs(values, rate=self.bar is None))
+        known = steps if steps < UNTIL else None
+        of = f"{step}/{steps}" if known else f"{step}"
         if self.bar is not None:
             if kind == "train":
-                self.bar.update(self.task, completed=step, total=steps, values=shown)
+                self.bar.update(self.task, completed=step, total=known, values=shown)
             else:
-                self.bar.console.print(f"step {step}/{steps}: test {shown}")
+                self.bar.console.print(f"step {of}: test {shown}")
         elif kind == "evaluation":
-            print(f"step {step}/{steps}: test {shown}", file=sys.stderr, flush=True)
-        elif step >= self.printed + max(steps // 10, 1) or not self.printed:
+            print(f"step {of}: test {shown}", file=sys.stderr, flush=True)
+        elif step >= self.printed + max((known or 10_000) // 10, 1) or not self.printed:
             self.printed = step
-            print(f"step {step}/{steps}: {shown}", file=sys.stderr, flush=True)
+            print(f"step {of}: {shown}", file=sys.stderr, flush=True)
 
     def __exit__(
         self,
@@ -254,6 +293,8 @@ class Progress:
 
 
 def _pairs(values: Mapping[str, Any], *, rate: bool) -> Iterable[str]:
+    if "stage" in values:
+        yield str(values["stage"])
     for key, form in (("loss", ".4f"), ("accuracy", ".4f"), ("steps_per_second", ",.0f")):
         if key in values and (rate or key != "steps_per_second"):
             label = "steps/s" if key == "steps_per_second" else key

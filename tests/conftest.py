@@ -21,7 +21,8 @@ task:
   inputs: {array: x, divide: 2}
   targets: y
 layers:
-  - {name: hidden, type: linear, output_dim: 12, excitatory: 0.75, activation: relu, density: 0.5}
+  - {name: hidden, type: linear, output_dim: 12, excitatory: 0.75, activation: relu, \
+sparsity_mask: {generate: random, density: 0.5, seed: 5}}
   - {name: drop, type: dropout, p: 0.2}
   - name: readout
     type: linear

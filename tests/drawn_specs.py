@@ -1,16 +1,58 @@
-"""Random specs that are right: over layers, masks, regularizers and training, in small sizes."""
+"""Random specs that are right: every key of the language, in small sizes.
+
+A new type of layer is a method here and a line in `LAYERS`; `map_keys` draws what its maps hold,
+and `Units` says which selections of its units others may read.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from netbuild.spec.dump import dump_yaml
+
 SAMPLES = 12
+MOST_STEPS = 3  # of a trial
+FAN: dict[str, Any] = {"gain": [0.5, 2]}
+KAIMING: dict[str, Any] = {
+    "a": [0.1, -0.5],
+    "mode": ["fan_in", "fan_out"],
+    "nonlinearity": ["linear", "relu", "leaky_relu", "tanh", "sigmoid"],
+}
+# The ways in which both weights and biases may start, and those of weights alone: their arguments.
+INITS: dict[str, dict[str, Any]] = {
+    "uniform": {},
+    "normal": {"mean": [0.5, -0.25], "std": [0.1, 1]},
+    "trunc_normal": {"mean": [0.1, -0.1], "std": [0.5, 0.25]},
+    "zero": {},
+}
+WEIGHT_INITS: dict[str, dict[str, Any]] = {
+    "xavier_uniform": FAN,
+    "xavier_normal": FAN,
+    "kaiming_uniform": KAIMING,
+    "kaiming_normal": KAIMING,
+    "orthogonal": FAN,
+    "identity": FAN,
+}
+RANGES = {"uniform": {"low": -0.5, "high": 0.25}, "trunc_normal": {"low": -0.75, "high": 1}}
+ADAM: dict[str, Any] = {"weight_decay": 0.1, "betas": [[0.5, 0.9]], "amsgrad": True, "eps": 1e-6}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "SGD": {"weight_decay": 0.1},
+    "Adam": ADAM,
+    "AdamW": ADAM,
+    "RMSprop": {"weight_decay": 0.1, "alpha": 0.5, "momentum": 0.5, "eps": 1e-6},
+    "Adagrad": {"weight_decay": 0.1, "lr_decay": 0.1, "eps": 1e-6},
+}
+ACTIVATIONS = ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]
+TAUS = [10, 12.5, 20, 100]  # ms, none below dt
+DT = 10
+ALPHAS = [0.05, 0.2, 1]
+SIGNS = {"excitatory": 1, "inhibitory": -1}
 
 
 def seeds(count: int, start: int = 0) -> Iterator[int]:
@@ -23,12 +65,48 @@ def draw_spec(seed: int, folder: Path) -> dict[str, Any]:
     return Drawer(random.Random(seed), folder, f"d{seed}").spec()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Units:
-    """What a layer gives: how many units, and the signs of them as far as they have any."""
+    """Units of one layer, in order: the sign of each, 0 where it has none, and its area."""
 
-    size: int
-    excitatory: int | None = None
+    layer: str
+    signs: tuple[int, ...]
+    areas: tuple[str, ...]
+
+    @classmethod
+    def like(cls, layer: str, size: int, excitatory: float | None = None, area: str = "") -> Units:
+        """So many units, of which the first round-half-up(excitatory x size) excite."""
+        if excitatory is None:
+            return cls(layer, (0,) * size, (area,) * size)
+        first = int(excitatory * size + 0.5)
+        return cls(layer, (1,) * first + (-1,) * (size - first), (area,) * size)
+
+    @property
+    def size(self) -> int:
+        return len(self.signs)
+
+    @property
+    def signed(self) -> bool:
+        return any(self.signs)
+
+    def __add__(self, other: Units) -> Units:
+        return Units(self.layer, self.signs + other.signs, self.areas + other.areas)
+
+    def part(self, chosen: list[int]) -> Units:
+        signs, areas = (self.signs[i] for i in chosen), (self.areas[i] for i in chosen)
+        return Units(self.layer, tuple(signs), tuple(areas))
+
+    def selections(self) -> dict[str, list[int]]:
+        """What a `from` or a `to` may say of these units, and which of them that is."""
+        wholes = {self.layer: list(range(self.size))}
+        for area in filter(None, self.areas):
+            wholes[area] = [i for i, own in enumerate(self.areas) if own == area]
+        parts = {
+            f"{name}.{word}": [i for i in units if self.signs[i] == sign]
+            for name, units in wholes.items()
+            for word, sign in SIGNS.items()
+        }
+        return wholes | {text: units for text, units in parts.items() if units}
 
 
 @dataclass
@@ -42,6 +120,8 @@ class Drawer:
     known: dict[str, Units] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of parameters, as torch's
     signed: set[str] = field(default_factory=set)
+    recurrent: list[str] = field(default_factory=list)  # the layers that need time
+    dt: bool = False  # whether anything needs it
 
     def maybe(self, chance: float = 0.5) -> bool:
         return self.rng.random() < chance
@@ -57,116 +137,322 @@ class Drawer:
     def spec(self) -> dict[str, Any]:
         loss = self.rng.choice(["cross_entropy", "mse"])
         inputs = self.rng.randint(1, 5)
-        self.known["input"] = Units(inputs)
-        layers = [self.layer(i) for i in range(self.rng.randint(1, 5))]
+        self.known["input"] = Units.like("input", inputs)
+        layers = [self.layer(i) for i in range(self.rng.randint(1, 4))]
         outputs = self.known[layers[-1]["name"]].size
         task = self.task(inputs, outputs, loss)
         if layers[-1]["type"] == "dropout":
             layers.append(self.linear(f"l{len(layers)}", "input", self.known["input"], outputs))
         self.let_learn(layers[-1])
         spec: dict[str, Any] = {"netbuild": 1, "task": task, "layers": layers}
-        spec |= self.some(name=["net", "A.b-c_1"], seed=[0, 7, 2**32 - 1], device="cpu")
+        if self.dt or self.maybe(0.1):
+            spec["dt"] = DT
+        spec |= self.some(name=["net", "A.b-c_1"], seed=[0, 7, 2**32 - 1], device=["cpu", "auto"])
         if regularizers := [self.regularizer(i) for i in range(self.rng.randint(0, 4))]:
-            spec["regularizers"] = [r for r in regularizers if r]
+            spec["regularizers"] = regularizers
         spec["training"] = self.training(loss)
-        return spec
+        if self.maybe(0.1):
+            map_ = {"ctrnn": ".input"}.get(layers[-1]["type"], "")
+            spec["set"] = {"seed": 5, f"layers[{layers[-1]['name']}]{map_}.seed": 6}
+        return self.extending(spec) if self.maybe(0.1) else spec
 
     @staticmethod
     def let_learn(layer: dict[str, Any]) -> None:
-        if isinstance(layer.get("weight"), dict):
-            layer["weight"].pop("learn", None)
+        words = layer.get("input", {})
+        for holder in (layer, words, *words.get("projections", ())):
+            if isinstance(holder.get("weight"), dict):
+                holder["weight"].pop("learn", None)
+
+    def extending(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """The same spec, with a part of it in a file that it builds on."""
+        base = {key: spec.pop(key) for key in ("task", "training")}
+        (self.folder / f"{self.prefix}-base.yaml").write_text(dump_yaml(base))
+        name = f"{self.prefix}-base.yaml"
+        return {"extends": self.rng.choice([name, [name]])} | spec
 
     # layers
 
     def layer(self, i: int) -> dict[str, Any]:
         name = self.rng.choice([f"l{i}", f"layer_{i}", f"no{i}", f"x{i}y"])
         source, units = self.source()
-        if self.maybe(0.2) and i:
-            self.known[name] = units
-            return {"name": name, "type": "dropout", "from": source, "p": self.rng.choice([0, 0.5])}
-        return self.linear(name, source, units, self.rng.randint(1, 6))
+        kind = self.rng.choices(list(LAYERS), [weight for weight, _ in LAYERS.values()])[0]
+        if not i and kind == "dropout":
+            kind = "linear"
+        return LAYERS[kind][1](self, name, source, units, self.rng.randint(1, 6))
 
     def source(self) -> tuple[str, Units]:
-        name = self.rng.choice(list(self.known))
-        units = self.known[name]
-        if units.excitatory and self.maybe():
-            return f"{name}.excitatory", Units(units.excitatory, units.excitatory)
-        if units.excitatory is not None and units.excitatory < units.size and self.maybe():
-            return f"{name}.inhibitory", Units(units.size - units.excitatory, 0)
-        return name, units
+        units = self.known[self.rng.choice(list(self.known))]
+        text, chosen = self.rng.choice(list(units.selections().items()))
+        return text, units.part(chosen)
+
+    def dropout(self, name: str, source: str, reads: Units, size: int) -> dict[str, Any]:
+        # An area's name means the layer that has it, whatever passes its units on.
+        self.known[name] = Units(name, reads.signs, ("",) * reads.size)
+        return {"name": name, "type": "dropout", "from": source, "p": self.rng.choice([0, 0.5])}
 
     def linear(self, name: str, source: str, reads: Units, size: int) -> dict[str, Any]:
-        shape = reads.size, size
         layer: dict[str, Any] = {"name": name, "type": "linear", "from": source, "output_dim": size}
+        layer |= self.some(input_dim=reads.size, activation=[self.activation()])
+        layer |= self.excitatory()
+        self.known[name] = Units.like(name, size, layer.get("excitatory"))
+        return layer | self.map_keys(name, (reads.size, size), reads)
+
+    def excitatory(self) -> dict[str, Any]:
+        return self.some(excitatory=[0, 0.5, 0.8, 1])
+
+    def activation(self, n: float = 1.5) -> Any:
+        kind = self.rng.choice(ACTIVATIONS)
+        return self.rng.choice([kind, {"type": kind} | ({"n": n} if kind == "power" else {})])
+
+    # recurrent layers
+
+    def ctrnn(self, name: str, source: str, reads: Units, size: int) -> dict[str, Any]:
+        self.recurrent.append(name)
+        layer: dict[str, Any] = {"name": name, "type": "ctrnn", "from": source}
+        layer |= self.excitatory()
+        layer |= self.some(input_dim=reads.size, activation=[self.activation(1)])
+        layer |= self.some(formulation=["current", "rate", "update"], kernel=["fused", "reference"])
+        if self.maybe(0.4):
+            layer |= self.areas(name, layer.get("excitatory"))
+        else:
+            layer["size"] = size
+            self.known[name] = Units.like(name, size, layer.get("excitatory"))
+        gives = self.known[name]
+        one_alpha = self.time_constants(layer, gives.size)
         layer |= self.some(
-            input_dim=reads.size,
-            activation=["relu", "tanh", {"type": "power", "n": 1.5}, "softplus", "retanh"],
+            initial_state=["zero", self.per_unit([0, 0.5, -1], gives.size)],
+            noise=[0.1, 0, self.noise()],
+            rate_noise=[0.1, {"sigma": 0.1}],
+            input_noise=[0.1 if one_alpha else 0, self.noise(one_alpha)],
+        )
+        if self.maybe(0.7):
+            layer["input"] = self.map_keys(f"{name}.input", (reads.size, gives.size), reads, gives)
+        else:
+            self.default_map(f"{name}.input", reads, gives)
+        if self.maybe(0.8):
+            shape = (gives.size, gives.size)
+            layer["recurrent"] = self.map_keys(f"{name}.recurrent", shape, gives, gives)
+            layer["recurrent"] |= self.spectral_radius(layer["recurrent"], gives)
+        else:
+            self.default_map(f"{name}.recurrent", gives, gives)
+        return layer
+
+    def areas(self, name: str, excitatory: float | None) -> dict[str, Any]:
+        """One to three areas, and perhaps the size of them all."""
+        number = len(self.known)
+        areas: dict[str, Any] = {}
+        units = Units(name, (), ())
+        for area in [f"V{number}", f"area_{number}", f"aB{number}"][: self.rng.randint(1, 3)]:
+            areas[area] = {"size": self.rng.randint(1, 3)} | self.excitatory()
+            own = areas[area].get("excitatory", excitatory)
+            units += Units.like(name, areas[area]["size"], own, area)
+        self.known[name] = units
+        return {"areas": areas} | self.some(size=units.size)
+
+    def time_constants(self, layer: dict[str, Any], size: int) -> bool:
+        """Give a layer or its areas time constants; whether they are one that does not learn."""
+        learns = self.maybe(0.3)
+        areas = [area for area in layer.get("areas", {}).values() if self.maybe()]
+        for part, units in [(layer, size), *((area, area["size"]) for area in areas)]:
+            key = self.rng.choice(["tau", "alpha"])
+            self.dt |= key == "tau"
+            value = self.per_unit({"tau": TAUS, "alpha": ALPHAS}[key], units, learn=learns)
+            part[key] = value
+        if areas and len(areas) == len(layer["areas"]):
+            layer.pop("tau", layer.pop("alpha", None))
+        return (
+            not learns
+            and not areas
+            and isinstance(value, (int, float, dict))
+            and (not isinstance(value, dict) or "value" in value)
+        )
+
+    def per_unit(self, values: list[Any], size: int, learn: bool | None = None) -> Any:
+        """One value, or one for each unit, in the spec or in a file."""
+        learn = self.maybe(0.3) if learn is None else learn
+        drawn = [self.rng.choice(values) for _ in range(size)]
+        long = {"learn": learn} if learn or self.maybe(0.3) else {}
+        kind = self.rng.randrange(4)
+        if kind == 0:
+            return self.array(np.array(drawn)) | long
+        if kind == 1:
+            return {"values": drawn} | long if long else drawn
+        if kind == 2 and not long:
+            return self.file(np.array(drawn))
+        return {"value": drawn[0]} | long if long else drawn[0]
+
+    def noise(self, one_alpha: bool = True) -> dict[str, Any]:
+        found = {"sigma": 0.1} | self.some(scaling=["euler_maruyama", "nn4n", "none"])
+        return found if one_alpha else found | {"scaling": self.rng.choice(["nn4n", "none"])}
+
+    def default_map(self, name: str, reads: Units, gives: Units) -> None:
+        """What is known of a map of which the spec says nothing."""
+        self.shapes |= {f"{name}.weight": (gives.size, reads.size), f"{name}.bias": (gives.size,)}
+        if reads.signed:
+            self.signed.add(f"{name}.weight")
+
+    def spectral_radius(self, words: dict[str, Any], units: Units) -> dict[str, Any]:
+        """Sometimes one, where the weights are sure to have another than 0."""
+        keys = {"sparsity_mask", "density", "projections", "self_connections", "ei_balance"}
+        sure = words.get("weight", "normal") in ("normal", "uniform", "xavier_normal", "orthogonal")
+        if keys & words.keys() or not sure or words.get("dale_init") == "clamp":
+            return {}
+        return self.some(spectral_radius=[0.5, 1.5])
+
+    # maps
+
+    def map_keys(
+        self, name: str, shape: tuple[int, int], reads: Units, gives: Units | None = None
+    ) -> dict[str, Any]:
+        """The keys of a map whose parameters are `NAME.weight` and `NAME.bias`.
+
+        One that says which units it reaches may consist of projections.
+        """
+        found = self.some(
+            weight=[self.weight(shape)],
+            bias=[self.bias(shape[1])],
             seed=[1, 2],
             dale=["project", "abs", "none"],
             dale_init=["abs", "clamp"],
         )
-        gives = Units(size)
-        if self.maybe(0.4):
-            layer["excitatory"] = self.rng.choice([0, 0.5, 0.8, 1])
-            gives.excitatory = int(layer["excitatory"] * size + 0.5)
-        layer |= self.some(weight=self.weight(shape), bias=self.bias(size))
-        layer |= self.masks(shape, reads)
-        self.known[name] = gives
-        self.shapes[f"{name}.weight"] = (size, reads.size)
-        if layer.get("bias", "") is not None:
-            self.shapes[f"{name}.bias"] = (size,)
-        if reads.excitatory is not None or "ei_mask" in layer:
+        found |= self.signs(shape, reads) | self.masks(shape)
+        self.shapes[f"{name}.weight"] = shape[::-1]
+        if found.get("bias", "") is not None:
+            self.shapes[f"{name}.bias"] = (shape[1],)
+        if reads.signed or "ei_mask" in found:
             self.signed.add(f"{name}.weight")
-            layer |= self.some(ei_balance=["row", "global", "nn4n", "none"])
-            if layer.get("dale") == "abs":  # |w| has no gradient at 0
-                layer |= {"dale_init": "abs"}
-                layer |= {"weight": "normal"} if layer.get("weight") == "zero" else {}
-        return layer
+            found |= self.some(ei_balance=["row", "global", "nn4n", "none"])
+        if gives is not None and self.maybe(0.4):
+            self.divide(found, reads, gives)
+        if f"{name}.weight" in self.signed and found.get("dale") == "abs":
+            for part in (found, *found.get("projections", ())):
+                self.without_zeros(part)
+        return found
+
+    @staticmethod
+    def without_zeros(words: dict[str, Any]) -> None:
+        """|w| has no gradient at 0."""
+        if "dale_init" in words:
+            words["dale_init"] = "abs"
+        weight = words.get("weight")
+        if "zero" in (weight, weight.get("init") if isinstance(weight, dict) else ""):
+            learn = weight.get("learn", True) if isinstance(weight, dict) else True
+            words["weight"] = {"init": "normal", "learn": learn}
+
+    def divide(self, words: dict[str, Any], reads: Units, gives: Units) -> None:
+        """Make a map consist of projections, without matrices of the whole of it."""
+        for key in ("weight", "sparsity_mask", "plasticity_mask"):
+            value = words.get(key)
+            if isinstance(value, dict) and not {"init", "generate"} & value.keys():
+                del words[key]
+        indegree = words.get("sparsity_mask", {}).get("generate") == "fixed_indegree"
+        if indegree:  # of as many units as the smallest projection may not have
+            words["sparsity_mask"] = {"generate": "random", "density": 0.5}
+        if reads.layer != gives.layer:
+            words.pop("self_connections", None)
+        taken = np.zeros((reads.size, gives.size), bool)
+        projections = []
+        for _ in range(self.rng.randint(1, 4)):
+            source, sources = self.rng.choice(list(reads.selections().items()))
+            target, targets = self.rng.choice(list(gives.selections().items()))
+            where = np.ix_(sources, targets)
+            if taken[where].any():
+                continue
+            taken[where] = True
+            block = (reads.part(sources), gives.part(targets))
+            projections.append({"from": source, "to": target} | self.projection(*block, words))
+        words["projections"] = projections
+        self.all_learn_alike([words, *projections])
+
+    def projection(self, reads: Units, gives: Units, words: dict[str, Any]) -> dict[str, Any]:
+        shape = (reads.size, gives.size)
+        found = self.some(weight=[self.weight(shape)], seed=[1, 2], dale_init=["abs", "clamp"])
+        if reads.signed or "ei_mask" in words:
+            found |= self.some(ei_balance=["row", "global", "nn4n", "none"])
+        found |= self.masks(shape, returns=reads.layer == gives.layer)
+        if self.maybe(0.1):
+            found["self_connections"] = True
+        return found
+
+    def all_learn_alike(self, parts: list[dict[str, Any]]) -> None:
+        """The weights of a map's projections learn all, or none of them does."""
+        learn = self.maybe(0.8)
+        if not learn:
+            parts[0].setdefault("weight", "normal")
+        for part in parts:
+            weight = part.get("weight")
+            if isinstance(weight, dict):
+                weight.pop("learn", None)
+            if weight is None or learn:
+                continue
+            short = {"init": "constant", "value": weight} if isinstance(weight, float | int) else {}
+            long = {"init": weight} if isinstance(weight, str) else short or weight
+            part["weight"] = long | {"learn": False}
 
     def weight(self, shape: tuple[int, int]) -> Any:
-        choices: list[Any] = [
-            *("uniform", "normal", "zero", "xavier_uniform", "kaiming_normal", "orthogonal"),
-            *("identity", 0.25, -1, {"init": "constant", "value": 0.1, "learn": False}),
-            {"init": "normal", "std": 0.1, "mean": 0.5},
-            {"init": "uniform", "low": -0.5, "high": 0.25},
-            {"init": "trunc_normal", "std": 0.5},
-            {"init": "kaiming_uniform", "nonlinearity": "relu", "mode": "fan_out"},
-            {"init": "xavier_normal", "gain": 0.5},
-            self.matrix(np.random.default_rng(self.rng.randrange(1000)).normal(size=shape)),
-        ]
-        return self.rng.choice(choices)
+        values = np.random.default_rng(self.rng.randrange(1000)).normal(size=shape)
+        kind = self.rng.randrange(9)
+        if kind < 6:
+            return self.init(INITS | WEIGHT_INITS)
+        return self.matrix(values) | self.learn() if kind < 8 else self.rng.choice([0.25, -1])
 
     def bias(self, size: int) -> Any:
         values = [self.rng.choice([0.0, 0.5, -1]) for _ in range(size)]
-        vector = self.file(np.array(values))
-        return self.rng.choice([None, "zero", "normal", 0.5, values, {"values": values}, vector])
+        kind = self.rng.randrange(6)
+        if kind < 2:
+            return self.init(INITS)
+        if kind == 2:
+            return self.array(np.array(values)) | self.learn()
+        if kind == 3:
+            return {"values": values} | self.learn()
+        return self.rng.choice([None, 0.5, values, self.file(np.array(values))])
 
-    def masks(self, shape: tuple[int, int], reads: Units) -> dict[str, Any]:
+    def init(self, kinds: dict[str, dict[str, Any]]) -> Any:
+        """One way to start, by its name or with some of its arguments."""
+        kind = self.rng.choice([*kinds, "constant"])
+        if kind == "constant":
+            return {"init": kind, "value": self.rng.choice([0.1, -0.5])} | self.learn()
+        if self.maybe(0.3):
+            return kind
+        found = {"init": kind, **self.some(**kinds[kind]), **self.learn()}
+        return found | RANGES[kind] if kind in RANGES and self.maybe() else found
+
+    def learn(self) -> dict[str, Any]:
+        return {"learn": self.maybe()} if self.maybe(0.3) else {}
+
+    def masks(self, shape: tuple[int, int], *, returns: bool = False) -> dict[str, Any]:
         rng = np.random.default_rng(self.rng.randrange(1000))
         masks: dict[str, Any] = {}
-        if shape[0] == shape[1] and self.maybe():
+        if (returns or shape[0] == shape[1]) and self.maybe():
             masks["self_connections"] = False
-        kind = self.rng.choice(["none", "density", "random", "indegree", "file"])
-        most = shape[0] - ("self_connections" in masks)
+        kind = self.rng.choice(["none", "density", "random", "indegree", "file", "counts"])
+        most = shape[0] - 1
         if kind == "density":
             masks["density"] = self.rng.choice([0, 0.3, 1])
         elif kind == "random":
             masks["sparsity_mask"] = {"generate": "random", "density": 0.5} | self.some(seed=[1])
         elif kind == "indegree":
-            connections = self.rng.randint(0, most)
-            masks["sparsity_mask"] = {"generate": "fixed_indegree", "connections": connections}
+            drawn = {"generate": "fixed_indegree", "connections": self.rng.randint(0, most)}
+            masks["sparsity_mask"] = drawn | self.some(seed=[1])
         elif kind == "file":
             masks["sparsity_mask"] = self.matrix(rng.integers(0, 2, shape))
-        if reads.excitatory is None and self.maybe(0.3):
-            signs = [self.rng.choice([1, -1, 0]) for _ in range(shape[0])]
-            matrix = self.matrix(rng.integers(-1, 2, shape))
-            masks["ei_mask"] = self.rng.choice([signs, {"excitatory": 0.5}, matrix])
+        elif kind == "counts":
+            counts = {"threshold": self.rng.choice([0, 2.5])}
+            masks["sparsity_mask"] = self.matrix(rng.integers(0, 5, shape)) | counts
         if self.maybe(0.3):
+            drawn = {"generate": "random", "density": 0.5} | self.some(seed=[1])
             matrix = self.matrix(np.round(rng.random(shape), 1))
-            masks["plasticity_mask"] = self.rng.choice(
-                [{"generate": "random", "density": 0.5}, matrix]
-            )
+            masks["plasticity_mask"] = self.rng.choice([drawn, matrix])
         return masks
+
+    def signs(self, shape: tuple[int, int], reads: Units) -> dict[str, Any]:
+        """Sometimes an `ei_mask`, for units that have no signs of their own."""
+        if reads.signed or self.maybe(0.7):
+            return {}
+        signs = [self.rng.choice([1, -1, 0]) for _ in range(shape[0])]
+        numbers = np.random.default_rng(self.rng.randrange(1000))
+        matrix = self.matrix(numbers.integers(-1, 2, shape))
+        return {"ei_mask": self.rng.choice([signs, {"units": signs}, {"excitatory": 0.5}, matrix])}
 
     # files and matrices
 
@@ -176,36 +462,60 @@ class Drawer:
         given = array if rows == "pre" else array.T
         if self.maybe():
             return {"values": given.tolist(), "rows": rows}
-        return {"file": self.file(given), "rows": rows}
+        return self.array(given) | {"rows": rows}
+
+    def array(self, array: np.ndarray[Any, Any]) -> dict[str, Any]:
+        """A file that holds the array, or several among which it is named."""
+        if self.maybe(0.7):
+            return {"file": self.file(array)}
+        path = self.next_path(".npz")
+        np.savez(path, wanted=array, other=np.zeros(3))
+        return {"file": path.name, "array": "wanted"}
 
     def file(self, array: np.ndarray[Any, Any]) -> str:
-        self.files += 1
-        suffix = self.rng.choice([".npy", ".csv", ".npz", ".txt"])
-        path = self.folder / f"{self.prefix}-{self.files}{suffix}"
-        if suffix == ".npy":
-            np.save(path, np.asarray(array, order=self.rng.choice("CF")))
-        elif suffix == ".npz":
+        path = self.next_path(self.rng.choice([".npy", ".csv", ".tsv", ".npz", ".txt"]))
+        if path.suffix == ".npy":
+            swapped = array.astype(array.dtype.newbyteorder(self.rng.choice(["<", ">"])))
+            np.save(path, np.asfortranarray(swapped) if self.maybe() else swapped)
+        elif path.suffix == ".npz":
             np.savez(path, only=array)
         else:
-            np.savetxt(path, np.atleast_2d(array), delimiter="," if suffix == ".csv" else " ")
+            separator = {".csv": ",", ".tsv": "\t", ".txt": " "}[path.suffix]
+            rows = [separator.join(map(str, row)) for row in np.atleast_2d(array).tolist()]
+            path.write_text("\n".join(rows) + "\n")
         return path.name
+
+    def next_path(self, suffix: str) -> Path:
+        self.files += 1
+        return self.folder / f"{self.prefix}-{self.files}{suffix}"
 
     def task(self, inputs: int, outputs: int, loss: str) -> dict[str, Any]:
         rng = np.random.default_rng(self.rng.randrange(1000))
-        x = rng.integers(0, 9, (SAMPLES, inputs)).astype(self.rng.choice(["u1", "f4", "f8"]))
-        y = rng.integers(0, outputs, SAMPLES)
+        timed = bool(self.recurrent) or self.maybe(0.1)
+        shape = (SAMPLES, self.rng.randint(1, MOST_STEPS)) if timed else (SAMPLES,)
+        x = rng.integers(0, 9, (*shape, inputs)).astype(self.rng.choice(["u1", "f4", "f8"]))
+        y: np.ndarray[Any, Any] = rng.integers(0, outputs, shape)
         if loss == "mse":
-            y = rng.normal(size=(SAMPLES, outputs))
+            y = rng.normal(size=(*shape, outputs))
         path = self.folder / f"{self.prefix}-task.npz"
-        np.savez(path, x=x, y=y)
+        mask = rng.choice([0, 0.5, 1], shape)
+        mask.reshape(SAMPLES, -1)[:, 0] = 1  # each trial counts, so that each batch does
+        np.savez(path, x=x, y=y, mask=mask, cohérence=np.arange(SAMPLES))
         file = {"file": path.name}
-        task = {"type": "arrays", "inputs": {"array": "x"}, "targets": {"array": "y"}}
+        read: dict[str, Any] = {"array": "x"} | self.some(divide=[8, 0.5], subtract=[1, -2.5])
+        answers: Any = {"array": "y"}
+        masks: Any = {"array": "mask"}
         if self.maybe():
-            task |= file
+            task = {"type": "arrays", **file, "inputs": read, "targets": answers} | self.split()
+            task |= self.some(variables=[["cohérence"], []])
         else:
-            task = task | {key: {**task[key], **file} for key in ("inputs", "targets")}  # type: ignore[dict-item]
-        task["inputs"] |= self.some(divide=[8, 0.5], subtract=[1, -2.5])  # type: ignore[operator]
-        return task | self.some(split={"train": 0.5, "seed": 1})
+            task = {"type": "arrays", "inputs": read | file, "targets": answers | file}
+            task |= self.split()
+            masks |= file
+        return task | (self.some(loss_mask=[masks]) if timed else {})
+
+    def split(self) -> dict[str, Any]:
+        return {"split": self.some(train=[0.5, 0.75, 1], seed=[1])} if self.maybe(0.3) else {}
 
     # regularizers and training
 
@@ -217,45 +527,94 @@ class Drawer:
         one = self.rng.choice(weights)
         shape = self.shapes[one]
         reference = self.matrix(np.random.default_rng(i).normal(size=shape[::-1]))
-        norm = self.some(squared=[True, False], reduction=["sum", "mean"])
+        norm = self.norm()
+        params = self.rng.choice(["*", one, ["*.weight"], [self.rng.choice(names), "*.weight"]])
         kinds: list[dict[str, Any]] = [
-            {"type": "L1", "params": "*"} | norm,
-            {"type": "L2", "params": [self.rng.choice(names), "*.weight"]} | norm,
-            {"type": "Lp", "params": self.rng.choice(names), "p": 1.5} | norm,
-            {"type": "L2", "params": "*.weight", "norm": "matrix"},
-            {"type": "ExcRatioTargetRegularization", "params": "*.weight"},
-            {"type": "InhRatioTargetRegularization", "params": one, "inh_target_ratio": 0.3},
-            {"type": "WeightsDistance", "params": one, "reference": reference, "p": 2} | norm,
+            {"type": "L1", "params": params} | norm,
+            {"type": "L2", "params": params} | norm,
+            {"type": "Lp", "params": self.rng.choice(names)} | self.some(p=[1, 2]) | norm,
+            {"type": "Lp", "params": self.rng.choice(names), "p": 1.5} | self.some(squared=True),
+            {"type": "ExcRatioTargetRegularization", "params": "*.weight"}
+            | self.some(exc_target_ratio=[0.7]),
+            {"type": "InhRatioTargetRegularization", "params": one}
+            | self.some(inh_target_ratio=[0.3]),
+            {"type": "WeightsDistance", "params": one, "reference": reference}
+            | self.some(p=[1, 2])
+            | norm,
         ]
-        dale: dict[str, Any] = {"type": self.rng.choice(["DaleLaw", "DaleLawL2", "DaleHinge"])}
+        if norm.get("norm") == "matrix":
+            kinds = [kind | {"params": "*.weight"} for kind in kinds[:3]] + kinds[-1:]
         if signed:
-            kinds.append(dale | {"params": self.rng.sample(signed, 1)})
+            kinds.append(self.dale() | {"params": self.rng.sample(signed, 1)})
         if free:
-            drawn = {"inh_ratio": 0.2} | self.some(rho=0.5, inh_first=[True, False], seed=[3])
-            kinds.append(dale | {"params": free, "reference": drawn})
+            drawn = {"inh_ratio": 0.2} | self.some(rho=[0.5], inh_first=[True, False], seed=[3])
+            kinds.append(self.dale() | {"params": free, "reference": drawn})
         if one in free:
-            kinds.append(dale | {"params": one, "reference": reference})
+            kinds.append(self.dale() | {"params": one, "reference": reference})
+        kinds += [self.firing_rate()] * 2
         return self.rng.choice(kinds) | self.some(name=[f"r{i}"], Lambda=[0, 1e-3])
+
+    def firing_rate(self) -> dict[str, Any]:
+        kind = self.rng.choice(["FiringRateL1", "FiringRateL2", "FiringRateVariance"])
+        names = [name for name in self.known if name != "input"]
+        layers: Any = self.rng.sample(names, self.rng.randint(1, len(names)))
+        if self.maybe():
+            layers = layers[0]
+        return {"type": kind, "layers": layers} | self.some(of=["sample", "unit_mean"])
+
+    def norm(self) -> dict[str, Any]:
+        if self.maybe(0.2):
+            return {"norm": "matrix"} | self.some(squared=[True, False], reduction=["sum"])
+        entries = {"squared": [True, False], "reduction": ["sum", "mean"]}
+        return self.some(**entries, norm=["entrywise"])
+
+    def dale(self) -> dict[str, Any]:
+        kind = self.rng.choice(["DaleLaw", "DaleLawL2", "DaleHinge"])
+        own: dict[str, Any] = {"DaleLawL2": {"alpha": [0, 0.5]}, "DaleHinge": {"p": [1, 2]}}
+        return {"type": kind} | self.some(**own.get(kind, {}))
 
     def training(self, loss: str) -> dict[str, Any]:
         length = self.rng.choice([{"steps": 2}, {"epochs": 1}])
-        schedule = [
-            *("cosine", {"type": "cosine", "warmup": 1, "min_factor": 0.5}),
-            *({"type": "step", "every": 1}, {"type": "exponential", "factor": 0.5}),
-        ]
-        arguments: dict[str, dict[str, Any]] = {
-            "SGD": {"momentum": 0.5, "weight_decay": 0.1},
-            "Adam": {"betas": [[0.5, 0.9]], "amsgrad": True, "eps": 1e-6},
-            "AdamW": {"weight_decay": 0.1},
-            "RMSprop": {"alpha": 0.5, "momentum": 0.5},
-            "Adagrad": {"lr_decay": 0.1},
-        }
-        kind = self.rng.choice(list(arguments))
-        optimizer: Any = {"type": kind, **self.some(**arguments[kind], lr=[0.1, 1e-3])}
-        optimizer |= self.some(schedule=schedule)
         training = {"batch_size": 4, "loss": loss, **length}
-        training |= self.some(optimizer=[optimizer, kind], clip_grad_norm=1.0, log_every=[1, 3])
+        training |= self.some(
+            optimizer=[self.optimizer()],
+            clip_grad_norm=[1.0],
+            log_every=[2, 3],
+            threads=["auto", 1],
+            checkpoint=[self.some(every=[1], keep=[2, 3])],
+        )
         if self.maybe(0.3):
-            training["evaluate"] = {"every": 1}
-            training["stop_when"] = {"metric": "loss", "at_most": 1e-9, "mean_of_last": 2}
+            training["evaluate"] = {"every": 1} | self.some(trials=[10])
+            best = {"metric": "loss", "at_most": 1e-9}
+            if loss == "cross_entropy":
+                best = {"metric": "accuracy", "at_least": 1.5}
+            training["stop_when"] = best | self.some(mean_of_last=[2], patience=[1, 2])
         return training
+
+    def optimizer(self) -> Any:
+        kind = self.rng.choice(list(OPTIMIZERS))
+        if self.maybe(0.2):
+            return kind
+        found = {"type": kind, **self.some(**OPTIMIZERS[kind], lr=[0.1, 1e-3])}
+        if kind == "SGD" and self.maybe():
+            found |= {"momentum": 0.5} | self.some(nesterov=[True, False])
+        return found | self.some(schedule=[self.schedule()])
+
+    def schedule(self) -> Any:
+        return self.rng.choice(
+            [
+                "cosine",
+                {"type": "cosine"} | self.some(warmup=[1], min_factor=[0.5]),
+                {"type": "step", "every": 1} | self.some(factor=[0.5]),
+                {"type": "exponential", "factor": 0.5},
+            ]
+        )
+
+
+Make = Callable[[Drawer, str, str, Units, int], dict[str, Any]]
+# How often each type is drawn, and by what.
+LAYERS: dict[str, tuple[int, Make]] = {
+    "linear": (4, Drawer.linear),
+    "ctrnn": (3, Drawer.ctrnn),
+    "dropout": (1, Drawer.dropout),
+}

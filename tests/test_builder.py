@@ -21,8 +21,8 @@ from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, arguments_of
 from netbuild.layers.network import reserved_names
 from netbuild.regularization import REGULARIZATIONS, RegularizationList
 from netbuild.spec import regularizers, weights
-from netbuild.spec.layers import Named, Power
 from netbuild.spec.reserved import RESERVED
+from netbuild.spec.units import Named, Power
 
 
 def test_names_shapes_and_signs(small: Path) -> None:

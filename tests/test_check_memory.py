@@ -10,7 +10,7 @@ import pytest
 from checks import HEAD
 
 from netbuild.check import load
-from netbuild.check.memory import BYTES_PER_WEIGHT, memory_bytes
+from netbuild.check.memory import BYTES_PER_UNIT, BYTES_PER_WEIGHT, memory_bytes
 from netbuild.errors import Exit, SpecError
 
 TEXT = HEAD + "layers: [{{name: a, type: linear, input_dim: {}, output_dim: {}}}]\n"
@@ -24,9 +24,10 @@ def file_of(folder: Path, rows: int, columns: int) -> Path:
 
 def test_the_limit_is_exact(tmp_path: Path) -> None:
     file = file_of(tmp_path, 30, 20)
-    assert load(file, memory_limit=600 * BYTES_PER_WEIGHT)
+    needed = 600 * BYTES_PER_WEIGHT + 50 * BYTES_PER_UNIT
+    assert load(file, memory_limit=needed)
     with pytest.raises(SpecError) as caught:
-        load(file, memory_limit=600 * BYTES_PER_WEIGHT - 1)
+        load(file, memory_limit=needed - 1)
     assert caught.value.exit_code == Exit.RESOURCES
     assert [problem.code for problem in caught.value.problems] == ["NB901"]
 
@@ -56,6 +57,20 @@ def test_the_largest_layers_are_named(tmp_path: Path) -> None:
     problem = caught.value.problems[0]
     assert problem.path == "layers[l1]"
     assert "`l1` 0.1 MB, `l3` 0.1 MB, `l2` 0.1 MB" in problem.hint
+
+
+def test_units_that_no_map_is_known_for_count_too(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(
+        f"""{HEAD}layers:
+- {{name: a, type: ctrnn, input_dim: 3, alpha: 0.1}}
+- {{name: b, type: linear, output_dim: 1000000000000}}
+- {{name: c, type: dropout, p: 0.1}}
+"""
+    )
+    with pytest.raises(SpecError) as caught:
+        load(file)
+    assert {problem.code for problem in caught.value.problems} == {"NB102", "NB901"}
 
 
 def test_other_problems_are_told_too(tmp_path: Path) -> None:

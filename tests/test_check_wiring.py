@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from netbuild.builder import build
-from netbuild.check.plan import Population
+from netbuild.check.population import Population, Run, units
 from netbuild.masks import unit_signs
 from netbuild.regularization import L1, RegularizationList
 from netbuild.spec.reserved import REGULARIZER_NAMES, RESERVED
@@ -22,7 +22,8 @@ A = "{name: a, type: linear, input_dim: 4, output_dim: 5, excitatory: 0.6}"
 @given(st.integers(1, 40), st.floats(0, 1))
 def test_signs_are_those_of_the_masks(size: int, fraction: float) -> None:
     signs = unit_signs(size, fraction)
-    population = Population("a", size, excitatory=int((signs > 0).sum()))
+    population = units("a", [("", size, fraction)])
+    assert population.size == size
     assert population.signs is not None
     assert (population.signs == signs).all()
 
@@ -30,10 +31,10 @@ def test_signs_are_those_of_the_masks(size: int, fraction: float) -> None:
 @pytest.mark.parametrize(
     ("source", "reads"),
     [
-        ("a", Population("a", 5, None, 3)),
-        ("a.excitatory", Population("a", 3, (0, 3), 3)),
-        ("a.inhibitory", Population("a", 2, (3, 5), 0)),
-        ("input", Population("input", 4)),
+        ("a", Population("a", (Run(0, 3, 1), Run(3, 5, -1)))),
+        ("a.excitatory", Population("a", (Run(0, 3, 1),), whole=False)),
+        ("a.inhibitory", Population("a", (Run(3, 5, -1),), whole=False)),
+        ("input", Population("input", (Run(0, 4),))),
     ],
 )
 def test_selections(tmp_path: Path, source: str, reads: Population) -> None:
@@ -44,8 +45,8 @@ def test_selections(tmp_path: Path, source: str, reads: Population) -> None:
 def test_a_layer_reads_the_one_before_it(tmp_path: Path) -> None:
     text = f"layers: [{A}, {{name: b, type: linear, output_dim: 2}}]\n"
     plans = plan_of(tmp_path, text).layers
-    assert plans["a"].reads == Population("input", 4)
-    assert plans["b"].reads == plans["a"].gives == Population("a", 5, None, 3)
+    assert plans["a"].reads == Population("input", (Run(0, 4),))
+    assert plans["b"].reads == plans["a"].gives == Population("a", (Run(0, 3, 1), Run(3, 5, -1)))
 
 
 def test_dropout_passes_units_and_signs_on(tmp_path: Path) -> None:
@@ -56,8 +57,8 @@ def test_dropout_passes_units_and_signs_on(tmp_path: Path) -> None:
 - {{name: b, type: linear, output_dim: 2}}
 """
     plans = plan_of(tmp_path, text).layers
-    assert plans["d"].gives == Population("d", 2, None, 0)
-    assert plans["b"].reads == Population("e", 2, None, 0)
+    assert plans["d"].gives == Population("d", (Run(0, 2, -1),))
+    assert plans["b"].reads == Population("e", (Run(0, 2, -1),))
     signs = plans["b"].reads.signs
     assert signs is not None
     assert signs.tolist() == [-1, -1]

@@ -1,4 +1,4 @@
-"""What `load` accepts builds and trains, what is right is not refused, and a Spec can travel."""
+"""What `load` returns: a Spec that can travel, that knows its files, and that is read quickly."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_specs import draw_spec, seeds
 
-from netbuild.builder import build, build_optimizer, build_task
-from netbuild.check import Spec, load
+from netbuild.check import load
 from netbuild.errors import Exit, NetbuildError, SpecError
-from netbuild.spec.dump import dump_yaml
-from netbuild.training.trainer import Trainer
 
 TEXT = """netbuild: 1
 layers:
@@ -32,38 +28,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "spec.yaml"
     path.write_text(TEXT)
     return path
-
-
-def train(spec: Spec) -> None:
-    """Train to the end; a diverging loss is no fault of a check."""
-    network, training = build(spec), spec.model.training
-    optimizer = build_optimizer(training, network)
-    assert not any(check.violations for check in network.verify())
-    initial = {name: value.clone() for name, value in network.named_parameters()}
-    for _ in Trainer(network, build_task(spec), training, optimizer).records():
-        pass
-    assert not any(check.violations for check in network.verify(initial))
-
-
-def test_right_specs_are_accepted_build_and_train(tmp_path: Path) -> None:
-    for seed in seeds(300):
-        path = tmp_path / f"{seed}.yaml"
-        path.write_text(dump_yaml(draw_spec(seed, tmp_path)))
-        try:
-            spec = load(path)
-        except SpecError as error:
-            pytest.fail(f"{error}\n\n{path.read_text()}")
-        train(spec)
-
-
-def test_right_specs_resolve_to_themselves(tmp_path: Path) -> None:
-    for seed in seeds(40, start=1000):
-        path = tmp_path / f"{seed}.yaml"
-        path.write_text(dump_yaml(draw_spec(seed, tmp_path)))
-        spec = load(path)
-        path.write_text(spec.to_yaml())
-        assert load(path).hash == spec.hash
-        assert load(path).data == spec.data
 
 
 def test_the_same_from_a_mapping(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

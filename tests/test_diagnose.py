@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from netbuild.errors import Problem, SpecError
 from netbuild.spec.base import Choice
 from netbuild.spec.document import Document, parse
 from netbuild.spec.dump import dump_yaml
-from netbuild.spec.grammar import ROOT, fields_of, homes, location_of, slot_at, slots_of
+from netbuild.spec.grammar import (
+    ROOT,
+    Home,
+    fields_of,
+    homes,
+    location_of,
+    slot_at,
+    slots_of,
+)
 from netbuild.spec.hints import field_hint, meant_key
 from netbuild.spec.load import parse_document
 from netbuild.spec.nodes import Location
@@ -204,8 +213,8 @@ CASES = {
         "netbuild: 1\nlayers:\n- {name: a, type: dropout, p: 0.1}\ntraining:\nsteps: 3\nfoo: 1\n",
         [
             "4:1 this section is empty | line 5 looks like its field; indent it",
-            "6:1 unknown key `foo` | one of `device`, `extends`, `name`, `regularizers`, `seed`,"
-            " `set`, `task`",
+            "6:1 unknown key `foo` | one of `device`, `dt`, `extends`, `name`, `regularizers`,"
+            " `seed`, `set`, `task`",
         ],
     ),
     "misspelt and missing": (
@@ -318,7 +327,7 @@ def test_every_field_is_described_with_an_example_that_is_right() -> None:
             right = {k: i.examples[0] for k, i in fields if i.is_required() and i.examples}
             told = dict([home.told.split(": ")]) if ": " in home.told else {}
             data: Any = right | told | {key: info.examples[0]}
-            text = dump_yaml(nested(home.path, data))
+            text = dump_yaml(nested(home, data))
             wrong = [p for p in problems_of(text) if "missing" not in p.what]
             assert not wrong, (home, key, wrong)
 
@@ -336,15 +345,29 @@ def slots_with(path: str) -> list[Any]:
     return slots
 
 
-def nested(path: str, data: Any) -> Any:
-    """Data at a path of the language, in sections that are otherwise as small as can be."""
-    tellers = {"layers": "linear", "regularizers": "DaleLaw", "optimizer": "SGD", "task": "arrays"}
-    for part in reversed(path.split(".")) if path else ():
-        key = part.removesuffix("[]")
-        if key in tellers and "type" not in data:
-            data = {"type": tellers[key]} | data
-        data = {key: [data] if part.endswith("[]") else data}
+def nested(home: Home, data: Any) -> Any:
+    """Data at a place of the language, in sections of a kind that has it."""
+    parts = home.path.split(".") if home.path else []
+    for i in reversed(range(len(parts))):
+        key = parts[i].removesuffix("[]")
+        if i + 1 < len(parts) and parts[i + 1] != "NAME" and "type" not in data:
+            told = teller(".".join(parts[: i + 1]), parts[i + 1].removesuffix("[]"), home.model)
+            data = dict([told.split(": ")]) | data if ": " in told else data
+        elif i + 1 == len(parts) and (kind := KINDS.get(key)) and "type" not in data:
+            data = {"type": kind} | data
+        key = "V1" if key == "NAME" else key
+        data = {key: [data] if parts[i].endswith("[]") else data}
     return {"netbuild": 1} | data
+
+
+def teller(path: str, key: str, model: type[BaseModel]) -> str:
+    """What tells the kind of section at a path that has a key, under which may be the model."""
+    having = [h for h in homes() if h.path == path and key in fields_of(h.model)]
+    best = [h for h in having if model in slots_of(h.model)[key].models]
+    return (best or having)[0].told
+
+
+KINDS = {"layers": "linear", "regularizers": "DaleLaw", "optimizer": "SGD", "task": "arrays"}
 
 
 def test_locations_of_pydantic_lose_their_tags_and_nothing_else() -> None:

@@ -6,20 +6,73 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import fuzzing
 import pytest
-from fuzz_specs import attempt, folder_of_specs, fuzz, mutated, structure, texts
+from fuzz_specs import Specs, attempt, blocks, mutated, structure, texts
+from hypothesis import given, settings
+from strategies import RIGHT, examples, spoiled
+from test_schema import accepts
 
 from netbuild.check import load
 from netbuild.errors import SpecError
+from netbuild.spec.nodes import plain
+from netbuild.spec.parser import Parser
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_whatever_a_spec_holds_is_told_or_built(tmp_path: Path, seed: int) -> None:
-    counts = fuzz(folder_of_specs(tmp_path), random.Random(seed), 1500)
-    assert counts["specs"] == 1500
-    assert counts["accepted"] > 10
-    assert len(counts) > 25  # codes of every kind
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_whatever_a_spec_holds_is_told_or_built(tmp_path: Path, seed: str) -> None:
+    tally = fuzzing.short(Specs(seed, tmp_path), 1500)
+    assert not tally.failures
+    assert tally.cases == 1500
+    assert tally.accepted > 20
+    assert len(tally.codes) > 25  # codes of every kind
+
+
+@pytest.fixture(scope="module")
+def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Specs:
+    return Specs("2", tmp_path_factory.mktemp("specs"))
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(data=spoiled())
+def test_what_the_language_nearly_allows(fuzz: Specs, data: Any) -> None:
+    fuzz.judge((blocks(data).encode(), []))
+
+
+def test_what_is_drawn_from_the_schema_is_right_there() -> None:
+    drawn = examples(RIGHT, 200, 5)
+    assert all(accepts(data) for data in drawn)
+    assert len({blocks(data) for data in drawn}) > 100
+
+
+def test_a_number_gives_the_same_case_in_another_process(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from fuzz_specs import Specs
+fuzz = Specs("7", Path(sys.argv[1]))
+print([fuzz.case(number) for number in (1, 39, 40, 500)])
+"""
+    (tmp_path / "there").mkdir()
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "there")],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (tmp_path / "here").mkdir()
+    here = Specs("7", tmp_path / "here")
+    assert said.strip() == str([here.case(number) for number in (1, 39, 40, 500)])
+
+
+def test_blocks_are_the_data_that_they_are_made_of() -> None:
+    for data in examples(RIGHT, 100, 6):
+        tree = Parser("x.yaml", blocks(data)).tree()
+        assert tree is not None
+        assert plain(tree) == data
 
 
 def test_bytes_that_are_not_text(tmp_path: Path) -> None:

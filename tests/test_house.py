@@ -19,10 +19,12 @@ ALLOWED = {
     "streams": set(),
     "spec": {"errors"},
     "masks": {"errors", "rounding"},
-    "check": {"errors", "streams", "spec", "masks"},
-    "layers": {"streams"},
+    "environments": {"errors", "streams"},
+    "check": {"errors", "streams", "spec", "masks", "environments"},
+    "kernels": {"errors"},
+    "layers": {"streams", "kernels"},
     "regularization": {"rounding", "streams"},
-    "tasks": {"streams", "masks"},
+    "tasks": {"streams", "masks", "environments"},
     "builder": {"errors", "streams", "spec", "check", "layers", "regularization", "tasks"},
     "convert": {"spec", "check"},
     "explanations": set(),
@@ -87,6 +89,15 @@ def test_only_render_knows_rich_and_words_know_no_torch(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_environments_know_neurogym_and_no_torch_of_ours(path: Path) -> None:
+    outside = {name.split(".")[0] for name in imports(path)}
+    if part_of(path) == "environments":
+        assert not outside & FORBIDDEN_IN_WORDS
+    else:
+        assert not outside & {"neurogym", "gymnasium"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_nothing_dangerous_is_called(path: Path) -> None:
     assert not imports(path) & {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
     for node in ast.walk(ast.parse(path.read_text())):
@@ -124,7 +135,7 @@ def loaded_by(code: str) -> set[str]:
     ],
 )
 def test_words_do_not_wait_for_maths(code: str) -> None:
-    assert not loaded_by(code) & {"torch", "matplotlib", "polars", "scipy"}
+    assert not loaded_by(code) & {"torch", "matplotlib", "polars", "scipy", "neurogym"}
 
 
 def test_public_names_are_the_truth() -> None:

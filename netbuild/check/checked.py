@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator
+from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
-from netbuild.check.maps import check_map
+from netbuild.check.environments import check_environments
+from netbuild.check.maps import Site, check_map
 from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan
+from netbuild.check.stages import check_same_files, check_same_network, check_stages
 from netbuild.check.targets import check_regularizers
 from netbuild.check.wiring import check_learning, check_names, check_wiring
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
+from netbuild.spec.ctrnn import CTRNN
 from netbuild.spec.document import Document, parse, read
 from netbuild.spec.dump import dump_yaml, resolved
 from netbuild.spec.layers import Linear
 from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
+from netbuild.spec.paths import Segment, parse_path
 from netbuild.spec.spec import NetworkSpec
 
 
@@ -49,7 +56,16 @@ class Spec:
     options: Options
     files: dict[str, FileRecord]  # by path in the spec
     folder: Path  # absolute; what the paths in it are relative to
+    warnings: tuple[Problem, ...] = ()  # what is allowed and hardly meant, in file order
     _plan: Plan | None = field(default=None, repr=False, compare=False)
+    _stages: tuple[Spec, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def stages(self) -> tuple[Spec, ...]:
+        """The spec as each stage of its training has it; none where it has no stages."""
+        if self._plan is None:
+            _ = self.plan
+        return self._stages
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -73,7 +89,7 @@ class Spec:
             if again.hash != self.hash:
                 what = "what the spec extends has changed since it was loaded"
                 raise NetbuildError(what, Exit.SPEC)
-            self._plan = again._plan
+            self._plan, self._stages = again._plan, again._stages
         assert self._plan is not None
         return self._plan
 
@@ -107,11 +123,28 @@ class Spec:
         return Document(source, parse(self.text, source), self.folder, self.text)
 
     def to_yaml(self) -> str:
-        """The resolved spec as YAML that loads again."""
-        return dump_yaml(self.data)
+        """The resolved spec as YAML that loads again from the same folder."""
+        return dump_yaml(self.data_with(self._from_here))
+
+    def data_with(self, named: Callable[[FileRecord], str]) -> dict[str, Any]:
+        """`data`, with each file named as `named` says."""
+        data = self.data
+        for where, record in self.files.items():
+            *way, last = parse_path(where)
+            section: Any = data
+            for segment in way:
+                section = _below(section, segment)
+            section[last.text] = named(record)
+        return data
+
+    def _from_here(self, record: FileRecord) -> str:
+        """A file as this spec's own folder sees it: a base elsewhere named it from there."""
+        if Path(os.path.realpath(self.folder / record.reference)) == Path(record.path):
+            return record.reference
+        return Path(os.path.relpath(record.path, os.path.realpath(self.folder))).as_posix()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_plan": None}
+        return self.__dict__ | {"_plan": None, "_stages": ()}
 
 
 def load(
@@ -126,7 +159,8 @@ def load(
 
     `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
-    Raises SpecError, which carries all problems.
+    Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
+    without a connection, is in the result's `warnings`.
     """
     options = Options(
         _strings("set", set),
@@ -153,6 +187,15 @@ def _leaves(value: Any, location: Location) -> Iterator[tuple[Location, Any]]:
         yield location, value
 
 
+def _below(section: Any, segment: Segment) -> Any:
+    """What a segment of a path leads to in resolved data."""
+    if not segment.item:
+        return section[segment.text]
+    if segment.text.isdecimal():
+        return section[int(segment.text)]
+    return next(item for item in section if item.get("name") == segment.text)
+
+
 def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
     wanted = "PATH=VALUE" if name == "set" else "PATH"
     if isinstance(given, str):
@@ -167,38 +210,83 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     parsed = parse_document(document, locator, options.overrides, options.unset)
     context = Context(parsed, locator)
     plan = run_checks(context, options.memory_limit)
-    problems = [*parsed.problems, *context.problems]
+    problems = _in_order((*parsed.problems, *context.problems), parsed)
+    warnings = _in_order(context.warnings, parsed)
     if problems:
-        raise SpecError(sorted(problems, key=lambda problem: _order(problem, parsed)))
+        raise SpecError(problems, warnings)
     assert parsed.spec is not None
     assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
-    return Spec(parsed.spec, path, document.text, options, context.files, document.folder, plan)
+    about = path, document.text, options, context.files, document.folder
+    stages = _stages(document, path, options, parsed.spec, plan, context.files)
+    return Spec(parsed.spec, *about, tuple(warnings), plan, stages)
+
+
+def _stages(
+    document: Document,
+    path: Path | None,
+    options: Options,
+    whole: NetworkSpec,
+    plan: Plan,
+    files: Mapping[str, FileRecord],
+) -> tuple[Spec, ...]:
+    """The spec as each stage of its training has it; raises SpecError for what is wrong there."""
+    specs: list[Spec] = []
+    problems: list[Problem] = []
+    known = {record.path for record in files.values()}
+    for number, stage in enumerate(whole.training.stages or ()):
+        locator = Locator(options.data_root)
+        words = options.overrides, options.unset
+        parsed = parse_document(document, locator, *words, stage=number)
+        context = Context(parsed, locator)
+        found = run_checks(context, options.memory_limit)
+        if parsed.spec is not None and not (parsed.problems or context.problems):
+            check_same_network(context, stage, whole, parsed.spec, (plan, found))
+            check_same_files(context, stage, known)
+        where = f"in stage `{stage.name}`: "
+        problems += [
+            replace(problem, what=where + problem.what)
+            for problem in _in_order((*parsed.problems, *context.problems), parsed)
+        ]
+        if parsed.spec is not None:
+            about = path, document.text, options, context.files, document.folder
+            specs.append(Spec(parsed.spec, *about, (), found))
+    if problems:
+        raise SpecError(problems, [])
+    return tuple(specs)
 
 
 def run_checks(context: Context, memory_limit: int | None = None) -> Plan:
     """Everything that one field alone cannot tell, over whatever parsed."""
     check_names(context)
     check_training(context)
-    width = task_width(context)
-    plans = check_wiring(context, width)
+    check_stages(context)
+    environments = check_environments(context)
+    width = task_width(context, environments)
+    plans = check_wiring(context, width, environments.channels if environments else None)
     if not check_memory(context, plans, memory_limit):
         return Plan()
     check_learning(context, plans)
     for i, plan in plans.items():
         layer = context.parsed.layers[i]
         if isinstance(layer, Linear):
-            plans[i] = replace(plan, map=check_map(context, i, layer, plan))
+            site = Site(("layers", i), layer.name, layer, plan.reads, plan.gives)
+            plans[i] = replace(plan, maps={"": check_map(context, site)})
+        elif isinstance(layer, CTRNN):
+            plans[i] = check_ctrnn(context, i, layer, plan)
+    check_connections(context, plans)
     last = plans.get(len(context.parsed.layers) - 1)
-    return Plan(
-        {plan.name: plan for plan in plans.values()},
-        check_regularizers(context, plans),
-        check_task(context, width, last.gives if last else None),
-    )
+    regularizers = check_regularizers(context, plans)
+    task = check_task(context, width, last.gives if last else None, environments)
+    check_sequences(context, task)
+    return Plan({plan.name: plan for plan in plans.values()}, regularizers, task)
 
 
-def _order(problem: Problem, parsed: Parsed) -> tuple[int, int, int]:
+def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:
     """Files in the order in which they were read, then lines and columns."""
-    place = problem.place or Place("")
-    known = list(parsed.folders)
-    rank = known.index(place.source) if place.source in known else len(known)
-    return rank, place.line, place.column
+    ranks = {source: rank for rank, source in enumerate(parsed.folders)}
+
+    def order(problem: Problem) -> tuple[int, int, int]:
+        place = problem.place or Place("")
+        return ranks.get(place.source, len(ranks)), place.line, place.column
+
+    return sorted(problems, key=order)

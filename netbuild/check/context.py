@@ -57,6 +57,7 @@ class Context:
     parsed: Parsed
     locator: Locator
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
     _said: set[Problem] = field(default_factory=set)
     _arrays: dict[tuple[Path, str | None], masks.ArrayFile] = field(default_factory=dict)
@@ -76,7 +77,8 @@ class Context:
     ) -> None:
         """Note a problem at a location of the spec; `key` points at the key, not at its value.
 
-        What it says may hold text from the spec, and is made safe to print here.
+        One with the code of a warning is noted as that. What it says may hold text from the spec,
+        and is made safe to print here.
         """
         tree = self.parsed.tree
         place = tree.place(location, key=key)
@@ -84,7 +86,7 @@ class Context:
         found = Problem(code, what, tree.spell(location), place, hint)
         if found not in self._said:  # a file may be asked for twice
             self._said.add(found)
-            self.problems.append(found)
+            (self.problems if found.severity == "error" else self.warnings).append(found)
 
     def near(self, word: str, words: Iterable[str]) -> str:
         """A hint that names the nearest word, for as many problems as somebody may read."""

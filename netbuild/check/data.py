@@ -306,7 +306,7 @@ def _check_length(context: Context, training: Training) -> None:
         what = "`epochs` counts passes over samples, and this task's trials are always new"
         context.problem("NB308", ("training", "epochs"), what, "write `steps: 2000`", key=True)
     elif (
-        (training.steps, training.epochs) == (None, None)
+        (training.steps, training.epochs, training.stages) == (None, None, None)
         and _is_meant(training)
         and context.given(("task",))  # without a task nothing is trained yet
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,36 +12,72 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.check.context import LARGEST, Context, as_float32, matrix_of
-from netbuild.check.plan import LayerPlan, MapPlan
+from netbuild.check.plan import MapPlan
+from netbuild.check.population import Population
 from netbuild.errors import DataFileError
 from netbuild.spec import masks as sources
 from netbuild.spec import weights
 from netbuild.spec.base import Model
-from netbuild.spec.layers import Linear
+from netbuild.spec.maps import Map
 from netbuild.spec.nodes import Location
 from netbuild.streams import rng_of
 
 Matrix = NDArray[Any]
 
 
-def check_map(context: Context, i: int, layer: Linear, plan: LayerPlan) -> MapPlan:
-    """The arrays of a linear layer's map, with a problem for each that does not fit."""
-    here: Location = ("layers", i)
-    shape = plan.reads.size, layer.output_dim
-    signs = _signs(context, here, layer, plan)
+@dataclass(frozen=True)
+class Site:
+    """One map: where it stands in the spec, what it is called, and the units that it connects."""
+
+    here: Location
+    name: str  # of its random streams
+    words: Map
+    reads: Population
+    reaches: Population
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(input_dim, output_dim)."""
+        return self.reads.size, self.reaches.size
+
+    @property
+    def returns(self) -> bool:
+        """Whether it connects a layer with itself."""
+        return self.reads.layer == self.reaches.layer
+
+    @property
+    def own(self) -> Matrix | None:
+        """(input_dim, output_dim): where a unit meets itself; None where none does.
+
+        Between two layers of one size unit i is taken for the same as unit i.
+        """
+        if not self.returns:
+            return np.eye(self.shape[0], dtype=bool) if self.shape[0] == self.shape[1] else None
+        pairs = self.reads.indices[:, None] == self.reaches.indices[None, :]
+        return pairs if pairs.any() else None
+
+
+def check_map(context: Context, site: Site) -> MapPlan:
+    """The arrays of one map, with a problem for each that does not fit."""
+    signs = _signs(context, site)
+    return arrays_of(context, site, signs)
+
+
+def arrays_of(context: Context, site: Site, signs: Matrix | None) -> MapPlan:
+    """The arrays of one map whose signs are known."""
     if signs is not None and signs.any():
-        _check_raw(context, here, layer)
+        _check_raw(context, site.here, site.words)
     return MapPlan(
-        *shape,
+        *site.shape,
         signs=signs,
-        connected=_connected(context, here, layer, shape),
-        plasticity=_plasticity(context, here, layer, shape),
-        weight=_weight(context, here, layer, shape),
-        bias=_bias(context, here, layer, shape),
+        connected=_connected(context, site),
+        plasticity=_plasticity(context, site),
+        weight=_weight(context, site),
+        bias=bias_of(context, site),
     )
 
 
-def _check_raw(context: Context, here: Location, layer: Linear) -> None:
+def _check_raw(context: Context, here: Location, layer: Map) -> None:
     """Under `dale: abs` no raw weight may be drawn as 0, where |w| has no gradient."""
     source = layer.weight
     if layer.dale != "abs" or isinstance(source, (weights.WeightFile, weights.WeightValues)):
@@ -54,23 +91,22 @@ def _check_raw(context: Context, here: Location, layer: Linear) -> None:
         context.problem("NB308", (*here, "weight"), what, "take another init, or `dale: project`")
 
 
-def _signs(context: Context, here: Location, layer: Linear, plan: LayerPlan) -> Matrix | None:
+def _signs(context: Context, site: Site) -> Matrix | None:
+    here, words, reads = site.here, site.words, site.reads
     location = (*here, "ei_mask")
-    units = plan.reads.signs
-    source = layer.ei_mask
+    source = words.ei_mask
     if source is None:
-        if units is None and layer.ei_balance != "none":
+        if not reads.signed and words.ei_balance != "none":
             what = "there are no signs to balance"
             hint = "give the layer that is read `excitatory`, or this one an `ei_mask`"
             context.problem("NB308", (*here, "ei_balance"), what, hint)
-        return units
-    if units is not None:
-        what = f"the units of `{plan.reads.layer}` have signs already"
-        hint = f"take `ei_mask` away, or `excitatory` from `{plan.reads.layer}`"
+        return reads.signs
+    if reads.signed:
+        what = f"the units of `{reads.layer}` have signs already"
+        hint = f"take `ei_mask` away, or `excitatory` from `{reads.layer}`"
         context.problem("NB308", location, what, hint, key=True)
         return None
-    shape = plan.reads.size, layer.output_dim
-    return context.attempt(location, lambda: _sign_mask(context, location, source, shape))
+    return context.attempt(location, lambda: _sign_mask(context, location, source, site.shape))
 
 
 def _sign_mask(
@@ -89,105 +125,116 @@ def _sign_mask(
     return masks.as_signs(oriented(context, location, source, found, shape))
 
 
-def _connected(
-    context: Context, here: Location, layer: Linear, shape: tuple[int, int]
-) -> Matrix | None:
-    source = layer.sparsity_mask
+def _connected(context: Context, site: Site) -> Matrix | None:
+    words, here = site.words, site.here
+    source = words.sparsity_mask
     location = (*here, "sparsity_mask")
-    if source is not None and layer.density is not None:
+    if source is not None and words.density is not None:
         what = "`density` and `sparsity_mask` both say which connections exist"
         context.problem("NB308", (*here, "density"), what, "take one away", key=True)
         return None
-    if not layer.self_connections and shape[0] != shape[1]:
-        what = f"a map of {shape[0]} to {shape[1]} units has no self-connections"
+    own = None if words.self_connections else site.own
+    if not words.self_connections and own is None and not site.returns:
+        what = f"a map of {site.shape[0]} to {site.shape[1]} units has no self-connections"
         hint = "take `self_connections` away"
         context.problem("NB308", (*here, "self_connections"), what, hint, key=True)
         return None
-    if source is None and layer.density is not None:
-        source = sources.RandomMask(generate="random", density=layer.density)
+    if source is None and words.density is not None:
+        source = sources.RandomMask(generate="random", density=words.density)
         location = (*here, "density")
     if source is None:
-        return None if layer.self_connections else ~np.eye(shape[0], dtype=bool)
+        return None if own is None else ~own
 
     def make() -> Matrix:
         if isinstance(source, (sources.RandomMask, sources.FixedIndegree)):
-            return _generated(context, layer, source, shape, "sparsity")
+            return _generated(context, site, source, "sparsity", own)
         found = array_of(context, location, source)
         mask = masks.as_sparsity(found, source.threshold, _file_of(source))
-        mask = oriented(context, location, source, mask, shape)
-        return mask if layer.self_connections else mask & ~np.eye(shape[0], dtype=bool)
+        mask = oriented(context, location, source, mask, site.shape)
+        return mask if own is None else mask & ~own
 
     return context.attempt(location, make)
 
 
 def _generated(
     context: Context,
-    layer: Linear,
+    site: Site,
     source: sources.RandomMask | sources.FixedIndegree,
-    shape: tuple[int, int],
     what: str,
+    own: Matrix | None = None,
 ) -> Matrix:
-    seeds = (source.seed, layer.seed, context.parsed.seed)
-    rng = rng_of(next(seed for seed in seeds if seed is not None), "mask", layer.name, what)
-    own = layer.self_connections or what == "plasticity"
+    """A drawn mask; `own` are the pairs that it must leave out."""
+    shape = site.shape
+    seeds = (source.seed, site.words.seed, context.parsed.seed)
+    rng = rng_of(next(seed for seed in seeds if seed is not None), "mask", site.name, what)
+    diagonal = own is not None and shape[0] == shape[1] and bool(own.diagonal().all())
     if isinstance(source, sources.RandomMask):
-        return masks.random_mask(*shape, source.density, rng, own)
-    most = shape[0] - (not own)
+        if own is not None and not diagonal:
+            return masks.random_among(~own, source.density, rng)
+        return masks.random_mask(*shape, source.density, rng, not diagonal)
+    most = shape[0] if own is None else shape[0] - int(own.sum(axis=0).max())
     if source.connections > most:
         said = f"each unit is to have {source.connections} presynaptic partners, and {most}"
         raise DataFileError("NB201", f"{said} {'is' if most == 1 else 'are'} there")
-    return masks.fixed_indegree(*shape, source.connections, rng, own)
+    if own is not None and not diagonal:
+        return masks.indegree_among(~own, source.connections, rng)
+    return masks.fixed_indegree(*shape, source.connections, rng, not diagonal)
 
 
-def _plasticity(
-    context: Context, here: Location, layer: Linear, shape: tuple[int, int]
-) -> Matrix | None:
-    source = layer.plasticity_mask
-    location = (*here, "plasticity_mask")
+def _plasticity(context: Context, site: Site) -> Matrix | None:
+    source = site.words.plasticity_mask
+    location = (*site.here, "plasticity_mask")
     if source is None:
         return None
 
     def make() -> Matrix:
         if isinstance(source, sources.RandomMask):
-            return _generated(context, layer, source, shape, "plasticity").astype(np.float32)
+            return _generated(context, site, source, "plasticity").astype(np.float32)
         kept = masks.as_plasticity(array_of(context, location, source), _file_of(source))
-        return oriented(context, location, source, kept, shape)
+        return oriented(context, location, source, kept, site.shape)
 
     return context.attempt(location, make)
 
 
-def _weight(
-    context: Context, here: Location, layer: Linear, shape: tuple[int, int]
-) -> Matrix | None:
-    location = (*here, "weight")
-    source = layer.weight
+def _weight(context: Context, site: Site) -> Matrix | None:
+    location = (*site.here, "weight")
+    source = site.words.weight
     if not isinstance(source, (weights.WeightFile, weights.WeightValues)):
-        _check_numbers(context, location, source, shape[0])
+        _check_numbers(context, location, source, site.shape[0])
         return None
 
     def read() -> Matrix:
-        found = oriented(context, location, source, array_of(context, location, source), shape)
+        array = array_of(context, location, source)
+        found = oriented(context, location, source, array, site.shape)
         return np.ascontiguousarray(as_float32(found.T))
 
     return context.attempt(location, read)
 
 
-def _bias(context: Context, here: Location, layer: Linear, shape: tuple[int, int]) -> Matrix | None:
-    location = (*here, "bias")
-    source = layer.bias
+def bias_of(context: Context, site: Site) -> Matrix | None:
+    """The bias that a file or the spec gives, (output_dim,)."""
+    location = (*site.here, "bias")
+    source = site.words.bias
     if not isinstance(source, (weights.BiasFile, weights.BiasValues)):
         if source is not None:
-            _check_numbers(context, location, source, shape[0])
+            _check_numbers(context, location, source, site.shape[0])
         return None
 
     def read() -> Matrix:
-        found = array_of(context, location, source)
-        if found.size != shape[1] or max(found.shape) != found.size:
-            what = f"the bias is {found.shape}; this layer expects (output_dim={shape[1]},)"
-            raise DataFileError("NB201", what)
-        return as_float32(found.reshape(-1))
+        return vector_of(context, location, source, "bias", "output_dim", site.shape[1])
 
     return context.attempt(location, read)
+
+
+def vector_of(
+    context: Context, location: Location, source: Any, what: str, axis: str, size: int
+) -> Matrix:
+    """One value a unit, from a file or the spec, in float32; raises DataFileError."""
+    found = array_of(context, location, source)
+    if found.size != size or max(found.shape) != found.size:
+        said = f"the {what} is {found.shape}; this layer expects ({axis}={size},)"
+        raise DataFileError("NB201", said)
+    return as_float32(found.reshape(-1))
 
 
 def _check_numbers(context: Context, location: Location, source: Model, input_dim: int) -> None:
@@ -224,7 +271,7 @@ def array_of(context: Context, location: Location, source: Any) -> Matrix:
     """The array that a file, or the spec itself, holds; raises DataFileError."""
     if hasattr(source, "file"):
         return context.read((*location, "file"), source.file, source.array)
-    if isinstance(source, weights.BiasValues):
+    if source.values and not isinstance(source.values[0], list):
         return np.array(source.values)
     return matrix_of(source.values)
 

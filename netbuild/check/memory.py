@@ -6,20 +6,22 @@ from pathlib import Path
 
 from netbuild.check.context import Context
 from netbuild.check.plan import LayerPlan
-from netbuild.spec.layers import Linear
+from netbuild.spec.ctrnn import CTRNN
+from netbuild.spec.layers import Dropout
 
 # A weight in training, in bytes: itself, its gradient, two moments, the value before the step and
 # two bounds as float32; then the masks: a sign and a connection of a byte, plasticity of four.
 BYTES_PER_WEIGHT = 7 * 4 + 6
+BYTES_PER_UNIT = 32  # positions, signs and activity, in a layer that reads it or is it
 SHARE = 0.8  # of the machine's memory
 
 
 def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | None = None) -> bool:
     """Whether training the network fits into memory; a problem names the largest layers if not."""
     sizes = {
-        i: plan.reads.size * plan.gives.size * BYTES_PER_WEIGHT
+        i: _weights(context.parsed.layers[i], plan) * BYTES_PER_WEIGHT
+        + (plan.reads.size + plan.gives.size) * BYTES_PER_UNIT
         for i, plan in plans.items()
-        if isinstance(context.parsed.layers[i], Linear)
     }
     total = sum(sizes.values())
     most = int(SHARE * memory_bytes()) if limit is None else limit
@@ -32,6 +34,13 @@ def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | Non
         "NB901", ("layers", largest[0]), what, f"the largest layers: {listed}", key=True
     )
     return False
+
+
+def _weights(layer: object, plan: LayerPlan) -> int:
+    reads, gives = plan.reads.size, plan.gives.size
+    if isinstance(layer, Dropout):
+        return 0
+    return (reads + gives) * gives if isinstance(layer, CTRNN) else reads * gives
 
 
 def _readable(size: int) -> str:

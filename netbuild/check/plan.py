@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.check.environments import EnvironmentPlan
+from netbuild.check.population import Population
+from netbuild.spec.maps import Map
+
 Matrix = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Population:
-    """The units that a map reads: where they are, how many, and how many are excitatory.
-
-    The excitatory units come first, the rest is inhibitory; None is a population without signs.
-    """
-
-    layer: str  # "input", or a layer's name
-    size: int
-    units: tuple[int, int] | None = None  # [start, stop) of the layer's units; None is all
-    excitatory: int | None = None
-
-    @property
-    def signs(self) -> NDArray[np.int8] | None:
-        """(unit,): 1 excitatory, -1 inhibitory; drawn up when asked for, since it may be large."""
-        if self.excitatory is None:
-            return None
-        signs = np.full(self.size, -1, dtype=np.int8)
-        signs[: self.excitatory] = 1
-        return signs
 
 
 @dataclass(frozen=True)
@@ -44,16 +26,48 @@ class MapPlan:
     plasticity: Matrix | None = None
     weight: Matrix | None = None  # (output_dim, input_dim), from a file or from the spec
     bias: Matrix | None = None  # (output_dim,)
+    blocks: tuple[BlockPlan, ...] = ()  # of which the weight is made, where there are projections
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One projection: a map of its own between some of the units of a larger one."""
+
+    name: str
+    words: Map
+    plan: MapPlan
+    sources: Matrix  # (input,) positions among the units that the larger map reads
+    targets: Matrix  # (output,) positions among those that it reaches
+
+
+@dataclass(frozen=True)
+class UnitsPlan:
+    """What the units of a recurrent layer have beside their maps."""
+
+    alpha: Matrix  # (), (group,) or (unit,), in (0, 1]
+    learns_alpha: bool
+    groups: Matrix | None = None  # (unit,): the group of each
+    initial_state: Matrix | None = None  # () or (unit,); None is zero
+    learns_initial_state: bool = False
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer: what it reads, what it gives, and its map if it has one."""
+    """One layer: what it reads, what it gives, and its maps.
+
+    The map of a linear layer is called "", those of a recurrent one `input` and `recurrent`.
+    """
 
     name: str
     reads: Population
     gives: Population
-    map: MapPlan | None = None
+    maps: Mapping[str, MapPlan] = field(default_factory=dict)
+    units: UnitsPlan | None = None
+
+    @property
+    def map(self) -> MapPlan | None:
+        """The map of a linear layer."""
+        return self.maps.get("")
 
 
 @dataclass(frozen=True)
@@ -79,4 +93,4 @@ class Plan:
 
     layers: dict[str, LayerPlan] = field(default_factory=dict)
     regularizers: list[RegularizerPlan] = field(default_factory=list)
-    task: TaskPlan | None = None
+    task: TaskPlan | EnvironmentPlan | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from netbuild.check.maps import array_of, oriented
 from netbuild.check.plan import LayerPlan, RegularizerPlan
 from netbuild.errors import DataFileError
 from netbuild.spec import regularizers as specs
+from netbuild.spec.ctrnn import CTRNN
 from netbuild.spec.layers import Linear
+from netbuild.spec.maps import Map
 from netbuild.spec.nodes import Location, show
 
 Shapes = dict[str, tuple[int, ...]]
@@ -32,9 +35,22 @@ def parameter_shapes(layers: list[object], plans: dict[int, LayerPlan]) -> Shape
     for i, plan in plans.items():
         layer = layers[i]
         if isinstance(layer, Linear):
-            shapes[f"{plan.name}.weight"] = (layer.output_dim, plan.reads.size)
-            if layer.bias is not None:
-                shapes[f"{plan.name}.bias"] = (layer.output_dim,)
+            shapes |= _of_map(plan.name, layer, plan.reads.size, layer.output_dim)
+        elif isinstance(layer, CTRNN):
+            size = plan.gives.size
+            shapes |= _of_map(f"{plan.name}.input", layer.input, plan.reads.size, size)
+            shapes |= _of_map(f"{plan.name}.recurrent", layer.recurrent, size, size)
+            if plan.units is not None and plan.units.learns_alpha:
+                shapes[f"{plan.name}.alpha"] = plan.units.alpha.shape
+            if plan.units is not None and plan.units.learns_initial_state:
+                shapes[f"{plan.name}.initial_state"] = (size,)
+    return shapes
+
+
+def _of_map(name: str, words: Map, input_dim: int, output_dim: int) -> Shapes:
+    shapes: Shapes = {f"{name}.weight": (output_dim, input_dim)}
+    if words.bias is not None:
+        shapes[f"{name}.bias"] = (output_dim,)
     return shapes
 
 
@@ -54,7 +70,19 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
             params = _matched(context, i, regularizer, shapes, order, whole)
             references = _references(context, i, regularizer, params, shapes, by_layer)
             found.append(RegularizerPlan(names[i], params, references))
+        elif isinstance(regularizer, specs.ActivityRegularizer):
+            _check_layers(context, i, regularizer)
+            found.append(RegularizerPlan(names[i], ()))
     return found
+
+
+def _check_layers(context: Context, i: int, regularizer: specs.ActivityRegularizer) -> None:
+    known = context.layer_names
+    for j, name in enumerate(regularizer.layers):
+        if name not in known:
+            hint = context.near(name, known)
+            location = ("regularizers", i, "layers", j)
+            context.problem("NB304", location, f"no layer is named `{show(name)}`", hint)
 
 
 def _names(regularizers: Sequence[Any]) -> list[str]:
@@ -173,7 +201,8 @@ def _all_matrices(
 
 
 def _own_signs(name: str, by_layer: dict[str, LayerPlan]) -> NDArray[Any] | None:
-    plan = by_layer[name.partition(".")[0]].map
+    layer, *inner, _ = name.split(".")
+    plan = by_layer[layer].maps.get(inner[0] if inner else "")
     return plan.signs if plan else None
 
 
@@ -212,8 +241,8 @@ def _read(
         if len(shape) == 2:
             matrix = oriented(context, location, source, array, (shape[1], shape[0])).T
             return np.ascontiguousarray(matrix)
-        if array.size != shape[0]:
+        if array.size != math.prod(shape):
             raise DataFileError("NB201", f"the reference is {array.shape}; `{name}` is {shape}")
-        return array.reshape(-1)
+        return array.reshape(shape)
 
     return context.attempt(location, lambda: tuple(one(name) for name in params))

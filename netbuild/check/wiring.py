@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from netbuild import masks
 from netbuild.check.context import Context
-from netbuild.check.plan import LayerPlan, Population
+from netbuild.check.ctrnn import population_of
+from netbuild.check.plan import LayerPlan
+from netbuild.check.population import Population, Run, units
+from netbuild.check.projections import PARTS
+from netbuild.spec.ctrnn import CTRNN, Area
 from netbuild.spec.layers import Dropout, Linear
 from netbuild.spec.nodes import show
 from netbuild.spec.paths import names_of
 from netbuild.spec.reserved import REGULARIZER_NAMES, RESERVED
 
 INPUT = "input"
-PARTS = ("excitatory", "inhibitory")
+Known = Linear | CTRNN | Dropout  # kinds of layer
+
+
+@dataclass
+class Sources:
+    """What can be read so far: the input and the layers above by name, and areas by theirs."""
+
+    layers: dict[str, Population | None] = field(default_factory=dict)  # None: with a problem
+    areas: dict[str, Population] = field(default_factory=dict)
+
+    def add(self, name: str, population: Population | None) -> None:
+        """Let a layer, or the input, be read; the first of a name counts."""
+        self.layers.setdefault(name, population)
+        if population is not None:
+            for area in population.areas:
+                self.areas.setdefault(area, population.part(area=area))
 
 
 def check_names(context: Context) -> None:
@@ -39,47 +57,83 @@ def _check_names(context: Context, key: str, word: str, reserved: frozenset[str]
         seen.setdefault(name, i)
 
 
-def check_wiring(context: Context, task_width: int | None) -> dict[int, LayerPlan]:
+def check_wiring(
+    context: Context,
+    task_width: int | None,
+    channels: Mapping[str, Sequence[int]] | None = None,
+) -> dict[int, LayerPlan]:
     """The plan of every layer whose input is known, by its position; maps are filled in later.
 
-    `task_width` is the number of inputs that the task gives, if it is known.
+    `task_width` is the number of inputs that the task gives, if it is known, and `channels` are
+    those of them that have a name.
     """
     plans: dict[int, LayerPlan] = {}
-    known: dict[str, Population | None] = {INPUT: _network_input(context, task_width)}
+    sources = Sources()
+    sources.add(INPUT, _network_input(context, task_width, channels or {}))
     before: str | None = INPUT
     for i, layer in enumerate(context.parsed.layers):
-        if not isinstance(layer, (Linear, Dropout)):
+        if not isinstance(layer, Known):
             before = None  # it has problems of its own, and what follows it cannot be checked
             continue
-        reads = _source(context, i, layer, before, known)
-        if isinstance(layer, Linear):
-            gives: Population | None = _units(layer)
-            reads = _checked_width(context, i, layer, reads, task_width)
+        reads = _source(context, i, layer, before, sources)
+        gives: Population | None
+        if isinstance(layer, Dropout):
+            gives = reads.passed_on(layer.name) if reads else None
         else:
-            gives = replace(reads, layer=layer.name, units=None) if reads else None
+            gives = _gives(context, i, layer)
+            reads = _checked_width(context, i, layer, reads, task_width)
         if reads is not None and gives is not None:
             plans[i] = LayerPlan(layer.name, reads, gives)
-        known.setdefault(layer.name, gives)
+        _check_areas(context, i, layer, gives, sources)
+        sources.add(layer.name, gives)
         before = layer.name
     return plans
 
 
-def _units(layer: Linear) -> Population:
-    excitatory = None
-    if layer.excitatory is not None:
-        excitatory = masks.round_half_up(layer.excitatory, layer.output_dim)
-    return Population(layer.name, layer.output_dim, excitatory=excitatory)
+def _gives(context: Context, i: int, layer: Linear | CTRNN) -> Population | None:
+    if isinstance(layer, CTRNN):
+        return population_of(context, i, layer)
+    return units(layer.name, [("", layer.output_dim, layer.excitatory)])
 
 
-def _network_input(context: Context, task_width: int | None) -> Population | None:
+def _check_areas(
+    context: Context, i: int, layer: Known, gives: Population | None, sources: Sources
+) -> None:
+    """An area's name means one thing."""
+    if not isinstance(layer, CTRNN) or gives is None:
+        return
+    for area in gives.areas:
+        location = ("layers", i, "areas", area)
+        if area in sources.areas:
+            where = sources.areas[area].layer
+            what = f"`{area}` is a channel of the input already"
+            if where != INPUT:
+                what = f"`{where}` has an area `{area}` already"
+            context.problem("NB303", location, what, "give it another name", key=True)
+        elif area in context.layer_names or area in (INPUT, *PARTS):
+            what = f"`{area}` is the name of a layer"
+            if area not in context.layer_names:
+                what = f"`{area}` is a word of the language"
+            context.problem("NB303", location, what, "give the area another name", key=True)
+
+
+def _network_input(
+    context: Context, task_width: int | None, channels: Mapping[str, Sequence[int]]
+) -> Population | None:
     """The network's input: as wide as the task says, else as a reader's `input_dim`."""
     readers = list(_input_readers(context))
-    widths = [r.input_dim for _, r in readers if isinstance(r, Linear) and r.input_dim is not None]
+    widths = [r.input_dim for _, r in readers if not isinstance(r, Dropout) and r.input_dim]
     width = task_width if task_width is not None else next(iter(widths), None)
     if width is not None:
-        return Population(INPUT, width)
+        names = {unit: name for name, units in channels.items() for unit in units}
+        if not names:
+            return Population(INPUT, (Run(0, width),))
+        runs = tuple(Run(unit, unit + 1, None, names.get(unit, "")) for unit in range(width))
+        return Population(INPUT, runs)
     if readers and None not in context.parsed.layers and not context.given(("task",)):
-        i, first = next((found for found in readers if isinstance(found[1], Linear)), readers[0])
+        i, first = next(
+            (found for found in readers if not isinstance(found[1], Dropout)), readers[0]
+        )
         what = "how many inputs does it read? There is no task to say"
         hint = "write `input_dim`, e.g. `input_dim: 64`, or a `task`"
         if isinstance(first, Dropout):
@@ -88,12 +142,12 @@ def _network_input(context: Context, task_width: int | None) -> Population | Non
     return None
 
 
-def _input_readers(context: Context) -> Iterator[tuple[int, Linear | Dropout]]:
+def _input_readers(context: Context) -> Iterator[tuple[int, Known]]:
     """The layers that read the whole input, as it is or through dropout."""
     same = {INPUT}
     before = INPUT
     for i, layer in enumerate(context.parsed.layers):
-        if not isinstance(layer, (Linear, Dropout)):
+        if not isinstance(layer, Known):
             before = ""
             continue
         if (before if layer.from_ is None else layer.from_) in same:
@@ -104,49 +158,42 @@ def _input_readers(context: Context) -> Iterator[tuple[int, Linear | Dropout]]:
 
 
 def _source(
-    context: Context,
-    i: int,
-    layer: Linear | Dropout,
-    before: str | None,
-    known: dict[str, Population | None],
+    context: Context, i: int, layer: Known, before: str | None, sources: Sources
 ) -> Population | None:
     """The population that a layer reads, or None with a problem noted, here or where it began."""
     if layer.from_ is None:
-        return known.get(before) if before else None
+        return sources.layers.get(before) if before else None
     name, dot, part = layer.from_.partition(".")
     location = ("layers", i, "from")
-    if name not in known:
-        _unknown_source(context, i, name, known)
+    if name not in sources.layers and name not in sources.areas:
+        _unknown_source(context, i, name, sources)
         return None
     if dot and part not in PARTS:
         what = f"`{show(layer.from_)}` names no units"
         hint = context.near(f"{name}.{part}", [f"{name}.{p}" for p in PARTS])
         context.problem("NB302", location, what, hint)
         return None
-    population = known[name]
-    if dot and name == INPUT:
-        context.problem("NB302", location, "a network's inputs have no signs", "read `input`")
+    population = sources.layers[name] if name in sources.layers else sources.areas[name]
+    if dot and (name == INPUT or (population is not None and population.layer == INPUT)):
+        context.problem("NB302", location, "a network's inputs have no signs", f"read `{name}`")
         return None
     if population is None or not dot:
         return population
-    if population.excitatory is None:
+    if not population.signed:
         what = f"the units of `{name}` have no signs"
         hint = f"give `{name}` a key `excitatory`, e.g. `excitatory: 0.8`"
         context.problem("NB302", location, what, hint)
         return None
-    middle, end = population.excitatory, population.size
-    start, stop = (0, middle) if part == "excitatory" else (middle, end)
-    if start == stop:
-        what = f"`{name}` has no {part} units"
-        context.problem("NB302", location, what, f"its {end} units are all of the other sign")
+    chosen = population.part(sign=PARTS[part])
+    if not chosen.size:
+        what, all_of = f"`{name}` has no {part} units", population.size
+        context.problem("NB302", location, what, f"its {all_of} units are all of the other sign")
         return None
-    chosen = stop - start
-    return Population(name, chosen, (start, stop), chosen if part == "excitatory" else 0)
+    return chosen
 
 
-def _unknown_source(
-    context: Context, i: int, name: str, known: dict[str, Population | None]
-) -> None:
+def _unknown_source(context: Context, i: int, name: str, sources: Sources) -> None:
+    known = [*sources.layers, *sources.areas]
     location = ("layers", i, "from")
     named = context.layer_names.get(name, [])  # where, in order
     if i in named:
@@ -160,7 +207,11 @@ def _unknown_source(
 
 
 def _checked_width(
-    context: Context, i: int, layer: Linear, reads: Population | None, task_width: int | None
+    context: Context,
+    i: int,
+    layer: Linear | CTRNN,
+    reads: Population | None,
+    task_width: int | None,
 ) -> Population | None:
     if reads is None or layer.input_dim is None or layer.input_dim == reads.size:
         return reads
@@ -168,7 +219,7 @@ def _checked_width(
     if reads.layer == INPUT:
         says = "the task" if task_width is not None else "another layer's `input_dim`"
         source = f"{says} says {reads.size}"
-    elif reads.units is not None:
+    elif not reads.whole:
         source = f"`{layer.from_}` gives {reads.size}"
     what = f"input_dim is {layer.input_dim}, but {source}"
     context.problem("NB301", ("layers", i, "input_dim"), what, "leave `input_dim` out")
@@ -184,9 +235,29 @@ def check_learning(context: Context, plans: dict[int, LayerPlan]) -> None:
     i: int | None = len(layers) - 1
     while i is not None:
         layer = layers[i]
-        if isinstance(layer, Linear) and (layer.weight.learn or (layer.bias and layer.bias.learn)):
+        if _learns(layer):
             return
         i = by_name.get(plans[i].reads.layer)
     what = "nothing that learns reaches the output"
     hint = "one of the layers must learn: take a `learn: false` away"
     context.problem("NB308", ("layers",), what, hint, key=True)
+
+
+def _learns(layer: object) -> bool:
+    """Whether any parameter of a layer learns."""
+    if isinstance(layer, Linear):
+        return bool(layer.weight.learn or (layer.bias and layer.bias.learn))
+    if not isinstance(layer, CTRNN):
+        return False
+    parts: list[CTRNN | Area] = [layer, *(layer.areas or {}).values()]
+    own = [value for part in parts for value in (part.tau, part.alpha) if value is not None]
+    blocks = [
+        projection.weight
+        for each in (layer.input, layer.recurrent)
+        for projection in each.projections or ()
+        if projection.weight is not None
+    ]
+    starts = [layer.input.weight, layer.recurrent.weight, *blocks]
+    biases = [layer.input.bias, layer.recurrent.bias]
+    found = [*own, *starts, *biases, layer.initial_state]
+    return any(getattr(value, "learn", False) for value in found)

@@ -23,7 +23,7 @@ def build(
     """Write the initial network as safetensors, the spec and its digests inside."""
     if not output.parent.is_dir():
         raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
-    checked = load_spec(spec, set_, unset, device, data_root)
+    checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else "text")
     from netbuild.builder import build as build_network
     from netbuild.training.checkpoint import network_tensors, pack, refuse_violations
     from netbuild.training.files import digest, replace_file

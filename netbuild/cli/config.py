@@ -22,7 +22,7 @@ def config(
     form: Form = Format.text,
 ) -> None:
     """Print the resolved spec: what it extends and every default written out."""
-    checked = load_spec(spec, set_, unset, device, data_root)
+    checked = load_spec(spec, set_, unset, device, data_root, warn=form)
     if origins:
         _origins(list(checked.origins()), form)
     elif form is Format.json:

@@ -46,7 +46,7 @@ def _parts(target: str, data_root: Any) -> dict[str, dict[str, Any]]:
 
     path = find_run(target)
     if path is None:
-        return {"spec": values_of(load_spec(target, None, None, None, data_root))}
+        return {"spec": values_of(load_spec(target, None, None, None, data_root, warn=None))}
     from netbuild.training import open_run
 
     run = open_run(path, verify=False)

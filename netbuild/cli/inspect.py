@@ -33,7 +33,7 @@ def inspect(
         refuse_changes(run_path, set_, unset)
         title, found = _of_run(run_path, device)
     else:
-        spec = load_spec(target, set_, unset, device, data_root)
+        spec = load_spec(target, set_, unset, device, data_root, warn=form)
         from netbuild.builder import build
         from netbuild.inspect import summary
 

@@ -124,8 +124,18 @@ def load_spec(
     unset: Sequence[str] | None,
     device: str | None = None,
     data_root: Path | None = None,
+    *,
+    warn: str | None = "text",
 ) -> Spec:
-    """The checked spec of a command line; raises SpecError."""
+    """The checked spec of a command line; raises SpecError.
+
+    Its warnings are printed on standard error in the form that `warn` names, or not at all.
+    """
     from netbuild.check import load
 
-    return load(path, overrides(changes, device), unset=unset or (), data_root=data_root)
+    spec = load(path, overrides(changes, device), unset=unset or (), data_root=data_root)
+    if spec.warnings and warn:
+        from netbuild.render import report_problems
+
+        report_problems(spec.warnings, warn)
+    return spec

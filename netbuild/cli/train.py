@@ -42,7 +42,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a spec; the constraints hold after every step and are verified in the saved weights."""
-    checked = load_spec(spec, set_, unset, device, data_root)
+    checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else form)
     prepare_process(checked)
     from netbuild.render import Progress
     from netbuild.training import train as run_training
@@ -89,7 +89,7 @@ def threads_of(spec: Spec) -> int:
     threads = spec.model.training.threads
     if threads != "auto":
         return threads
-    maps = [layer.map for layer in spec.plan.layers.values() if layer.map is not None]
+    maps = [each for layer in spec.plan.layers.values() for each in layer.maps.values()]
     largest = max((each.input_dim * each.output_dim for each in maps), default=0)
     if largest * spec.model.training.batch_size < SMALL:
         return 1

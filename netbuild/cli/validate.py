@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -20,19 +19,33 @@ def validate(
     form: Form = Format.text,
     quiet: Quiet = False,
 ) -> None:
-    """Check specs: every problem of every file, located, and what it passes builds."""
+    """Check specs: every problem of every file, located, and what it passes builds.
+
+    Warnings are of what is allowed and hardly meant; they change no exit code.
+    """
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     passed = []
     for path in specs:
         try:
-            load_spec(path, set_, unset, device, data_root)
+            spec = load_spec(path, set_, unset, device, data_root, warn=None)
             passed.append(path)
+            warnings += spec.warnings
         except SpecError as error:
             problems += error.problems
-    if form is Format.json and not problems:
-        print(json.dumps({"schema_version": 1, "exit_code": 0, "problems": []}))
-    elif not quiet and form is Format.text:
+            warnings += error.warnings
+    if not quiet and form is Format.text:
         for path in passed:
             print(f"{path}: ok")
+    if quiet and form is not Format.json:
+        warnings = []
     if problems:
-        raise SpecError(problems)
+        raise SpecError(problems, warnings)
+    if form is not Format.json and not warnings:
+        return
+    from netbuild.render import problems_json, report_problems
+
+    if form is Format.json:
+        print(problems_json(warnings))  # with nothing to cure, this is the result
+    else:
+        report_problems(warnings, form)

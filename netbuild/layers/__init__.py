@@ -2,11 +2,13 @@
 
 from netbuild.layers.activations import activation
 from netbuild.layers.constraints import Check, attach, verify
+from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
 from netbuild.layers.linear import LinearLayer
 from netbuild.layers.network import Network, Source
 
 __all__ = [
+    "CTRNNLayer",
     "Check",
     "Dropout",
     "LinearLayer",

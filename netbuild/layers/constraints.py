@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,14 +20,15 @@ _KEEPER = "_netbuild_keeper"  # an optimizer's attribute: copying or pickling on
 
 
 def attach(module: nn.Module, optimizer: Optimizer) -> None:
-    """Make the constraints of every LinearLayer in `module` hold after each `optimizer.step()`.
+    """Make the constraints of every layer in `module` hold after each `optimizer.step()`.
 
     From here on (a) gradients of absent and frozen weights are zeroed as they accumulate, so
     that clipping, logs and the optimizer's moments never see them; (b) a step moves a weight by
     its plasticity p times what the optimizer wants, whatever the optimizer: the weight goes to
     lerp(before, after, p), which is the very bits of before where p = 0; (c) absent connections
     and wrong signs are then set to 0; (d) an LBFGS forgets its curvature, which was measured on
-    the other side of that projection.
+    the other side of that projection. What a recurrent layer learns beside its weights (alpha) is
+    clamped to the range in which it makes sense.
 
     Calling it again changes nothing. Several optimizers may each own a part of the module.
     Parameters of the module that `add_param_group` adds later are taken in at the next step,
@@ -63,6 +64,7 @@ class _Keeper:
         self.modules: dict[nn.Module, None] = {}  # in the order in which they were attached
         self.parameters = 0  # how many the optimizer had when its layers were last looked for
         self.kept: dict[LinearLayer, _Kept] = {}
+        self.bounded: dict[nn.Parameter, tuple[float, float]] = {}
         self.handles: list[RemovableHandle] = []
         weakref.finalize(self, _remove, self.handles).atexit = False
         optimizer.register_step_pre_hook(self.before_step)
@@ -76,6 +78,9 @@ class _Keeper:
             for layer in module.modules():
                 if isinstance(layer, LinearLayer) and id(layer.weight) in owned:
                     self.add(layer)
+                for _, parameter, bounds in _bounded(layer):
+                    if id(parameter) in owned:
+                        self.bounded[parameter] = bounds
 
     def add(self, layer: LinearLayer) -> None:
         if layer in self.kept or not layer.is_constrained:
@@ -98,7 +103,9 @@ class _Keeper:
     def after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         for kept in self.kept.values():
             kept.project()
-        if self.kept and isinstance(optimizer, LBFGS):
+        for parameter, bounds in self.bounded.items():
+            parameter.clamp_(*bounds)
+        if (self.kept or self.bounded) and isinstance(optimizer, LBFGS):
             optimizer.state.clear()
 
 
@@ -202,6 +209,14 @@ class _ZeroGradient:
             keep_where(gradient, gate, out=gradient)
 
 
+def _bounded(layer: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[float, float]]]:
+    """The parameters of a layer itself that have a range, with their names and ranges."""
+    for name, bounds in getattr(layer, "bounded_parameters", {}).items():
+        parameter = layer._parameters.get(name)
+        if parameter is not None:
+            yield name, parameter, bounds
+
+
 def _hook(weight: nn.Parameter, hook: _ZeroGradient) -> RemovableHandle:
     """Register a hook, on a weight that is frozen now too: it may learn later."""
     learns = weight.requires_grad
@@ -230,18 +245,19 @@ class Check:
     """One constraint of one layer: how many weights it covers, and how many violate it."""
 
     layer: str  # the path of the layer in the module; "" is the module itself
-    constraint: Literal["sign", "absent", "frozen"]
+    constraint: Literal["sign", "absent", "frozen", "range"]
     weights: int
     violations: int
 
 
 @torch.no_grad()
 def verify(module: nn.Module, initial: Mapping[str, Tensor] | None = None) -> list[Check]:
-    """Count the weights that violate each constraint of each LinearLayer in `module`.
+    """Count the weights that violate each constraint of each layer in `module`.
 
     `sign` (connections that have a sign; 0 and NaN: 0 obeys, NaN violates) and `absent` are of
     the effective weight. `frozen` compares connections of plasticity 0, as parameters, bit for
-    bit with `initial`, and is listed only where that is given.
+    bit with `initial`, and is listed only where that is given. `range` is of parameters that have
+    one: alpha.
 
     Args:
         module: any module that holds LinearLayers, or one itself.
@@ -254,6 +270,9 @@ def verify(module: nn.Module, initial: Mapping[str, Tensor] | None = None) -> li
     for path, layer in module.named_modules():
         if isinstance(layer, LinearLayer):
             checks += _checks(path, layer, initial)
+        for _, values, (low, high) in _bounded(layer):
+            outside = ~((values >= low) & (values <= high))
+            checks.append(Check(path, "range", values.numel(), int(outside.sum())))
     return checks
 
 

@@ -17,6 +17,7 @@ from netbuild.layers.balance import EI_BALANCES, balance_factors
 from netbuild.layers.bounds import bounds_of, effective, project
 from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
 from netbuild.layers.initial import Start, parameter_values, start_of
+from netbuild.layers.spectrum import scaled_to
 from netbuild.streams import seed_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ DALE_INITS = ("abs", "clamp")
 KEYS = (
     *("input_dim", "output_dim", "weight", "bias"),
     *("ei_mask", "sparsity_mask", "plasticity_mask"),
-    *("dale_init", "ei_balance", "dale", "seed"),
+    *("dale_init", "ei_balance", "spectral_radius", "dale", "seed"),
 )
 
 
@@ -55,6 +56,8 @@ class LinearLayer(nn.Module):
         ei_balance: scales the start so that excitation and inhibition cancel: `none`, `row`
             (for each postsynaptic unit), `global` or `nn4n` (see `balance_factors`). Where it
             is written it holds for supplied arrays too.
+        spectral_radius: scales the start, after all else, such that the effective weight has this
+            largest magnitude of an eigenvalue; for as many inputs as outputs. None: no scale.
         dale: `project`: the parameter itself obeys its signs. `abs`: the parameter is raw and
             the forward pass uses |w| times the sign; a supplied array is then kept as it is.
             `none`: the signs are kept for reference, bind nothing, and do not shape the start.
@@ -65,6 +68,7 @@ class LinearLayer(nn.Module):
 
     Raises:
         ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1];
+            a spectral radius for a weight whose radius is 0 or that is not square;
             signs with `dale="abs"` and drawn values that are 0, or that `clamp` would set to 0:
             |w| has no gradient at 0, so they would never learn.
         TypeError: an array that does not hold real numbers; a flag that is not a bool.
@@ -93,6 +97,7 @@ class LinearLayer(nn.Module):
         *,
         dale_init: str = "abs",
         ei_balance: str = "none",
+        spectral_radius: float | None = None,
         dale: str = "project",
         seed: int | None = None,
     ) -> None:
@@ -110,6 +115,9 @@ class LinearLayer(nn.Module):
         start = start_of("weight", weight, axes, self.input_dim, _generator(seed, "weight"))
         self._refuse_raw_zeros(start, dale_init)
         values = self._constrained(start, dale_init, ei_balance)
+        if spectral_radius is not None:
+            seen = effective(values, self.sign, self.connected) if dale == "abs" else values
+            values = scaled_to(values, seen, spectral_radius)
         self.weight = nn.Parameter(values, requires_grad=start.learn)
         axes.pop("input_dim")
         start = start_of("bias", bias, axes, self.input_dim, _generator(seed, "bias"))
@@ -150,6 +158,9 @@ class LinearLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim)."""
         weight = self.effective_weight if self.dale == "abs" else self.weight
+        if x.ndim == 3 and x.stride(0) < x.stride(1):
+            # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
+            return functional.linear(x.transpose(0, 1), weight, self.bias).transpose(0, 1)
         return functional.linear(x, weight, self.bias)
 
     # The masks, as they were given

@@ -6,7 +6,13 @@
 - generators: masks that are drawn, with exact numbers of connections
 """
 
-from netbuild.masks.generators import fixed_indegree, random_mask, unit_signs
+from netbuild.masks.generators import (
+    fixed_indegree,
+    indegree_among,
+    random_among,
+    random_mask,
+    unit_signs,
+)
 from netbuild.masks.paths import locate, project_root
 from netbuild.masks.readers import ArrayFile, Header, read_array, read_header
 from netbuild.masks.values import as_plasticity, as_signs, as_sparsity, finite, oriented
@@ -20,9 +26,11 @@ __all__ = [
     "as_sparsity",
     "finite",
     "fixed_indegree",
+    "indegree_among",
     "locate",
     "oriented",
     "project_root",
+    "random_among",
     "random_mask",
     "read_array",
     "read_header",

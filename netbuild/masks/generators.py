@@ -65,6 +65,25 @@ def fixed_indegree(
     return mask
 
 
+def random_among(allowed: Mask, density: float, rng: np.random.Generator) -> Mask:
+    """Exactly `round_half_up(density, allowed pairs)` connections, uniformly among the allowed."""
+    places = np.flatnonzero(allowed)
+    mask = np.zeros_like(allowed)
+    mask.reshape(-1)[rng.choice(places, round_half_up(density, len(places)), replace=False)] = True
+    return mask
+
+
+def indegree_among(allowed: Mask, connections: int, rng: np.random.Generator) -> Mask:
+    """Exactly `connections` presynaptic partners for every unit, uniformly among the allowed."""
+    mask = np.zeros_like(allowed)
+    for unit, column in enumerate(allowed.T):
+        partners = np.flatnonzero(column)
+        if not 0 <= connections <= len(partners):
+            raise ValueError(f"connections is from 0 to {len(partners)}, got {connections}")
+        mask[rng.choice(partners, connections, replace=False), unit] = True
+    return mask
+
+
 def with_empty_diagonal(off_diagonal: Mask) -> Mask:
     """(n, n) from (n, n - 1): row i without its entry i, so that a gap opens on the diagonal."""
     n = len(off_diagonal)

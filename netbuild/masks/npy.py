@@ -27,18 +27,18 @@ REFUSED |= {"M": "datetime", "m": "timedelta"}
 
 # One entry of the header's dictionary; the values are kept apart by the names of the groups.
 ENTRY = re.compile(
-    r"""\s*(['"])(?P<key>\w+)\1\s*:\s*
+    r"""[ \t\r\n\f]*(['"])(?P<key>\w+)\1[ \t\r\n\f]*:[ \t\r\n\f]*
     (?: (['"])(?P<descr>[^'"\\]*)\3
       | (?P<fields>\[)
       | (?P<order>True|False)
-      | \((?P<shape>[\d\s,L]*)\)
-    )\s*(?P<end>,?)\s*""",
+      | \((?P<shape>[\d \t\r\n\f,L]*)\)
+    )[ \t\r\n\f]*(?P<end>,?)[ \t\r\n\f]*""",
     re.VERBOSE | re.ASCII,
 )
 DESCR = re.compile(
     r"[<>=|]?(?P<kind>[biuf?OcSaUVMm])(?P<size>\d{0,9})(?P<unit>\[[\w/]{1,20}\])?", re.ASCII
 )
-LENGTH = re.compile(r"\d{1,19}L?", re.ASCII)  # the L was written by Python 2
+LENGTH = re.compile(r"(0|[1-9]\d{0,18})L?", re.ASCII)  # the L was written by Python 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def layout_of(head: bytes, size: int, name: str, max_bytes: int) -> Layout:
         )
     if 0 in layout.shape or layout.shape == ():
         what = "is a single number" if layout.shape == () else "is empty"
-        raise DataFileError("NB201", f"{name} {what}: its shape is {layout.shape}")
+        hint = "save one value for each unit or connection"
+        raise DataFileError("NB201", f"{name} {what}: its shape is {layout.shape}", hint)
     if (found := size - offset) != layout.nbytes:
         problem = "is truncated" if found < layout.nbytes else "has bytes after its data"
         raise DataFileError(
@@ -103,7 +104,9 @@ def array_from(layout: Layout, content: bytearray, name: str) -> Array:
 
 def header_text(head: bytes, name: str) -> tuple[str, int]:
     """The header's text and the offset of the data; nothing is read that was not capped first."""
-    if not head.startswith(MAGIC) or len(head) < 12:
+    if not head.startswith(MAGIC):
+        raise malformed(name, "its first bytes are not those of one")
+    if len(head) < 12:
         raise malformed(name, "it ends before its header does")
     version = (head[6], head[7])
     if version not in ((1, 0), (2, 0), (3, 0)):
@@ -121,9 +124,9 @@ def header_text(head: bytes, name: str) -> tuple[str, int]:
 
 def entries(text: str, name: str) -> dict[str, str]:
     """The three values of the header `{'descr': ..., 'fortran_order': ..., 'shape': ...}`."""
-    body = text.strip()
+    body = text.strip(" \t\r\n\f")  # what a Python parser takes for white space, and no more
     if not (body.startswith("{") and body.endswith("}")):
-        raise malformed(name, "its header is not a dictionary")
+        raise malformed(name, "its header is not that of an array")
     wanted = {"descr": "descr", "fortran_order": "order", "shape": "shape"}
     values: dict[str, str] = {}
     position = 1

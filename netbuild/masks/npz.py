@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 from netbuild.errors import DataFileError
@@ -36,9 +37,13 @@ def layout_of(
     check_end_record(file, size, name)
     with zipfile.ZipFile(file) as archive:
         member, names = pick(archive, size, array, name, max_bytes)
-        with archive.open(member) as stream:
-            label = f"{shown(member.filename)} in {name}"
-            layout = npy.layout_of(stream.read(npy.HEAD), member.file_size, label, max_bytes)
+        try:
+            with archive.open(member) as stream:
+                head = stream.read(npy.HEAD)
+        except (zipfile.BadZipFile, zlib.error):
+            raise damaged(member, name) from None
+        label = f"{shown(member.filename)} in {name}"
+        layout = npy.layout_of(head, member.file_size, label, max_bytes)
     return layout, names
 
 
@@ -52,10 +57,13 @@ def array_from(
         label = f"{shown(member.filename)} in {name}"
         content = bytearray(member.file_size)
         filled = 0
-        with archive.open(member) as stream:
-            while chunk := stream.read(CHUNK):  # at the end zipfile compares the checksum
-                content[filled : filled + len(chunk)] = chunk
-                filled += len(chunk)
+        try:
+            with archive.open(member) as stream:
+                while chunk := stream.read(CHUNK):  # at the end zipfile compares the checksum
+                    content[filled : filled + len(chunk)] = chunk
+                    filled += len(chunk)
+        except (zipfile.BadZipFile, zlib.error):
+            raise damaged(member, name) from None
     if filled != member.file_size:
         raise malformed(name, f"its member {shown(member.filename)} is truncated")
     layout = npy.layout_of(bytes(content[: npy.HEAD]), len(content), label, max_bytes)
@@ -143,6 +151,12 @@ def no_such_array(array: str | None, names: tuple[str, ...], name: str) -> DataF
         return DataFileError("NB206", f"{name} holds {len(names)} arrays: {listed}", hint)
     what = f"{name} holds no array {shown(array)}"
     return DataFileError("NB206", what, f"its arrays are: {listed}")
+
+
+def damaged(member: zipfile.ZipInfo, name: str) -> DataFileError:
+    """The error for a member whose bytes are not those that were once written."""
+    problem = "its checksum is wrong, or it cannot be unpacked"
+    return malformed(name, f"its member {shown(member.filename)} is damaged: {problem}")
 
 
 def malformed(name: str, problem: str) -> DataFileError:

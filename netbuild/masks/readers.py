@@ -189,7 +189,7 @@ def format_of(path: Path, head: bytes, array: str | None) -> str:
         hint = f"accepted are {', '.join(FORMATS)}"
         raise DataFileError("NB204", f"the extension of {name} is not one that is read", hint)
     if not head:
-        raise DataFileError("NB204", f"{name} is empty")
+        raise DataFileError("NB204", f"{name} is empty", "save the array again")
     if found != form:
         first_bytes = f"are not those of {form}" if found == "text" else f"are those of {found}"
         what = f"{name} is not what its extension says: its first bytes {first_bytes}"

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from netbuild.errors import DataFileError
 
-SIZE_CAP = 256 << 20  # bytes; as .npy the same matrix is a fraction of that
+SIZE_CAP = 64 << 20  # bytes; as .npy the same matrix is a fraction of that
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 PLAIN = bytes(range(32, 127)) + b"\t\r\n"
-NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", re.ASCII)
 NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
@@ -49,7 +49,7 @@ def array_from(content: bytes | bytearray, name: str, max_bytes: int) -> npt.NDA
     bad = ~np.isfinite(matrix)
     if bad.any():
         row, column = np.argwhere(bad)[0] + 1
-        raise DataFileError("NB205", f"{place(name, row, column)} is not a finite number")
+        raise not_finite(place(name, row, column))
     return matrix
 
 
@@ -88,7 +88,7 @@ def first_fault(lines: list[str], separator: str | None, name: str) -> DataFileE
                 return bad_cell(cells, row, column, name)
         if len(cells) != columns:
             what = f"row {row} of {name} has {len(cells)} columns, the first row has {columns}"
-            return DataFileError("NB204", what)
+            return DataFileError("NB204", what, "each row of a matrix has as many numbers")
     hint = "columns are parted by commas, semicolons, tabs or blanks, rows by line ends"
     return DataFileError("NB204", f"{name} holds white space of another kind", hint)
 
@@ -100,7 +100,7 @@ def bad_cell(cells: list[str], row: int, column: int, name: str) -> DataFileErro
         hint = "remove the separator at the end of the row" if column == len(cells) else ""
         return DataFileError("NB204", f"{where} is empty", hint)
     if NOT_FINITE.fullmatch(cell):
-        return DataFileError("NB205", f"{where} is not a finite number")
+        return not_finite(where)
     if DECIMAL_COMMA.fullmatch(cell):
         hint = "write decimal points: 0.5"
         return DataFileError("NB205", f"{where} is a number with a decimal comma", hint)
@@ -110,6 +110,11 @@ def bad_cell(cells: list[str], row: int, column: int, name: str) -> DataFileErro
     elif column == 1:
         hint = "if the first column holds names, remove it"
     return DataFileError("NB205", f"{where} is not a number", hint)
+
+
+def not_finite(where: str) -> DataFileError:
+    """The error for a cell that is NaN, infinite, or too large to be anything else."""
+    return DataFileError("NB205", f"{where} is not a finite number", "write a number in its place")
 
 
 def place(name: str, row: int, column: int) -> str:

@@ -25,6 +25,7 @@ def finite(array: Array, name: str = "") -> Array:
         raise DataFileError(
             "NB205",
             f"{counted(bad)} NaN or infinite, the first at {first(bad, name)}",
+            "a network takes finite numbers; `numpy.argwhere(~numpy.isfinite(a))` finds the others",
         )
     return array
 
@@ -52,7 +53,8 @@ def as_sparsity(array: Array, threshold: float | None = None, name: str = "") ->
             "NB205",
             f"a sparsity mask holds 0 and 1, and {counted(bad)} neither ({found}); "
             f"{smallest(array, bad, name)}",
-            "`threshold: 0` makes a connection of every value above 0",
+            ("signs belong into `ei_mask`; " if not (bad & (array > 0)).any() else "")
+            + "`threshold: 0` makes a connection of every value above 0",
         )
     return array.astype(np.bool_)
 
@@ -99,11 +101,13 @@ def oriented(
         matrix = "the matrix" if name == "NAME" else f"the matrix in {name}"
         said = " with `rows: post`" if rows == "post" else ""
         other = "post" if rows == "pre" else "pre"
-        transposed = array.shape == sizes[other]
+        hint = "" if array.ndim == 2 else "a matrix has two dimensions"
+        if array.shape == sizes[other]:
+            hint = f"it looks transposed; say `{{file: {name}, rows: {other}}}`"
         raise DataFileError(
             "NB201",
             f"{matrix} is {array.shape}; this map expects {words[rows]}{said}",
-            f"it looks transposed; say `{{file: {name}, rows: {other}}}`" if transposed else "",
+            hint,
         )
     return np.array(array if rows == "pre" else array.T, order="C")
 

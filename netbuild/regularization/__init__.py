@@ -1,9 +1,10 @@
-"""Regularizers: terms of the loss that depend on weights (and, later, on activity).
+"""Regularizers: terms of the loss that depend on weights or on activity.
 
 dale = DaleLawL2(NamedParameters(network, ["hidden.weight"]), reference_weights=[signs])
 loss = task_loss + RegularizationList([dale, L1([network.readout.weight], Lambda=1e-4)])()
 """
 
+from netbuild.regularization.activity import FiringRateL1, FiringRateL2, FiringRateVariance
 from netbuild.regularization.base import BaseRegularization
 from netbuild.regularization.connectome import (
     DaleHinge,
@@ -27,6 +28,9 @@ __all__ = [
     "DaleLaw",
     "DaleLawL2",
     "ExcRatioTargetRegularization",
+    "FiringRateL1",
+    "FiringRateL2",
+    "FiringRateVariance",
     "InhRatioTargetRegularization",
     "Lp",
     "NamedParameters",

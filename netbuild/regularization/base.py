@@ -67,9 +67,10 @@ class BaseRegularization(nn.Module):
         if words.pop("type", cls.__name__) != cls.__name__:
             raise ValueError(f"{cls.__name__}.from_dict was given the type {struct['type']!r}")
         refuse_unknown(words, cls.words(), cls.__name__)
-        if words.get("params") is None:
+        takes_params = "params" in cls.words()
+        if takes_params and words.get("params") is None:
             words["params"] = params
-        if words["params"] is None:
+        if takes_params and words["params"] is None:
             raise ValueError(f"{cls.__name__} needs params, in the dict or beside it")
         return cls(**words)
 
@@ -106,12 +107,12 @@ class BaseRegularization(nn.Module):
         terms = [self.term(index, weight) for index, weight in self.learnable()]
         return sum(terms[1:], terms[0]) if terms else self.zero()
 
-    def raw(self, *args: Tensor | None) -> Tensor:
+    def raw(self, *args: Any) -> Tensor:
         """The raw term as `forward` gives it, with the hooks of `nn.Module` run."""
         result: Tensor = super().__call__(*args)
         return result
 
-    def __call__(self, *args: Tensor | None) -> Tensor:
+    def __call__(self, *args: Any) -> Tensor:
         """`Lambda` times the raw term: a 0-d tensor that can be backpropagated."""
         return self.Lambda * self.raw(*args)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from netbuild.regularization.activity import FiringRateL1, FiringRateL2, FiringRateVariance
 from netbuild.regularization.arguments import bounded, did_you_mean
 from netbuild.regularization.base import BaseRegularization, step_on
 from netbuild.regularization.connectome import (
@@ -35,8 +36,12 @@ REGULARIZATIONS: dict[str, type[BaseRegularization]] = {
         ExcRatioTargetRegularization,
         InhRatioTargetRegularization,
         WeightsDistance,
+        FiringRateL1,
+        FiringRateL2,
+        FiringRateVariance,
     )
 }
+Activity: TypeAlias = Mapping[str, Tensor]  # layer name to (..., unit)
 
 
 class RegularizationList(nn.Module):
@@ -141,17 +146,22 @@ class RegularizationList(nn.Module):
     def __getitem__(self, key: int | str) -> BaseRegularization:
         return self.items()[key][1] if isinstance(key, int) else dict(self.items())[key]
 
-    def raw_terms(self, activity: Tensor | None = None) -> dict[str, Tensor]:
+    def raw_terms(self, activity: Activity | None = None) -> dict[str, Tensor]:
         """Each R_k by name, without any Lambda.
 
         Args:
-            activity: of the network, (batch, time, unit) or (batch, unit); goes to those
-                regularizations that need it.
+            activity: {layer name: (batch, time, unit) or (batch, unit)}, as a network returns
+                it; goes to those regularizations that need it.
 
         Raises:
             ValueError: one needs the activity, and there is none.
         """
         return {name: _raw(name, item, activity) for name, item in self.items()}
+
+    @property
+    def needs_activity(self) -> bool:
+        """Whether any of them reads the network's activity."""
+        return any(item.needs_activity for item in self)
 
     def weight(self, name: str) -> float:
         """What multiplies the raw term called `name`: Lambda of the list times its own."""
@@ -169,11 +179,11 @@ class RegularizationList(nn.Module):
             total = raw * weight if total is None else torch.add(total, raw, alpha=weight)
         return torch.zeros_like(self._zero, requires_grad=True) if total is None else total
 
-    def forward(self, activity: Tensor | None = None) -> Tensor:
+    def forward(self, activity: Activity | None = None) -> Tensor:
         """sum_k Lambda Lambda_k R_k: a 0-d tensor that can be backpropagated."""
         return self.total(self.raw_terms(activity))
 
-    def terms(self, activity: Tensor | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+    def terms(self, activity: Activity | None = None) -> dict[str, tuple[Tensor, Tensor]]:
         """Each R_k and Lambda Lambda_k R_k by name."""
         raws = self.raw_terms(activity)
         return {name: (raw, raw * self.weight(name)) for name, raw in raws.items()}
@@ -219,7 +229,7 @@ def _reusable(params: Params) -> Params:
     return list(params) if isinstance(params, Iterator) else params
 
 
-def _raw(name: str, regularization: BaseRegularization, activity: Tensor | None) -> Tensor:
+def _raw(name: str, regularization: BaseRegularization, activity: Activity | None) -> Tensor:
     if not regularization.needs_activity:
         return regularization.raw()
     if activity is None:

@@ -150,7 +150,8 @@ def _dedented(tree: Tree, section: Location, unknown: set[str]) -> Iterator[tupl
         slot = slot_at(tree.root, (*section, key))
         known = {word for model in slot.models for word in fields_of(model)} if slot else set()
         outside = []
-        for word, child in entries[i + 1 :]:
+        for j in range(i + 1, len(entries)):  # a slice of them for each would be quadratic
+            word, child = entries[j]
             if word not in known or child.place.source != empty.place.source:
                 break
             if word in unknown:
@@ -229,7 +230,7 @@ def _no_value(fault: Fault, node: Node) -> Problem:
     if not isinstance(fault.location[-1], str):
         return fault.problem("NB103", "this item is empty", "write it, or take it away")
     slot = fault.slot
-    if (slot.models or slot.items is not None) and not (slot.info and slot.info.is_required()):
+    if (slot.models or slot.items or slot.values) and not (slot.info and slot.info.is_required()):
         hint = "indent the lines that belong to it, or take it away"
     else:
         hint = hints.field_hint(fault.key, slot.info)

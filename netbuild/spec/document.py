@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netbuild.errors import Place, Problem, SpecError
-from netbuild.spec.nodes import Node, kind_of
+from netbuild.spec.nodes import Node, kind_of, show
 from netbuild.spec.parser import BREAKS, Parser
+from netbuild.spec.paths import nearest
 
 MAX_BYTES = 1 << 20
 # Opening a FIFO must not wait for a writer. Not every system has all of them.
@@ -66,6 +67,8 @@ def _read_bytes(path: Path, source: str) -> bytes:
 
     try:
         descriptor = os.open(path, OPEN_FLAGS)
+    except FileNotFoundError as error:
+        raise refuse(f"cannot read the spec: {error.strerror}", _like(path)) from None
     except OSError as error:
         raise refuse(f"cannot read the spec: {error.strerror or error}") from None
     except ValueError:
@@ -82,6 +85,18 @@ def _read_bytes(path: Path, source: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise refuse("the spec is larger than 1 MiB", "keep matrices in files of their own")
     return data
+
+
+def _like(path: Path) -> str:
+    """A hint that names the spec beside it that may have been meant."""
+    try:
+        beside = [
+            other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")
+        ]
+    except OSError:
+        return ""
+    best = nearest(path.name, beside)
+    return f"did you mean `{show(str(path.parent / best))}`?" if best else ""
 
 
 def _text(data: bytes, source: str) -> str:

@@ -19,11 +19,13 @@ from netbuild.spec.spec import SpecFile
 
 @dataclass(frozen=True)
 class Slot:
-    """What may stand at one place: a section, one of several kinds of it, a list, or a value."""
+    """What may stand at one place: a section or one of several kinds of it, a list or a mapping of
+    names to such, or a value."""
 
     model: type[BaseModel] | None = None
     choice: Choice | None = None
     items: Slot | None = None
+    values: Slot | None = None  # under each name of a mapping whose keys are the user's own
     info: FieldInfo | None = None  # of the key that leads here
     write: Writer | None = None  # of its short forms
 
@@ -71,6 +73,8 @@ def _slot(annotation: Any, info: FieldInfo, metadata: Sequence[Any] = ()) -> Slo
         return Slot(model=annotation, info=info, write=write)
     if get_origin(annotation) is list:
         return Slot(items=_slot(get_args(annotation)[0], info), info=info, write=write)
+    if get_origin(annotation) is dict and (below := _slot(get_args(annotation)[1], info)).models:
+        return Slot(values=below, info=info, write=write)
     others = [a for a in get_args(annotation) if a is not NoneType]
     if len(others) == 1 and NoneType in get_args(annotation):
         return _slot(others[0], info, metadata)
@@ -86,6 +90,8 @@ def slot_at(root: Node, location: Location) -> Slot | None:
             return None
         if isinstance(part, int):
             slot = slot.items
+        elif slot.values is not None:
+            slot = slot.values
         else:
             model = slot.model_of(node)
             slot = slots_of(model).get(part) if model else None
@@ -101,6 +107,9 @@ def location_of(loc: Sequence[str | int]) -> Location:
         if isinstance(part, int):
             location.append(part)
             slot = slot.items if slot else None
+        elif slot is not None and slot.values is not None:
+            location.append(part)
+            slot = slot.values
         elif slot is not None and slot.choice is not None:
             slot = next((Slot(m) for m in slot.choice.models if label_of(m) == part), None)
         elif slot is not None and slot.model is not None:
@@ -131,6 +140,9 @@ def homes() -> tuple[Home, ...]:
 def _homes(slot: Slot, path: str) -> Iterator[Home]:
     if slot.items is not None:
         yield from _homes(slot.items, f"{path}[]")
+        return
+    if slot.values is not None:
+        yield from _homes(slot.values, f"{path}.NAME")
         return
     for model in slot.models:
         yield Home(path, _told(slot.choice, model), model)

@@ -40,6 +40,14 @@ _OTHERS_SAY = {
     "targets": "labels y",
     "params": "parameters",
 }
+# Keys of other tools that have no counterpart, and what to do without them.
+_NOT_HERE = {
+    "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
+    **dict.fromkeys(
+        ("_target_", "class_path", "module", "__class__"),
+        "kinds are told by `type`, from a closed list; nothing is imported",
+    ),
+}
 # Functions that are not there, and are not misspelt.
 _FUNCTIONS = """
     celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
@@ -63,6 +71,10 @@ def unknown_key_hint(
     keys = fields_of(model)
     if word == "sparsity" and "density" in keys:
         return "write `density`, which is 1 - sparsity"
+    if word in _NOT_HERE:
+        return _NOT_HERE[word]
+    if "dropout" not in keys and nearest(word, ["dropout"]) and location[:1] == ("layers",):
+        return "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
     home = _home_hint(word, model, location)
     best = meant_key(word, keys)
     if not best or (home and not (nearest(word, [best], 0.75) or word in _MEANT)):
@@ -86,6 +98,8 @@ def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
     told = [home.told for home in having if home.path == path]
     everywhere = len(told) == sum(home.path == path for home in homes())
     kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
+    if path == here and (everywhere or not kinds):
+        return ""  # of the same section in another kind of what is around it
     there = (f"`{path}`" if path else "the spec itself") + (
         f" with {kinds}" if kinds and not everywhere else ""
     )
@@ -190,7 +204,9 @@ _NUMBERS = (
     (r"([+-]?[0-9]{1,18}(?:_[0-9]{1,18}){1,6})", "write {0}"),
     (r"([0-9]{1,18}),([0-9]{1,18})", "the decimal sign is a point: {0}.{1}"),
     (r"([+-]?[0-9.]{1,24}(?:[eE][+-]?[0-9]{1,3})?) ?[A-Za-z]{1,8}", "write the number alone: {0}"),
-    (r"[0-9.]+ ?(?:\*|/|\^|\+|-).*", "nothing is computed in a spec; write the number itself"),
+    (r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", "this looks like a date; write a number"),
+    (r"`.*", "nothing is run in a spec; write the number itself"),
+    (r"[0-9.]+ ?(?:\*|/|\^|\+|-|:).*", "nothing is computed in a spec; write the number itself"),
     (r"\$.*|\{\{.*", "nothing is filled in in a spec; write the number itself"),
 )
 

@@ -22,8 +22,11 @@ from netbuild.spec.override import complete, override
 from netbuild.spec.paths import Tree
 from netbuild.spec.regularizers import RegularizerSpec
 from netbuild.spec.spec import NetworkSpec
+from netbuild.spec.stages import apply_stage
 from netbuild.spec.task import Task
 from netbuild.spec.training import Training
+
+PARTS = ("task", "training", "seed", "dt", *LISTS)  # of a spec, each judged on its own
 
 
 @dataclass(frozen=True)
@@ -43,20 +46,27 @@ class Parsed:
     task: BaseModel | None
     training: BaseModel | None
     seed: int = 0
+    dt: float | None = None
 
 
 def parse_document(
-    document: Document, locate: Locate, overrides: Sequence[str] = (), unset: Sequence[str] = ()
+    document: Document,
+    locate: Locate,
+    overrides: Sequence[str] = (),
+    unset: Sequence[str] = (),
+    stage: int | None = None,
 ) -> Parsed:
     """A document with its overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths.
 
-    `locate` finds the files that it extends. Raises SpecError where the YAML itself or an `extends`
-    is wrong; overrides that cannot be applied, and what the models find wrong in the rest, are in
-    the result's `problems`.
+    With `stage`, as that stage of its training has it. `locate` finds the files that it extends.
+    Raises SpecError where the YAML itself or an `extends` is wrong; overrides that cannot be
+    applied, and what the models find wrong in the rest, are in the result's `problems`.
     """
     resolver = Resolver(locate)
     root = resolver.resolve(document)
     problems = [*resolver.problems, *override(root, overrides, unset)]
+    if stage is not None:
+        problems += apply_stage(root, stage)
     complete(root)
     folders = resolver.folders
     folders |= {f"--set #{number}": document.folder for number in range(1, len(overrides) + 1)}
@@ -69,9 +79,9 @@ def parse_document(
         locations = {location_of(item["loc"]) for item in errors}
         found = problems_of(errors, tree)
         problems += (_as_replaced(problem, tree, resolver.replaced) for problem in found)
-        parts = {key: _part(key, data, locations) for key in ("task", "training", "seed", *LISTS)}
+        parts = {key: _part(key, data, locations) for key in PARTS}
         return Parsed(tree, document, folders, problems, None, **parts)
-    parts = {key: getattr(spec, key) for key in ("task", "training", "seed", *LISTS)}
+    parts = {key: getattr(spec, key) for key in PARTS}
     return Parsed(tree, document, folders, problems, spec, **parts)
 
 
@@ -96,7 +106,7 @@ def _part(key: str, data: Mapping[str, Any], bad: set[tuple[str | int, ...]]) ->
     """One part of a spec that did not parse as a whole, as far as it did."""
     value = data.get(key)
     if key in LISTS:
-        if not isinstance(value, list):
+        if not isinstance(value, list) or (key,) in bad:
             return []
         wrong = {location[:2] for location in bad}
         return [
@@ -107,7 +117,7 @@ def _part(key: str, data: Mapping[str, Any], bad: set[tuple[str | int, ...]]) ->
         return NetworkSpec.model_fields[key].get_default()
     if value is None or any(location[:1] == (key,) for location in bad):
         return 0 if key == "seed" else None
-    return value if key == "seed" else _adapter(key).validate_python(value)
+    return value if key in ("seed", "dt") else _adapter(key).validate_python(value)
 
 
 @cache

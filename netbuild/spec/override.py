@@ -205,6 +205,10 @@ def complete(node: Node, slot: Slot = ROOT) -> None:
         for item in node.items:
             complete(item, slot.items)
         return
+    if slot.values is not None:
+        for entry in node.entries.values():
+            complete(entry, slot.values)
+        return
     choice = slot.choice
     if choice and choice.default and isinstance(node.value, dict) and _is_default(choice, node):
         node.value = {choice.key: Node(choice.default, node.place), **node.value}
@@ -228,6 +232,10 @@ def write_out(node: Node, slot: Slot) -> None:
     """Write out every short form below a node, in place."""
     if slot.items is not None:
         node.items[:] = [written_out(item, slot.items) for item in node.items]
+        return
+    if slot.values is not None:
+        for name, entry in node.entries.items():
+            node.entries[name] = written_out(entry, slot.values)
         return
     model = slot.model_of(node)
     for key, below in slots_of(model).items() if model else ():

@@ -225,7 +225,7 @@ class Parser:
             return Problem("NB003", known.what, place=Place(self.source, 1, 1), hint=known.hint)
         place = self._place(mark.line, mark.column, mark.column + 1)
         before, sign = place.text[: place.column - 1], place.text[place.column - 1 :][:1]
-        if "\t" in (sign, *before) and not before.strip():
+        if sign == "\t" or ("\t" in before and not before.strip()):
             known = Syntax("", "a tab cannot indent", "indent with spaces")
         return Problem("NB003", known.what.replace("SIGN", sign), place=place, hint=known.hint)
 

@@ -146,6 +146,42 @@ class WeightsDistance(Norm):
     )
 
 
+class ActivityRegularizer(Model):
+    """What all regularizers of activity have."""
+
+    name: Name | None = Field(None, description="its name in logs", examples=["rates"])
+    layers: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=64)]],
+        Field(min_length=1, description="the layers whose rates are meant", examples=[["hidden"]]),
+        Shorthand(listed, {"type": "string"}),
+    ]
+    of: Literal["sample", "unit_mean"] = Field(
+        "sample",
+        description="of each unit's rate at each step of each trial, or of its mean over batch and"
+        " time",
+        examples=["unit_mean"],
+    )
+    Lambda: NonNegative = Field(1.0, description="its weight in the loss", examples=[1e-3])
+
+
+class FiringRateL1(ActivityRegularizer):
+    """mean |r|."""
+
+    type: Literal["FiringRateL1"]
+
+
+class FiringRateL2(ActivityRegularizer):
+    """mean r^2."""
+
+    type: Literal["FiringRateL2"]
+
+
+class FiringRateVariance(ActivityRegularizer):
+    """The variance of the rates across units."""
+
+    type: Literal["FiringRateVariance"]
+
+
 RegularizerSpec = Annotated[
     Annotated[L1, tag(L1)]
     | Annotated[L2, tag(L2)]
@@ -155,10 +191,14 @@ RegularizerSpec = Annotated[
     | Annotated[DaleHinge, tag(DaleHinge)]
     | Annotated[ExcRatioTarget, tag(ExcRatioTarget)]
     | Annotated[InhRatioTarget, tag(InhRatioTarget)]
-    | Annotated[WeightsDistance, tag(WeightsDistance)],
+    | Annotated[WeightsDistance, tag(WeightsDistance)]
+    | Annotated[FiringRateL1, tag(FiringRateL1)]
+    | Annotated[FiringRateL2, tag(FiringRateL2)]
+    | Annotated[FiringRateVariance, tag(FiringRateVariance)],
     told_by(
         "type",
         *(L1, L2, Lp, DaleLaw, DaleLawL2, DaleHinge),
         *(ExcRatioTarget, InhRatioTarget, WeightsDistance),
+        *(FiringRateL1, FiringRateL2, FiringRateVariance),
     ),
 ]

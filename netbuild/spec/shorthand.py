@@ -64,6 +64,30 @@ def signs(node: Node) -> Node:
     return matrix(node)
 
 
+def per_unit(node: Node) -> Node:
+    """`100`, `[20, 100]`, `tau.npy` or `zero` for a value of each unit."""
+    match node.value:
+        case str() as text:
+            return _wrap(node, "file" if _is_file(text) else "init")
+        case bool():
+            return node
+        case int() | float():
+            return _wrap(node, "value")
+        case list():
+            return _wrap(node, "values")
+    return node
+
+
+def number(key: str) -> Writer:
+    """A bare number for a section of which it is that key."""
+
+    def write(node: Node) -> Node:
+        is_number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
+        return _wrap(node, key) if is_number else node
+
+    return write
+
+
 def typed(node: Node) -> Node:
     """A bare `type`."""
     return _wrap(node, "type") if isinstance(node.value, str) else node

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from netbuild.spec.base import Model, Seed
+from netbuild.spec.base import Model, Positive, Seed
 from netbuild.spec.layers import Layer
 from netbuild.spec.regularizers import RegularizerSpec
 from netbuild.spec.shorthand import Shorthand, listed
@@ -38,6 +38,11 @@ class NetworkSpec(Model):
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
         description="`auto` takes CUDA where there is one",
         examples=["cpu"],
+    )
+    dt: Positive | None = Field(
+        None,
+        description="one time step, in ms: the task's and the layers', whose alpha is dt / tau",
+        examples=[20],
     )
     task: Task | None = Field(
         None,

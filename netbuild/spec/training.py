@@ -10,6 +10,7 @@ from netbuild.spec.base import (
     Count,
     Fraction,
     Model,
+    Name,
     NonNegative,
     Positive,
     tag,
@@ -152,6 +153,31 @@ class StopWhen(Model):
     patience: Count | None = Field(
         None, description="stop after so many evaluations without a new best", examples=[10]
     )
+    of: Literal["all", "worst_task"] = Field(
+        "all",
+        description="of all trials, or of the environment with the worst accuracy",
+        examples=["worst_task"],
+    )
+
+
+class Stage(Model):
+    """One part of a training, with its own overrides; the optimizer goes on as it is."""
+
+    name: Name
+    set: dict[str, object] = Field(
+        {},
+        max_length=200,
+        description="overrides of `task`, `training` and `regularizers`, by path",
+        examples=[{"task.trials.coh": [25.6, 51.2]}],
+    )
+    steps: Count | None = Field(
+        None,
+        description="optimizer steps of this stage, at most; without it only `stop_when` ends it",
+        examples=[1000],
+    )
+    stop_when: StopWhen | None = Field(
+        None, description="its end", examples=[{"metric": "accuracy", "at_least": 0.9}]
+    )
 
 
 class Training(Model):
@@ -177,6 +203,13 @@ class Training(Model):
     checkpoint: Checkpoint = Field(Checkpoint(), description="saving", examples=[{"every": 500}])
     stop_when: StopWhen | None = Field(
         None, description="early end", examples=[{"metric": "accuracy", "at_least": 0.9}]
+    )
+    stages: list[Stage] | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="the parts of the training, in order, in place of `steps` and `stop_when`",
+        examples=[[{"name": "easy", "steps": 500}, {"name": "hard", "steps": 1000}]],
     )
     log_every: Count = Field(10, description="steps between two lines of the log", examples=[10])
     threads: Annotated[

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from netbuild.spec.training import StopWhen
 
 
-def should_stop(rule: StopWhen, evaluations: Sequence[Mapping[str, float]]) -> bool:
+def should_stop(rule: StopWhen, evaluations: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a rule ends the training after these evaluations, oldest first."""
-    values = [evaluation[rule.metric] for evaluation in evaluations if rule.metric in evaluation]
+    values = [_value(rule, found) for found in evaluations if rule.metric in found]
     if len(values) >= rule.mean_of_last:
         mean = sum(values[-rule.mean_of_last :]) / rule.mean_of_last
         if rule.at_least is not None and mean >= rule.at_least:
@@ -21,3 +22,10 @@ def should_stop(rule: StopWhen, evaluations: Sequence[Mapping[str, float]]) -> b
     better = max if rule.metric == "accuracy" else min
     before, since = better(values[: -rule.patience]), better(values[-rule.patience :])
     return better(before, since) == before
+
+
+def _value(rule: StopWhen, found: Mapping[str, Any]) -> float:
+    """The metric, over all trials or in the environment where it is worst."""
+    if rule.of == "worst_task" and rule.metric == "accuracy" and found.get("environments"):
+        return float(min(found["environments"].values()))
+    return float(found[rule.metric])

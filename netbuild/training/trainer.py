@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from netbuild.errors import Exit, NetbuildError
-from netbuild.layers import Dropout, Network
+from netbuild.layers import CTRNNLayer, Dropout, Network
 from netbuild.regularization import RegularizationList
 from netbuild.spec.training import Training
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, Task, evaluation_batch
-from netbuild.training.losses import accuracy, answers, score, task_loss
+from netbuild.training.losses import accuracy, answers, has_accuracy, score, task_loss
 from netbuild.training.schedule import factor
 from netbuild.training.stopping import should_stop
 
@@ -39,7 +39,7 @@ class Trainer:
     """Steps a network through a task. `records()` is the training; iterate it to the end.
 
     `stop` may be set at any time, by a signal handler say: the step in hand is finished, and the
-    last record says "interrupted".
+    last record says "interrupted". It takes the steps from `step` on, as many as the training says.
     """
 
     def __init__(
@@ -59,16 +59,18 @@ class Trainer:
         self.training = training
         self.optimizer = optimizer
         self.seed = seed
-        self.step = step
-        self.steps = steps_of(training, task)
+        self.step = self.start = step
+        self.steps = step + steps_of(training, task)
         self.stop = False
-        self.evaluations: list[dict[str, float]] = []
+        self.evaluations: list[dict[str, Any]] = []
+        self._evaluation: Batch | None = None
         self.rates = [group["lr"] for group in optimizer.param_groups]
         own = network.regularizers
         self._learnt = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self._learnt[0].device
-        self._drawing = [m for m in network.modules() if isinstance(m, Dropout)]
+        self._drawing = [m for m in network.modules() if isinstance(m, (Dropout, CTRNNLayer))]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
+        self._needs_activity = self._regularizers.needs_activity
 
     def records(self) -> Iterator[Record]:
         """Train to the end, with a record of each logged step, evaluation and checkpoint due.
@@ -109,20 +111,20 @@ class Trainer:
 
     def _step(self, logged: bool) -> dict[str, Any]:
         """One optimizer step; what is written down of it when `logged`."""
-        network, training, step = self.network, self.training, self.step
+        training, step = self.training, self.step
         batch = self._batch(step)
         for module in self._drawing:
             module.set_step(step)
         if training.optimizer.schedule is not None:
-            scale = factor(training, step, self.steps)
+            scale = factor(training, step - self.start, self.steps - self.start)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * scale
-        output = network(batch.inputs)
+        output, activity = self._forward(batch.inputs)
         loss = task_loss(training.loss, output, batch)
         raw: dict[str, Tensor] = {}
         whole = loss
         if len(self._regularizers):
-            raw = self._regularizers.raw_terms()
+            raw = self._regularizers.raw_terms(activity)
             whole = loss + self._regularizers.total(raw)
         whole.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(whole.item()):
@@ -138,6 +140,13 @@ class Trainer:
             return {}
         return self._values(loss, whole, raw, norm, output, batch)
 
+    def _forward(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """The network's answers, and its activity where a regularizer reads it."""
+        if not self._needs_activity:
+            return self.network(inputs), None
+        output, activity = self.network(inputs, return_activity=True)
+        return output, activity
+
     def _values(
         self,
         loss: Tensor,
@@ -152,7 +161,7 @@ class Trainer:
             name: {"raw": term.item(), "weighted": term.item() * self._regularizers.weight(name)}
             for name, term in raw.items()
         }
-        if self.training.loss == "cross_entropy":
+        if has_accuracy(self.training.loss, batch):
             values["accuracy"] = accuracy(output, batch)
         values["lr"] = self.optimizer.param_groups[0]["lr"]
         if norm is not None:
@@ -170,15 +179,18 @@ class Trainer:
 
     def evaluation(self) -> Batch:
         """The trials that are scored, on the network's device."""
-        batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
-        check_batch(batch, self.network.input_dim)
-        return batch.to(self.device)
+        if self._evaluation is None:  # always the same
+            batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
+            check_batch(batch, self.network.input_dim)
+            self._evaluation = batch.to(self.device)
+        return self._evaluation
 
     def _batch(self, step: int) -> Batch:
         size = self.training.batch_size
         if isinstance(self.task, ArraysTask):
             return self.task.batch(step, size)
-        batch = self.task.batch(step, size, rng_of(self.seed, "train", step))
+        seed = getattr(self.task, "seed", self.seed)  # a task may have one of its own
+        batch = self.task.batch(step, size, rng_of(seed, "train", step))
         check_batch(batch, self.network.input_dim)
         return batch.to(self.device)
 

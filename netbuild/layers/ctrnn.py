@@ -1,0 +1,430 @@
+"""CTRNNLayer: leaky rate units in continuous time, with input and recurrent maps under masks.
+
+B batch, T time, I inputs, N units, G groups of units that share one alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from netbuild import kernels
+from netbuild.kernels import FORMULATIONS, State
+from netbuild.layers.activations import activation as activation_of
+from netbuild.layers.given import array, dimension, flag, known_keys, one_of, unknown
+from netbuild.layers.linear import LinearLayer
+from netbuild.layers.spectrum import spectral_radius
+from netbuild.streams import seed_of
+
+SCALINGS = ("euler_maruyama", "nn4n", "none")
+KERNELS = ("fused", "reference")
+KEYS = (
+    *("input_dim", "size", "alpha", "tau", "dt", "groups", "formulation", "activation"),
+    *("initial_state", "noise", "rate_noise", "input_noise", "input", "recurrent"),
+    *("kernel", "seed", "name"),
+)
+FEW = 128  # inputs, for which one more, of ones, is cheaper than adding the bias to every row
+SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is held: a time constant of 10,000 steps
+
+
+class Parameters(NamedTuple):
+    """What one step of a layer needs, as tensors: weights are effective ones."""
+
+    input_weight: Tensor  # (N, I)
+    recurrent_weight: Tensor  # (N, N)
+    bias: Tensor  # (N,), of both maps
+    alpha: Tensor | float  # (), (N,)
+
+
+class Noise(NamedTuple):
+    """Gaussian noise of strength sigma, and how it depends on the step's alpha."""
+
+    sigma: float
+    scaling: str = "euler_maruyama"
+
+    def factor(self, alpha: Tensor | float) -> Tensor | float:
+        """What N(0, 1) is multiplied with before it is added to alpha (W r + ...).
+
+        `euler_maruyama`: sqrt(2 alpha) sigma, with which a unit without input has a stationary
+        standard deviation of sigma sqrt(2 / (2 - alpha)), whatever dt is.
+        """
+        if self.scaling == "none":
+            return self.sigma
+        if self.scaling == "nn4n":
+            return alpha * self.sigma
+        root = alpha.sqrt() if isinstance(alpha, Tensor) else math.sqrt(alpha)
+        return root * (math.sqrt(2) * self.sigma)
+
+
+class CTRNNLayer(nn.Module):
+    """Leaky rate units: Euler's method with the leak alpha = dt / tau.
+
+    With x[t] = W_rec r[t-1] + b_rec + W_in u[t] + b_in a step is, in the formulation
+
+    - `current`: v[t] = (1 - alpha) v[t-1] + alpha x[t] + n[t], r[t] = f(v[t])
+      (Song, Yang & Wang 2016, eq. 3);
+    - `rate`: r[t] = (1 - alpha) r[t-1] + alpha f(x[t] + n[t] / alpha) (Wilson & Cowan 1972);
+    - `update`: r[t] = f((1 - alpha) r[t-1] + alpha x[t] + n[t]) (Yang et al. 2019).
+
+    n[t] is the noise of this step. The state before the first step is v = r = 0, or the given one.
+    `input` and `recurrent` are LinearLayers, so that signs, wiring and plasticity hold for them as
+    for any other: attach the layer, or its network, to the optimizer. A learnt alpha is then held
+    in [1e-4, 1].
+
+    Args:
+        input_dim: number of inputs.
+        size: number of units.
+        alpha: leak of a step in (0, 1]: a number, an array (size,), or (G,) with `groups`, or
+            `{value: ..., learn: bool}` of these. Not learnt when left at a number or an array.
+        tau, dt: the same in another form, alpha = dt / tau; both in the same unit of time.
+        groups: (size,) whole numbers from 0 to G - 1: the group of each unit, whose alpha it has.
+        formulation: `current`, `rate` or `update`.
+        activation: f, by name or as `{type: ..., ...}`.
+        initial_state: `zero`; or a number or an array (size,), or `{value: ..., learn: bool}`: the
+            v before the first step, where r = f(v); in `rate` and `update` the r.
+        noise: on the pre-activation: sigma, or `{sigma: ..., scaling: ...}`.
+        rate_noise: standard deviation of noise on the rates, with which they are read and fed back.
+        input_noise: on what the layer reads, as much as `noise` would be if it went through W_in:
+            sqrt(2 / alpha) sigma N(0, 1) in `euler_maruyama`, which needs one alpha that is not
+            learnt; sigma N(0, 1) in the other scalings.
+        input, recurrent: the words of LinearLayer without the sizes, e.g. `{weight: normal}`.
+        kernel: `fused`, or `reference`: a plain loop over `step`.
+        seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
+            initial values come from torch's global generator, the noise from seed 0.
+        name: of the layer; the noise of layers of one seed needs different ones.
+
+    Noise is drawn in training only. It is a function of (seed, name, step).
+
+    Raises:
+        ValueError: a wrong size, shape, word or key; alpha outside (0, 1]; negative sigma;
+            neither or both of alpha and tau.
+    """
+
+    alpha: Tensor  # (), (N,) or (G,)
+    groups: Tensor | None  # (N,)
+    initial_state: Tensor | None  # () or (N,)
+    bounded_parameters: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "alpha": (SMALLEST_ALPHA, 1.0)
+    }
+
+    def __init__(
+        self,
+        input_dim: int,
+        size: int,
+        *,
+        alpha: Any = None,
+        tau: Any = None,
+        dt: float | None = None,
+        groups: Any = None,
+        formulation: str = "current",
+        activation: str | Mapping[str, Any] = "relu",
+        initial_state: Any = "zero",
+        noise: Any = None,
+        rate_noise: float | None = None,
+        input_noise: Any = None,
+        input: Mapping[str, Any] | None = None,
+        recurrent: Mapping[str, Any] | None = None,
+        kernel: str = "fused",
+        seed: int | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__()
+        self.input_dim = dimension("input_dim", input_dim)
+        self.size = self.output_dim = dimension("size", size)
+        self.formulation = one_of("formulation", formulation, FORMULATIONS)
+        self.kernel = one_of("kernel", kernel, KERNELS)
+        self.activation: Callable[[Tensor], Tensor] = activation_of(activation)
+        self._fused = kernels.activation(*_words_of(activation))
+        self._register_alpha(alpha, tau, dt, groups)
+        self._register_initial_state(initial_state)
+        self.noise = _noise("noise", noise)
+        self.rate_noise = _sigma("rate_noise", rate_noise)
+        self.input_noise = _noise("input_noise", input_noise)
+        if self.input_noise and self.input_noise.scaling == "euler_maruyama":
+            self._check_one_alpha()
+        self.input = self._map("input", input, self.input_dim, seed)
+        self.recurrent = self._map("recurrent", recurrent, self.size, seed)
+        self.seed = seed or 0
+        self.name = name
+        self.step_number = 0
+
+    @classmethod
+    def from_dict(cls, layer_struct: Mapping[str, Any]) -> Self:
+        """A layer from a mapping whose keys are the constructor's words.
+
+        Raises ValueError for a missing `input_dim` or `size` and for an unknown key.
+        """
+        known_keys("a ctrnn layer", layer_struct, KEYS)
+        missing = [key for key in KEYS[:2] if key not in layer_struct]
+        if missing:
+            raise ValueError(f"a ctrnn layer needs {' and '.join(missing)}")
+        return cls(**layer_struct)
+
+    # What the layer computes
+
+    def set_step(self, step: int) -> None:
+        """Make the next training-mode forward pass that of `step`; each one adds 1."""
+        self.step_number = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, input) to the rates, (batch, time, unit).
+
+        The memory of what is returned is time-major.
+        """
+        if x.ndim != 3:
+            raise ValueError(
+                f"a ctrnn layer reads (batch, time, {self.input_dim}); got {tuple(x.shape)}"
+            )
+        u = x.transpose(0, 1).contiguous()  # (T, B, I)
+        parameters = self.parameters_of_step()
+        noise = rate_noise = None
+        if self.training and (self.noise or self.rate_noise or self.input_noise):
+            u, noise, rate_noise = self._draw_noise(u, parameters.alpha)
+        self.step_number += self.training
+        run = self._run_fused if self.kernel == "fused" else self._run_reference
+        return run(u, parameters, noise, rate_noise).transpose(0, 1)
+
+    def step(
+        self,
+        u: Tensor,
+        state: State,
+        params: Parameters,
+        noise: Tensor | float = 0.0,
+        rate_noise: Tensor | float = 0.0,
+    ) -> State:
+        """One step, as a pure function: the state after reading u, (..., I).
+
+        Args:
+            state: rate (..., N), and in the formulation `current` the potential v, (..., N).
+            params: as `parameters_of_step` gives them.
+            noise: added to alpha x[t], (..., N).
+            rate_noise: added to the rates, (..., N).
+        """
+        alpha = params.alpha
+        x = functional.linear(state.rate, params.recurrent_weight, params.bias)
+        x = x + functional.linear(u, params.input_weight)
+        if self.formulation == "rate":
+            rate = (1 - alpha) * state.rate + alpha * self.activation(x + noise / alpha)
+            return State(rate + rate_noise)
+        if self.formulation == "update":
+            rate = self.activation((1 - alpha) * state.rate + alpha * x + noise)
+            return State(rate + rate_noise)
+        assert state.potential is not None
+        potential = (1 - alpha) * state.potential + alpha * x + noise
+        return State(self.activation(potential) + rate_noise, potential)
+
+    def initial(self, *shape: int) -> State:
+        """The state before the first step, as a view of shape (*shape, N)."""
+        like = self.recurrent.weight
+        if self.initial_state is None:
+            rate = potential = torch.zeros((), dtype=like.dtype, device=like.device)
+        else:
+            rate = potential = self.initial_state
+        if self.formulation != "current":
+            return State(rate.expand(*shape, self.size))
+        if self.initial_state is not None:
+            rate = self.activation(potential)
+        return State(rate.expand(*shape, self.size), potential.expand(*shape, self.size))
+
+    def parameters_of_step(self) -> Parameters:
+        """The effective weights, the sum of the biases, and alpha for each unit."""
+        alpha: Tensor | float = self.alpha
+        if self.groups is not None:
+            alpha = self.alpha[self.groups]
+        elif not self.alpha.ndim and not self.alpha.requires_grad and self.alpha.is_cpu:
+            alpha = self.alpha.item()  # a plain number spares the kernel a tensor
+        return Parameters(
+            self.input.effective_weight,
+            self.recurrent.effective_weight,
+            self.recurrent.bias + self.input.bias,
+            alpha,
+        )
+
+    def _run_fused(
+        self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
+    ) -> Tensor:
+        if self.input_dim < FEW:
+            drive = kernels.projection(u, params.input_weight, params.bias)  # (T, B, N)
+        else:
+            drive = functional.linear(u, params.input_weight, params.bias)
+        if noise is not None and self.formulation == "rate":
+            noise = noise / params.alpha
+        rates, _ = kernels.recurrence(
+            drive,
+            params.recurrent_weight,
+            params.alpha,
+            self.initial(u.shape[1]),
+            formulation=self.formulation,
+            activation=self._fused,
+            noise=noise,
+            rate_noise=rate_noise,
+        )
+        return rates
+
+    def _run_reference(
+        self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
+    ) -> Tensor:
+        state, rates = self.initial(u.shape[1]), []
+        for t in range(len(u)):
+            n = 0.0 if noise is None else noise[t]
+            m = 0.0 if rate_noise is None else rate_noise[t]
+            state = self.step(u[t], state, params, n, m)
+            rates.append(state.rate)
+        return torch.stack(rates)
+
+    def _draw_noise(
+        self, u: Tensor, alpha: Tensor | float
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The input with its noise, and the noise of all steps, (T, B, N) each."""
+        noise = rate_noise = None
+        if self.input_noise:
+            scale = math.sqrt(2 / alpha) if self.input_noise.scaling == "euler_maruyama" else 1.0
+            u = u + self._normal("input", u.shape, u) * (scale * self.input_noise.sigma)
+        shape = torch.Size((*u.shape[:2], self.size))
+        if self.noise:
+            noise = self._normal("potential", shape, u) * self.noise.factor(alpha)
+        if self.rate_noise:
+            rate_noise = self._normal("rate", shape, u) * self.rate_noise
+        return u, noise, rate_noise
+
+    def _normal(self, what: str, shape: torch.Size, like: Tensor) -> Tensor:
+        """N(0, 1), a function of (seed, name, step) alone."""
+        seed = seed_of(self.seed, "noise", self.name, what, self.step_number)
+        generator = torch.Generator(like.device).manual_seed(seed)
+        return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+
+    # What the layer tells of itself
+
+    def get_specs(self) -> dict[str, int | float | bool]:
+        """Sizes, the range of alpha, and the spectral radius of the effective recurrent weight."""
+        alpha = self.alpha.detach()
+        return {
+            "input_dim": self.input_dim,
+            "size": self.size,
+            "alpha_learnable": self.alpha.requires_grad,
+            "alpha_min": alpha.min().item(),
+            "alpha_max": alpha.max().item(),
+            "initial_state_learnable": self.initial_state is not None
+            and self.initial_state.requires_grad,
+            "spectral_radius": spectral_radius(self.recurrent.effective_weight),
+        }
+
+    def extra_repr(self) -> str:
+        """Sizes and the equation."""
+        return f"input_dim={self.input_dim}, size={self.size}, formulation={self.formulation!r}"
+
+    # How it is made
+
+    def _map(
+        self, what: str, words: Mapping[str, Any] | None, input_dim: int, seed: int | None
+    ) -> LinearLayer:
+        words = dict(words or {})
+        for key in ("input_dim", "output_dim"):
+            if key in words:
+                raise ValueError(f"the sizes of `{what}` are the layer's; take {key!r} away")
+        if seed is not None:
+            words.setdefault("seed", seed_of(seed, what))
+        return LinearLayer.from_dict({"input_dim": input_dim, "output_dim": self.size} | words)
+
+    def _register_alpha(self, alpha: Any, tau: Any, dt: float | None, groups: Any) -> None:
+        if (alpha is None) == (tau is None):
+            raise ValueError("a ctrnn layer needs either alpha, or tau and dt")
+        if (tau is None) != (dt is None):
+            raise ValueError("tau and dt go together: alpha = dt / tau")
+        count = self.size
+        if groups is not None:
+            indices = array("groups", groups).to(torch.long)
+            if indices.shape != (self.size,) or indices.min() < 0:
+                raise ValueError(f"groups must be {self.size} whole numbers from 0")
+            count = int(indices.max()) + 1
+            groups = indices
+        self.register_buffer("groups", groups)
+        values, learn = _values("alpha" if tau is None else "tau", alpha if tau is None else tau)
+        if dt is not None:
+            values = dt / values
+        if values.shape not in ((), (count,)):
+            raise ValueError(f"alpha is {tuple(values.shape)}; expected a number or ({count},)")
+        if groups is not None and not values.ndim:
+            values = values.expand(count).clone()
+        if not bool(((values > 0) & (values <= 1)).all()):
+            raise ValueError(
+                f"alpha must lie in (0, 1]; got {values.min():g} to {values.max():g}"
+                + ("" if dt is None else ": tau must not be below dt")
+            )
+        values = values.to(torch.get_default_dtype())
+        if learn:
+            self.alpha = nn.Parameter(values)
+        else:
+            self.register_buffer("alpha", values)
+
+    def _register_initial_state(self, given: Any) -> None:
+        if isinstance(given, str):
+            one_of("initial_state", given, ("zero",))
+            self.register_buffer("initial_state", None)
+            return
+        values, learn = _values("initial_state", given)
+        if values.shape not in ((), (self.size,)):
+            shape = tuple(values.shape)
+            raise ValueError(f"initial_state is {shape}; expected a number or ({self.size},)")
+        values = values.to(torch.get_default_dtype())
+        if learn:  # each unit learns its own
+            self.initial_state = nn.Parameter(values.expand(self.size).clone())
+        else:
+            self.register_buffer("initial_state", values)
+
+    def _check_one_alpha(self) -> None:
+        if self.alpha.ndim or self.alpha.requires_grad:
+            raise ValueError(
+                "input_noise scaled by 'euler_maruyama' needs one alpha that is not learnt: "
+                "an input reaches units of every alpha; use scaling 'none'"
+            )
+
+
+def _words_of(given: str | Mapping[str, Any]) -> tuple[Any, ...]:
+    """An activation's name, and its exponent if it has one."""
+    if isinstance(given, str):
+        return (given,)
+    return (given["type"], given["n"]) if "n" in given else (given["type"],)
+
+
+def _values(what: str, given: Any) -> tuple[Tensor, bool]:
+    """Numbers (float64) and whether they learn, from these or `{value: ..., learn: ...}`."""
+    learn = False
+    if isinstance(given, Mapping):
+        known_keys(what, given, ("value", "learn"))
+        if "value" not in given:
+            raise ValueError(f"{what} needs `value`")
+        learn = flag(f"{what}.learn", given.get("learn", False))
+        given = given["value"]
+    if isinstance(given, bool):
+        raise TypeError(f"{what} must be a number or an array; got {given!r}")
+    return array(what, given), learn
+
+
+def _noise(what: str, given: Any) -> Noise | None:
+    if given is None:
+        return None
+    words = dict(given) if isinstance(given, Mapping) else {"sigma": given}
+    known_keys(what, words, ("sigma", "scaling"))
+    if "sigma" not in words:
+        raise ValueError(f"{what} needs `sigma`")
+    scaling = words.get("scaling", "euler_maruyama")
+    if scaling not in SCALINGS:
+        raise unknown(f"scaling of {what}", scaling, SCALINGS)
+    sigma = _sigma(what, words["sigma"])
+    return Noise(sigma, scaling) if sigma else None
+
+
+def _sigma(what: str, given: Any) -> float:
+    if given is None:
+        return 0.0
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f"{what} must be a number; got {given!r}")
+    if not 0 <= given < math.inf:
+        raise ValueError(f"{what} must not be negative, and finite; got {given!r}")
+    return float(given)

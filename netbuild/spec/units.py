@@ -1,0 +1,59 @@
+"""Units: what they read, their activation, and which of them are excitatory."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from netbuild.spec.base import Fraction, Model, Positive, Size, tag, told_by
+from netbuild.spec.maps import SELECTION
+from netbuild.spec.shorthand import Shorthand, typed
+
+# Its form is checked with the layers at hand, which tell more of what was meant than a pattern.
+From = Annotated[
+    str | None,
+    Field(
+        description="what this layer reads: `input`, a layer before it or one of its areas, or a"
+        " part of one, `hidden.excitatory` or `V1.inhibitory`; the layer before when left out",
+        examples=["hidden.excitatory"],
+        json_schema_extra={"pattern": SELECTION},
+    ),
+]
+
+
+class Power(Model):
+    """f(v) = max(v, 0)^n."""
+
+    type: Literal["power"]
+    n: Positive = Field(2.0, description="the exponent", examples=[2])
+
+
+class Named(Model):
+    """An activation without arguments."""
+
+    type: Literal["linear", "relu", "tanh", "sigmoid", "softplus", "retanh"]
+
+
+Activation = Annotated[
+    Annotated[Named, tag(Named)] | Annotated[Power, tag(Power)],
+    told_by("type", Named, Power),
+    Shorthand(
+        typed, {"enum": ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]}
+    ),
+]
+
+InputDim = Annotated[
+    Size | None,
+    Field(description="units read; known from the layer before or the task", examples=[64]),
+]
+Excitatory = Annotated[
+    Fraction | None,
+    Field(
+        description="round-half-up(excitatory x units) units are excitatory, the rest"
+        " inhibitory; every map that reads them obeys the signs",
+        examples=[0.8],
+    ),
+]
+LINEAR = Named.model_construct(type="linear")
+RELU = Named.model_construct(type="relu")

@@ -1,0 +1,207 @@
+"""Hypothesis strategies for specs, read off the language's own JSON Schema.
+
+A key that is new in the models is drawn here without a line of code. `RIGHT` are mostly so:
+every value is one that the schema allows, and `settled` makes names and sources agree; `spoiled()`
+are the same with a few parts replaced, taken away or put where they do not belong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from netbuild.spec.grammar import fields_of, homes
+from netbuild.spec.schema import json_schema
+
+Values = st.SearchStrategy[Any]
+
+KEYS = sorted({key for home in homes() for key in fields_of(home.model)})
+NAMES = ("a", "b", "c", "d", "e")
+MOST_KEYS = 4  # optional keys of one section
+# Text that means something somewhere; a pattern of the schema keeps what fits.
+TEXTS = (
+    *("normal", "zero", "uniform", "orthogonal", "xavier_normal", "*", "*.weight", "a.weight"),
+    *("a.bias", "cpu", "auto", "net", "x", "y", "input", *NAMES, "a.excitatory", "b.inhibitory"),
+    *("../data/task.npz", "../data/wiring.npy", "../data/wiring.csv", "../data/bias.npy"),
+    *("../data/maps.npz", "../data/signs.npy", "../data/plastic.csv", "../data/none.npy"),
+)
+ODD: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e300, 2**40, 10**20, "", "x", "1e-3", "no", " "),
+    *("a.b.c", "*[", "relu", "L1", "\x00", "é\u2028", "../../x.npy", "http://x", "~/x", "9" * 30),
+    *([], {}, [[]], [None], [[1, 2], [3]], {"type": "linear"}, {"file": "x"}, {"x": {"x": {}}}),
+)
+
+
+@st.composite
+def spoiled(draw: Callable[[Values], Any]) -> Any:
+    """A spec with up to three wrong parts."""
+    data = draw(RIGHT)
+
+    def pick(some: Sequence[Any]) -> Any:
+        return some[draw(CHOICE) % len(some)]
+
+    for _ in range(pick((1, 2, 0, 3))):
+        data = wronged(data, pick)
+    return data
+
+
+def wronged(data: Any, pick: Callable[[Sequence[Any]], Any], depth: int = 0) -> Any:
+    """The data with one part of it replaced, taken away, doubled or put under another key."""
+    if not isinstance(data, dict | list) or not data or depth > 5:
+        return pick(ODD)
+    kind = pick(("inside", "inside", "inside", "away", "again"))
+    if isinstance(data, list):
+        i = pick(range(len(data)))
+        if kind == "inside":
+            return [*data[:i], wronged(data[i], pick, depth + 1), *data[i + 1 :]]
+        return [*data[:i], *data[i + 1 :]] if kind == "away" else [*data, data[i]]
+    key = pick(list(data))
+    if kind == "inside":
+        return data | {key: wronged(data[key], pick, depth + 1)}
+    rest = {k: value for k, value in data.items() if k != key}
+    return rest if kind == "away" else rest | {pick(KEYS): data[key]}
+
+
+def settled(data: dict[str, Any]) -> dict[str, Any]:
+    """The spec with distinct names, sources that stand before their readers, and an input."""
+    layers = [dict(layer) for layer in data["layers"][: len(NAMES)]]
+    for i, (layer, name) in enumerate(zip(layers, NAMES, strict=False)):
+        layer["name"] = name
+        source = layer.get("from")
+        if source is not None and source.partition(".")[0] not in (*NAMES[:i], "input"):
+            del layer["from"]
+        if "output_dim" in layer and "input_dim" in layer and i:
+            del layer["input_dim"]
+    if "output_dim" in layers[0]:
+        layers[0].setdefault("input_dim", 3)
+    regularizers = [dict(each) for each in data.get("regularizers", ())]
+    for each, name in zip(regularizers, NAMES, strict=False):
+        if "name" in each:
+            each["name"] = name
+    kept = {key: value for key, value in data.items() if key not in ("extends", "set")}
+    return kept | {"layers": layers} | ({"regularizers": regularizers} if regularizers else {})
+
+
+class FromSchema:
+    """A strategy for every schema of one document; each definition is made once."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.schema = schema
+        self.defined: dict[str, Values] = {}
+
+    def whole(self) -> Values:
+        """The document itself."""
+        return self.section(self.schema | {"required": ["netbuild", "layers"]})
+
+    def any(self, schema: dict[str, Any]) -> Values:
+        """What one schema allows."""
+        if "$ref" in schema:
+            return self.named(schema["$ref"].rpartition("/")[2])
+        if "const" in schema:
+            return st.just(schema["const"])
+        if "enum" in schema:
+            return st.sampled_from(schema["enum"])
+        for word in ("anyOf", "oneOf"):
+            if word in schema:
+                return st.one_of(*(self.any(each) for each in branches(schema, word)))
+        if "properties" in schema:
+            return self.section(schema)
+        return LEAVES[schema["type"]](self, schema)
+
+    def named(self, name: str) -> Values:
+        if name not in self.defined:
+            self.defined[name] = st.deferred(lambda: self.any(self.schema["$defs"][name]))
+        return self.defined[name]
+
+    def section(self, schema: dict[str, Any]) -> Values:
+        """A mapping with every key that it must have and a few that it may."""
+        values = {key: self.any(each) for key, each in schema["properties"].items()}
+        needed = [key for key in values if key in schema.get("required", ())]
+        optional = [key for key in values if key not in needed]
+        always = st.fixed_dictionaries({key: values[key] for key in needed})
+        if not optional:
+            return always
+
+        def fill(chosen: list[str]) -> Values:
+            return st.fixed_dictionaries({key: values[key] for key in (*needed, *chosen)})
+
+        few = st.lists(st.sampled_from(optional), max_size=MOST_KEYS, unique=True)
+        return few.flatmap(fill)
+
+    def array(self, schema: dict[str, Any]) -> Values:
+        least = schema.get("minItems", 0)
+        most = min(schema.get("maxItems", least + 3), least + 3)
+        return st.lists(self.any(schema["items"]), min_size=least, max_size=most)
+
+    def integer(self, schema: dict[str, Any]) -> Values:
+        least, most = schema.get("minimum", -9), schema.get("maximum", 10**15)
+        small = st.integers(least, min(most, least + 4))
+        return st.one_of(small, small, small, st.sampled_from([least, most, *_examples(schema)]))
+
+    def number(self, schema: dict[str, Any]) -> Values:
+        open_ends = {"exclude_min": "exclusiveMinimum" in schema}
+        open_ends["exclude_max"] = "exclusiveMaximum" in schema
+        least = schema.get("minimum", schema.get("exclusiveMinimum", -2))
+        most = schema.get("maximum", schema.get("exclusiveMaximum", max(least, 0) + 2))
+        drawn = st.floats(least, most, width=16, allow_subnormal=False, **open_ends)
+        return st.one_of(drawn, st.sampled_from(_examples(schema) or [1]))
+
+    def string(self, schema: dict[str, Any]) -> Values:
+        least, pattern = schema.get("minLength", 0), schema.get("pattern", "")
+        fitting = [t for t in TEXTS if len(t) >= least and re.search(pattern, t)]
+        examples = [t for t in _examples(schema) if isinstance(t, str)]
+        return st.sampled_from([*examples, *fitting])
+
+    def mapping(self, schema: dict[str, Any]) -> Values:
+        return st.dictionaries(st.sampled_from(TEXTS), st.sampled_from(ODD), max_size=2)
+
+
+LEAVES: dict[str, Callable[[FromSchema, dict[str, Any]], Values]] = {
+    "array": FromSchema.array,
+    "integer": FromSchema.integer,
+    "number": FromSchema.number,
+    "string": FromSchema.string,
+    "object": FromSchema.mapping,
+    "boolean": lambda _, schema: st.booleans(),
+    "null": lambda _, schema: st.none(),
+}
+
+
+def branches(schema: dict[str, Any], word: str) -> list[dict[str, Any]]:
+    """The branches of a union, each with what is said of the whole."""
+    whole = {key: value for key, value in schema.items() if key != word}
+    return [whole | each for each in schema[word]]
+
+
+def _examples(schema: dict[str, Any]) -> list[Any]:
+    types: dict[str, Any] = {"integer": int, "number": (int, float), "string": str}
+    kinds = types[schema["type"]]
+    return [e for e in schema.get("examples", ()) if isinstance(e, kinds)]
+
+
+RIGHT: Values = FromSchema(json_schema()).whole().map(settled)
+CHOICE = st.integers(0, 9999)
+
+
+def examples(strategy: Values, count: int, number: int) -> list[Any]:
+    """So many values of a strategy; those that `number` gives, and always the same."""
+    found: list[Any] = []
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(value: Any) -> None:
+        found.append(value)
+
+    collect()
+    return found

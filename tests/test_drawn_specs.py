@@ -1,0 +1,125 @@
+"""What is right is accepted, builds and trains: 2,000 specs that hold every key of the language."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from drawn_specs import draw_spec, seeds
+from pydantic import BaseModel
+
+from netbuild.builder import build, build_optimizer, build_task
+from netbuild.check import Spec, load
+from netbuild.errors import SpecError
+from netbuild.spec.dump import dump_yaml
+from netbuild.spec.grammar import fields_of, homes
+from netbuild.training.trainer import Trainer
+
+CHUNKS = 20  # so that workers share them
+EACH = 100
+COVERING = 500  # specs in which every key occurs
+
+
+def loaded(seed: int, folder: Path) -> Spec:
+    """A drawn spec, read from a file that is in turn YAML of blocks and of one line."""
+    path = folder / f"{seed}.yaml"
+    data = draw_spec(seed, folder)
+    path.write_text(json.dumps(data) if seed % 4 else dump_yaml(data))
+    try:
+        return load(path)
+    except SpecError as error:
+        pytest.fail(f"{error}\n\n{dump_yaml(data)}")
+
+
+def train(spec: Spec) -> None:
+    """Train to the end, which is a step or two."""
+    network, training = build(spec, device="cpu"), spec.model.training
+    optimizer = build_optimizer(training, network)
+    assert not any(check.violations for check in network.verify())
+    initial = {name: value.clone() for name, value in network.named_parameters()}
+    losses = []
+    trainer = Trainer(network, build_task(spec), training, optimizer, seed=spec.model.seed)
+    for record in trainer.records():
+        assert not any(check.violations for check in network.verify(initial))
+        losses += [record.values["loss"]] if "loss" in record.values else []
+    assert trainer.step >= 1
+    assert all(map(math.isfinite, losses))
+    assert losses
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_right_specs_are_accepted_build_and_train(tmp_path: Path, chunk: int) -> None:
+    for seed in seeds(EACH, start=chunk * EACH):
+        try:
+            train(loaded(seed, tmp_path))
+        except Exception as error:
+            error.add_note(f"draw_spec({seed}, folder)")
+            raise
+
+
+def test_right_specs_resolve_to_themselves(tmp_path: Path) -> None:
+    for seed in seeds(40, start=10_000):
+        spec = loaded(seed, tmp_path)
+        path = tmp_path / f"{seed}.yaml"
+        path.write_text(spec.to_yaml())
+        assert load(path).hash == spec.hash
+        assert load(path).data == spec.data
+
+
+def sections(section: BaseModel) -> Iterator[BaseModel]:
+    """A section and all below it."""
+    yield section
+    for value in dict(section).values():
+        below = value.values() if isinstance(value, dict) else value
+        for item in below if isinstance(value, dict | list) else [value]:
+            if isinstance(item, BaseModel):
+                yield from sections(item)
+
+
+# Sections that the drawer never writes. Environments of neurogym take seconds to import and to
+# read their spaces from; their tests draw them.
+NEVER_DRAWN = {
+    *("Neurogym", "EnvironmentSpec", "EvaluationTrials", "TargetLevels", "WholeTrials", "Windows"),
+}
+
+
+def drawn_words(folder: Path) -> set[str]:
+    """Every `Model.key` that drawn specs give, and every `Model.key=value` of a closed list."""
+    found = set()
+    for seed in seeds(COVERING):
+        data = draw_spec(seed, folder)
+        path = folder / f"{seed}.yaml"
+        path.write_text(json.dumps(data))
+        model = load(path).model
+        found |= {f"SpecFile.{key}" for key in (*data, *model.model_fields_set)}
+        for section in sections(model):
+            for name in section.model_fields_set:
+                word = f"{type(section).__name__}.{type(section).model_fields[name].alias or name}"
+                found |= {word, f"{word}={getattr(section, name)}"}
+    return found
+
+
+def language() -> Iterator[str]:
+    """Every `Model.key` of the language, and every `Model.key=value` of a closed list."""
+    for model in dict.fromkeys(home.model for home in homes()):
+        for key, info in fields_of(model).items():
+            yield f"{model.__name__}.{key}"
+            for value in closed(info.annotation):
+                yield f"{model.__name__}.{key}={value}"
+
+
+def closed(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def test_drawn_specs_hold_every_key_of_the_language(tmp_path: Path) -> None:
+    wanted = set(language())
+    assert len(wanted) > 350
+    drawn = drawn_words(tmp_path)
+    never = {word for word in wanted - drawn if word.partition(".")[0] in NEVER_DRAWN}
+    assert sorted(wanted - drawn - never) == []
+    assert {word.partition(".")[0] for word in never} == NEVER_DRAWN
