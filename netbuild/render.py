@@ -185,6 +185,7 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
         for key in dict.fromkeys(key for name in part for key in layers[name]):
             table.add_row(key, *[_value(layers[name].get(key, "")) for name in part])
         out.print(table)
+    _areas(out, summary["areas"])
     _constraints(out, summary["constraints"])
     counts = summary["parameters"]
     out.print(
@@ -199,6 +200,27 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
         for name, term in summary["regularizers"].items():
             table.add_row(name, _value(term["raw"]), _value(term["weighted"]))
         out.print(table)
+
+
+def _areas(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Who is connected to whom: a table for each map, `from` in rows and `to` in columns."""
+    for path in dict.fromkeys(row["map"] for row in rows):
+        mine = {(row["from"], row["to"]): row for row in rows if row["map"] == path}
+        targets = list(dict.fromkeys(target for _, target in mine))
+        out.print(f"{path}: connections (density), mean weight")
+        table = Table()
+        table.add_column("from \\ to")
+        for target in targets:
+            table.add_column(target, justify="right")
+        for source in dict.fromkeys(source for source, _ in mine):
+            table.add_row(source, *[_pair(mine.get((source, target))) for target in targets])
+        out.print(table)
+
+
+def _pair(row: Mapping[str, Any] | None) -> str:
+    if row is None or not row["n_connections"]:
+        return "-"
+    return f"{row['n_connections']:,} ({row['density']:.3g}), {row['mean_weight']:.3g}"
 
 
 def _constraints(out: Console, checks: Sequence[Mapping[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from netbuild.builder import build
 from netbuild.check.plan import LayerPlan
 from netbuild.errors import SpecError
+from netbuild.inspect import areas
 from netbuild.layers import CTRNNLayer
 from netbuild.layers.spectrum import spectral_radius
 
@@ -291,8 +292,8 @@ def test_the_spectral_radius_of_projections(tmp_path: Path) -> None:
             "NB308 layers[h].recurrent.projections[1]: some of these pairs of units are in",
         ),
         (
-            one(f"{AREAS}, recurrent: {{sparsity_mask: m.npy, projections: [{{from: V1, to: V1}}]}}",
-                size=""),
+            one(f"{AREAS}, recurrent: {{sparsity_mask: m.npy, "
+                "projections: [{from: V1, to: V1}]}", size=""),
             "NB308 layers[h].recurrent.sparsity_mask: a matrix of the whole map does not go",
         ),
         (
@@ -376,3 +377,20 @@ def test_a_spectral_radius_that_is_accepted_is_reached(
 def test_many_units_need_no_memory_to_be_refused(tmp_path: Path) -> None:
     [said] = said_of(tmp_path, one("", size="size: 1000000000"))
     assert said.startswith("NB901")
+
+
+def test_inspect_tells_who_is_connected_to_whom(tmp_path: Path) -> None:
+    text = one(
+        f"{AREAS}, recurrent: {{projections: [{{from: V1.excitatory, to: PFC, density: 0.5}}]}}",
+        size="",
+    )
+    spec = spec_of(tmp_path, text)
+    rows = {
+        (row["map"], row["from"], row["to"]): row for row in areas(build(spec), spec.plan.layers)
+    }
+    assert len(rows) == 2 + 4
+    block = rows["h.recurrent", "V1", "PFC"]
+    assert (block["from_units"], block["to_units"], block["n_connections"]) == (6, 4, 6)
+    assert (block["n_excitatory"], block["n_inhibitory"], block["density"]) == (6, 0, 0.25)
+    assert rows["h.recurrent", "PFC", "V1"]["n_connections"] == 0
+    assert rows["h.input", "input", "V1"]["density"] == 1

@@ -29,15 +29,16 @@ ALLOWED = {
     "convert": {"spec", "check"},
     "explanations": set(),
     "compare": {"check"},
-    "inspect": {"layers", "regularization"},
+    "inspect": {"layers", "regularization", "check"},
     "plots": {"layers"},
+    "analysis": {"streams", "kernels", "layers", "tasks"},
     "render": {"errors"},
     "training": {
         *("errors", "streams", "spec", "check", "builder", "layers", "regularization", "tasks"),
     },
     "cli": {
         *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
-        *("explanations", "compare", "netbuild"),
+        *("explanations", "compare", "analysis", "netbuild"),
     },
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }

@@ -17,12 +17,14 @@ class Template(StrEnum):
 
     digits = "digits"
     nn4n = "nn4n"
+    ei_rnn = "ei-rnn"
+    two_area = "two-area"
 
 
 SCHEMA = "netbuild-1.json"  # named by the first line of each template, for editors
 
 # What a template needs beside it.
-_DATA = {Template.digits: ("digits.npz",), Template.nn4n: ()}
+_DATA = {Template.digits: ("digits.npz",)}
 
 
 def init(
@@ -40,7 +42,7 @@ def init(
     path = output or Path(f"{template.value}.yaml")
     folder = resources.files("netbuild.cli") / "templates"
     files = {path: folder / f"{template.value}.yaml"}
-    files |= {path.parent / name: folder / name for name in _DATA[template]}
+    files |= {path.parent / name: folder / name for name in _DATA.get(template, ())}
     existing = [target for target in files if target.exists()]
     if existing:
         raise NetbuildError(f"{existing[0]} exists already", Exit.USAGE, "name another with -o")

@@ -35,9 +35,11 @@ def inspect(
     else:
         spec = load_spec(target, set_, unset, device, data_root, warn=form)
         from netbuild.builder import build
-        from netbuild.inspect import summary
+        from netbuild.inspect import areas, summary
 
-        title, found = f"{spec.model.name} (initial network)", summary(build(spec))
+        network = build(spec)
+        title = f"{spec.model.name} (initial network)"
+        found = summary(network) | {"areas": areas(network, spec.plan.layers)}
     if form is Format.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
@@ -47,9 +49,10 @@ def inspect(
 
 
 def _of_run(path: Any, device: str | None) -> tuple[str, dict[str, Any]]:
-    from netbuild.inspect import summary
+    from netbuild.inspect import areas, summary
     from netbuild.training import open_run
 
     run = open_run(path, verify=False)
     network = run.network(device=device or "cpu", verified=False)
-    return f"{run.path} (step {run.step})", summary(network, run.initial)
+    found = summary(network, run.initial) | {"areas": areas(network, run.spec.plan.layers)}
+    return f"{run.path} (step {run.step})", found
