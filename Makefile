@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz clean
+.PHONY: demo test check format bench fuzz reproduce clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -29,6 +29,10 @@ JOBS ?= 1
 fuzz: .venv/developer
 	$(BIN)/python tests/fuzz_specs.py $(SECONDS) --jobs $(JOBS); specs=$$?; \
 	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && exit $$specs
+
+# Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
+reproduce: .venv/developer
+	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache

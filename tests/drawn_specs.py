@@ -588,8 +588,20 @@ class Drawer:
             best = {"metric": "loss", "at_most": 1e-9}
             if loss == "cross_entropy":
                 best = {"metric": "accuracy", "at_least": 1.5}
-            training["stop_when"] = best | self.some(mean_of_last=[2], patience=[1, 2])
+            of = self.some(of=["all", "worst_task"])
+            training["stop_when"] = best | of | self.some(mean_of_last=[2], patience=[1, 2])
+        if "steps" in training and self.maybe(0.2):
+            training["stages"] = self.stages(training)
         return training
+
+    def stages(self, training: dict[str, Any]) -> list[dict[str, Any]]:
+        rule = training.pop("stop_when", None)
+        first: dict[str, Any] = {"name": "first", "steps": 1}
+        first |= self.some(set=[{"training.clip_grad_norm": 2.0}, {}])
+        second: dict[str, Any] = {"name": "second"}
+        if rule is not None:
+            second["stop_when"] = rule
+        return [first, second]  # the second takes the steps of the whole
 
     def optimizer(self) -> Any:
         kind = self.rng.choice(list(OPTIMIZERS))

@@ -34,6 +34,7 @@ WORDS = [
     *("9" * 18, "9" * 30, "1_000", "1:30", "30%", "${x}", "*", "&a", "*a", "<<: *a", "!!int 3"),
     *("[]", "{}", "[[1]]", "- ", ": ", "? ", "|", ">", "'", '"', "#", "\t", "\n", "\r\n", "---"),
     *("\x00", "\x85", "\u2028", "\ufeff", "é", "🧠", "<Linear>", "../data/task.npz", "a.npy"),
+    *("ctrnn", "rate", "update", "fused", "V1", "V1.excitatory", "hidden.V1", "FiringRateL2"),
     *("hidden.excitatory", "*.weight", "[a-", "cuda:1", "../../../x", "http://x", "~/x", "%", "@"),
 ]
 MEMORY = 3 * 10**6  # bytes: what is accepted is small enough to be built
@@ -202,9 +203,9 @@ def blocks(data: Any, indent: str = "") -> str:
 
 def below(value: Any, indent: str) -> str:
     text = blocks(value, f"{indent}  ")
-    return (
-        f"\n{text}" if "\n" in text or (isinstance(value, dict) and value) else f" {text.lstrip()}"
-    )
+    if text.lstrip().startswith("- ") or "\n" in text or (isinstance(value, dict) and value):
+        return f"\n{text}"
+    return f" {text.lstrip()}"
 
 
 def word(value: Any) -> str:

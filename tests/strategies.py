@@ -26,6 +26,7 @@ MOST_KEYS = 4  # optional keys of one section
 TEXTS = (
     *("normal", "zero", "uniform", "orthogonal", "xavier_normal", "*", "*.weight", "a.weight"),
     *("a.bias", "cpu", "auto", "net", "x", "y", "input", *NAMES, "a.excitatory", "b.inhibitory"),
+    *("A0", "A0.excitatory", "B0", "B1.inhibitory", "a.recurrent.weight", "a.alpha"),
     *("../data/task.npz", "../data/wiring.npy", "../data/wiring.csv", "../data/bias.npy"),
     *("../data/maps.npz", "../data/signs.npy", "../data/plastic.csv", "../data/none.npy"),
 )
@@ -69,21 +70,53 @@ def wronged(data: Any, pick: Callable[[Sequence[Any]], Any], depth: int = 0) -> 
 def settled(data: dict[str, Any]) -> dict[str, Any]:
     """The spec with distinct names, sources that stand before their readers, and an input."""
     layers = [dict(layer) for layer in data["layers"][: len(NAMES)]]
+    known, before = ["input"], "input"  # what can be read; the layer that is read by default
     for i, (layer, name) in enumerate(zip(layers, NAMES, strict=False)):
         layer["name"] = name
-        source = layer.get("from")
-        if source is not None and source.partition(".")[0] not in (*NAMES[:i], "input"):
+        source = (layer.get("from") or before).partition(".")[0]
+        if source not in known:
             del layer["from"]
-        if "output_dim" in layer and "input_dim" in layer and i:
+            source = before
+        if "input_dim" in layer and i:
             del layer["input_dim"]
-    if "output_dim" in layers[0]:
+        if layer["type"] == "ctrnn":
+            settle_units(layer, source)
+        known += [name, *layer.get("areas", ())]
+        before = name
+    if layers[0]["type"] != "dropout":
         layers[0].setdefault("input_dim", 3)
     regularizers = [dict(each) for each in data.get("regularizers", ())]
     for each, name in zip(regularizers, NAMES, strict=False):
         if "name" in each:
             each["name"] = name
+        if "layers" in each:
+            each["layers"] = NAMES[0]
     kept = {key: value for key, value in data.items() if key not in ("extends", "set")}
+    kept.setdefault("dt", 20)
     return kept | {"layers": layers} | ({"regularizers": regularizers} if regularizers else {})
+
+
+def settle_units(layer: dict[str, Any], source: str) -> None:
+    """Give a recurrent layer units, areas of its own, time constants, and projections of these."""
+    name = layer["name"]
+    if layer.get("areas"):
+        areas = layer["areas"].values()
+        layer["areas"] = {f"{name.upper()}{k}": area for k, area in enumerate(areas)}
+        layer.pop("size", None)
+    else:
+        layer.pop("areas", None)
+        layer.setdefault("size", 4)
+    if layer.get("tau") is not None or layer.get("alpha") is None:
+        layer.pop("alpha", None)
+        layer["tau"] = layer.get("tau") or 100
+    reached = list(layer.get("areas", [name]))
+    reads = {"input": (layer.get("from") or source).partition(".")[0], "recurrent": name}
+    for key, text in reads.items():
+        words = layer.get(key)
+        if words and words.get("projections"):
+            pairs = zip(words["projections"], reached, strict=False)
+            blocks = [one | {"from": text, "to": to} for one, to in pairs]
+            layer[key] = words | {"projections": blocks}
 
 
 class FromSchema:
@@ -148,7 +181,8 @@ class FromSchema:
         least = schema.get("minimum", schema.get("exclusiveMinimum", -2))
         most = schema.get("maximum", schema.get("exclusiveMaximum", max(least, 0) + 2))
         drawn = st.floats(least, most, width=16, allow_subnormal=False, **open_ends)
-        return st.one_of(drawn, st.sampled_from(_examples(schema) or [1]))
+        examples = _examples(schema)
+        return st.one_of(drawn, st.sampled_from(examples)) if examples else drawn
 
     def string(self, schema: dict[str, Any]) -> Values:
         least, pattern = schema.get("minLength", 0), schema.get("pattern", "")
@@ -157,6 +191,12 @@ class FromSchema:
         return st.sampled_from([*examples, *fitting])
 
     def mapping(self, schema: dict[str, Any]) -> Values:
+        below = schema.get("additionalProperties")
+        if isinstance(below, dict):
+            pattern = schema.get("propertyNames", {}).get("pattern", "")
+            names = st.sampled_from([text for text in TEXTS if re.search(pattern, text)])
+            least = schema.get("minProperties", 0)
+            return st.dictionaries(names, self.any(below), min_size=least, max_size=least + 2)
         return st.dictionaries(st.sampled_from(TEXTS), st.sampled_from(ODD), max_size=2)
 
 
@@ -174,7 +214,10 @@ LEAVES: dict[str, Callable[[FromSchema, dict[str, Any]], Values]] = {
 def branches(schema: dict[str, Any], word: str) -> list[dict[str, Any]]:
     """The branches of a union, each with what is said of the whole."""
     whole = {key: value for key, value in schema.items() if key != word}
-    return [whole | each for each in schema[word]]
+    return [
+        each | {k: v for k, v in whole.items() if each.get(k, True) is True}
+        for each in schema[word]
+    ]
 
 
 def _examples(schema: dict[str, Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from corpus import (
     INVALID,
     MEMORY,
@@ -33,6 +34,7 @@ from corpus import (
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.check import Spec, load
 from netbuild.errors import NetbuildError, SpecError
+from netbuild.layers import CTRNNLayer
 from netbuild.render import report
 from netbuild.training.trainer import Trainer
 
@@ -88,7 +90,9 @@ def test_a_right_spec_builds(path: Path) -> None:
         layer.name for layer in spec.model.layers
     ]
     assert not any(check.violations for check in network.verify())
-    network.regularizers()
+    sequence = (3,) if any(isinstance(layer, CTRNNLayer) for layer in network.children()) else ()
+    _, activity = network(torch.zeros(2, *sequence, network.input_dim), return_activity=True)
+    assert torch.isfinite(network.regularizers(activity))
 
 
 @pytest.mark.parametrize("path", VALID, ids=names(VALID))

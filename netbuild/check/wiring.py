@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from netbuild.check.context import Context
 from netbuild.check.ctrnn import population_of
 from netbuild.check.plan import LayerPlan
-from netbuild.check.population import Population, Run, units
+from netbuild.check.population import Population, Run, area_meant, units
 from netbuild.check.projections import PARTS
 from netbuild.spec.ctrnn import CTRNN, Area
 from netbuild.spec.layers import Dropout, Linear
@@ -170,7 +170,9 @@ def _source(
         return None
     if dot and part not in PARTS:
         what = f"`{show(layer.from_)}` names no units"
-        hint = context.near(f"{name}.{part}", [f"{name}.{p}" for p in PARTS])
+        areas = known.areas if (known := sources.layers.get(name)) else ()
+        hint = area_meant(layer.from_, areas)
+        hint = hint or context.near(f"{name}.{part}", [f"{name}.{p}" for p in PARTS])
         context.problem("NB302", location, what, hint)
         return None
     population = sources.layers[name] if name in sources.layers else sources.areas[name]
@@ -249,15 +251,12 @@ def _learns(layer: object) -> bool:
         return bool(layer.weight.learn or (layer.bias and layer.bias.learn))
     if not isinstance(layer, CTRNN):
         return False
-    parts: list[CTRNN | Area] = [layer, *(layer.areas or {}).values()]
-    own = [value for part in parts for value in (part.tau, part.alpha) if value is not None]
-    blocks = [
-        projection.weight
-        for each in (layer.input, layer.recurrent)
-        for projection in each.projections or ()
-        if projection.weight is not None
-    ]
-    starts = [layer.input.weight, layer.recurrent.weight, *blocks]
-    biases = [layer.input.bias, layer.recurrent.bias]
-    found = [*own, *starts, *biases, layer.initial_state]
+    parts: list[CTRNN | Area] = list((layer.areas or {}).values())
+    if not parts or any(part.tau is part.alpha is None for part in parts):
+        parts.append(layer)  # whose time constant is that of an area without one
+    found: list[object] = [layer.initial_state]
+    found += [value for part in parts for value in (part.tau, part.alpha)]
+    for words in (layer.input, layer.recurrent):
+        blocks = [projection.weight for projection in words.projections or ()] or [None]
+        found += [words.bias, *(words.weight if weight is None else weight for weight in blocks)]
     return any(getattr(value, "learn", False) for value in found)

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from netbuild.spec.base import Choice
 from netbuild.spec.dump import inline
-from netbuild.spec.grammar import fields_of, homes
+from netbuild.spec.grammar import fields_of, homes, slots_of
 from netbuild.spec.nodes import Location, Node, show
 from netbuild.spec.paths import near, nearest
 from netbuild.spec.scalars import resolve
@@ -20,6 +20,15 @@ from netbuild.spec.scalars import resolve
 # What other tools call a key, for those that spelling does not lead to.
 _OTHERS_SAY = {
     "output_dim": "dim n_units neurons num_units out_features size units width",
+    "size": "dim hidden_dim hidden_size n_units neurons num_neurons num_units output_dim units",
+    "noise": "noise_std preact_noise recurrent_noise sigma_rec",
+    "rate_noise": "postact_noise",
+    "input_noise": "sigma_in",
+    "initial_state": "h0 hidden_init init_state x0",
+    "sigma": "std strength",
+    "learn": "learnable trainable",
+    "from": "pre source",
+    "to": "post target",
     "input_dim": "in_features input_size inputs",
     "lr": "learning_rate",
     "Lambda": "coefficient strength",
@@ -53,14 +62,15 @@ _FUNCTIONS = """
     celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
     softsign swish
 """
-_MEANT = {word: key for key, words in _OTHERS_SAY.items() for word in words.split()}
+_MEANT: dict[str, list[str]] = {}  # each word's keys: which is meant depends on the section
+for _key, _words in _OTHERS_SAY.items():
+    for _word in _words.split():
+        _MEANT.setdefault(_word, []).append(_key)
 
 
 def meant_key(word: str, keys: Collection[str]) -> str:
     """The one of `keys` that a misspelt key, or another tool's word for it, means, or ""."""
-    if _MEANT.get(word) in keys:
-        return _MEANT[word]
-    return nearest(word, keys)
+    return next((key for key in _MEANT.get(word, ()) if key in keys), "") or nearest(word, keys)
 
 
 def unknown_key_hint(
@@ -75,8 +85,10 @@ def unknown_key_hint(
         return _NOT_HERE[word]
     if "dropout" not in keys and nearest(word, ["dropout"]) and location[:1] == ("layers",):
         return "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
-    home = _home_hint(word, model, location)
     best = meant_key(word, keys)
+    if not best and (below := _below_hint(word, model)):
+        return below
+    home = _home_hint(word, model, location)
     if not best or (home and not (nearest(word, [best], 0.75) or word in _MEANT)):
         return home or near("", [key for key in keys if key not in given])
     if best not in given:
@@ -87,12 +99,31 @@ def unknown_key_hint(
     return f"`{best}` is there already, on line {other.line}"
 
 
+def _below_hint(word: str, model: type[BaseModel]) -> str:
+    """Where the key belongs, when it is a key of a section of this one."""
+    having = [
+        key
+        for key, slot in slots_of(model).items()
+        if slot.items is None and slot.choice is None and slot.values is None
+        if any(word in fields_of(below) for below in slot.models)
+    ]
+    if not having:
+        return ""
+    where, word = " or ".join(f"`{key}`" for key in having), show(word)
+    return f"`{word}` belongs in {where}: `{having[-1]}: {{{word}: ...}}`"
+
+
 def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
     """Where the key belongs, when it is a key of another section."""
     here = _generic(location)
-    word = _MEANT.get(word, word)
-    having = [home for home in homes() if word in fields_of(home.model) and home.model != model]
-    if not having:
+    for meant in (word, *_MEANT.get(word, ())):
+        having = [
+            home for home in homes() if meant in fields_of(home.model) and home.model != model
+        ]
+        if having:
+            word = meant
+            break
+    else:
         return ""
     path = min((h.path for h in having), key=lambda p: (p != here, not p.startswith(here)))
     told = [home.told for home in having if home.path == path]
@@ -108,10 +139,12 @@ def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
 
 
 def _generic(location: Location) -> str:
-    """A location as the language has it: `layers[].weight`."""
-    text = ""
+    """A location as the language has it: `layers[].weight`, `layers[].areas.NAME`."""
+    text, before = "", None
     for part in location:
+        part = "NAME" if before == "areas" else part
         text += "[]" if isinstance(part, int) else f".{part}" if text else part
+        before = part
     return text
 
 

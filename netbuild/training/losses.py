@@ -32,7 +32,7 @@ def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
             return difference.mean()
         loss = difference.mean(-1).flatten()
     mask = batch.loss_mask.reshape(-1).to(loss.dtype)
-    return (loss * mask).sum() / mask.sum()
+    return (loss * mask).sum() / mask.sum().clamp(min=torch.finfo(mask.dtype).tiny)
 
 
 def accuracy(output: Tensor, batch: Batch) -> float:
