@@ -30,7 +30,7 @@ ALLOWED = {
     "explanations": set(),
     "compare": {"check"},
     "inspect": {"layers", "regularization", "check"},
-    "plots": {"layers"},
+    "plots": {"errors", "layers", "training"},
     "analysis": {"streams", "kernels", "layers", "tasks"},
     "render": {"errors"},
     "training": {

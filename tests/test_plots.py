@@ -1,11 +1,75 @@
-"""Figures show what they are given."""
+"""Figures show what they are given, and give back the numbers that they show."""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import sys
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars
+import pytest
+import torch
+from decision import decision_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import netbuild
 from netbuild import plots
+from netbuild.layers.plots import MOST, binned, matrix, new_axes
+from netbuild.plots.conditions import condition_of, grouped
+from netbuild.plots.drawing import colours, write_table
+from netbuild.training.activity import Activity
+from netbuild.training.maps import LabelledMap, labelled_maps
+from netbuild.training.selectivity import selectivity
+from netbuild.training.units import Units
+
+Trials = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> netbuild.Run:
+    return decision_run(tmp_path_factory.mktemp("decision"))
+
+
+@pytest.fixture(scope="module")
+def activity(run: netbuild.Run) -> Activity:
+    return run.activity()
+
+
+def png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def normal(z: float) -> float:
+    return (1 + math.erf(z / math.sqrt(2))) / 2
+
+
+def simulated(bias: float, slope: float, *, seed: int, count: int = 400) -> Trials:
+    """Trials of a subject whose psychometric curve is known."""
+    rng = np.random.default_rng(seed)
+    coh = rng.choice([0.0, 3.2, 6.4, 12.8, 25.6], size=count)
+    truth = rng.integers(0, 2, size=count)
+    signed = np.where(truth == 1, coh, -coh)
+    second = rng.random(count) < [normal(slope * (x - bias)) for x in signed]
+    choice = second + 1
+    correct = (choice == truth + 1).astype(float)
+    return {
+        "coh": coh,
+        "ground_truth": truth,
+        "answer": truth + 1,
+        "choice": choice,
+        "correct": correct,
+    }
+
+
+# Networks
 
 
 def test_a_panel_a_layer(small: Path) -> None:
@@ -16,13 +80,460 @@ def test_a_panel_a_layer(small: Path) -> None:
         assert titles == ["hidden", "readout"]
 
 
+def test_weights_stand_by_area_and_sign(run: netbuild.Run) -> None:
+    ax = new_axes()
+    figure, data = plots.weights(run, ax)
+    one = run.maps()["cortex.recurrent"]
+    assert np.array_equal(ax.images[0].get_array(), one.weight)
+    assert data["weight"].tolist() == one.weight.ravel().tolist()
+    assert data["pre"][:16].tolist() == one.pre.name.tolist()
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["V1 E", "V1 I", "PFC E", "PFC I"]
+    low, high = ax.images[0].get_clim()
+    assert low == -high
+    assert high == pytest.approx(np.percentile(np.abs(one.weight[one.weight != 0]), 99))
+    colours = [patch.get_facecolor()[:3] for patch in ax.patches]
+    assert len(colours) == 8  # four groups along each axis
+    assert len(set(colours)) == 2
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_every_map_has_a_panel_of_its_own(run: netbuild.Run) -> None:
+    figure, data = plots.weights(run)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert (
+        titles == ["cortex.input", "cortex.recurrent", "readout"] == [*dict.fromkeys(data["map"])]
+    )
+    assert len(data["weight"]) == 16 * 3 + 16 * 16 + 3 * 3
+
+
+def test_units_that_are_out_of_order_are_put_in_order() -> None:
+    names = np.array(["a", "b", "c", "d"])
+    units = Units(names, np.array(["Y", "X", "Y", "Y"]), np.array([-1, 1, 1, -1], np.int8))
+    weight = np.arange(16.0).reshape(4, 4)
+    one = LabelledMap(weight, np.zeros(4), None, units, units)
+    _, data = plots.weights(one)
+    assert data["pre"][:4].tolist() == ["c", "a", "d", "b"]
+    assert data["weight"][:4].tolist() == weight[2, [2, 0, 3, 1]].tolist()
+
+
+def test_sorted_by_selectivity_within_area_and_sign(run: netbuild.Run, activity: Activity) -> None:
+    _, data = plots.weights(run, layer="cortex", sort="selectivity")
+    names = data["pre"][:16].tolist()
+    values = dict(zip(activity.units["cortex"].name, selectivity(activity, "cortex"), strict=True))
+    for group in (names[:8], names[8:10], names[10:13], names[13:]):
+        found = [values[name] for name in group]
+        assert found == sorted(found, reverse=True)
+    assert {name[:2] for name in names[:10]} == {"V1"}
+    weight = run.weights("cortex.recurrent")
+    place = {name: i for i, name in enumerate(activity.units["cortex"].name)}
+    for post, pre, value in zip(data["post"], data["pre"], data["weight"], strict=True):
+        assert weight[place[post], place[pre]] == value
+
+
+def test_large_matrices_are_drawn_as_means() -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = MOST + 500, 30
+    dense = rng.normal(size=(rows, columns)) * (rng.random((rows, columns)) < 0.1)
+    small = binned(dense)
+    assert small.shape == (MOST, columns)
+    starts = [math.ceil(b * rows / MOST) for b in range(MOST + 1)]
+    for b in (0, 3, MOST - 1):
+        assert np.allclose(small[b], dense[starts[b] : starts[b + 1]].mean(0))
+    sparse = torch.from_numpy(dense).to_sparse_coo()
+    assert np.allclose(binned(sparse), small)
+    ax = new_axes()
+    matrix(ax, dense)
+    assert ax.images[0].get_extent() == [-0.5, columns - 0.5, rows - 0.5, -0.5]
+
+
+def test_sparse_matrices_are_never_made_dense() -> None:
+    count = 400_000  # 1.3 TB, if it were
+    places = torch.arange(0, count, 7)
+    indices, ones = torch.stack([places, places]), torch.ones(len(places))
+    weight = torch.sparse_coo_tensor(indices, ones, (count, count), check_invariants=True)
+    small = binned(weight)
+    assert small.shape == (MOST, MOST)
+    assert small.sum() * (count / MOST) ** 2 == pytest.approx(len(places))
+
+
+def test_eigenvalues_of_a_known_matrix() -> None:
+    turn = np.array([[0.0, -2.0], [2.0, 0.0]])
+    units = Units(np.array(["a_0", "a_1"]), np.array(["", ""]), np.zeros(2, np.int8))
+    one = LabelledMap(turn, np.zeros(2), None, units, units)
+    figure, data = plots.eigenvalues({"a.recurrent": one})
+    assert sorted(data["imaginary"].tolist()) == pytest.approx([-2.0, 2.0])
+    assert data["real"].tolist() == pytest.approx([0.0, 0.0], abs=1e-12)
+    (ax,) = figure.axes
+    assert "spectral radius 2" in ax.get_title()
+    circle = ax.lines[2].get_xydata()
+    assert np.allclose(np.linalg.norm(circle, axis=1), 1)
+    assert ax.get_xlim()[1] > 2
+    for wrong in ({"a": one}, {}):
+        with pytest.raises(netbuild.NetbuildError, match="there is none") as caught:
+            plots.eigenvalues(wrong)
+        assert caught.value.exit_code == 2
+
+
+# Training
+
+
 def test_learning_curve_holds_every_point() -> None:
     metrics = [
-        {"kind": "train", "step": step, "loss": 1.0 / step, "accuracy": 0.5} for step in (10, 20)
+        {
+            "kind": "train",
+            "step": step,
+            "loss": 1.0 / step,
+            "accuracy": 0.5,
+            "regularizers": {"dale": {"raw": 2.0, "weighted": 0.2}},
+        }
+        for step in (10, 20)
     ] + [{"kind": "evaluation", "step": 20, "loss": 0.1}]
-    figure = plots.learning(metrics)
-    loss, accuracy = figure.axes
+    figure, data = plots.learning(metrics)
+    loss, regularizers, accuracy = figure.axes
     assert loss.lines[0].get_xydata().tolist() == [[10, 0.1], [20, 0.05]]
     assert loss.lines[1].get_xydata().tolist() == [[20, 0.1]]
+    assert regularizers.lines[0].get_xydata().tolist() == [[10, 0.2], [20, 0.2]]
     assert accuracy.get_ylabel() == "accuracy"
-    assert len(accuracy.lines[1].get_xdata()) == 0
+    assert accuracy.lines[0].get_xydata().tolist() == [[10, 0.5], [20, 0.5]]
+    rows = list(zip(*data.values(), strict=True))
+    assert rows[2] == (20, "loss", "evaluation", 0.1)
+    assert len(rows) == 7
+    ax = new_axes()
+    plots.learning(metrics, ax, panel="accuracy")
+    assert ax.get_ylabel() == "accuracy"
+    with pytest.raises(netbuild.NetbuildError, match="no accuracy"):
+        plots.learning(metrics[2:], panel="accuracy")
+    with pytest.raises(netbuild.NetbuildError, match="nothing down yet"):
+        plots.learning([])
+
+
+# Choices
+
+
+@pytest.mark.parametrize(("bias", "slope"), [(0.0, 0.1), (5.0, 0.06), (-3.0, 0.3), (2.0, -0.1)])
+def test_the_fit_recovers_a_known_curve_within_its_error(bias: float, slope: float) -> None:
+    within = np.zeros(2)
+    for seed in range(40):
+        trials = simulated(bias, slope, seed=seed)
+        x = np.where(trials["ground_truth"] == 1, trials["coh"], -trials["coh"])
+        fit = plots.fit_psychometric(x, trials["choice"] == 2, np.ones(len(x)))
+        assert fit is not None
+        z = [(fit.bias - bias) / fit.bias_error, (fit.slope - slope) / fit.slope_error]
+        within += np.abs(z) < 2
+    assert (within >= 34).all()  # 38 are expected; fewer than 34 have odds of about 1 %
+    assert (within <= 40).all()
+
+
+def test_the_fit_is_the_optimum() -> None:
+    x, n = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.full(5, 50)
+    k = np.array([3, 10, 30, 44, 48])
+    fit = plots.fit_psychometric(x, k, n)
+    assert fit is not None
+
+    def likelihood(bias: float, slope: float) -> float:
+        p = np.array([normal(slope * (value - bias)) for value in x])
+        return float(k @ np.log(p) + (n - k) @ np.log1p(-p))
+
+    best = likelihood(fit.bias, fit.slope)
+    h = 1e-4
+    for db, ds in ((h, 0), (-h, 0), (0, h), (0, -h), (h, h), (-h, h)):
+        assert likelihood(fit.bias + db, fit.slope + ds) < best
+    curve = likelihood(fit.bias, fit.slope + h) + likelihood(fit.bias, fit.slope - h) - 2 * best
+    assert fit.slope_error >= (-curve / h**2) ** -0.5 * 0.999  # of the slope alone, at the least
+
+
+def test_choices_that_have_no_fit() -> None:
+    x, n = np.array([-1.0, 0.0, 1.0]), np.full(3, 10)
+    assert plots.fit_psychometric(x, np.array([0, 0, 10]), n) is None  # separated
+    assert plots.fit_psychometric(x, np.array([10, 10, 10]), n) is None
+    assert plots.fit_psychometric(x[:1], np.array([5]), n[:1]) is None
+    trials = simulated(0.0, 1e6, seed=0)
+    _, data = plots.psychometric(
+        {name: values[trials["coh"] > 0] for name, values in trials.items()}
+    )
+    assert np.isnan(data["slope"]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_intervals_solve_their_equation(case: tuple[int, int]) -> None:
+    k, n = case
+    z = 1.959964
+    low, high = plots.wilson(np.array([k]), np.array([n]))
+    assert 0 <= low[0] <= k / n <= high[0] <= 1
+    for end in (low[0], high[0]):
+        assert (k / n - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / n, abs=1e-12)
+
+
+def test_the_points_are_the_fractions() -> None:
+    trials = simulated(1.0, 0.1, seed=3)
+    trials["choice"][:10] = 0  # neither: left out
+    figure, data = plots.psychometric(trials)
+    signed = np.where(trials["ground_truth"] == 1, trials["coh"], -trials["coh"])
+    for i, x in enumerate(data["x"]):
+        here = (signed == x) & (trials["choice"] > 0)
+        assert data["trials"][i] == here.sum()
+        assert data["chosen"][i] == (trials["choice"][here] == 2).sum()
+    (ax,) = figure.axes
+    points = ax.lines[0].get_xydata()
+    assert np.allclose(points, np.stack([data["x"], data["proportion"]], 1))
+    assert ax.get_ylabel() == "fraction of choice 2"
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_curve_for_each_context_and_modality() -> None:
+    rng = np.random.default_rng(0)
+    count = 4000
+    own, other, context = (rng.integers(0, 2, size=count) for _ in range(3))
+    coh_1, coh_2 = (rng.choice([5, 15, 50], size=count) for _ in range(2))
+    relevant = np.where(context == 0, coh_1, coh_2) * np.where(own == 1, 1, -1)
+    choice = np.array([rng.random() < normal(0.08 * x) for x in relevant]) + 1
+    trials = {
+        "context": context,
+        "ground_truth": own + 1,
+        "other_choice": other + 1,
+        "answer": own + 1,
+        "coh_1": coh_1,
+        "coh_2": coh_2,
+        "choice": choice,
+        "correct": (choice == own + 1).astype(float),
+    }
+    _, data = plots.psychometric(trials)
+    assert [*dict.fromkeys(data["curve"])] == ["context 0", "context 1"]
+    slope = {c: data["slope"][data["curve"] == c][0] for c in ("context 0", "context 1")}
+    assert slope["context 0"] == pytest.approx(0.08, abs=0.01)
+    assert slope["context 1"] == pytest.approx(0.0, abs=0.005)
+    _, data = plots.psychometric(trials, condition="coh_2")
+    assert data["slope"][0] == pytest.approx(0.0, abs=0.005)
+    assert data["slope"][-1] == pytest.approx(0.08, abs=0.01)
+
+
+def test_coherences_are_signed_in_each_environment_by_itself() -> None:
+    trials = {
+        "environment": np.array(["a", "a", "b", "b", "c"]),
+        "ground_truth": np.array([0.0, 1.0, 1.0, 2.0, np.nan]),
+        "coh": np.array([5.0, 6.0, 7.0, 8.0, np.nan]),
+    }
+    found = condition_of(trials)
+    assert found is not None
+    assert found.signed
+    assert np.array_equal(found.values, [-5, 6, -7, 8, np.nan], equal_nan=True)
+    trials["coh"][0] = -5.0
+    signed = condition_of(trials)
+    assert signed is not None
+    assert not signed.signed
+    assert signed.values[:3].tolist() == [-5, 6, 7]
+
+
+def test_the_difference_of_two_variables() -> None:
+    trials = {"v1": np.array([1, 2]), "v2": np.array([3.0, 1.0]), "word": np.array(["a", "b"])}
+    found = condition_of(trials, "v1-v2")
+    assert found is not None
+    assert found.values.tolist() == [-2.0, 1.0]
+    assert condition_of(trials) is None
+    with pytest.raises(netbuild.NetbuildError, match="no variable `v1-word`"):
+        condition_of(trials, "v1-word")
+
+
+def test_more_than_two_choices_are_right_or_wrong() -> None:
+    rng = np.random.default_rng(0)
+    answer = rng.integers(0, 3, size=300)
+    correct = rng.integers(0, 2, size=300).astype(float)
+    x = rng.choice([1.0, 2.0], size=300)
+    trials = {"answer": answer, "choice": answer, "correct": correct, "contrast": x}
+    figure, data = plots.psychometric(trials, condition="contrast")
+    assert data["proportion"].tolist() == [correct[x == v].mean() for v in (1.0, 2.0)]
+    assert np.isnan(data["slope"]).all()
+    assert figure.axes[0].get_ylabel() == "fraction correct"
+
+
+def test_the_ideal_observer_of_the_decision_task(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netbuild.plots import psychometry
+
+    class Task:
+        env, evaluation = "PerceptualDecisionMaking-v0", None
+        env_kwargs = MappingProxyType({"sigma": 2.0})
+
+    class Spec:
+        model = type("Model", (), {"task": Task, "dt": 20.0})
+
+    class Fake:
+        spec, given_task = Spec, None
+
+    ax = new_axes()
+    ax.set_xlim(-10, 10)
+    trials = {"stimulus_start": np.zeros(3), "stimulus_end": np.full(3, 25)}
+    psychometry._draw_ideal(ax, Fake, trials)  # type: ignore[arg-type]
+    x, y = ax.lines[0].get_data()
+    at = np.abs(np.asarray(x) - 6.4).argmin()
+    expected = normal(np.asarray(x)[at] / 100 * math.sqrt(500 / 2) / 2)
+    assert np.asarray(y)[at] == pytest.approx(expected, abs=1e-9)
+    trials["stimulus_end"] = np.array([20, 25, 25])
+    psychometry._draw_ideal(ax, Fake, trials)  # type: ignore[arg-type]
+    assert len(ax.lines) == 1  # of unequal durations there is no one curve
+
+
+def test_a_run_is_its_scored_trials(run: netbuild.Run) -> None:
+    _, data = plots.psychometric(run)
+    table = run.trials()
+    assert data["trials"].sum() == table["choice"].is_in([1, 2]).sum()
+    assert data["chosen"].sum() == (table["choice"] == 2).sum()
+    assert data["x"].tolist() == [-51.2, -12.8, 0.0, 12.8, 51.2]
+
+
+def test_what_no_curve_can_be_drawn_of(small: Path, tmp_path: Path) -> None:
+    run = netbuild.train(small, tmp_path / "runs")
+    for draw, words in (
+        (plots.psychometric, "no coherence"),
+        (plots.trajectories, "no time"),
+        (plots.rates, "no time"),
+        (plots.eigenvalues, "recurrent layers"),
+    ):
+        with pytest.raises(netbuild.NetbuildError, match=words) as caught:
+            draw(run)
+        assert caught.value.exit_code == 2
+    with pytest.raises(netbuild.NetbuildError, match="something is chosen"):
+        plots.psychometric({"coh": np.zeros(3)})
+    with pytest.raises(netbuild.NetbuildError, match="no variable `speed`") as caught:
+        plots.psychometric(simulated(0, 1, seed=0), condition="speed")
+    assert caught.value.hint == "there are coh, ground_truth, answer, choice, correct"
+    with pytest.raises(netbuild.NetbuildError, match="no map `hidden2`"):
+        plots.weights(run, layer="hidden2")
+
+
+# Activity
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), points=st.integers(3, 40), units=st.integers(2, 12))
+def test_principal_components_are_numpys(seed: int, points: int, units: int) -> None:
+    x = np.random.default_rng(seed).normal(size=(points, units)) * np.arange(1, units + 1)
+    plane = plots.principal_plane(np.concatenate([x, np.full((2, units), np.nan)]))
+    centred = x - x.mean(0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    assert np.allclose(plane.explained, values[::-1][:2] / values.sum())
+    scores = plane.project(x)
+    for i in range(2):
+        assert np.allclose(np.abs(scores[:, i]), np.abs(centred @ vectors[:, -1 - i]), atol=1e-6)
+    assert np.allclose(plane.components @ plane.components.T, np.eye(2))
+
+
+def test_trajectories_are_the_averages_in_the_plane(activity: Activity) -> None:
+    figure, data = plots.trajectories(activity)
+    signed = condition_of(activity.trials)
+    assert signed is not None
+    mean = activity.mean_by(signed.values, align="stimulus")
+    rates = np.where(
+        (mean.counts * 2 >= mean.counts.max(1)[:, None])[..., None], mean.rates["cortex"], np.nan
+    )
+    plane = plots.principal_plane(rates.reshape(-1, 16))
+    expected = plane.project(rates)
+    (ax,) = figure.axes
+    lines = [line for line in ax.lines if len(line.get_xdata()) > 1]
+    assert len(lines) == 5
+    for line, path in zip(lines, expected, strict=True):
+        assert np.allclose(line.get_xydata(), path, equal_nan=True)
+    assert np.allclose(data["pc1"], expected[..., 0].ravel(), equal_nan=True)
+    assert data["condition"][0] == "-51.2"
+    assert f"PC 1 ({plane.explained[0]:.0%}" in ax.get_xlabel()
+    assert png(figure).startswith(b"\x89PNG")
+    again, _ = plots.trajectories(activity, new_axes(), plane=plane)
+    assert again is not figure
+
+
+def test_padding_is_in_no_figure(activity: Activity) -> None:
+    spoiled = {name: rates.copy() for name, rates in activity.items()}
+    mask = activity.mask
+    assert mask is not None
+    for rates in spoiled.values():
+        rates[~mask] = 1e9
+    other = Activity(
+        spoiled, activity.inputs, activity.units, activity.trials, activity.steps, activity.dt
+    )
+    for draw in (plots.trajectories, plots.rates):
+        one, two = draw(activity).data, draw(other).data
+        for name in one:
+            assert np.array_equal(one[name], two[name], equal_nan=one[name].dtype.kind == "f")
+
+
+def test_rates_of_units_by_sign_area_and_name(activity: Activity) -> None:
+    figure, data = plots.rates(activity, condition="coh", align="decision")
+    assert [*dict.fromkeys(data["units"])] == ["excitatory", "inhibitory"]
+    signed = condition_of(activity.trials, "coh")
+    assert signed is not None
+    mean = activity.mean_by(signed.values, align="decision")
+    sign = activity.units["cortex"].sign
+    drawn = data["rate"][data["units"] == "excitatory"].reshape(mean.counts.shape)
+    expected = mean.rates["cortex"][..., sign == 1].mean(-1)
+    enough = mean.counts * 2 >= mean.counts.max(1, keepdims=True)
+    assert np.allclose(drawn[enough], expected[enough])
+    assert np.isnan(drawn[~enough]).all()
+    upper, lower = figure.axes
+    assert np.allclose(upper.lines[0].get_ydata(), drawn[0], equal_nan=True)
+    assert lower.get_xlabel() == "time (ms)"
+    for units, which in (("PFC", slice(10, 16)), ("V1_3", slice(3, 4))):
+        ax = new_axes()
+        _, data = plots.rates(activity, ax, units=units, condition="coh")
+        assert len(ax.get_lines()) >= 3
+        aligned = activity.mean_by(signed.values, align="stimulus")
+        expected = aligned.rates["cortex"][..., which].mean(-1)
+        drawn = data["rate"].reshape(expected.shape)
+        assert np.allclose(drawn[~np.isnan(drawn)], expected[~np.isnan(drawn)])
+    for wrong in ({"units": "V4"}, {"layer": "hidden"}, {"align": "delay"}, {"condition": "x"}):
+        with pytest.raises(netbuild.NetbuildError, match="no ") as caught:
+            plots.rates(activity, **wrong)
+        assert caught.value.exit_code == 2
+
+
+# What they share
+
+
+def test_nothing_touches_pyplot(run: netbuild.Run, activity: Activity) -> None:
+    plots.rates(activity)
+    plots.weights(run)
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_many_values_are_put_together() -> None:
+    values = np.random.default_rng(0).normal(size=1000)
+    few = grouped(values)
+    assert len(np.unique(few)) == 8
+    assert few.mean() == pytest.approx(values.mean())
+    assert np.corrcoef(few, values)[0, 1] > 0.9
+    assert grouped(values[:10]) is not few
+    words = np.array(["a", "b"])
+    assert grouped(words) is words
+
+
+def test_colours_tell_conditions_apart() -> None:
+    for values in (np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.arange(5.0), np.array(["a", "b"])):
+        found = colours(values)
+        assert len({tuple(np.round(c, 3)) if not isinstance(c, str) else c for c in found}) == len(
+            values
+        )
+
+
+def test_tables_are_written_as_they_are(tmp_path: Path) -> None:
+    data = {"name": np.array(["a, b", "c"]), "value": np.array([0.1, np.nan])}
+    rows = list(csv.reader(io.StringIO(write_table(tmp_path / "x.csv", data).decode())))
+    assert rows == [["name", "value"], ["a, b", "0.1"], ["c", "NaN"]]
+    with np.load(io.BytesIO(write_table(tmp_path / "x.npz", data)), allow_pickle=False) as file:
+        assert file["name"].tolist() == ["a, b", "c"]
+    with pytest.raises(netbuild.NetbuildError, match=r"\.csv or \.npz"):
+        write_table(tmp_path / "x.txt", data)
+
+
+def test_maps_have_the_effective_weights(run: netbuild.Run, small: Path) -> None:
+    for name, one in run.maps().items():
+        assert np.array_equal(one.weight, run.weights(name).numpy())
+    readout = run.maps()["readout"]
+    assert readout.pre.name.tolist() == ["PFC_0", "PFC_1", "PFC_2"]
+    spec = netbuild.load(small, ["layers[readout].dale=abs"])
+    network = netbuild.build(spec)
+    one = labelled_maps(network, spec.plan.layers)["readout"]
+    assert (one.weight[:, one.pre.sign == 1] >= 0).all()
+    assert (one.weight[:, one.pre.sign == -1] <= 0).all()
+    assert one.pre.name[0] == "drop_0"
+    assert polars.DataFrame(dict(plots.weights(run).data)).height == 16 * 3 + 256 + 9

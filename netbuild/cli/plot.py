@@ -1,11 +1,11 @@
-"""`netbuild plot`: figures of a spec's initial network or of a run."""
+"""`netbuild plot`: figures of a spec's initial network or of a run, and the numbers in them."""
 
 from __future__ import annotations
 
 import io
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,11 @@ from netbuild.cli.options import (
 )
 from netbuild.errors import Exit, NetbuildError
 
+if TYPE_CHECKING:
+    from netbuild.check import Spec
+    from netbuild.plots import Drawing
+    from netbuild.training import Run
+
 
 class Kind(StrEnum):
     """What is drawn."""
@@ -29,6 +34,29 @@ class Kind(StrEnum):
     weights = "weights"
     distributions = "distributions"
     learning = "learning"
+    psychometric = "psychometric"
+    trajectories = "trajectories"
+    rates = "rates"
+    eigenvalues = "eigenvalues"
+
+
+class Sort(StrEnum):
+    """How the units of a weight matrix are sorted within their areas and signs."""
+
+    selectivity = "selectivity"
+
+
+# Which options each kind takes, beside the files.
+_TAKES: dict[Kind, tuple[str, ...]] = {
+    Kind.weights: ("layer", "sort", "trials"),
+    Kind.distributions: (),
+    Kind.learning: ("panel",),
+    Kind.psychometric: ("condition", "trials"),
+    Kind.trajectories: ("layer", "condition", "align", "trials"),
+    Kind.rates: ("layer", "units", "condition", "align", "trials"),
+    Kind.eigenvalues: ("layer",),
+}
+_OF_SPECS = (Kind.weights, Kind.distributions, Kind.eigenvalues)
 
 
 def plot(
@@ -43,41 +71,136 @@ def plot(
             help="A .png, .svg or .pdf; if left out, in the run's figures/ or in this folder.",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FILE", help="Write the figure's numbers too, as .csv or .npz."
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="NAME", help="A layer, or for weights one of its maps."),
+    ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            "--condition",
+            metavar="NAME",
+            help="The variable that trials differ in, or `v1-v2`; the coherence if left out.",
+        ),
+    ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option("--align", metavar="PERIOD", help="Count the time from this period's start."),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            "--units",
+            metavar="WHICH",
+            help="For rates: excitatory, inhibitory, an area, or one unit's name.",
+        ),
+    ] = None,
+    sort: Annotated[
+        Sort | None, typer.Option("--sort", help="For weights: how units are sorted.")
+    ] = None,
+    panel: Annotated[
+        str | None,
+        typer.Option(
+            "--panel", metavar="WHICH", help="For learning: loss, regularizers or accuracy alone."
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="How many trials; 500 if left out.")
+    ] = None,
     set_: Set = None,
     unset: Unset = None,
     device: Device = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw the weights, their distributions, or the learning curve."""
-    if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
-        what = f"{output}: a figure is .png, .svg or .pdf"
-        raise NetbuildError(what, Exit.USAGE)
+    """Draw weights, learning curves, activity or choices, and write the numbers in them."""
+    given = {
+        "layer": layer,
+        "condition": condition,
+        "align": align,
+        "units": units,
+        "sort": None if sort is None else sort.value,
+        "panel": panel,
+        "trials": trials,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    _check_files(kind, output, data)
+    for name in options:
+        if name not in _TAKES[kind]:
+            takes = ", ".join(f"--{name}" for name in _TAKES[kind]) or "none of these"
+            raise NetbuildError(
+                f"--kind {kind.value} takes no --{name}", Exit.USAGE, f"it takes {takes}"
+            )
     run_path = find_run(target)
-    spec = load_spec(target, set_, unset, device, data_root) if run_path is None else None
-    from netbuild import plots
-    from netbuild.builder import build
-    from netbuild.training import open_run
-    from netbuild.training.files import replace_file
-
     if run_path is not None:
         refuse_changes(run_path, set_, unset)
+        from netbuild.training import open_run
+
         run = open_run(run_path, verify=False)
-        network = None if kind is Kind.learning else run.network()
-        figure = (
-            plots.learning(run.metrics) if network is None else plots.layers(network, kind.value)
-        )
+        figure, numbers = _of_run(run, kind, options)
         path = output or run.path / "figures" / f"{kind.value}.png"
     else:
-        assert spec is not None
-        if kind is Kind.learning:
-            raise NetbuildError("a spec has no learning curve; name a run", Exit.USAGE)
-        figure = plots.layers(build(spec), kind.value)
+        spec = load_spec(target, set_, unset, device, data_root)
+        figure, numbers = _of_spec(spec, kind, options)
         path = output or Path(f"{spec.model.name}-{kind.value}.png")
-    if not path.parent.is_dir():
-        raise NetbuildError(f"there is no folder {path.parent}", Exit.IO)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=150)
-    replace_file(path, buffer.getvalue())
+    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
+    _write(path, buffer.getvalue(), quiet)
+    if data is not None:
+        from netbuild.plots.drawing import write_table
+
+        _write(data, write_table(data, numbers), quiet)
+
+
+def _check_files(kind: Kind, output: Path | None, data: Path | None) -> None:
+    """Refuse, before anything is drawn, what could not be written."""
+    if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise NetbuildError(f"{output}: a figure is .png, .svg or .pdf", Exit.USAGE)
+    if data is not None and data.suffix.lower() not in (".csv", ".npz"):
+        raise NetbuildError(f"{data}: data are .csv or .npz", Exit.USAGE)
+    if data is not None and kind is Kind.distributions:
+        hint = "`--kind weights --data` writes every weight"
+        raise NetbuildError("--kind distributions has no --data", Exit.USAGE, hint)
+    for path in (output, data):
+        if path is not None and not path.parent.is_dir():
+            raise NetbuildError(f"there is no folder {path.parent}", Exit.IO)
+
+
+def _of_run(run: Run, kind: Kind, options: dict[str, Any]) -> Drawing:
+    from netbuild import plots
+
+    if kind is Kind.distributions:
+        return plots.Drawing(plots.layers(run.network(), kind.value), {})
+    found: Drawing = getattr(plots, kind.value)(run, **options)
+    return found
+
+
+def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
+    if kind not in _OF_SPECS:
+        what = "learning curve" if kind is Kind.learning else "activity"
+        raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE)
+    from netbuild import plots
+    from netbuild.builder import build
+    from netbuild.training.maps import labelled_maps
+
+    network = build(spec)
+    if kind is Kind.distributions:
+        return plots.Drawing(plots.layers(network, kind.value), {})
+    maps = labelled_maps(network, spec.plan.layers)
+    found: Drawing = getattr(plots, kind.value)(maps, **options)
+    return found
+
+
+def _write(path: Path, content: bytes, quiet: bool) -> None:
+    from netbuild.training.files import replace_file
+
+    path.parent.mkdir(exist_ok=True)  # the run's figures/, which a copy may have lost
+    replace_file(path, content)
     if not quiet:
         print(path)

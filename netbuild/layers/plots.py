@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXCITATORY, INHIBITORY, FREE = "#b2182b", "#2166ac", "#555555"  # the ends of the map RdBu_r
+MOST = 2000  # rows and columns that a figure has pixels for
 
 
 def new_axes() -> Axes:
@@ -22,18 +24,64 @@ def new_axes() -> Axes:
     return Figure(layout="constrained").subplots()
 
 
-def matrix(ax: Axes, weight: Tensor) -> Figure:
-    """Draw an (output_dim, input_dim) weight, red above zero and blue below."""
-    values = weight.cpu().double().numpy()
-    limit = float(np.abs(values).max()) or 1.0
+def matrix(ax: Axes, weight: Tensor | NDArray[Any], percentile: float = 100) -> Figure:
+    """Draw an (output_dim, input_dim) weight, red above zero and blue below.
+
+    The colours end at a percentile of the magnitudes that are not 0; below 100 a few large weights
+    do not pale all others. More than 2,000 units are drawn as the means of neighbours.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    values = binned(weight)
+    present = np.abs(values[values != 0])
+    limit = float(np.percentile(present, percentile)) if present.size else 1.0
+    clipped = bool(present.size) and limit < present.max()
+    rows, columns = weight.shape
     image = ax.imshow(
-        values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest"
+        values,
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
     )
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     figure = ax.get_figure(root=True)
     assert figure is not None
-    figure.colorbar(image, ax=ax, label="weight")
+    means = "" if values.shape == tuple(weight.shape) else "mean "
+    figure.colorbar(image, ax=ax, label=f"{means}weight", extend="both" if clipped else "neither")
     return figure
+
+
+def binned(weight: Tensor | NDArray[Any]) -> NDArray[np.float64]:
+    """(output_dim, input_dim), or, beyond 2,000 units, the means of equal parts of an axis.
+
+    A sparse tensor is never made dense.
+    """
+    rows, columns = weight.shape
+    if isinstance(weight, Tensor) and weight.layout is not torch.strided:
+        entries = weight.detach().cpu().to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
+        (i, j), values = entries.indices().numpy(), entries.values().double().numpy()
+        high, wide = min(rows, MOST), min(columns, MOST)
+        where = (i * high // rows) * wide + j * wide // columns
+        sums = np.bincount(where, values, minlength=high * wide).reshape(high, wide)
+        return np.asarray(sums / (bin_lengths(rows)[:, None] * bin_lengths(columns)))
+    dense = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else weight
+    for axis, count in ((0, rows), (1, columns)):
+        if count > MOST:
+            lengths = bin_lengths(count)
+            starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+            parts = np.add.reduceat(dense, starts, axis=axis, dtype=np.float64)
+            dense = parts / (lengths[:, None] if axis == 0 else lengths)
+    return np.asarray(dense, np.float64)
+
+
+def bin_lengths(count: int) -> NDArray[np.int64]:
+    """How many of `count` units are in each of at most 2,000 nearly equal parts."""
+    return np.bincount(np.arange(count) * min(count, MOST) // count)
 
 
 def distribution(ax: Axes, weight: Tensor, sign: Tensor | None, connected: Tensor | None) -> Figure:

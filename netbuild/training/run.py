@@ -23,8 +23,8 @@ from netbuild.check.context import FileRecord
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
-from netbuild.spec.paths import parse_path
 from netbuild.tasks import Batch, Task, evaluation_batch
+from netbuild.training.activity import Activity, activity_of, compute_rates
 from netbuild.training.checkpoint import (
     checkpoints,
     load_network,
@@ -36,6 +36,10 @@ from netbuild.training.checkpoint import (
 )
 from netbuild.training.environment import environment, git_state
 from netbuild.training.files import canonical_json, digest, replace_file, write_file
+from netbuild.training.losses import answers
+from netbuild.training.maps import LabelledMap, labelled_maps
+from netbuild.training.table import trial_columns, trial_frame
+from netbuild.training.units import units_of
 
 
 @dataclass
@@ -145,24 +149,8 @@ def _input_name(record: FileRecord) -> str:
 
 def _resolved(spec: Spec) -> str:
     """The resolved spec, with the run's own copies of its files, so that it stands alone."""
-    data = spec.data
-    for where, record in spec.files.items():
-        _replace(data, where, _input_name(record))
     head = "# Written by netbuild: the whole spec, defaults included, with the run's own inputs.\n"
-    return head + dump_yaml(data)
-
-
-def _replace(data: Any, where: str, value: str) -> None:
-    """Put a value where a path of the spec points, in the resolved data."""
-    *way, last = parse_path(where)
-    for segment in way:
-        if not segment.item:
-            data = data[segment.text]
-        elif segment.text.isdecimal():
-            data = data[int(segment.text)]
-        else:
-            data = next(item for item in data if item.get("name") == segment.text)
-    data[last.text] = value
+    return head + dump_yaml(spec.data_with(_input_name))
 
 
 @dataclass
@@ -224,28 +212,37 @@ class Run:
                 raise ValueError("another digest than the one written down")
         return unpack(data, str(path))
 
-    def network(self, *, device: str = "cpu", verified: bool = True) -> Network:
+    def network(
+        self, *, device: str = "cpu", verified: bool = True, checkpoint: int | None = None
+    ) -> Network:
         """The network with the newest weights, their digests and constraints verified.
 
-        Without `verified`, weights that violate a constraint are returned too. Raises
-        NetbuildError for damaged files, and for a device that is not there.
+        `checkpoint` is the step of an older one that was kept. Without `verified`, weights that
+        violate a constraint are returned too. Raises NetbuildError for damaged files, for a step
+        without a checkpoint, and for a device that is not there.
         """
         place = device_of(device)
-        checkpoint = self.checkpoint()
-        _, files = open_checkpoint(checkpoint)
+        folder = self.checkpoint(checkpoint)
+        _, files = open_checkpoint(folder)
         network = build(self.spec, device="cpu")
-        load_network(network, files["network.safetensors"], str(checkpoint))
+        load_network(network, files["network.safetensors"], str(folder))
         if verified:
             refuse_violations(network.verify(self.initial), Exit.RUN)
         return network.to(place)
 
-    def checkpoint(self) -> Path:
-        """The newest checkpoint's folder; raises NetbuildError when there is none."""
+    def checkpoint(self, step: int | None = None) -> Path:
+        """The folder of the newest checkpoint, or of that of a step; NetbuildError if none is."""
         found = checkpoints(self.path / "checkpoints")
         if not found:
             status = self.about.get("status", "unknown")
             raise NetbuildError(f"{self.path} has no checkpoint; its status is {status}", Exit.RUN)
-        return found[-1]
+        if step is None:
+            return found[-1]
+        steps = {int(path.name.removeprefix("step-")): path for path in found}
+        if step not in steps:
+            what = f"{self.path} has no checkpoint of step {step}"
+            raise NetbuildError(what, Exit.RUN, f"there are those of {', '.join(map(str, steps))}")
+        return steps[step]
 
     def weights(self, name: str) -> Tensor:
         """The effective weights of one parameter, e.g. "hidden.weight", or of one map, "hidden"."""
@@ -263,20 +260,40 @@ class Run:
         batch = evaluation_batch(self.task, model.seed, count)
         return batch if trials is None else batch.first(trials)
 
-    def activity(self, trials: int = 500) -> dict[str, Tensor]:
-        """What every unit does in the first `trials` test trials: {layer: (trial, ..., unit)}."""
-        network = self.network().eval()
-        with torch.no_grad():
-            _, activity = network(self.batch(trials).inputs, return_activity=True)
-        return dict(activity)
+    def activity(self, trials: int = 500, *, checkpoint: int | None = None) -> Activity:
+        """What every unit does in the first `trials` test trials, without noise or dropout.
 
-    def trials(self) -> Any:
-        """One row a test trial, as a polars DataFrame: target, choice, correct, or the loss."""
+        They are the same trials, and the same bits, every time. `checkpoint` is the step of the
+        weights; None: the newest.
+        """
+        batch = self.batch(trials)
+        rates = compute_rates(self.network(checkpoint=checkpoint), batch.inputs)
+        model, plans = self.spec.model, self.spec.plan.layers
+        outputs = torch.from_numpy(rates[list(rates)[-1]])
+        columns = trial_columns(outputs, batch, model.training.loss)
+        units = {name: units_of(plan.gives, plans) for name, plan in plans.items()}
+        return activity_of(rates, batch, columns, units=units, dt=model.dt)
+
+    def trials(self, count: int | None = None) -> Any:
+        """One row a test trial, as a polars DataFrame: its variables, and what the network made
+        of it.
+
+        As they were scored at the end of the training; of a run that has not come to its end, or
+        when `count` says how many, as the newest weights answer them.
+        """
         import polars
 
         path = self.path / "evaluation" / "trials.parquet"
-        with _reading(path):
-            return polars.read_parquet(path.read_bytes())
+        if count is None and (path.exists() or self.about.get("status") == "finished"):
+            with _reading(path):
+                return polars.read_parquet(path.read_bytes())
+        batch = self.batch(count)
+        outputs = answers(self.network(), batch.inputs)
+        return trial_frame(trial_columns(outputs, batch, self.spec.model.training.loss))
+
+    def maps(self, *, checkpoint: int | None = None) -> dict[str, LabelledMap]:
+        """The effective weights of every map, with their units: {"hidden.recurrent": ...}."""
+        return labelled_maps(self.network(checkpoint=checkpoint), self.spec.plan.layers)
 
 
 def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True) -> Run:

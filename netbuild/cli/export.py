@@ -1,0 +1,78 @@
+"""`netbuild export`: weights or activity of a run as labelled arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netbuild.cli.options import Quiet, find_run
+from netbuild.errors import Exit, NetbuildError
+
+RunPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
+    ),
+]
+
+
+def export(
+    run: RunPath,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .npz, or a .nc (netCDF); if left out, weights.npz or activity.npz in the run.",
+        ),
+    ] = None,
+    activity: Annotated[
+        bool, typer.Option("--activity", help="What every unit does in the test trials.")
+    ] = False,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, help="Of the activity: how many; 500 if left out."),
+    ] = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint", metavar="STEP", min=0, help="The weights of this step, not the newest."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the effective weights, or the activity, with names, areas and signs of the units."""
+    if output is not None and output.suffix.lower() not in (".npz", ".nc"):
+        raise NetbuildError(f"{output}: an export is .npz or .nc", Exit.USAGE)
+    if trials is not None and not activity:
+        raise NetbuildError("--trials are of --activity", Exit.USAGE)
+    if output is not None and not output.parent.is_dir():
+        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    found = find_run(run)
+    if found is None:
+        raise NetbuildError(f"{run} is no run", Exit.USAGE, "train it, and name its run")
+    from netbuild.training import open_run
+    from netbuild.training.maps import map_arrays
+    from netbuild.training.npz import save_npz
+
+    opened = open_run(found, verify=False)
+    path = output or opened.path / ("activity.npz" if activity else "weights.npz")
+    netcdf = path.suffix.lower() == ".nc"
+    if netcdf:
+        from netbuild.training.xarrays import maps_dataset, need_netcdf, write_netcdf
+
+        need_netcdf()  # before the trials are run
+    if activity:
+        rates = opened.activity(500 if trials is None else trials, checkpoint=checkpoint)
+        rates.save_netcdf(path) if netcdf else rates.save(path)
+    else:
+        maps = opened.maps(checkpoint=checkpoint)
+        if netcdf:
+            write_netcdf(maps_dataset(maps), path)
+        else:
+            save_npz(path, map_arrays(maps))
+    if not quiet:
+        print(path)

@@ -1,0 +1,39 @@
+"""Principal components of states."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Plane(NamedTuple):
+    """The first principal components of some points."""
+
+    mean: Array  # (unit,)
+    components: Array  # (component, unit), orthonormal; the largest loading of each is positive
+    explained: Array  # (component,): the part of the variance along each, in [0, 1]
+
+    def project(self, points: Array) -> Array:
+        """(..., unit) to (..., component)."""
+        return (points - self.mean) @ self.components.T
+
+
+def principal_plane(points: Array, count: int = 2) -> Plane:
+    """The `count` directions of most variance of points (point, unit), by a singular value
+    decomposition. Points with a NaN are left out; raises ValueError with fewer than 2 others.
+    """
+    known = points[~np.isnan(points).any(-1)].astype(np.float64)
+    if len(known) < 2:
+        raise ValueError(f"principal components need at least 2 points; there are {len(known)}")
+    mean = known.mean(0)
+    _, values, directions = np.linalg.svd(known - mean, full_matrices=False)
+    directions = directions[:count]
+    largest = np.abs(directions).argmax(1)
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    total = np.square(values).sum()
+    explained = np.square(values[:count]) / total if total else np.zeros(len(directions))
+    return Plane(mean, directions * signs[:, None], explained)

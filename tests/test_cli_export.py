@@ -1,0 +1,188 @@
+"""`netbuild export` and the kinds of `netbuild plot`, as a user meets them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars
+import pytest
+from decision import decision_run
+
+import netbuild
+from netbuild.cli.main import main
+from netbuild.training.activity import load_activity
+
+KINDS = ("psychometric", "trajectories", "rates", "weights", "eigenvalues", "learning")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> netbuild.Run:
+    return decision_run(tmp_path_factory.mktemp("decision"))
+
+
+def test_weights_with_the_names_of_their_units(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    assert cli("export", run.path, "-o", path) == (0, f"{path}\n", "")
+    with np.load(path, allow_pickle=False) as file:
+        assert str(file["rows"]) == "post"
+        weight = file["cortex.recurrent/weight"]
+        assert np.array_equal(weight, run.weights("cortex.recurrent").numpy())
+        assert file["cortex.recurrent/pre/area"].tolist() == ["V1"] * 10 + ["PFC"] * 6
+        assert (weight[:, file["cortex.recurrent/pre/sign"] == -1] <= 0).all()
+        assert (weight[~file["cortex.recurrent/connected"]] == 0).all()
+        assert file["readout/weight"].shape == (3, 3)
+        assert file["readout/bias"].shape == (3,)
+        assert file["readout/pre/name"].tolist() == ["PFC_0", "PFC_1", "PFC_2"]
+
+
+def test_activity_as_the_run_gives_it(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
+    assert cli("export", run.path, "--activity", "--trials", 9, "-q").out == ""
+    saved = load_activity(run.path / "activity.npz")
+    assert np.array_equal(saved["cortex"], run.activity(9)["cortex"], equal_nan=True)
+    older = tmp_path / "older.npz"
+    cli("export", run.path, "--activity", "--checkpoint", 80, "-o", older)
+    expected = run.activity(checkpoint=80)
+    assert np.array_equal(load_activity(older)["cortex"], expected["cortex"], equal_nan=True)
+
+
+def test_a_file_that_is_there_is_replaced(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    path.write_bytes(b"old")
+    assert cli("export", run.path, "-o", path).code == 0
+    content = path.read_bytes()
+    cli("export", run.path, "-o", path)
+    assert path.read_bytes() == content
+    assert [file.name for file in tmp_path.iterdir()] == ["w.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["-o", "w.mat"], 2, ".npz or .nc"),
+        (["--trials", "5"], 2, "of --activity"),
+        (["--activity", "--trials", "0"], 2, "greater"),
+        (["-o", "nowhere/w.npz"], 7, "no folder nowhere"),
+        (["--checkpoint", "7"], 5, "no checkpoint of step 7"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    cli: Any, run: netbuild.Run, arguments: list[str], code: int, words: str
+) -> None:
+    result = cli("export", run.path, *arguments)
+    assert result.code == code
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_what_is_no_run(cli: Any, run: netbuild.Run, small: Path, tmp_path: Path) -> None:
+    assert cli("export", small).code == 2
+    assert cli("export", tmp_path / "nothing").code == 2
+    assert cli("export", tmp_path).code == 5
+
+
+@pytest.mark.parametrize("activity", [False, True])
+def test_netcdf(cli: Any, run: netbuild.Run, tmp_path: Path, activity: bool) -> None:
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    path = tmp_path / "x.nc"
+    assert cli("export", run.path, "-o", path, *(["--activity"] if activity else [])).code == 0
+    with xarray.open_dataset(path, engine="h5netcdf") as found:
+        if activity:
+            rates = found["cortex"].values
+            assert np.array_equal(rates, run.activity()["cortex"], equal_nan=True)
+        else:
+            weight = found["cortex_recurrent_weight"]
+            assert weight.dims == ("cortex_recurrent_post", "cortex_recurrent_pre")
+            assert np.array_equal(weight.values, run.weights("cortex.recurrent").numpy())
+            assert found.attrs["rows"] == "post"
+
+
+def test_netcdf_without_the_extra(
+    cli: Any, run: netbuild.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    result = cli("export", run.path, "--activity", "-o", tmp_path / "x.nc")
+    assert result.code == 10
+    assert "pip install 'netbuild[xarray]'" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_figure_and_its_data(
+    cli: Any, run: netbuild.Run, tmp_path: Path, kind: str
+) -> None:
+    figure, data = run.path / "figures" / f"{kind}.png", tmp_path / "x.csv"
+    result = cli("plot", run.path, "--kind", kind, "--data", data)
+    assert result == (0, f"{figure}\n{data}\n", "")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert polars.read_csv(data).height >= 5
+
+
+def test_options_reach_the_figure(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
+    data, figure = tmp_path / "x.npz", tmp_path / "x.svg"
+    arguments = ("--kind", "rates", "--units", "V1", "--condition", "answer", "--align", "decision")
+    assert cli("plot", run.path, *arguments, "--data", data, "-o", figure).code == 0
+    with np.load(data, allow_pickle=False) as file:
+        assert set(file["units"]) == {"V1"}
+        assert set(file["condition"]) == {"1", "2"}
+        assert 0 in file["time"]
+    arguments = ("--kind", "weights", "--layer", "cortex", "--sort", "selectivity")
+    assert cli("plot", run.path, *arguments, "--data", data, "-o", figure).code == 0
+    with np.load(data, allow_pickle=False) as file:
+        assert set(file["map"]) == {"cortex.recurrent"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--kind", "rates", "--sort", "selectivity"], "takes no --sort"),
+        (["--kind", "rates", "--units", "V9"], "no unit called `V9`"),
+        (["--kind", "rates", "--layer", "v"], "no layer `v`"),
+        (["--kind", "trajectories", "--align", "delay"], "no period `delay`"),
+        (["--kind", "psychometric", "--condition", "x"], "no variable `x`"),
+        (["--kind", "learning", "--panel", "x"], "no x"),
+        (["--kind", "distributions", "--data", "x.csv"], "has no --data"),
+        (["--data", "x.json"], ".csv or .npz"),
+    ],
+)
+def test_what_a_figure_cannot_show_is_exit_two(
+    cli: Any, run: netbuild.Run, arguments: list[str], words: str
+) -> None:
+    result = cli("plot", run.path, *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_kinds_that_a_spec_or_run_cannot_give(cli: Any, small: Path, tmp_path: Path) -> None:
+    for kind in ("learning", "psychometric", "rates", "trajectories"):
+        result = cli("plot", small, "--kind", kind)
+        assert result.code == 2
+        assert "name a run" in result.err
+    assert cli("plot", small, "--kind", "eigenvalues").code == 2
+    flat = netbuild.train(small, tmp_path / "runs")
+    for kind in ("psychometric", "rates", "trajectories", "eigenvalues"):
+        result = cli("plot", flat.path, "--kind", kind)
+        assert result.code == 2
+        assert result.err.count("\n") <= 2  # an error and a hint
