@@ -64,6 +64,8 @@ def test_help_lists_every_command(cli: Any) -> None:
         "diff",
         "schema",
         "explain",
+        "analyze",
+        "export",
     ):
         assert f" {command} " in result.out
         assert cli(command, "--help").code == 0

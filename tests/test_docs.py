@@ -32,7 +32,8 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-PYTHON = blocks("python") + blocks("python", (ROOT / "docs" / "python.md").read_text())
+PAGES = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "analysis.md"]
+PYTHON = [block for page in PAGES for block in blocks("python", page.read_text())]
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 import netbuild
+from netbuild import plots
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SPECS = sorted(EXAMPLES.glob("*.yaml"))
@@ -96,3 +100,35 @@ def test_the_data_is_what_it_says(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "digits.npz", tmp_path)
     template = Path(netbuild.__file__).parent / "cli" / "templates" / "digits.npz"
     assert template.read_bytes() == (EXAMPLES / "digits.npz").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ei_decision", "delayed_comparison", "context_decision"])
+def test_a_cognitive_task_starts_to_be_learnt(name: str, tmp_path: Path) -> None:
+    """Long enough for the loss to fall; what it reaches in the end is in test_reproductions.py."""
+    changes = ["training.steps=60", "training.log_every=1", "training.evaluate={trials: 50}"]
+    spec = netbuild.load(EXAMPLES / f"{name}.yaml", changes, unset=UNSET.get(name, []))
+    run = netbuild.train(spec, tmp_path)
+    losses = [record["loss"] for record in run.metrics if record["kind"] == "train"]
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+    assert not [check for check in run.network().verify(run.initial) if check.violations]
+    assert len(run.trials()) == 50
+    assert plots.learning(run).data
+    assert plots.rates(run, trials=50, condition=CONDITION.get(name)).data
+
+
+UNSET = {"context_decision": ["training.stop_when"]}
+CONDITION = {"delayed_comparison": "v1-v2"}
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    """Its cells, one after the other, as the script that they are."""
+    book = json.loads((EXAMPLES / "activity.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    code = "\n".join(cells).replace("training.steps=1000", "training.steps=20")
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    (tmp_path / "pyproject.toml").touch()
+    command = [sys.executable, "-c", code]
+    folder = tmp_path / "examples"
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].startswith("(200, ")

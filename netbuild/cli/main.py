@@ -13,10 +13,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from netbuild.cli.analyze import analyze
 from netbuild.cli.build import build
 from netbuild.cli.config import config
 from netbuild.cli.diff import diff
 from netbuild.cli.explain import explain
+from netbuild.cli.export import export
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
 from netbuild.cli.plot import plot
@@ -52,7 +54,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (init, validate, config, build, inspect, train, plot, diff, schema, explain):
+for _command in (
+    init,
+    validate,
+    config,
+    build,
+    inspect,
+    train,
+    plot,
+    analyze,
+    export,
+    diff,
+    schema,
+    explain,
+):
     app.command()(_command)
 
 

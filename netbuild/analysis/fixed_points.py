@@ -1,0 +1,274 @@
+"""Fixed points of a recurrent layer under constant input, and how states move around them.
+
+P points, S starts, C conditions, N units, I inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from netbuild.analysis.dynamics import Dynamics
+from netbuild.analysis.search import descend, newton, residual
+from netbuild.analysis.stability import MARGIN, around
+from netbuild.layers.ctrnn import CTRNNLayer
+
+FIXED = 1e-10  # of the state's norm: the speed up to which a state is a fixed point
+NEAR = 50  # times `unique`: how far Newton's method may go from where the descent ended
+MOST_UNITS = 4096  # 128 MiB for one Jacobian
+
+
+@dataclass(frozen=True)
+class FixedPoints:
+    """Where a layer stays, or nearly so, while it reads the same input at every step.
+
+    By condition; in each, fixed points first, the one that most starts led to at the head, then
+    slow points, the slowest at the head. All tensors are on the CPU.
+    """
+
+    states: Tensor
+    """(P, N) float64: the potentials v in the formulation `current`, the rates r in others."""
+    rates: Tensor
+    """(P, N) float64: r = f(v)."""
+    inputs: Tensor
+    """(C, I): the different inputs, in the order in which they were given."""
+    condition: Tensor
+    """(P,): which of these inputs a point belongs to."""
+    q: Tensor
+    """(P,): |F(x, u) - x|^2 / 2, of one step."""
+    fixed: Tensor
+    """(P,) bool: whether it does not move at all, to the precision of numbers, or is slow."""
+    starts: Tensor
+    """(P,): how many starts led there; 0 for a fixed point to which only slow ones lead."""
+    jacobians: Tensor
+    """(P, N, N): dF/dx; entry [p, i, j] is how unit j moves unit i in one step."""
+    multipliers: Tensor
+    """(P, N) complex: the eigenvalues of the Jacobian, the largest modulus first."""
+    stability: tuple[str, ...]
+    """(P,): `stable` (every multiplier's modulus is below 1), `saddle` (some are above),
+    `unstable` (all are), `marginal` (the largest is 1 to within 0.001: a time constant of 1,000
+    steps or more), or `undecided` (at a kink, whose sides do not agree)."""
+    kinks: Tensor
+    """(P,): how many units sit on a kink of the activation, where there are two Jacobians."""
+    lost: Tensor
+    """(C,): how many starts did not come below the tolerance; they are not among the points."""
+    lost_q: Tensor
+    """(C,): the smallest q of these, NaN where there are none."""
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    @property
+    def speed(self) -> Tensor:
+        """(P,): |F(x, u) - x|, how far a state moves in one step."""
+        return (2 * self.q).sqrt()
+
+    @property
+    def unstable(self) -> Tensor:
+        """(P,): in how many directions states move away."""
+        return (self.multipliers.abs() > 1 + MARGIN).sum(-1)
+
+    def time_constants(self, dt: float = 1.0) -> Tensor:
+        """-dt / ln |multiplier|, (P, N), in the unit of dt.
+
+        How long a deviation takes to fall to 1/e; negative where it grows.
+        """
+        return -dt / self.multipliers.abs().log()
+
+    def frequencies(self, dt: float = 1.0) -> Tensor:
+        """How many turns a deviation makes in one unit of time, (P, N); 0 where it does not."""
+        return self.multipliers.angle().abs() / (2 * math.pi * dt)
+
+    def directions(self, point: int) -> Tensor:
+        """Unit vectors that span the directions in which states move away from a point, (k, N)."""
+        values, vectors = torch.linalg.eig(self.jacobians[point])
+        chosen = (values.abs() > 1 + MARGIN) & (values.imag >= 0)
+        order = values[chosen].abs().argsort(descending=True, stable=True)
+        vectors, values = vectors[:, chosen][:, order].T, values[chosen][order]
+        spanned = [
+            part
+            for value, vector in zip(values, vectors, strict=True)
+            for part in ((vector.real, vector.imag) if value.imag else (vector.real,))
+        ]
+        empty = self.states.new_zeros((0, self.states.shape[1]))
+        return torch.stack([v / v.norm() for v in spanned]) if spanned else empty
+
+
+def fixed_points(
+    layer: CTRNNLayer,
+    u: Tensor,
+    states: Tensor,
+    *,
+    steps: int = 500,
+    lr: float | None = None,
+    tolerance: float = 1e-6,
+    unique: float | None = None,
+) -> FixedPoints:
+    """Find states in which a layer stays while it reads the constant input u.
+
+    From every given state q(x) = |F(x, u) - x|^2 / 2 is minimised, where F is one noiseless step
+    of the layer (Sussillo & Barak 2013). What comes below the tolerance is kept: as a fixed point
+    where Newton's method leads to one close by, or else as a slow point, of which a line attractor
+    that is not perfect has many. Points that are closer together than `unique` are one.
+
+    Neither the layer nor its gradients are changed, and no random number is drawn.
+
+    Args:
+        layer: the layer, as it is.
+        u: what it reads, (I,), or (S, I) where starts have different inputs. Points of different
+            inputs are never taken for one.
+        states: where to start, (S, N): potentials in the formulation `current`, rates in others.
+            Those that the layer goes through in trials are good starts.
+        steps: of the descent, at most.
+        lr: its first step, by which each unit's state moves. None: a tenth of the root mean
+            square of the starts, and no less than 0.001.
+        tolerance: the largest q of a point; q is of one step, so it shrinks with dt squared.
+        unique: the least distance of two points. None: a thousandth of the typical norm of the
+            starts, and no less than 0.0001. Newton's method may go ten times as far.
+
+    Raises:
+        ValueError: shapes that do not fit, numbers that are not finite, no start, a layer of more
+            than 4,096 units, settings that are not above 0.
+    """
+    move = Dynamics(layer)
+    x, u = _checked(move, u, states)
+    for name, value in {"steps": steps, "lr": lr, "tolerance": tolerance, "unique": unique}.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0; got {value!r}")
+    norm = float(x.square().sum(-1).mean().sqrt())
+    lr = lr or max(0.1 * norm / math.sqrt(move.size), 1e-3)
+    unique = unique or max(1e-3 * norm, 1e-4)
+    inputs, condition = _conditions(u)
+    with torch.no_grad():
+        x = descend(move, x, u, steps=steps, lr=lr, tolerance=tolerance)
+        far = residual(move, x, u) > tolerance
+        x[far] = newton(move, x[far], u[far], enough=tolerance)
+        x = newton(move, x, u, radius=NEAR * unique)
+        q = residual(move, x, u)
+        lost = [q[(q > tolerance) & (condition == c)] for c in range(len(inputs))]
+        found = _with_farther_ones(move, x, u, q, condition, tolerance)
+        chosen, starts = _different(found, unique)
+        x, u, q, condition, _ = (part[chosen] for part in found)
+        matrices, kinks, multipliers, stability = around(move, x, u)
+        rates = move.rates(x)
+    return FixedPoints(
+        states=x.cpu(),
+        rates=rates.cpu(),
+        inputs=inputs.cpu(),
+        condition=condition.cpu(),
+        q=q.cpu(),
+        fixed=_is_fixed(x, q).cpu(),
+        starts=starts.cpu(),
+        jacobians=matrices.cpu(),
+        multipliers=multipliers.cpu(),
+        stability=stability,
+        kinks=kinks.cpu(),
+        lost=torch.tensor([len(part) for part in lost]),
+        lost_q=torch.tensor([_least(part) for part in lost], dtype=torch.float64),
+    )
+
+
+def jacobians(layer: CTRNNLayer, u: Tensor, states: Tensor) -> Tensor:
+    """dF/dx of one noiseless step in each of the states (S, N), as (S, N, N) float64.
+
+    u is (I,) or (S, I). Where an activation has a kink the derivative is the one that torch
+    takes: for relu at 0 it is 0. Raises ValueError as `fixed_points` does.
+    """
+    move = Dynamics(layer)
+    x, u = _checked(move, u, states)
+    with torch.no_grad():
+        return torch.cat([move.jacobians(x[s], u[s]) for s in move.parts(len(x))])
+
+
+def _checked(move: Dynamics, u: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    """The starts and an input for each, in float64 on the layer's device."""
+    inputs, size = move.layer.input_dim, move.size
+    if size > MOST_UNITS:
+        raise ValueError(f"the layer has {size:,} units; Jacobians are of at most {MOST_UNITS:,}")
+    if states.ndim != 2 or states.shape[1] != size or not len(states):
+        raise ValueError(f"states must be (starts, {size}); got {tuple(states.shape)}")
+    if u.shape not in ((inputs,), (len(states), inputs)):
+        expected = f"({inputs},) or ({len(states)}, {inputs})"
+        raise ValueError(f"u must be {expected}; got {tuple(u.shape)}")
+    like = move.params.recurrent_weight
+    x, u = states.detach().to(like), u.detach().to(like)
+    for name, given in (("states", x), ("u", u)):
+        if not given.isfinite().all():
+            raise ValueError(f"{name} must be finite")
+    return x, u.expand(len(x), inputs)
+
+
+def _conditions(u: Tensor) -> tuple[Tensor, Tensor]:
+    """The different rows of u, in the order of their first appearance, and which one each is."""
+    rows, which = torch.unique(u, dim=0, return_inverse=True)
+    first = torch.full((len(rows),), len(u), device=u.device)
+    first = first.scatter_reduce(0, which, torch.arange(len(u), device=u.device), "amin")
+    order = first.argsort()
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(rows), device=u.device)
+    return rows[order], rank[which]
+
+
+def _is_fixed(x: Tensor, q: Tensor) -> Tensor:
+    still: Tensor = (2 * q).sqrt() <= FIXED * (1 + x.norm(dim=-1))
+    return still
+
+
+class _Found(NamedTuple):
+    """Ends of the search, a row each."""
+
+    x: Tensor
+    u: Tensor
+    q: Tensor
+    condition: Tensor
+    starts: Tensor
+
+
+def _with_farther_ones(
+    move: Dynamics, x: Tensor, u: Tensor, q: Tensor, condition: Tensor, tolerance: float
+) -> _Found:
+    """What came below the tolerance, and the fixed points to which slow ones lead in the end."""
+    kept = q <= tolerance
+    slow = kept & ~_is_fixed(x, q)
+    farther = newton(move, x[slow], u[slow])
+    q_farther = residual(move, farther, u[slow])
+    fixed = _is_fixed(farther, q_farther)
+    return _Found(
+        torch.cat([x[kept], farther[fixed]]),
+        torch.cat([u[kept], u[slow][fixed]]),
+        torch.cat([q[kept], q_farther[fixed]]),
+        torch.cat([condition[kept], condition[slow][fixed]]),
+        torch.cat([torch.ones_like(condition[kept]), torch.zeros_like(condition[slow][fixed])]),
+    )
+
+
+def _different(found: _Found, unique: float) -> tuple[Tensor, Tensor]:
+    """One of each group of points closer than `unique`, and how many starts are in its group.
+
+    Fixed points come before slow ones, and slow ones by q, so that a group is known by its best.
+    """
+    x, _, q, condition, starts = found
+    fixed = _is_fixed(x, q)
+    order = torch.where(fixed, 0.0, q).argsort(stable=True)
+    groups: list[tuple[tuple[float, ...], int]] = []  # what each is ordered by, and its starts
+    while len(order):
+        best = int(order[0])
+        near = (x[order] - x[best]).norm(dim=-1) < unique
+        near &= condition[order] == condition[best]
+        near[0] = True
+        count = int(starts[order[near]].sum())
+        slowness = 0.0 if fixed[best] else float(q[best])
+        groups.append(((int(condition[best]), slowness, -count, best), count))
+        order = order[~near]
+    groups.sort()
+    chosen = torch.tensor([int(key[-1]) for key, _ in groups], dtype=torch.long, device=x.device)
+    counts = torch.tensor([count for _, count in groups], dtype=torch.long, device=x.device)
+    return chosen, counts
+
+
+def _least(q: Tensor) -> float:
+    return float(q.min()) if len(q) else math.nan

@@ -1,0 +1,257 @@
+"""`netbuild analyze`: the fixed points of a trained recurrent network."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.errors import Exit, NetbuildError
+
+if TYPE_CHECKING:
+    from netbuild.analysis import Study
+    from netbuild.training import Run
+
+TRIALS = 256  # that are run through the network
+ROWS = 12  # of the printed table, for each condition
+ARRAYS, FIGURE = "fixed-points.npz", "fixed-points.png"
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
+    ),
+]
+
+
+def analyze(
+    target: RunName,
+    fixed_points: Annotated[
+        bool, typer.Option("--fixed-points", help="Find where the network stays.")
+    ] = False,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="NAME", help="A recurrent layer; else the first one."),
+    ] = None,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            "--period",
+            metavar="NAME",
+            help="Hold the mean input of this period of the trials; else of `stimulus`, or of"
+            " whole trials where there is none.",
+        ),
+    ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            metavar="VARIABLE",
+            help="One input for each value of a variable of the trials, e.g. coh. Repeatable:"
+            " one for each combination.",
+        ),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inputs",
+            metavar="NUMBERS",
+            help="What the layer reads at every step, e.g. 0,0.5,0.5, instead. Repeatable.",
+        ),
+    ] = None,
+    starts: Annotated[
+        int,
+        typer.Option("--starts", min=1, max=100_000, help="States to start from, for each input."),
+    ] = 256,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", help="The largest q = |F(x) - x|^2 / 2 of a point that is kept."
+        ),
+    ] = 1e-6,
+    seed: Annotated[int, typer.Option("--seed", help="Of the choice of these states.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Else the folder `analysis` in the run."
+        ),
+    ] = None,
+    device: Device = None,
+    form: Form = Format.text,
+    quiet: Quiet = False,
+) -> None:
+    """Find the fixed points of a recurrent layer, their stability and time constants."""
+    if not fixed_points:
+        raise NetbuildError("say what to analyze: --fixed-points", Exit.USAGE)
+    path = find_run(target)
+    if path is None:
+        raise NetbuildError(f"{target} is a spec; a run is analyzed", Exit.USAGE)
+    rows = [_numbers(text) for text in inputs or ()]
+    from netbuild.cli.train import prepare_process
+    from netbuild.training import open_run
+
+    run = open_run(path, verify=False)
+    prepare_process(run.spec)
+    network = run.network(device=device or "cpu")
+    import torch
+
+    from netbuild.analysis import recurrent_layers, study
+
+    sizes = {name: module.size for name, module in recurrent_layers(network).items()}
+    _refuse(run, sizes, layer)
+
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise NetbuildError("--inputs are of different lengths", Exit.USAGE)
+    batch = run.batch(TRIALS)
+    try:
+        found = study(
+            network,
+            batch,
+            layer=layer,
+            period=period,
+            condition=condition or (),
+            inputs=torch.tensor(rows, dtype=torch.float64) if rows else None,
+            starts=starts,
+            seed=seed,
+            tolerance=tolerance,
+        )
+    except ValueError as error:
+        raise NetbuildError(str(error), Exit.USAGE) from None
+    folder = output or run.path / "analysis"
+    _write(found, folder, run.spec.model.dt)
+    _tell(found, folder, run.spec.model.dt, form, quiet)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        what = f"--inputs takes numbers with commas between them; got {text!r}"
+        raise NetbuildError(what, Exit.USAGE) from None
+
+
+def _refuse(run: Run, sizes: Mapping[str, int], layer: str | None) -> None:
+    """Raise NetbuildError for a run that has nothing to analyze, or too much."""
+    from netbuild.analysis.fixed_points import MOST_UNITS
+
+    if not sizes:
+        raise NetbuildError(f"{run.path} has no recurrent layer", Exit.USAGE)
+    if layer is not None and layer not in sizes:
+        what = f"{run.path} has no recurrent layer {layer}; there are: {', '.join(sizes)}"
+        raise NetbuildError(what, Exit.USAGE)
+    name = layer or next(iter(sizes))
+    if sizes[name] > MOST_UNITS:
+        what = f"{name} has {sizes[name]:,} units; Jacobians are of at most {MOST_UNITS:,}"
+        raise NetbuildError(what, Exit.RESOURCES)
+
+
+def _write(found: Study, folder: Path, dt: float | None) -> None:
+    import numpy as np
+
+    from netbuild.analysis import labelled, plots
+    from netbuild.training.files import replace_file
+
+    arrays, image = io.BytesIO(), io.BytesIO()
+    np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
+    plots.fixed_points(found).savefig(image, format="png", dpi=300)
+    if not folder.parent.is_dir():
+        raise NetbuildError(f"there is no folder {folder.parent}", Exit.IO)
+    folder.mkdir(exist_ok=True)
+    replace_file(folder / ARRAYS, arrays.getvalue())
+    replace_file(folder / FIGURE, image.getvalue())
+
+
+def _tell(found: Study, folder: Path, dt: float | None, form: Format, quiet: bool) -> None:
+    if form is Format.json:
+        print(json.dumps(_record(found, folder, dt), indent=1, ensure_ascii=False))
+        return
+    if not quiet:
+        for line in _lines(found, dt):
+            print(line)
+    print(folder / ARRAYS)
+    print(folder / FIGURE)
+
+
+def _record(found: Study, folder: Path, dt: float | None) -> dict[str, Any]:
+    points = found.points
+    conditions = zip(found.labels, points.inputs.tolist(), points.lost.tolist(), strict=True)
+    return {
+        "layer": found.layer,
+        "formulation": found.formulation,
+        "period": found.period,
+        "conditions": [
+            {"label": label, "inputs": row, "starts_lost": lost} for label, row, lost in conditions
+        ],
+        "points": [_point(found, i, dt) for i in range(len(points))],
+        "files": [str(folder / ARRAYS), str(folder / FIGURE)],
+    }
+
+
+def _point(found: Study, i: int, dt: float | None) -> dict[str, Any]:
+    points = found.points
+    leading = points.multipliers[i, 0]
+    slowest = float(points.time_constants(dt or 1.0)[i, 0])
+    return {
+        "condition": int(points.condition[i]),
+        "fixed": bool(points.fixed[i]),
+        "starts": int(points.starts[i]),
+        "q": float(points.q[i]),
+        "multiplier": [float(leading.real), float(leading.imag)],
+        "time_constant": slowest if math.isfinite(slowest) else None,
+        "stability": points.stability[i],
+        "unstable_directions": int(points.unstable[i]),
+    }
+
+
+def _lines(found: Study, dt: float | None) -> Iterator[str]:
+    """A table of the first points of each condition."""
+    points = found.points
+    held = (
+        f"mean input of {found.period or 'whole trials'}" if (found.which >= 0).any() else "given"
+    )
+    yield f"{found.layer}: fixed points of {points.states.shape[1]} units; input: {held}"
+    head = ("starts", "q", "multiplier", f"time ({'ms' if dt else 'steps'})", "point")
+    for place, label in enumerate(found.labels):
+        own = [i for i in range(len(points)) if int(points.condition[i]) == place]
+        fixed = sum(bool(points.fixed[i]) for i in own)
+        values = ", ".join(f"{value:.3g}" for value in points.inputs[place].tolist()[:8])
+        yield ""
+        yield f"{label} [{values}]: {fixed} fixed, {len(own) - fixed} slow"
+        if own:
+            yield _row(head)
+        for i in own[:ROWS]:
+            yield _row(_cells(found, i, dt))
+        if len(own) > ROWS:
+            yield f"... and {len(own) - ROWS:,} more, in {ARRAYS}"
+        if lost := int(points.lost[place]):
+            least = float(points.lost_q[place])
+            yield f"no such point from {lost} of the starts; their smallest q is {least:.1e}"
+    yield ""
+
+
+def _cells(found: Study, i: int, dt: float | None) -> tuple[str, ...]:
+    point = _point(found, i, dt)
+    real, imaginary = point["multiplier"]
+    turning = f" ± {abs(imaginary):.3f}i" if imaginary else ""
+    time = point["time_constant"]
+    what = point["stability"] if point["fixed"] else f"slow, {point['stability']}"
+    if point["stability"] == "saddle":
+        what += f", {point['unstable_directions']} unstable"
+    return (
+        f"{point['starts']}",
+        f"{point['q']:.1e}",
+        f"{real:.4f}{turning}",
+        "-" if time is None else f"{time:,.0f}" if dt else f"{time:,.1f}",
+        what,
+    )
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    starts, q, multiplier, time, what = cells
+    return f"{starts:>8} {q:>9} {multiplier:>18} {time:>12}  {what}"

@@ -1,0 +1,151 @@
+"""`netbuild analyze`: what it prints and writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import netbuild
+from netbuild.cli.main import main
+
+SPEC = """\
+netbuild: 1
+name: memory
+seed: 1
+dt: 20
+task: {type: arrays, file: data.npz, inputs: x, targets: y, split: {train: 0.5}}
+layers:
+  - {name: hidden, type: ctrnn, size: 8, activation: tanh, tau: 100, noise: 0.1}
+  - {name: readout, type: linear, output_dim: 2}
+training: {steps: 3, batch_size: 4, loss: cross_entropy}
+"""
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command line in this process; threads and determinism are left as they were."""
+    from netbuild.cli import train
+
+    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recurrent")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 12, 3)).astype(np.float32)
+    np.savez(folder / "data.npz", x=x, y=rng.integers(0, 2, size=(20, 12)))
+    (folder / "memory.yaml").write_text(SPEC)
+    return netbuild.train(netbuild.load(folder / "memory.yaml"), folder / "runs").path
+
+
+def test_it_prints_a_table_and_writes_arrays_and_a_figure(cli: Any, run: Path) -> None:
+    result = cli("analyze", run, "--fixed-points", "--starts", 20)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0] == "hidden: fixed points of 8 units; input: mean input of whole trials"
+    assert lines[2].startswith("mean input [")
+    assert lines[2].endswith(": 1 fixed, 0 slow")
+    assert lines[3].split() == ["starts", "q", "multiplier", "time", "(ms)", "point"]
+    assert lines[4].split()[0] == "20"
+    assert lines[4].endswith("  stable")
+    folder = run / "analysis"
+    assert lines[-2:] == [str(folder / "fixed-points.npz"), str(folder / "fixed-points.png")]
+    assert {path.name for path in folder.iterdir()} == {"fixed-points.npz", "fixed-points.png"}
+    assert (folder / "fixed-points.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(folder / "fixed-points.npz", allow_pickle=False) as saved:
+        weight = netbuild.open_run(run).weights("hidden.recurrent").double().numpy()
+        v, r = saved["states"][0], saved["rates"][0]
+        assert np.allclose(r, np.tanh(v))
+        J = np.eye(8) * 0.8 + 0.2 * weight * (1 - r**2)
+        assert np.allclose(saved["jacobians"][0], J, atol=1e-7)
+        assert float(saved["dt"]) == 20
+
+
+def test_the_same_seed_gives_the_same_bits(cli: Any, run: Path, tmp_path: Path) -> None:
+    written = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        result = cli("analyze", run, "--fixed-points", "--starts", 5, "--seed", seed, "--quiet",
+                     "-o", tmp_path / name)  # fmt: skip
+        assert result.out.splitlines() == [
+            str(tmp_path / name / f"fixed-points.{kind}") for kind in ("npz", "png")
+        ]
+        written.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
+    assert written[0] == written[1]
+    assert written[0][0] != written[2][0]
+
+
+def test_json_and_given_inputs(cli: Any, run: Path, tmp_path: Path) -> None:
+    result = cli("analyze", run, "--fixed-points", "--inputs", "0,0,0", "--inputs=-1,0.5,2",
+                 "--layer", "hidden", "--format", "json", "-o", tmp_path / "out")  # fmt: skip
+    assert (result.code, result.err) == (0, "")
+    found = json.loads(result.out)
+    assert found["layer"] == "hidden"
+    assert [each["inputs"] for each in found["conditions"]] == [[0, 0, 0], [-1, 0.5, 2]]
+    assert [point["condition"] for point in found["points"]] == [0, 1]
+    assert all(point["fixed"] and point["stability"] == "stable" for point in found["points"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "what"),
+    [
+        ([], 2, "say what to analyze: --fixed-points"),
+        (["--fixed-points", "--layer", "readout"], 2, "no recurrent layer readout; there are: hid"),
+        (["--fixed-points", "--period", "delay"], 2, "no period 'delay'; there are: none"),
+        (["--fixed-points", "--condition", "coh"], 2, "no variable 'coh'"),
+        (["--fixed-points", "--inputs", "1,2"], 2, "inputs must be (conditions, 3); got (1, 2)"),
+        (["--fixed-points", "--inputs", "1,b,2"], 2, "numbers with commas between them; got '1,b"),
+        (["--fixed-points", "--inputs", "1,nan,2"], 2, "u must be finite"),
+        (["--fixed-points", "--inputs", "1", "--inputs", "1,2"], 2, "of different lengths"),
+        (["--fixed-points", "--tolerance", "0"], 2, "tolerance must be above 0"),
+        (["--fixed-points", "--starts", "0"], 2, "--starts"),
+        (["--fixed-points", "-o", "nowhere/at/all"], 7, "there is no folder nowhere/at"),
+    ],
+)
+def test_what_it_refuses(cli: Any, run: Path, arguments: Any, code: int, what: str) -> None:
+    result = cli("analyze", run, *arguments)
+    assert result.code == code
+    assert what in result.err
+    assert result.out == ""
+
+
+def test_a_spec_and_a_run_without_recurrent_layers_are_refused(cli: Any, small: Path) -> None:
+    result = cli("analyze", small, "--fixed-points")
+    assert result.code == 2
+    assert "is a spec; a run is analyzed" in result.err
+    run = netbuild.train(netbuild.load(small, ["training.steps=1"]), small.parent / "runs")
+    result = cli("analyze", run.path, "--fixed-points")
+    assert result.code == 2
+    assert result.err == f"error: {run.path} has no recurrent layer\n"
+    assert not (run.path / "analysis").exists()
+
+
+def test_a_damaged_run_is_one_line(cli: Any, run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (weights,) = copy.glob("checkpoints/*/network.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-8])
+    result = cli("analyze", copy, "--fixed-points")
+    assert result.code == 5
+    assert result.err.count("\n") == 1
