@@ -149,6 +149,7 @@ def _connected(context: Context, site: Site) -> Matrix | None:
         if isinstance(source, (sources.RandomMask, sources.FixedIndegree)):
             return _generated(context, site, source, "sparsity", own)
         found = array_of(context, location, source)
+        oriented(context, location, source, found, site.shape)  # before it is copied
         mask = masks.as_sparsity(found, source.threshold, _file_of(source))
         mask = oriented(context, location, source, mask, site.shape)
         return mask if own is None else mask & ~own
@@ -190,7 +191,9 @@ def _plasticity(context: Context, site: Site) -> Matrix | None:
     def make() -> Matrix:
         if isinstance(source, sources.RandomMask):
             return _generated(context, site, source, "plasticity").astype(np.float32)
-        kept = masks.as_plasticity(array_of(context, location, source), _file_of(source))
+        found = array_of(context, location, source)
+        oriented(context, location, source, found, site.shape)  # before it is copied
+        kept = masks.as_plasticity(found, _file_of(source))
         return oriented(context, location, source, kept, site.shape)
 
     return context.attempt(location, make)
