@@ -129,13 +129,14 @@ def test_every_command_that_reads_a_spec_tells_them(
         assert "problems" not in json.loads(out)
 
 
-def lines_on_a_terminal(*arguments: object, **environment: str) -> list[str]:
-    """What a command prints on a terminal of 80 columns."""
+def lines_on_a_terminal(command: str, spec: Path, **environment: str) -> list[str]:
+    """What a command prints of a spec, from its folder, on a terminal of 80 columns."""
     ours, theirs = pty.openpty()
     code = "from netbuild.cli import main; main()"
     variables = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, "-c", code, command, spec.name],
+        cwd=spec.parent,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
