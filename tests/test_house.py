@@ -30,7 +30,7 @@ ALLOWED = {
     "explanations": set(),
     "compare": {"check"},
     "inspect": {"layers", "regularization", "check"},
-    "plots": {"errors", "layers", "training"},
+    "plots": {"errors", "layers", "training", "analysis"},
     "analysis": {"streams", "kernels", "layers", "tasks"},
     "render": {"errors"},
     "training": {

@@ -1,11 +1,14 @@
-"""Principal components of states."""
+"""Principal components of activity, as numpy arrays."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from netbuild.analysis.pca import pca
 
 Array = NDArray[Any]
 
@@ -23,17 +26,12 @@ class Plane(NamedTuple):
 
 
 def principal_plane(points: Array, count: int = 2) -> Plane:
-    """The `count` directions of most variance of points (point, unit), by a singular value
-    decomposition. Points with a NaN are left out; raises ValueError with fewer than 2 others.
+    """The `count` directions of most variance of points (point, unit).
+
+    Points with a NaN are left out; raises ValueError with fewer than 2 others.
     """
     known = points[~np.isnan(points).any(-1)].astype(np.float64)
     if len(known) < 2:
         raise ValueError(f"principal components need at least 2 points; there are {len(known)}")
-    mean = known.mean(0)
-    _, values, directions = np.linalg.svd(known - mean, full_matrices=False)
-    directions = directions[:count]
-    largest = np.abs(directions).argmax(1)
-    signs = np.sign(directions[np.arange(len(directions)), largest])
-    total = np.square(values).sum()
-    explained = np.square(values[:count]) / total if total else np.zeros(len(directions))
-    return Plane(mean, directions * signs[:, None], explained)
+    found = pca(torch.from_numpy(known), min(count, known.shape[1]))
+    return Plane(*(values.numpy() for values in found))
