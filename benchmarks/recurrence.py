@@ -4,8 +4,9 @@
 
 Each step of `ours`, `torch.nn.RNN` (native loops, without leak) and `nn4n` is: input and recurrent
 weights and biases, a linear readout to three outputs, mean squared error, and the gradients of all
-parameters. `bare` is the matrix products that the recurrence cannot do without, alone: one a time
-step forward and one backward, and the weights' gradient in one for all steps.
+parameters; ours is the whole `Network` of a `CTRNNLayer` and a `LinearLayer`. `bare` is the matrix
+products that the recurrence cannot do without, alone: one a time step forward and one backward, and
+the weights' gradient in one for all steps.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.timing import alternate
-from netbuild.kernels import State, activation, projection, recurrence
+from netbuild.layers import CTRNNLayer, LinearLayer, Network
 
 SIZES = ((32, 100, 64), (64, 100, 256), (64, 200, 512), (16, 100, 1024))  # batch, time, units
 INPUTS = OUTPUTS = 3
@@ -56,7 +58,7 @@ def candidates(batch: int, time: int, units: int) -> dict[str, Callable[[], obje
     torch.manual_seed(0)
     x, y = torch.randn(batch, time, INPUTS), torch.randn(batch, time, OUTPUTS)
     native = Native(units)
-    own = Ours(native)
+    own = ours(native)
     steps: dict[str, Callable[[], object]] = {
         "ours": training_step(own, x, y),
         "nn.RNN": training_step(native, x.transpose(0, 1).contiguous(), y.transpose(0, 1)),
@@ -83,31 +85,19 @@ class Native(nn.Module):
         return output
 
 
-class Ours(nn.Module):
-    """The same parameters with a leak."""
+def ours(native: Native) -> Network:
+    """The same parameters with a leak: (batch, time, input) to (batch, time, output)."""
+    given = {name: value.numpy() for name, value in parameters(native).items()}
 
-    def __init__(self, native: Native) -> None:
-        super().__init__()
-        self.input = nn.Linear(INPUTS, native.recurrent.hidden_size)
-        self.recurrent = nn.Linear(native.recurrent.hidden_size, native.recurrent.hidden_size)
-        self.readout = nn.Linear(native.recurrent.hidden_size, OUTPUTS)
-        self.load_state_dict(parameters(native))
+    def start(layer: str) -> dict[str, Any]:
+        return {"weight": given[f"{layer}.weight"], "bias": given[f"{layer}.bias"]}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, time, input) to (batch, time, output)."""
-        bias = self.input.bias + self.recurrent.bias
-        drive = projection(x.transpose(0, 1), self.input.weight, bias)
-        rest = drive.new_zeros(drive.shape[1:])
-        rates, _ = recurrence(
-            drive,
-            self.recurrent.weight,
-            ALPHA,
-            State(rest, rest),
-            formulation="current",
-            activation=activation("relu"),
-        )
-        output: Tensor = self.readout(rates)
-        return output.transpose(0, 1)
+    units = native.recurrent.hidden_size
+    hidden = CTRNNLayer(
+        INPUTS, units, alpha=ALPHA, input=start("input"), recurrent=start("recurrent")
+    )
+    readout = LinearLayer(units, OUTPUTS, **start("readout"))
+    return Network({"hidden": hidden, "readout": readout}, input_dim=INPUTS)
 
 
 def parameters(native: Native) -> Mapping[str, Tensor]:
