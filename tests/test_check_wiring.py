@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from checks import layer_of, plan_of, said_of, spec_of
 from hypothesis import given
@@ -147,3 +148,15 @@ def test_something_must_learn_where_there_is_a_task(
     text = layers.replace("output_dim: 2", "input_dim: 2, output_dim: 2")
     if "dropout" not in text:
         assert said_of(tmp_path, f"layers: {text}\n") == []
+
+
+def test_two_layers_of_one_name_are_not_followed_in_a_circle(tmp_path: Path) -> None:
+    text = """layers:
+- {name: a, type: linear, output_dim: 2, weight: {init: normal, learn: false}, bias: null}
+- {name: c, type: dropout, p: 0.1}
+- {name: c, type: dropout, p: 0.1}
+task: {type: arrays, inputs: x.npy, targets: y.npy}
+training: {steps: 1, batch_size: 1}
+"""
+    found = said_of(tmp_path, text, x=np.zeros((4, 3)), y=np.zeros(4))
+    assert [words.split(":")[0] for words in found] == ["NB308 layers", "NB303 layers[2].name"]

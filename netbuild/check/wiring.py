@@ -233,13 +233,12 @@ def check_learning(context: Context, plans: dict[int, LayerPlan]) -> None:
     layers = context.parsed.layers
     if context.parsed.task is None or not layers or len(plans) < len(layers):
         return
-    by_name = {plan.name: i for i, plan in plans.items()}
-    i: int | None = len(layers) - 1
-    while i is not None:
-        layer = layers[i]
-        if _learns(layer):
-            return
-        i = by_name.get(plans[i].reads.layer)
+    reads = INPUT
+    for i in reversed(range(len(layers))):  # a layer reads one that stands above it
+        if i == len(layers) - 1 or plans[i].name == reads:
+            if _learns(layers[i]):
+                return
+            reads = plans[i].reads.layer
     what = "nothing that learns reaches the output"
     hint = "one of the layers must learn: take a `learn: false` away"
     context.problem("NB308", ("layers",), what, hint, key=True)
