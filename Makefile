@@ -32,7 +32,7 @@ fuzz: .venv/developer
 
 # Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
 reproduce: .venv/developer
-	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py
+	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/test_fixed_points.py
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache

@@ -33,6 +33,10 @@ def _layer(keys: str, head: str = "") -> str:
 
 
 _PLAIN = _layer("input_dim: 3, output_dim: 2")
+_RECURRENT = (
+    "netbuild: 1\nlayers:\n"
+    "  - {name: hidden, type: ctrnn, input_dim: 3, size: 50, excitatory: 0.8, alpha: 0.2"
+)
 _TASK = "task: {type: arrays, inputs: data.csv, targets: classes.csv}\n"
 _TRAINED = _layer("output_dim: 3", _TASK) + "training: {steps: 10, batch_size: 4}\n"
 
@@ -294,6 +298,15 @@ EXPLANATIONS: dict[str, Explanation] = {
         " network computes. Units count from 0.",
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: [[1, 0], [0, 0], [1, 0]]"),
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: [[1, 0], [0, 1], [1, 0]]"),
+    ),
+    "NB603": Explanation(
+        "a start that may explode",
+        "Weights drawn under signs have a mean, and with four times as many excitatory units it is"
+        " large: the recurrent weight then has an eigenvalue well above 1, and rates that nothing"
+        " bounds (relu, softplus, power, linear) grow from step to step. The spec is right, and"
+        " training may still diverge at once.",
+        _RECURRENT + "}\n",
+        _RECURRENT + ",\n     recurrent: {ei_balance: row}}\n",
     ),
     "NB901": Explanation(
         "more than a machine can give",

@@ -287,9 +287,15 @@ class Progress:
             self.bar.update(self.task, total=steps if steps < UNTIL else None)
 
     def update(self, kind: str, step: int, steps: int, values: Mapping[str, Any]) -> None:
-        """Show a record of the trainer."""
+        """Show a record of the trainer; where nobody reads any more, the training goes on."""
         if self.quiet or kind not in ("train", "evaluation"):
             return
+        try:
+            self._show(kind, step, steps, values)
+        except BrokenPipeError:
+            self.quiet = True
+
+    def _show(self, kind: str, step: int, steps: int, values: Mapping[str, Any]) -> None:
         shown = ", ".join(_pairs(values, rate=self.bar is None))
         known = steps if steps < UNTIL else None
         of = f"{step}/{steps}" if known else f"{step}"

@@ -394,3 +394,20 @@ def test_inspect_tells_who_is_connected_to_whom(tmp_path: Path) -> None:
     assert (block["n_excitatory"], block["n_inhibitory"], block["density"]) == (6, 0, 0.25)
     assert rows["h.recurrent", "PFC", "V1"]["n_connections"] == 0
     assert rows["h.input", "input", "V1"]["density"] == 1
+
+
+@pytest.mark.parametrize("weight", ["uniform", "normal", "{init: normal, std: 0.1}"])
+@pytest.mark.parametrize("density", [1.0, 0.5])
+def test_the_radius_that_is_warned_of_is_about_that_of_the_weights(
+    tmp_path: Path, weight: str, density: float
+) -> None:
+    words = f"excitatory: 0.9, recurrent: {{weight: {weight}, density: {density}}}"
+    spec = spec_of(tmp_path, one(words, size="size: 300"))
+    [warning] = [w for w in spec.warnings if w.code == "NB603"]
+    told = float(warning.what.rsplit(" ", 1)[1])
+    layer = build(spec).get_submodule("h")
+    assert isinstance(layer, CTRNNLayer)
+    assert told == pytest.approx(spectral_radius(layer.recurrent.weight), rel=0.1)
+    for cure in ("ei_balance: row", "spectral_radius: 1"):
+        text = one(words.replace("density", f"{cure}, density"), size="size: 300")
+        assert not spec_of(tmp_path, text).warnings

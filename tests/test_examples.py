@@ -116,6 +116,34 @@ def test_a_cognitive_task_starts_to_be_learnt(name: str, tmp_path: Path) -> None
     assert plots.rates(run, trials=50, condition=CONDITION.get(name)).data
 
 
+def test_a_run_is_looked_at_without_neurogym(
+    tmp_path: Path,
+) -> None:
+    """Its network is rebuilt from what the run wrote down; only new trials need the package."""
+    changes = ["training.steps=2", "training.evaluate={trials: 5}"]
+    spec = netbuild.load(EXAMPLES / "delayed_comparison.yaml", changes)
+    run = netbuild.train(spec, tmp_path)
+    program = f"""
+import sys
+sys.modules["neurogym"] = None  # importing it fails
+import netbuild
+from netbuild.errors import NetbuildError
+run = netbuild.open_run({str(run.path)!r})
+print(sorted(run.maps()), len(run.trials()), run.spec.plan.layers["hidden"].reads.areas)
+try:
+    run.activity(5)
+except NetbuildError as error:
+    print(int(error.exit_code), error.hint)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    first, second = result.stdout.splitlines()
+    assert first == "['hidden.input', 'hidden.recurrent', 'readout'] 5 ('fixation', 'stimulus')"
+    assert second.startswith("10 pip install 'netbuild[tasks]'")
+
+
 UNSET = {"context_decision": ["training.stop_when"]}
 CONDITION = {"delayed_comparison": "v1-v2"}
 

@@ -14,7 +14,7 @@ from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
-from netbuild.check.environments import check_environments
+from netbuild.check.environments import TaskWidths, check_environments
 from netbuild.check.maps import Site, check_map
 from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan
@@ -40,6 +40,7 @@ class Options:
     unset: tuple[str, ...] = ()
     data_root: Path | None = None
     memory_limit: int | None = None  # bytes
+    widths: TaskWidths | None = None  # of a run's environments, which are then not looked at
 
 
 @dataclass
@@ -154,11 +155,14 @@ def load(
     unset: Sequence[str] = (),
     data_root: str | Path | None = None,
     memory_limit: int | None = None,
+    widths: TaskWidths | None = None,
 ) -> Spec:
     """Read and check a spec: a path, or the same as a mapping.
 
     `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
+    `widths` are those of the environments of a task that was checked before: such a spec builds
+    without neurogym, and has no trials.
     Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
     without a connection, is in the result's `warnings`.
     """
@@ -167,6 +171,7 @@ def load(
         _strings("unset", unset),
         Path(data_root).absolute() if data_root is not None else None,
         memory_limit,
+        widths,
     )
     if isinstance(spec, Mapping):
         text = dump_yaml(spec)
@@ -209,7 +214,7 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     locator = Locator(options.data_root)
     parsed = parse_document(document, locator, options.overrides, options.unset)
     context = Context(parsed, locator)
-    plan = run_checks(context, options.memory_limit)
+    plan = run_checks(context, options.memory_limit, options.widths)
     problems = _in_order((*parsed.problems, *context.problems), parsed)
     warnings = _in_order(context.warnings, parsed)
     if problems:
@@ -217,7 +222,9 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     assert parsed.spec is not None
     assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
     about = path, document.text, options, context.files, document.folder
-    stages = _stages(document, path, options, parsed.spec, plan, context.files)
+    stages = (
+        () if options.widths else _stages(document, path, options, parsed.spec, plan, context.files)
+    )
     return Spec(parsed.spec, *about, tuple(warnings), plan, stages)
 
 
@@ -255,12 +262,14 @@ def _stages(
     return tuple(specs)
 
 
-def run_checks(context: Context, memory_limit: int | None = None) -> Plan:
+def run_checks(
+    context: Context, memory_limit: int | None = None, widths: TaskWidths | None = None
+) -> Plan:
     """Everything that one field alone cannot tell, over whatever parsed."""
     check_names(context)
     check_training(context)
     check_stages(context)
-    environments = check_environments(context)
+    environments = widths or check_environments(context)
     width = task_width(context, environments)
     plans = check_wiring(context, width, environments.channels if environments else None)
     if not check_memory(context, plans, memory_limit):

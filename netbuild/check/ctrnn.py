@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,10 +16,13 @@ from netbuild.check.plan import LayerPlan, MapPlan, TaskPlan, UnitsPlan
 from netbuild.check.population import Population, units
 from netbuild.check.projections import check_projected
 from netbuild.check.spectrum import check_radius, fits
+from netbuild.spec import weights
 from netbuild.spec.ctrnn import AREA, CTRNN, Area, PerUnit, PerUnitFile, Same, ZeroState
 from netbuild.spec.nodes import Location, show
 
 SMALLEST_LEARNT = 1e-4  # alpha, to which the layer holds one that learns
+BOUNDED = ("tanh", "sigmoid", "retanh")  # activations whose rates cannot grow for ever
+LARGEST_START = 1.5  # spectral radius from which a warning is due; 1 is the edge for relu
 
 
 def population_of(context: Context, i: int, layer: CTRNN) -> Population | None:
@@ -62,6 +66,7 @@ def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> Laye
         maps[key] = check_projected(context, site)
         if key == "recurrent":
             check_radius(context, site, maps[key])
+            _check_start(context, i, layer, maps[key])
     return replace(plan, maps=maps, units=_units(context, i, layer, plan.gives))
 
 
@@ -219,6 +224,37 @@ def _check_input_noise(
         what = "noise of the input is scaled by one alpha that does not learn"
         hint = "write `scaling: none`: each input then has noise of this sigma"
         context.problem("NB308", ("layers", i, "input_noise"), what, hint)
+
+
+def _check_start(context: Context, i: int, layer: CTRNN, plan: MapPlan) -> None:
+    """Warn where drawn weights under signs make rates that nothing bounds grow from the start.
+
+    The mean of the weights gives the matrix one eigenvalue, about density x (excitatory -
+    inhibitory units) x mean magnitude (Rajan & Abbott 2006).
+    """
+    words = layer.recurrent
+    balanced = words.ei_balance != "none" or words.spectral_radius is not None
+    if balanced or words.projections is not None or words.dale == "none":
+        return
+    if words.dale_init != "abs" or layer.activation.type in BOUNDED or plan.signs is None:
+        return
+    magnitude = _mean_magnitude(words.weight, plan.input_dim)
+    density = 1.0 if plan.connected is None else float(plan.connected.mean())
+    radius = density * float(plan.signs.sum()) * magnitude if plan.signs.ndim == 1 else 0.0
+    if radius > LARGEST_START:
+        what = "at the start excitation outweighs inhibition: a spectral radius of about"
+        hint = "write `ei_balance: row` or `spectral_radius: 1`, or the rates may explode"
+        context.problem("NB603", ("layers", i, "recurrent"), f"{what} {radius:.2g}", hint, key=True)
+
+
+def _mean_magnitude(source: weights.Weight, inputs: int) -> float:
+    """E|w| of an init, where it is simple; else 0."""
+    if isinstance(source, weights.Uniform) and source.low is None:
+        return 0.5 / math.sqrt(inputs)
+    if isinstance(source, weights.Normal) and source.mean == 0:
+        std = 1 / math.sqrt(inputs) if source.std is None else source.std
+        return std * math.sqrt(2 / math.pi)
+    return 0.0
 
 
 def check_sequences(context: Context, task: object) -> None:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.check.context import LARGEST, Context, Result, as_float32
-from netbuild.check.environments import EnvironmentPlan, check_answers
+from netbuild.check.environments import EnvironmentPlan, TaskWidths, check_answers
 from netbuild.check.plan import TaskPlan
 from netbuild.check.population import Population
 from netbuild.errors import DataFileError
 from netbuild.spec.nodes import Location
+from netbuild.spec.stages import UNTIL
 from netbuild.spec.task import Arrays, Neurogym, TargetArray, TaskArray
-from netbuild.spec.training import Training
+from netbuild.spec.training import Cosine, Training
 
 Array = NDArray[Any]
 
@@ -32,7 +33,9 @@ class SequencePlan(TaskPlan):
     variables: dict[str, Array] = field(default_factory=dict)  # (trial,) each
 
 
-def task_width(context: Context, environments: EnvironmentPlan | None = None) -> int | None:
+def task_width(
+    context: Context, environments: EnvironmentPlan | TaskWidths | None = None
+) -> int | None:
     """How many inputs the task gives: from the header of its file, or from its environments."""
     if environments is not None:
         return environments.inputs
@@ -73,8 +76,8 @@ def check_task(
     context: Context,
     width: int | None,
     output: Population | None,
-    environments: EnvironmentPlan | None = None,
-) -> TaskPlan | EnvironmentPlan | None:
+    environments: EnvironmentPlan | TaskWidths | None = None,
+) -> TaskPlan | EnvironmentPlan | TaskWidths | None:
     """The task's data, scaled, or its environments, when they fit the network and the loss."""
     task = context.parsed.task
     training = context.parsed.training
@@ -317,6 +320,9 @@ def _check_length(context: Context, training: Training) -> None:
 
 def _check_stop(context: Context, training: Training) -> None:
     stop = training.stop_when
+    if training.steps == UNTIL and isinstance(training.optimizer.schedule, Cosine):
+        what = "a cosine takes a known number of steps, and this stage ends by `stop_when` alone"
+        context.problem("NB308", ("training", "optimizer"), what, "give the stage `steps`")
     if stop is None:
         return
     where: Location = ("training", "stop_when")
@@ -324,6 +330,11 @@ def _check_stop(context: Context, training: Training) -> None:
         what = "nothing says when to stop"
         hint = "write `at_least`, `at_most` or `patience`"
         context.problem("NB102", where, what, hint, key=True)
+    if stop.metric == "accuracy" and not 0 <= (stop.at_least or 0) <= 1:
+        what = f"an accuracy is at most 1, and this asks for {stop.at_least:g}"
+        percent = (stop.at_least or 0) / 100
+        hint = f"85 % is 0.85; here {percent:g}" if 0 < percent <= 1 else ""
+        context.problem("NB104", (*where, "at_least"), what, hint)
     chosen = isinstance(context.parsed.task, Neurogym)  # actions, whatever the loss
     if stop.metric == "accuracy" and training.loss == "mse" and not chosen:
         what = "there is no accuracy under `loss: mse`"

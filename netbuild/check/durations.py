@@ -27,6 +27,8 @@ def wrong_duration(duration: object, dt: float) -> str:
         return "a duration is made of numbers"
     if kind in ("constant", "until") and isinstance(duration, list) and duration[1] == numbers:
         return f"`{kind}` takes one number, not a list"
+    if isinstance(duration, list) and len(duration) > 2 and duration[0] == kind:
+        return f"the numbers of `{kind}` are a list of their own: [{kind}, [200, 400]]"
     least, most = DISTRIBUTIONS[kind]
     if not least <= len(numbers) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most:g}"

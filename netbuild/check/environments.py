@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from netbuild.spec.task import Neurogym, Windows
 if TYPE_CHECKING:  # the plan of a whole spec holds this one
     from netbuild.check.population import Population
 
+MOST_CHANNELS = 10**6
 LARGEST = 1e6  # of the numbers among an environment's arguments, in either direction
 SEEDS = ("random_seed", "frozen_seed")  # AnnubesEnv's own
 
@@ -49,6 +50,39 @@ class EnvironmentPlan:
     outputs: int
     classes: bool  # the answers are actions; else values
     channels: Mapping[str, tuple[int, ...]]  # inputs by name, and each rule by its environment's
+
+    @property
+    def widths(self) -> TaskWidths:
+        """What a run writes down of it."""
+        return TaskWidths(self.inputs, self.outputs, self.classes, self.channels)
+
+
+@dataclass(frozen=True)
+class TaskWidths:
+    """What a network needs of its environments, without neurogym: how wide they are."""
+
+    inputs: int
+    outputs: int
+    classes: bool
+    channels: Mapping[str, tuple[int, ...]]
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> TaskWidths:
+        """What `to_data` gave; raises KeyError, TypeError or ValueError for anything else."""
+        inputs, outputs = data["inputs"], data["outputs"]
+        if not all(type(n) is int and 0 < n <= MOST_CHANNELS for n in (inputs, outputs)):
+            raise ValueError("widths are whole numbers above 0")
+        channels = {
+            str(name): tuple(int(unit) for unit in units)
+            for name, units in data["channels"].items()
+        }
+        if not all(0 <= unit < inputs for units in channels.values() for unit in units):
+            raise ValueError("a channel is no input")
+        return cls(inputs, outputs, bool(data["classes"]), channels)
 
 
 @dataclass(frozen=True)
@@ -312,6 +346,9 @@ def _timing_fits(
             what = f"{environment.env} has no period `{period}`"
             hint = context.near(period, sorted(periods))
             context.problem("NB101", (*place, period), what, hint, key=True)
+        elif period == "decision" and duration == 0:
+            what = "without a decision there is nothing to choose: the right answer is always 0"
+            context.problem("NB104", (*place, period), what, f"at least one step, {dt:g}")
         elif wrong := wrong_duration(duration, dt):
             hint = "a number of ms, a list to choose from, or [uniform, [200, 400]]"
             context.problem("NB104", (*place, period), wrong, hint)
@@ -469,7 +506,9 @@ def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def check_answers(context: Context, plan: EnvironmentPlan, output: Population, loss: str) -> None:
+def check_answers(
+    context: Context, plan: EnvironmentPlan | TaskWidths, output: Population, loss: str
+) -> None:
     """Whether the loss can compare the last layer's outputs with the task's answers."""
     task = context.parsed.task
     assert isinstance(task, Neurogym)

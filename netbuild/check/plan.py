@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from netbuild.check.environments import EnvironmentPlan
+from netbuild.check.environments import EnvironmentPlan, TaskWidths
 from netbuild.check.population import Population
 from netbuild.spec.maps import Map
 
@@ -93,4 +93,4 @@ class Plan:
 
     layers: dict[str, LayerPlan] = field(default_factory=dict)
     regularizers: list[RegularizerPlan] = field(default_factory=list)
-    task: TaskPlan | EnvironmentPlan | None = None
+    task: TaskPlan | EnvironmentPlan | TaskWidths | None = None

@@ -152,7 +152,8 @@ def _selected(
             what = f"no channel of the input is named `{show(name)}`"
         if name in (*context.layer_names, "input"):
             what = f"this map {verb} `{whole.layer}`, not `{name}`"
-        context.problem("NB302", location, what, context.near(name, known))
+        hint = f"write `{whole.layer}.{name}`" if name in PARTS and whole.signed else ""
+        context.problem("NB302", location, what, hint or context.near(name, known))
         return None
     chosen = whole if name == whole.layer else whole.part(area=name)
     if not dot:

@@ -100,7 +100,14 @@ class Area(Model):
 
     size: Size = Field(description="units of this area", examples=[60])
     excitatory: Excitatory = None
-    tau: Tau = None
+    tau: Annotated[
+        UnitValues | None,
+        Field(
+            description="time constant, in ms; the layer's when left out. All areas learn theirs,"
+            " or none does",
+            examples=[20],
+        ),
+    ] = None
     alpha: Alpha = None
 
 

@@ -278,6 +278,8 @@ def _unknown_kind(fault: Fault, told: Node) -> Problem:
     assert node is not None
     assert choice is not None
     hint = hints.kind_hint(text_of(told), choice)
+    if node.short and (number := hints.number_hint(told, whole=False)):
+        hint = number
     shown = f"`{show(text_of(told))}`" if text_of(told) else kind_of(told)
     if node.short:  # the file has the bare word
         kinds = f"neither a known {choice.key} nor a file"

@@ -155,7 +155,8 @@ class Neurogym(Model):
     )
     rule_input: bool = Field(
         False,
-        description="one input more for each of `envs`, which is 1 in its trials",
+        description="one input more for each of `envs`, a channel by its name, which is 1 in its"
+        " trials",
         examples=[True],
     )
     batches: Annotated[

@@ -144,7 +144,11 @@ class Checkpoint(Model):
 class StopWhen(Model):
     """Ends the training early. Counted in evaluations."""
 
-    metric: Literal["accuracy", "loss"] = Field(description="which metric", examples=["accuracy"])
+    metric: Literal["accuracy", "loss"] = Field(
+        description="which metric; the accuracy of trials with a decision is that of the choice at"
+        " its end, else that of samples or steps",
+        examples=["accuracy"],
+    )
     at_least: float | None = Field(None, description="stop at this or above", examples=[0.85])
     at_most: float | None = Field(None, description="stop at this or below", examples=[0.05])
     mean_of_last: int = Field(

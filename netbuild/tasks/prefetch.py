@@ -22,6 +22,7 @@ from netbuild.streams import rng_of
 from netbuild.tasks.neurogym import NeurogymTask, as_batch
 from netbuild.tasks.task import Batch
 
+PATIENCE = 5.0  # seconds without an answer, which takes milliseconds
 AHEAD = 8  # batches; windows come in bursts, when their streams begin anew
 
 # This process's paths come after the worker's own: a script's folder may hold a `random.py`.
@@ -81,7 +82,11 @@ class Prefetch:
 
     def _wait(self, wanted: tuple[int, int]) -> Drawn | None:
         while wanted in self._asked:
-            self._note(self._answers.get())
+            try:
+                self._note(self._answers.get(timeout=PATIENCE))
+            except queue.Empty:  # it stands still: the same bits are made here from now on
+                self.close()
+                self._ready, self._asked = False, []
         return self._take(wanted)
 
     def _note(self, content: bytearray | None) -> None:

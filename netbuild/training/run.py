@@ -20,7 +20,8 @@ from torch import Tensor
 from netbuild.builder import build, build_task, device_of
 from netbuild.check import Spec, load
 from netbuild.check.context import FileRecord
-from netbuild.errors import Exit, NetbuildError
+from netbuild.check.environments import EnvironmentPlan, TaskWidths
+from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
 from netbuild.tasks import Batch, Task, evaluation_batch
@@ -120,6 +121,7 @@ def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> 
                 for where, record in spec.files.items()
             },
             "git": {"commit": commit, "changed": bool(difference)},
+            "task_widths": _widths(spec),
             "environment": environment(device),
             "started": _now(),
         }
@@ -129,6 +131,12 @@ def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> 
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"cannot write the run directory {path}: {reason}", Exit.IO) from None
     return writer
+
+
+def _widths(spec: Spec) -> dict[str, Any] | None:
+    """What rebuilds the network where neurogym is not installed."""
+    task = spec.plan.task
+    return task.widths.to_data() if isinstance(task, EnvironmentPlan) else None
 
 
 def _inputs(spec: Spec) -> dict[str, bytes]:
@@ -176,13 +184,23 @@ class Run:
     @cached_property
     def spec(self) -> Spec:
         """The run's resolved spec, with its own copies of the inputs."""
+        widths = self.about.get("task_widths")
         with _reading(self.path / "resolved.yaml"):
-            return load(self.path / "resolved.yaml", data_root=self.path)
+            known = None if widths is None else TaskWidths.from_data(widths)
+            return load(self.path / "resolved.yaml", data_root=self.path, widths=known)
 
     @cached_property
     def task(self) -> Task:
-        """The task that the run was trained on."""
-        return build_task(self.spec) if self.given_task is None else self.given_task
+        """The task that the run was trained on; raises NetbuildError where neurogym is missing."""
+        if self.given_task is not None:
+            return self.given_task
+        if not isinstance(self.spec.plan.task, TaskWidths):
+            return build_task(self.spec)
+        try:
+            return build_task(load(self.path / "resolved.yaml", data_root=self.path))
+        except SpecError as error:
+            first = error.problems[0]
+            raise NetbuildError(first.what, error.exit_code, first.hint) from None
 
     @property
     def metrics(self) -> list[dict[str, Any]]:

@@ -128,12 +128,13 @@ class Trainer:
             whole = loss + self._regularizers.total(raw)
         whole.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(whole.item()):
-            raise _diverged(f"the loss is {whole.item()} at step {step}")
+            raise _diverged(f"the loss is {whole.item()} at step {step}", at_start=step == 0)
         norm: Tensor | None = None
         if training.clip_grad_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(self._learnt, training.clip_grad_norm)
             if not math.isfinite(norm.item()):  # clipping by it would make every weight NaN
-                raise _diverged(f"the norm of the gradient is {norm.item()} at step {step}")
+                what = f"the norm of the gradient is {norm.item()} at step {step}"
+                raise _diverged(what, at_start=step == 0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if not logged:
@@ -221,8 +222,14 @@ def steps_of(training: Training, task: Task) -> int:
     return training.epochs * task.steps_per_epoch(training.batch_size)
 
 
-def _diverged(what: str) -> NetbuildError:
-    return NetbuildError(what, Exit.DIVERGED, "a smaller `lr`, or `clip_grad_norm`, may help")
+def _diverged(what: str, *, at_start: bool = False) -> NetbuildError:
+    hint = "a smaller `lr`, or `clip_grad_norm`, may help"
+    if at_start:  # before any step was taken, whatever the learning rate is
+        hint = (
+            "the initial network explodes; `recurrent: {ei_balance: row}` or `{spectral_radius: 1}`"
+        )
+        hint += " may help, or smaller weights"
+    return NetbuildError(what, Exit.DIVERGED, hint)
 
 
 def _due(step: int, every: int | None) -> bool:
