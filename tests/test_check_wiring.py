@@ -160,3 +160,13 @@ training: {steps: 1, batch_size: 1}
 """
     found = said_of(tmp_path, text, x=np.zeros((4, 3)), y=np.zeros(4))
     assert [words.split(":")[0] for words in found] == ["NB308 layers", "NB303 layers[2].name"]
+
+
+def test_of_two_layers_of_one_name_the_first_is_read(tmp_path: Path) -> None:
+    text = """layers:
+- {name: d, type: dropout, p: 0.2}
+- {name: a, type: linear, input_dim: 4, output_dim: 3}
+- {name: d, type: dropout, p: 0.2}
+- {name: b, type: linear, from: d, output_dim: 3}
+"""
+    assert said_of(tmp_path, text) == ["NB303 layers[2].name: two layers are named `d`"]

@@ -82,7 +82,7 @@ def _wirings(layers: Sequence[object], plans: Mapping[int, LayerPlan]) -> Iterat
         layer = layers[i]
         source, units = _read(plan.reads, origins)
         if isinstance(layer, Dropout):
-            origins[plan.name] = source, units
+            origins.setdefault(plan.name, (source, units))  # the first of a name is what is read
         elif isinstance(layer, CTRNN):
             yield _wiring(i, "input", layer.input, plan, source, units)
             own = plan.gives.indices
