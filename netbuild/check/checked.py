@@ -8,13 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
-from netbuild.check.environments import TaskWidths, check_environments
 from netbuild.check.maps import Site, check_map
 from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan
@@ -30,6 +29,10 @@ from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
 from netbuild.spec.paths import Segment, parse_path
 from netbuild.spec.spec import NetworkSpec
+from netbuild.spec.task import Neurogym
+
+if TYPE_CHECKING:  # which takes a while to import, and few specs need
+    from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 
 @dataclass(frozen=True)
@@ -262,6 +265,14 @@ def _stages(
     return tuple(specs)
 
 
+def _environments(context: Context) -> EnvironmentPlan | None:
+    if not isinstance(context.parsed.task, Neurogym):
+        return None
+    from netbuild.check.environments import check_environments
+
+    return check_environments(context)
+
+
 def run_checks(
     context: Context, memory_limit: int | None = None, widths: TaskWidths | None = None
 ) -> Plan:
@@ -269,7 +280,7 @@ def run_checks(
     check_names(context)
     check_training(context)
     check_stages(context)
-    environments = widths or check_environments(context)
+    environments = widths or _environments(context)
     width = task_width(context, environments)
     plans = check_wiring(context, width, environments.channels if environments else None)
     if not check_memory(context, plans, memory_limit):

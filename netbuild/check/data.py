@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.check.context import LARGEST, Context, Result, as_float32
-from netbuild.check.environments import EnvironmentPlan, TaskWidths, check_answers
 from netbuild.check.plan import TaskPlan
 from netbuild.check.population import Population
 from netbuild.errors import DataFileError
@@ -19,6 +18,9 @@ from netbuild.spec.nodes import Location
 from netbuild.spec.stages import UNTIL
 from netbuild.spec.task import Arrays, Neurogym, TargetArray, TaskArray
 from netbuild.spec.training import Cosine, Training
+
+if TYPE_CHECKING:  # which takes a while to import, and few specs need
+    from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 Array = NDArray[Any]
 
@@ -83,6 +85,8 @@ def check_task(
     training = context.parsed.training
     loss = training.loss if isinstance(training, Training) else None
     if environments is not None and output is not None and loss is not None:
+        from netbuild.check.environments import check_answers
+
         check_answers(context, environments, output, loss)
     if not isinstance(task, Arrays):
         return environments

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from netbuild.check.environments import EnvironmentPlan, TaskWidths
 from netbuild.check.population import Population
 from netbuild.spec.maps import Map
+
+if TYPE_CHECKING:  # which takes a while to import, and few specs need
+    from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 Matrix = NDArray[Any]
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -106,6 +107,8 @@ def main() -> None:
         _leave(Exit.IO)
     except Exception:
         _leave(_bug())
+    finally:
+        gc.freeze()  # the interpreter would look for garbage once more, for a tenth of a second
 
 
 def _leave(code: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -26,14 +29,15 @@ def validate(
     problems: list[Problem] = []
     warnings: list[Problem] = []
     passed = []
-    for path in specs:
-        try:
-            spec = load_spec(path, set_, unset, device, data_root, warn=None)
-            passed.append(path)
-            warnings += spec.warnings
-        except SpecError as error:
-            problems += error.problems
-            warnings += error.warnings
+    with _without_collection():
+        for path in specs:
+            try:
+                spec = load_spec(path, set_, unset, device, data_root, warn=None)
+                passed.append(path)
+                warnings += spec.warnings
+            except SpecError as error:
+                problems += error.problems
+                warnings += error.warnings
     if not quiet and form is Format.text:
         for path in passed:
             print(f"{path}: ok")
@@ -49,3 +53,13 @@ def validate(
         print(problems_json(warnings))  # with nothing to cure, this is the result
     else:
         report_problems(warnings, form)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: models and trees are made and stay; a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

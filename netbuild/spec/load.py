@@ -11,7 +11,6 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netbuild.errors import Problem
-from netbuild.spec.diagnose import problems_of, text_of
 from netbuild.spec.document import Document
 from netbuild.spec.dump import inline
 from netbuild.spec.extends import LISTS, Locate, Resolver
@@ -77,6 +76,8 @@ def parse_document(
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         locations = {location_of(item["loc"]) for item in errors}
+        from netbuild.spec.diagnose import problems_of  # what a right spec need not wait for
+
         found = problems_of(errors, tree)
         problems += (_as_replaced(problem, tree, resolver.replaced) for problem in found)
         parts = {key: _part(key, data, locations) for key in PARTS}
@@ -87,6 +88,8 @@ def parse_document(
 
 def _as_replaced(problem: Problem, tree: Tree, replaced: Mapping[str, set[str]]) -> Problem:
     """A problem of an item that lacks a key, for somebody who took the base's item to stay."""
+    from netbuild.spec.diagnose import text_of
+
     for key, names in replaced.items():
         for item in tree.root.entries[key].items if problem.code == "NB102" else ():
             name = item.entries.get("name")

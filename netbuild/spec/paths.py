@@ -6,7 +6,6 @@ position, from 0.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -283,5 +282,7 @@ def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     folded = {w.casefold(): w for w in words}
     if wanted in folded:
         return folded[wanted]
+    import difflib
+
     match = difflib.get_close_matches(wanted, list(folded), 1, cutoff)
     return folded[match[0]] if match else ""

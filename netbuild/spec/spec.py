@@ -56,7 +56,9 @@ class NetworkSpec(Model):
     regularizers: list[RegularizerSpec] = Field(
         [], max_length=10_000, description="terms added to the loss", examples=[[]]
     )
-    training: Training = Field(Training(), description="the training loop", examples=[{}])
+    training: Training = Field(
+        Training.model_construct(), description="the training loop", examples=[{}]
+    )
 
 
 class SpecFile(NetworkSpec):

@@ -163,7 +163,7 @@ class Neurogym(Model):
         Annotated[WholeTrials, tag(WholeTrials)] | Annotated[Windows, tag(Windows)],
         told_by("of", WholeTrials, Windows),
     ] = Field(
-        WholeTrials(),
+        WholeTrials.model_construct(),
         description="what a batch is made of",
         examples=[{"of": "windows", "steps": 100}],
     )

@@ -203,8 +203,12 @@ class Training(Model):
     clip_grad_norm: Positive | None = Field(
         None, description="largest norm of the whole gradient", examples=[1.0]
     )
-    evaluate: Evaluate = Field(Evaluate(), description="scoring", examples=[{"every": 200}])
-    checkpoint: Checkpoint = Field(Checkpoint(), description="saving", examples=[{"every": 500}])
+    evaluate: Evaluate = Field(
+        Evaluate.model_construct(), description="scoring", examples=[{"every": 200}]
+    )
+    checkpoint: Checkpoint = Field(
+        Checkpoint.model_construct(), description="saving", examples=[{"every": 500}]
+    )
     stop_when: StopWhen | None = Field(
         None, description="early end", examples=[{"metric": "accuracy", "at_least": 0.9}]
     )
