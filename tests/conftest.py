@@ -7,6 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, however slow the machine.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 # As the command line does, before torch is loaded: several workers share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

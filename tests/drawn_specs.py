@@ -587,7 +587,7 @@ class Drawer:
             training["evaluate"] = {"every": 1} | self.some(trials=[10])
             best = {"metric": "loss", "at_most": 1e-9}
             if loss == "cross_entropy":
-                best = {"metric": "accuracy", "at_least": 1.5}
+                best = {"metric": "accuracy", "at_least": 1.0}
             of = self.some(of=["all", "worst_task"])
             training["stop_when"] = best | of | self.some(mean_of_last=[2], patience=[1, 2])
         if "steps" in training and self.maybe(0.2):
