@@ -1,0 +1,71 @@
+"""Random right specs with neurogym's environments: each validates, builds and takes a step."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import netbuild
+
+# Environments with so many actions, and a trial variable of each with values that it may have.
+ENVIRONMENTS: dict[str, tuple[int, dict[str, Any]]] = {
+    "PerceptualDecisionMaking-v0": (3, {"coh": [6.4, 51.2]}),
+    "DelayComparison-v0": (3, {}),
+    "ContextDecisionMaking-v0": (3, {"coh_1": [5, 50]}),
+    "DelayMatchSample-v0": (3, {}),
+    "GoNogo-v0": (2, {}),
+}
+PERIODS = {"decision": 1}
+
+
+def draw(seed: int) -> dict[str, Any]:
+    rng = random.Random(seed)
+    env = rng.choice(list(ENVIRONMENTS))
+    actions, variables = ENVIRONMENTS[env]
+    task: dict[str, Any] = {"type": "neurogym", "env": env}
+    loss = "cross_entropy"
+    if rng.random() < 0.3:
+        task["batches"] = {"of": "windows", "steps": rng.choice([5, 30])}
+    else:
+        if variables and rng.random() < 0.5:
+            task["trials"] = variables
+        if rng.random() < 0.5:
+            task["loss_mask"] = PERIODS
+        if rng.random() < 0.4:
+            task["targets"], loss = {"low": 0.2, "high": 1.0}, "mse"
+    if env.startswith("Perceptual") and rng.random() < 0.5:
+        task["env_kwargs"] = {"sigma": 0.5, "timing": {"stimulus": ["choice", [200, 400]]}}
+    if rng.random() < 0.25 and "batches" not in task:
+        kind = {key: task.pop(key) for key in ("env", "env_kwargs", "trials") if key in task}
+        task |= {
+            "envs": [{"name": "one", **kind}, {"name": "two", "env": env, "weight": 3.0}],
+            "rule_input": True,
+        }
+    hidden = {"name": "hidden", "type": "ctrnn", "size": rng.choice([4, 9]), "tau": 200}
+    hidden |= rng.choice([{}, {"excitatory": 0.75, "noise": 0.1}, {"activation": "tanh"}])
+    readout = {"name": "out", "type": "linear", "output_dim": actions}
+    training = {"steps": 2, "batch_size": rng.choice([1, 3]), "loss": loss, "log_every": 1}
+    training["evaluate"] = {"trials": 3}
+    return {
+        "netbuild": 1,
+        "seed": seed,
+        "dt": rng.choice([50, 100]),
+        "task": task,
+        "layers": [hidden, readout],
+        "training": training,
+    }
+
+
+@pytest.mark.parametrize("chunk", range(4))
+def test_right_tasks_are_accepted_build_and_train(chunk: int, tmp_path: Path) -> None:
+    for seed in range(10 * chunk, 10 * chunk + 10):
+        spec = draw(seed)
+        run = netbuild.train(spec, tmp_path)
+        losses = [record["loss"] for record in run.metrics if record["kind"] == "train"]
+        assert len(losses) == 2, spec
+        assert all(math.isfinite(loss) for loss in losses), spec
+        assert not [c for c in run.network().verify(run.initial) if c.violations], spec
