@@ -253,9 +253,6 @@ def _value(value: object) -> str:
     return str(value)
 
 
-UNTIL = 10**15  # and more: the steps of a stage that has no number of them
-
-
 class Progress:
     """Progress on standard error: a bar on a terminal, plain lines elsewhere, or nothing."""
 
@@ -281,12 +278,12 @@ class Progress:
             self.bar.start()
         return self
 
-    def begin(self, steps: int) -> None:
-        """Show how many steps there will be."""
+    def begin(self, steps: int | None) -> None:
+        """Show how many steps there will be; None: nobody knows."""
         if self.bar is not None:
-            self.bar.update(self.task, total=steps if steps < UNTIL else None)
+            self.bar.update(self.task, total=steps)
 
-    def update(self, kind: str, step: int, steps: int, values: Mapping[str, Any]) -> None:
+    def update(self, kind: str, step: int, steps: int | None, values: Mapping[str, Any]) -> None:
         """Show a record of the trainer; where nobody reads any more, the training goes on."""
         if self.quiet or kind not in ("train", "evaluation"):
             return
@@ -295,18 +292,17 @@ class Progress:
         except BrokenPipeError:
             self.quiet = True
 
-    def _show(self, kind: str, step: int, steps: int, values: Mapping[str, Any]) -> None:
+    def _show(self, kind: str, step: int, steps: int | None, values: Mapping[str, Any]) -> None:
         shown = ", ".join(_pairs(values, rate=self.bar is None))
-        known = steps if steps < UNTIL else None
-        of = f"{step}/{steps}" if known else f"{step}"
+        of = f"{step}" if steps is None else f"{step}/{steps}"
         if self.bar is not None:
             if kind == "train":
-                self.bar.update(self.task, completed=step, total=known, values=shown)
+                self.bar.update(self.task, completed=step, total=steps, values=shown)
             else:
                 self.bar.console.print(f"step {of}: test {shown}")
         elif kind == "evaluation":
             print(f"step {of}: test {shown}", file=sys.stderr, flush=True)
-        elif step >= self.printed + max((known or 10_000) // 10, 1) or not self.printed:
+        elif step >= self.printed + max((steps or 10_000) // 10, 1) or not self.printed:
             self.printed = step
             print(f"step {of}: {shown}", file=sys.stderr, flush=True)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from netbuild.cli.main import main
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -56,3 +60,28 @@ def small(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
     return path
+
+
+class Result(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command line in this process; threads and determinism are left as they were."""
+    from netbuild.cli import train
+
+    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run

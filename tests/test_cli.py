@@ -16,34 +16,11 @@ import numpy as np
 import pytest
 
 import netbuild
-from netbuild.cli.main import main
 from netbuild.cli.options import find_run
 from netbuild.training.checkpoint import pack
 from netbuild.training.files import digest
 
 ROOT = Path(__file__).parent.parent
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command line in this process; threads and determinism are left as they were."""
-    from netbuild.cli import train
-
-    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(caught.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 def files_below(folder: Path) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 import netbuild
-from netbuild.cli.main import main
 
 SPEC = """\
 netbuild: 1
@@ -24,28 +22,6 @@ layers:
   - {name: readout, type: linear, output_dim: 2}
 training: {steps: 3, batch_size: 4, loss: cross_entropy}
 """
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command line in this process; threads and determinism are left as they were."""
-    from netbuild.cli import train
-
-    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(caught.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

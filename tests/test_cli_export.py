@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars
@@ -12,28 +12,9 @@ import pytest
 from decision import decision_run
 
 import netbuild
-from netbuild.cli.main import main
 from netbuild.training.activity import load_activity
 
 KINDS = ("psychometric", "trajectories", "rates", "weights", "eigenvalues", "learning")
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(caught.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

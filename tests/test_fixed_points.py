@@ -87,17 +87,16 @@ def after(layer: CTRNNLayer, x: Tensor, u: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(size=st.integers(1, 6), alpha=st.floats(0.3, 1), seed=st.integers(0, 1000))
+@given(size=st.integers(1, 6), alpha=st.floats(0.05, 1), seed=st.integers(0, 1000))
 def test_a_linear_network_has_the_one_fixed_point(
     formulation: str, size: int, alpha: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    W = rng.normal(size=(size, size))
-    W *= 0.4 / np.linalg.norm(W, 2)  # where it contracts quickly, no slow point is left on the way
+    W = rng.normal(size=(size, size)) * 0.3 / np.sqrt(size)
     layer = ctrnn(W, rng.normal(size=size), rng.normal(size=(size, 2)), alpha=alpha,
                   formulation=formulation)  # fmt: skip
     u = torch.from_numpy(rng.normal(size=2))
-    found = fixed_points(layer, u, spread(5, size))
+    found = fixed_points(layer, u, spread(5, size), tolerance=1e-12)  # no slow point
     W, b = layer.recurrent.weight.detach().double(), layer.recurrent.bias.detach().double()
     a, eye = layer.alpha.double(), torch.eye(size, dtype=torch.float64)
     A = (1 - a) * eye + a * W

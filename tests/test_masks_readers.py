@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import pickle
-import random
 import socket
 import struct
 import subprocess
@@ -600,60 +599,6 @@ def test_a_header_costs_no_data(folder: Path) -> None:
     with peak_below(1 << 20):
         assert read_header(path).shape == (10_000, 10_000)
     path.unlink()
-
-
-# --- Mutations of good files
-
-
-def mutated(content: bytes, rng: random.Random) -> bytes:
-    """`content` after one to four small accidents."""
-    data = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(data) + 1)
-        length = rng.choice((1, 1, 2, 4, 16, 200))
-        match rng.randrange(5):
-            case 0:
-                data[at : at + length] = rng.randbytes(length)
-            case 1:
-                del data[at : at + length]
-            case 2:
-                data[at:at] = rng.randbytes(length)
-            case 3:
-                data[at:at] = data[at : at + length]
-            case 4:
-                data[at : at + length] = rng.choice((b"\0", b"\xff", b"9", b"(", b"-")) * length
-    return bytes(data)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("f.npy", GOOD_NPY),
-        ("f.npy", npy_of(MATRIX > 3, (2, 0))),
-        ("f.npz", GOOD_NPZ),
-        ("f.npz", npz_of(("m.npy", GOOD_NPY), ("n.npy", GOOD_NPY), method=zipfile.ZIP_STORED)),
-        ("f.csv", b"1,0.5,-3\n0,1e-3,2\n" * 4),
-        ("f.txt", b"1 0 1\r\n0 1 0\r\n"),
-    ],
-)
-def test_mutations_bring_data_file_errors_alone(folder: Path, name: str, content: bytes) -> None:
-    rng = random.Random(len(content))
-    path = folder / name
-    outcomes, unprintable = set(), False
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        for _ in range(2500):
-            path.write_bytes(mutated(content, rng))
-            for read in (read_array, read_header):
-                try:
-                    read(path, "m" if name == "f.npz" else None)
-                    outcomes.add("read")
-                except DataFileError as error:
-                    outcomes.add(error.code)
-                    unprintable |= not error.what.isprintable()
-    assert not warned
-    assert not unprintable
-    assert {"read", "NB204"} <= outcomes
 
 
 # --- The house

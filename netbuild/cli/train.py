@@ -53,16 +53,23 @@ def train(
 
         def begin(trainer: Trainer) -> None:
             signals.trainer = trainer
-            progress.begin(trainer.steps)
+            progress.begin(_known(trainer))
 
         def watch(record: Record, trainer: Trainer) -> None:
-            progress.update(record.kind, record.step, trainer.steps, record.values)
+            progress.update(record.kind, record.step, _known(trainer), record.values)
 
         with signals:
             run = run_training(checked, out, watch=watch, watch_start=begin)
     _summary(run, time.perf_counter() - started, form, quiet)
     if signals.received is not None and run.about["status"] == "interrupted":
         raise typer.Exit(128 + signals.received)
+
+
+def _known(trainer: Trainer) -> int | None:
+    """The last step; None where only a stage's `stop_when` tells it."""
+    from netbuild.spec.stages import UNTIL
+
+    return None if trainer.steps >= UNTIL else trainer.steps
 
 
 def prepare_process(spec: Spec) -> None:
