@@ -4,6 +4,7 @@
 - readers: one array from an .npy, .npz or text file, and its digest (npy, npz, text: the formats)
 - values: what makes an array a sparsity, sign or plasticity mask, and which way round it lies
 - generators: masks that are drawn, with exact numbers of connections
+- wiring: connections as pairs, where a matrix would be too large
 """
 
 from netbuild.masks.generators import (
@@ -16,11 +17,13 @@ from netbuild.masks.generators import (
 from netbuild.masks.paths import locate, project_root
 from netbuild.masks.readers import ArrayFile, Header, read_array, read_header
 from netbuild.masks.values import as_plasticity, as_signs, as_sparsity, finite, oriented
+from netbuild.masks.wiring import Wiring
 from netbuild.rounding import round_half_up
 
 __all__ = [
     "ArrayFile",
     "Header",
+    "Wiring",
     "as_plasticity",
     "as_signs",
     "as_sparsity",
