@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from netbuild import layers
 from netbuild.check import Spec, load
 from netbuild.check.data import SequencePlan
 from netbuild.check.environments import EnvironmentPlan
@@ -17,7 +19,13 @@ from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
 from netbuild.check.population import Population
 from netbuild.check.wiring import INPUT
 from netbuild.errors import Exit, NetbuildError
-from netbuild.layers import CTRNNLayer, Dropout, LinearLayer, Network, Source
+from netbuild.layers import (
+    CTRNNLayer,
+    Dropout,
+    LinearLayer,
+    Network,
+    Source,
+)
 from netbuild.layers.spectrum import SpectrumError
 from netbuild.regularization import (
     REGULARIZATIONS,
@@ -68,7 +76,12 @@ def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     if isinstance(layer, CTRNN):
         return _ctrnn(spec, layer, plan)
     assert plan.map is not None
-    return LinearLayer.from_dict(layer_struct(spec, layer.name, layer, plan.map))
+    struct = layer_struct(spec, layer.name, layer, plan.map)
+    return (
+        layers.linear_layer(struct)
+        if hasattr(layers, "linear_layer")
+        else LinearLayer.from_dict(struct)
+    )
 
 
 def _units_read(population: Population) -> slice | tuple[int, ...] | None:
@@ -83,22 +96,36 @@ def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[s
     """The words of `LinearLayer.from_dict` for one map of a spec."""
     seed = map_words.seed if map_words.seed is not None else spec.model.seed
     weight = _initial(map_words.weight, plan.weight)
+    if isinstance(plan.weight, np.ndarray) and plan.weight.ndim == 1:
+        weight["value"] = layers.PerConnection(plan.weight)
+    if plan.learns is not None:
+        weight["learn"] = plan.learns
     if plan.blocks:
         weight = {"value": _laid_together(spec, plan), "learn": plan.blocks[0].words.weight.learn}
-    return {
+    struct: dict[str, Any] = {
         "input_dim": plan.input_dim,
         "output_dim": plan.output_dim,
         "weight": weight,
         "bias": None if map_words.bias is None else _initial(map_words.bias, plan.bias),
         "ei_mask": plan.signs,
         "sparsity_mask": plan.connected,
-        "plasticity_mask": plan.plasticity,
+        "plasticity_mask": _of_connections(plan.plasticity),
         "dale_init": map_words.dale_init,
         "ei_balance": "none" if plan.blocks else map_words.ei_balance,
         "spectral_radius": getattr(map_words, "spectral_radius", None),
         "dale": map_words.dale,
         "seed": seed_of(seed, "init", name),
     }
+    if plan.wiring is not None:
+        struct |= {"storage": "sparse", "sparsity_mask": plan.wiring}
+    if plan.groups is not None:
+        struct["scale_groups"] = _of_connections(plan.groups)
+    return struct
+
+
+def _of_connections(array: Any) -> Any:
+    """An array of a plan as a layer takes it: (connection,) is one value for each connection."""
+    return layers.PerConnection(array) if array is not None and array.ndim == 1 else array
 
 
 def _laid_together(spec: Spec, plan: MapPlan) -> torch.Tensor:

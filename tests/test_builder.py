@@ -172,7 +172,7 @@ def test_the_words_are_those_of_the_maths() -> None:
         *(weights.Uniform, weights.Normal, weights.TruncNormal, weights.Zero, weights.Constant),
         *(weights.Xavier, weights.Kaiming, weights.Orthogonal, weights.Identity),
     )
-    assert inits_of(weights.Weight) == set(SCHEMES)
+    assert inits_of(weights.Weight) == {*SCHEMES, "connectome"}  # which are values of a file
     assert inits_of(weights.Bias) == set(FOR_A_BIAS)
     for model in classes:
         words = set(model.model_fields) - {"init", "learn"}

@@ -14,9 +14,10 @@ from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
-from netbuild.check.maps import Site, check_map
+from netbuild.check.maps import Site, wired_by
 from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan
+from netbuild.check.projections import check_projected
 from netbuild.check.stages import check_same_files, check_same_network, check_stages
 from netbuild.check.targets import check_regularizers
 from netbuild.check.wiring import check_learning, check_names, check_wiring
@@ -225,9 +226,7 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     assert parsed.spec is not None
     assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
     about = path, document.text, options, context.files, document.folder
-    stages = (
-        () if options.widths else _stages(document, path, options, parsed.spec, plan, context.files)
-    )
+    stages = () if options.widths else _stages(document, path, options, parsed.spec, plan, context)
     return Spec(parsed.spec, *about, tuple(warnings), plan, stages)
 
 
@@ -237,17 +236,17 @@ def _stages(
     options: Options,
     whole: NetworkSpec,
     plan: Plan,
-    files: Mapping[str, FileRecord],
+    first: Context,
 ) -> tuple[Spec, ...]:
     """The spec as each stage of its training has it; raises SpecError for what is wrong there."""
     specs: list[Spec] = []
     problems: list[Problem] = []
-    known = {record.path for record in files.values()}
+    known = {record.path for record in first.files.values()}
     for number, stage in enumerate(whole.training.stages or ()):
         locator = Locator(options.data_root)
         words = options.overrides, options.unset
         parsed = parse_document(document, locator, *words, stage=number)
-        context = Context(parsed, locator)
+        context = Context(parsed, locator, kept=first.kept)
         found = run_checks(context, options.memory_limit)
         if parsed.spec is not None and not (parsed.problems or context.problems):
             check_same_network(context, stage, whole, parsed.spec, (plan, found))
@@ -289,8 +288,9 @@ def run_checks(
     for i, plan in plans.items():
         layer = context.parsed.layers[i]
         if isinstance(layer, Linear):
-            site = Site(("layers", i), layer.name, layer, plan.reads, plan.gives)
-            plans[i] = replace(plan, maps={"": check_map(context, site)})
+            own = wired_by(context, i, layer)
+            site = Site(("layers", i), layer.name, layer, plan.reads, plan.gives, own)
+            plans[i] = replace(plan, maps={"": check_projected(context, site)})
         elif isinstance(layer, CTRNN):
             plans[i] = check_ctrnn(context, i, layer, plan)
     check_connections(context, plans)

@@ -27,7 +27,7 @@ Origins = dict[str, tuple[str, NDArray[np.intp]]]  # of a dropout layer: whose u
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Wired:
     """One map: where it stands, whose units it reads, whom it reaches, and by which connections."""
 
     location: Location
@@ -35,7 +35,23 @@ class Wiring:
     source: str
     units: NDArray[np.intp]  # of the source
     target: str
-    connected: Units | None  # (input_dim, output_dim); None is all
+    connected: masks.Wiring | Units | None  # (input_dim, output_dim); None is all
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a connection at all."""
+        some = self.connected
+        return some is None or bool(len(some) if isinstance(some, masks.Wiring) else some.any())
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """Which units read have a connection (input,), and which reached ones (output,)."""
+        some = self.connected
+        if some is None:
+            return True, True
+        if isinstance(some, masks.Wiring):
+            return np.bincount(some.sources, minlength=some.input_dim) > 0, np.diff(some.starts) > 0
+        return some.any(axis=1), some.any(axis=0)
 
 
 def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
@@ -54,7 +70,7 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
         if connected is None:
             continue
         where = _where(wiring)
-        if not connected.any():
+        if not wiring.any:
             what = f"no connection at all: `{target}` receives nothing from `{source}`"
             context.problem("NB601", where, what, _cure(wiring.words, "all"))
             continue
@@ -69,13 +85,13 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
         if said:
             hint = f"units count from 0; {_cure(wiring.words, 'some')}"
             if deaf.any() and where[-1] == "density":
-                alike = max(1, masks.round_half_up(wiring.words.density, len(connected)))
+                alike = max(1, masks.round_half_up(wiring.words.density, wiring.units.size))
                 mask = f"sparsity_mask: {{generate: fixed_indegree, connections: {alike}}}"
                 hint += f", or let each unit receive as many: `{mask}`"
             context.problem("NB602", where, "; ".join(said), hint)
 
 
-def _wirings(layers: Sequence[object], plans: Mapping[int, LayerPlan]) -> Iterator[Wiring]:
+def _wirings(layers: Sequence[object], plans: Mapping[int, LayerPlan]) -> Iterator[Wired]:
     """The maps of all layers whose inputs are known; of a layer of another kind, one to all."""
     origins: Origins = {}
     for i, plan in plans.items():
@@ -93,11 +109,11 @@ def _wirings(layers: Sequence[object], plans: Mapping[int, LayerPlan]) -> Iterat
 
 def _wiring(
     i: int, key: str, words: Any, plan: LayerPlan, source: str, units: NDArray[np.intp]
-) -> Wiring:
+) -> Wired:
     known = plan.maps.get(key)
     location = ("layers", i, key) if key else ("layers", i)
-    connected = known.connected if known is not None else None
-    return Wiring(location, words, source, units, plan.name, connected)
+    connected = None if known is None else known.connected if known.wiring is None else known.wiring
+    return Wired(location, words, source, units, plan.name, connected)
 
 
 def _read(population: Population, origins: Origins) -> tuple[str, NDArray[np.intp]]:
@@ -110,7 +126,7 @@ def _read(population: Population, origins: Origins) -> tuple[str, NDArray[np.int
 
 
 def _reached(
-    wirings: Sequence[Wiring], plans: Mapping[int, LayerPlan]
+    wirings: Sequence[Wired], plans: Mapping[int, LayerPlan]
 ) -> tuple[dict[str, Units], dict[str, Units]]:
     """Of each layer by its name: which units some map has a connection from, and to."""
     reads = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
@@ -122,10 +138,9 @@ def _reached(
         last = plans[max(plans)].name
         sending[last][:] = True  # its units are the network's output
     for wiring in wirings:
-        connected = wiring.connected
-        sends = True if connected is None else connected.any(axis=1)
+        sends, receives = wiring.ends
         sending[wiring.source][wiring.units] |= sends
-        receiving[wiring.target] |= True if connected is None else connected.any(axis=0)
+        receiving[wiring.target] |= receives
     return sending, receiving
 
 
@@ -134,7 +149,7 @@ def _is_drawn(words: Any) -> bool:
     return words.density is not None or isinstance(words.sparsity_mask, sources.RandomMask)
 
 
-def _where(wiring: Wiring) -> Location:
+def _where(wiring: Wired) -> Location:
     """Where a map says which of its connections exist."""
     for key in ("projections", "sparsity_mask", "density"):
         if getattr(wiring.words, key, None) is not None:
@@ -145,6 +160,8 @@ def _where(wiring: Wiring) -> Location:
 def _cure(words: Any, missing: str) -> str:
     """What to change, for the way in which a map says which connections exist."""
     source = words.sparsity_mask
+    if getattr(words, "connectome", None) is not None:
+        return "it is so in the connectome"
     if projections := getattr(words, "projections", None):
         drawn = words.density is not None or any(p.density is not None for p in projections)
         return "add a projection" + (", or raise the `density` of one" if drawn else "")

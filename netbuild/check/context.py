@@ -59,6 +59,8 @@ class Context:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
+    kept: dict[Any, Any] = field(default_factory=dict)  # what takes long to read; of all stages
+    connectomes: dict[int, Any] = field(default_factory=dict)  # by the position of their layer
     _said: set[Problem] = field(default_factory=set)
     _arrays: dict[tuple[Path, str | None], masks.ArrayFile] = field(default_factory=dict)
 

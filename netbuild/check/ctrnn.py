@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from netbuild.check.context import LARGEST, Context
-from netbuild.check.maps import Matrix, Site, vector_of
+from netbuild.check.maps import Matrix, Site, vector_of, wired_by
 from netbuild.check.plan import LayerPlan, MapPlan, TaskPlan, UnitsPlan
 from netbuild.check.population import Population, units
 from netbuild.check.projections import check_projected
@@ -62,7 +62,8 @@ def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> Laye
     for key, reads in (("input", plan.reads), ("recurrent", plan.gives)):
         words = getattr(layer, key)
         name = f"{layer.name}.{key}"
-        site = Site(("layers", i, key), name, words, reads, plan.gives)
+        own = wired_by(context, i, layer) if key == "recurrent" else None
+        site = Site(("layers", i, key), name, words, reads, plan.gives, own)
         maps[key] = check_projected(context, site)
         if key == "recurrent":
             check_radius(context, site, maps[key])
@@ -240,6 +241,7 @@ def _check_start(context: Context, i: int, layer: CTRNN, plan: MapPlan) -> None:
         return
     magnitude = _mean_magnitude(words.weight, plan.input_dim)
     density = 1.0 if plan.connected is None else float(plan.connected.mean())
+    density = density if plan.wiring is None else plan.wiring.density
     radius = density * float(plan.signs.sum()) * magnitude if plan.signs.ndim == 1 else 0.0
     if radius > LARGEST_START:
         what = "at the start excitation outweighs inhibition: a spectral radius of about"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from netbuild import masks
 from netbuild.check.context import LARGEST, Context, as_float32, matrix_of
 from netbuild.check.plan import MapPlan
 from netbuild.check.population import Population
+from netbuild.check.selection import select
+from netbuild.check.storage import stored, wants_sparse
 from netbuild.errors import DataFileError
 from netbuild.spec import masks as sources
 from netbuild.spec import weights
@@ -22,7 +24,11 @@ from netbuild.spec.maps import Map
 from netbuild.spec.nodes import Location
 from netbuild.streams import rng_of
 
+if TYPE_CHECKING:  # which reads files that few specs name
+    from netbuild.check.connectome import Wired
+
 Matrix = NDArray[Any]
+LARGE = 10**8  # pairs of units, of which no matrix is made where values of connections are kept
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Site:
     words: Map
     reads: Population
     reaches: Population
+    wired: Wired | None = None  # the connectome that says which connections exist
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,6 +51,11 @@ class Site:
     def returns(self) -> bool:
         """Whether it connects a layer with itself."""
         return self.reads.layer == self.reaches.layer
+
+    @property
+    def pairs(self) -> int:
+        """How many connections are possible."""
+        return self.reads.size * self.reaches.size
 
     @property
     def own(self) -> Matrix | None:
@@ -67,14 +79,51 @@ def arrays_of(context: Context, site: Site, signs: Matrix | None) -> MapPlan:
     """The arrays of one map whose signs are known."""
     if signs is not None and signs.any():
         _check_raw(context, site.here, site.words)
-    return MapPlan(
+    found = wired_of(site) if site.wired else _connected(context, site)
+    wiring = found if isinstance(found, masks.Wiring) else None
+    plan = MapPlan(
         *site.shape,
         signs=signs,
-        connected=_connected(context, site),
-        plasticity=_plasticity(context, site),
-        weight=_weight(context, site),
+        connected=None if isinstance(found, masks.Wiring) else found,
+        wiring=wiring,
+        plasticity=_plasticity(context, site, wiring),
+        weight=_weight(context, site, wiring, signs),
         bias=bias_of(context, site),
     )
+    if site.wired is not None and wiring is not None:
+        plan = _learnt_by(site.wired, plan)
+    return stored(site.words, plan)
+
+
+def wired_by(context: Context, i: int, layer: Any) -> Wired | None:
+    """The connectome of a layer that has one."""
+    if layer.connectome is None:
+        return None
+    from netbuild.check.connectome import wired
+
+    return wired(context, i, layer)
+
+
+def wired_of(site: Site) -> masks.Wiring:
+    """The connections of a connectome that a map keeps."""
+    assert site.wired is not None
+    wiring = site.wired.wiring
+    if site.words.self_connections:
+        return wiring
+    return wiring.keep(wiring.sources != wiring.targets)
+
+
+def _learnt_by(wired: Wired, plan: MapPlan) -> MapPlan:
+    """A connectome's map with what of it learns."""
+    if wired.words.learn == "weights":
+        return plan
+    plan = replace(plan, learns=False)
+    if wired.words.learn == "nothing" or plan.wiring is None:
+        return plan
+    from netbuild.check.connectome import groups_of
+
+    groups, names = groups_of(wired, plan.wiring)
+    return replace(plan, groups=groups, group_names=names)
 
 
 def _check_raw(context: Context, here: Location, layer: Map) -> None:
@@ -125,7 +174,7 @@ def _sign_mask(
     return masks.as_signs(oriented(context, location, source, found, shape))
 
 
-def _connected(context: Context, site: Site) -> Matrix | None:
+def _connected(context: Context, site: Site) -> Matrix | masks.Wiring | None:
     words, here = site.words, site.here
     source = words.sparsity_mask
     location = (*here, "sparsity_mask")
@@ -133,15 +182,17 @@ def _connected(context: Context, site: Site) -> Matrix | None:
         what = "`density` and `sparsity_mask` both say which connections exist"
         context.problem("NB308", (*here, "density"), what, "take one away", key=True)
         return None
+    if source is None and words.density is not None:
+        source = sources.RandomMask(generate="random", density=words.density)
+        location = (*here, "density")
+    if isinstance(source, sources.RandomMask) and _is_large(site, source):
+        return _drawn_pairs(site, source, context.parsed.seed)
     own = None if words.self_connections else site.own
     if not words.self_connections and own is None and not site.returns:
         what = f"a map of {site.shape[0]} to {site.shape[1]} units has no self-connections"
         hint = "take `self_connections` away"
         context.problem("NB308", (*here, "self_connections"), what, hint, key=True)
         return None
-    if source is None and words.density is not None:
-        source = sources.RandomMask(generate="random", density=words.density)
-        location = (*here, "density")
     if source is None:
         return None if own is None else ~own
 
@@ -155,6 +206,20 @@ def _connected(context: Context, site: Site) -> Matrix | None:
         return mask if own is None else mask & ~own
 
     return context.attempt(location, make)
+
+
+def _is_large(site: Site, source: sources.RandomMask) -> bool:
+    """Whether a drawn mask is made as pairs, never as a matrix."""
+    whole = site.words.self_connections or (site.returns and site.reads.whole)
+    sparse = wants_sparse(site.words, site.pairs, int(source.density * site.pairs))
+    return site.pairs > LARGE and whole and sparse
+
+
+def _drawn_pairs(site: Site, source: sources.RandomMask, seed: int) -> masks.Wiring:
+    """The same connections that `masks.random_mask` draws, as pairs."""
+    seeds = (source.seed, site.words.seed, seed)
+    rng = rng_of(next(seed for seed in seeds if seed is not None), "mask", site.name, "sparsity")
+    return masks.random_wiring(*site.shape, source.density, rng, site.words.self_connections)
 
 
 def _generated(
@@ -182,14 +247,19 @@ def _generated(
     return masks.fixed_indegree(*shape, source.connections, rng, not diagonal)
 
 
-def _plasticity(context: Context, site: Site) -> Matrix | None:
+def _plasticity(context: Context, site: Site, wiring: masks.Wiring | None) -> Matrix | None:
     source = site.words.plasticity_mask
     location = (*site.here, "plasticity_mask")
     if source is None:
         return None
 
+    if isinstance(source, sources.Between):
+        return _between(context, location, site, wiring, source)
+
     def make() -> Matrix:
         if isinstance(source, sources.RandomMask):
+            if wiring is not None and site.pairs > LARGE:
+                return _drawn_among(context, site, source, wiring)
             return _generated(context, site, source, "plasticity").astype(np.float32)
         found = array_of(context, location, source)
         oriented(context, location, source, found, site.shape)  # before it is copied
@@ -199,9 +269,53 @@ def _plasticity(context: Context, site: Site) -> Matrix | None:
     return context.attempt(location, make)
 
 
-def _weight(context: Context, site: Site) -> Matrix | None:
+def _between(
+    context: Context,
+    location: Location,
+    site: Site,
+    wiring: masks.Wiring | None,
+    source: sources.Between,
+) -> Matrix | None:
+    """1 for the connections from and to the units that are named, 0 for the others."""
+    ends: list[Matrix] = []
+    for key, wanted, whole in (
+        ("from", source.from_, site.reads),
+        ("to", source.to, site.reaches),
+    ):
+        here: Matrix = np.ones(whole.size, dtype=bool)
+        if wanted is not None:
+            chosen = select(context, (*location, key), whole, wanted)
+            if chosen is None:
+                return None
+            here = np.isin(whole.indices, chosen.indices)
+        ends.append(here)
+    sends, receives = ends
+    if wiring is None:
+        return np.outer(sends, receives).astype(np.float32)
+    both: Matrix = sends[wiring.sources] & receives[wiring.targets]
+    return both.astype(np.float32)
+
+
+def _drawn_among(
+    context: Context, site: Site, source: sources.RandomMask, wiring: masks.Wiring
+) -> Matrix:
+    """1 for exactly `density` of the connections of a map that is too large for a matrix."""
+    seeds = (source.seed, site.words.seed, context.parsed.seed)
+    seed = next(seed for seed in seeds if seed is not None)
+    rng = rng_of(seed, "mask", site.name, "plasticity")
+    chosen = np.zeros(len(wiring), dtype=np.float32)
+    count = masks.round_half_up(source.density, len(wiring))
+    chosen[rng.choice(len(wiring), count, replace=False, shuffle=False)] = 1
+    return chosen
+
+
+def _weight(
+    context: Context, site: Site, wiring: masks.Wiring | None, signs: Matrix | None
+) -> Matrix | None:
     location = (*site.here, "weight")
     source = site.words.weight
+    if isinstance(source, weights.ConnectomeCounts):
+        return _counts(context, location, site, wiring, signs)
     if not isinstance(source, (weights.WeightFile, weights.WeightValues)):
         _check_numbers(context, location, source, site.shape[0])
         return None
@@ -212,6 +326,30 @@ def _weight(context: Context, site: Site) -> Matrix | None:
         return np.ascontiguousarray(as_float32(found.T))
 
     return context.attempt(location, read)
+
+
+def _counts(
+    context: Context,
+    location: Location,
+    site: Site,
+    wiring: masks.Wiring | None,
+    signs: Matrix | None,
+) -> Matrix | None:
+    """(connection,): the synapse counts of a connectome, under the signs of its units."""
+    source = site.words.weight
+    assert isinstance(source, weights.ConnectomeCounts)
+    if site.wired is None or wiring is None:
+        what = "there is no connectome whose counts this weight could be"
+        hint = "the layer needs a key `connectome`, whose wiring its recurrent map is"
+        context.problem("NB308", location, what, hint)
+        return None
+    counts = site.wired.counts
+    if wiring is not site.wired.wiring:  # without self-connections
+        counts = counts[site.wired.wiring.sources != site.wired.wiring.targets]
+    found = counts * np.float32(source.scale)
+    if signs is not None and signs.ndim == 1:
+        found *= np.where(signs == 0, 1, signs).astype(np.float32)[wiring.sources]
+    return found
 
 
 def bias_of(context: Context, site: Site) -> Matrix | None:

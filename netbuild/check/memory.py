@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from netbuild.check.context import Context
 from netbuild.check.plan import LayerPlan
+from netbuild.check.storage import wants_sparse
 from netbuild.spec.ctrnn import CTRNN
-from netbuild.spec.layers import Dropout
+from netbuild.spec.layers import Linear
+from netbuild.spec.maps import Map
+from netbuild.spec.masks import RandomMask
 
 # A weight in training, in bytes: itself, its gradient, two moments, the value before the step and
 # two bounds as float32; then the masks: a sign and a connection of a byte, plasticity of four.
 BYTES_PER_WEIGHT = 7 * 4 + 6
+# Where only connections have values: the same, a sign, and their places in the pattern and in its
+# transpose.
+BYTES_PER_CONNECTION = 7 * 4 + 5 + 5 * 4
 BYTES_PER_UNIT = 32  # positions, signs and activity, in a layer that reads it or is it
 SHARE = 0.8  # of the machine's memory
 
@@ -19,7 +26,7 @@ SHARE = 0.8  # of the machine's memory
 def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | None = None) -> bool:
     """Whether training the network fits into memory; a problem names the largest layers if not."""
     sizes = {
-        i: _weights(context.parsed.layers[i], plan) * BYTES_PER_WEIGHT
+        i: sum(_bytes(*one) for one in _maps(context, i, plan))
         + (plan.reads.size + plan.gives.size) * BYTES_PER_UNIT
         for i, plan in plans.items()
     }
@@ -36,11 +43,31 @@ def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | Non
     return False
 
 
-def _weights(layer: object, plan: LayerPlan) -> int:
-    reads, gives = plan.reads.size, plan.gives.size
-    if isinstance(layer, Dropout):
-        return 0
-    return (reads + gives) * gives if isinstance(layer, CTRNN) else reads * gives
+def _maps(context: Context, i: int, plan: LayerPlan) -> Iterator[tuple[Map, int, int]]:
+    """The words of each map of a layer, its pairs of units, and how many of them are connected."""
+    layer = context.parsed.layers[i]
+    if isinstance(layer, (Linear, CTRNN)):
+        wired = context.connectomes.get(i)
+        inner = layer.recurrent if isinstance(layer, CTRNN) else layer
+        reads = plan.gives if isinstance(layer, CTRNN) else plan.reads
+        pairs = reads.size * plan.gives.size
+        yield inner, pairs, _connections(inner, pairs) if wired is None else len(wired.wiring)
+    if isinstance(layer, CTRNN):
+        pairs = plan.reads.size * plan.gives.size
+        yield layer.input, pairs, _connections(layer.input, pairs)
+
+
+def _connections(words: Map, pairs: int) -> int:
+    """How many connections a map has, as far as its words alone tell."""
+    source = words.sparsity_mask
+    density = source.density if isinstance(source, RandomMask) else words.density
+    return pairs if density is None else int(density * pairs)
+
+
+def _bytes(words: Map, pairs: int, connections: int) -> int:
+    if wants_sparse(words, pairs, connections) and getattr(words, "projections", None) is None:
+        return connections * BYTES_PER_CONNECTION
+    return pairs * BYTES_PER_WEIGHT
 
 
 def _readable(size: int) -> str:

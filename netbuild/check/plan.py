@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from netbuild.check.population import Population
+from netbuild.masks import Wiring
 from netbuild.spec.maps import Map
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
@@ -19,7 +20,11 @@ Matrix = NDArray[Any]
 
 @dataclass(frozen=True)
 class MapPlan:
-    """A map's sizes and arrays. Masks are (input_dim, output_dim), weights as torch has them."""
+    """A map's sizes and arrays. Masks are (input_dim, output_dim), weights as torch has them.
+
+    One with `wiring` keeps values for its connections alone: there plasticity, weight and groups
+    are (connection,), in the order of the wiring, and `connected` is None.
+    """
 
     input_dim: int
     output_dim: int
@@ -29,6 +34,10 @@ class MapPlan:
     weight: Matrix | None = None  # (output_dim, input_dim), from a file or from the spec
     bias: Matrix | None = None  # (output_dim,)
     blocks: tuple[BlockPlan, ...] = ()  # of which the weight is made, where there are projections
+    wiring: Wiring | None = None
+    learns: bool | None = None  # whether the weight does, where its init does not say it
+    groups: Matrix | None = None  # the pair of types of each connection, which learns one factor
+    group_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

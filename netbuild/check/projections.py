@@ -12,6 +12,8 @@ from netbuild.check.context import Context
 from netbuild.check.maps import Matrix, Site, arrays_of, bias_of, check_map
 from netbuild.check.plan import BlockPlan, MapPlan
 from netbuild.check.population import Population, area_meant
+from netbuild.check.selection import LAYER, Wanted, select, spelled
+from netbuild.check.storage import stored
 from netbuild.spec import weights
 from netbuild.spec.maps import Map, Projection, RecurrentMap
 from netbuild.spec.nodes import Location, show
@@ -33,6 +35,9 @@ def check_projected(context: Context, site: Site) -> MapPlan:
     """The arrays of a map that may have projections."""
     words = site.words
     projections = getattr(words, "projections", None)
+    if site.wired is not None:
+        site = _without_wiring(context, site)
+        projections = None
     if projections is None:
         return check_map(context, site)
     site = _without_matrices(context, site)
@@ -56,13 +61,25 @@ def check_projected(context: Context, site: Site) -> MapPlan:
         if block.plan.plasticity is not None:
             plasticity[where] = block.plan.plasticity
     plastic = any(block.plan.plasticity is not None for block in blocks)
-    return replace(
+    plan = replace(
         whole,
         connected=connected,
         plasticity=plasticity if plastic else None,
         bias=bias_of(context, site),
         blocks=tuple(blocks),
     )
+    return stored(site.words, plan)
+
+
+def _without_wiring(context: Context, site: Site) -> Site:
+    """The words of a map without what says which connections exist, where a connectome does."""
+    words = site.words
+    for key in ("projections", "density", "sparsity_mask", "ei_mask"):
+        if getattr(words, key, None) is not None:
+            what = f"`connectome` says it already, and `{key}` too"
+            context.problem("NB308", (*site.here, key), what, "take one away", key=True)
+            words = words.model_copy(update={key: None})
+    return replace(site, words=words)
 
 
 def _without_matrices(context: Context, site: Site) -> Site:
@@ -93,6 +110,7 @@ def _signs_only(words: Map) -> Map:
     nothing: dict[str, Any] = dict.fromkeys(("density", "sparsity_mask", "plasticity_mask"))
     plain = weights.Zero.model_construct(init="zero")
     nothing |= {"weight": plain, "self_connections": True, "dale": "project", "bias": None}
+    nothing["storage"] = "dense"
     return words.model_copy(update=nothing)
 
 
@@ -115,10 +133,11 @@ def _block(context: Context, site: Site, k: int, ends: Ends, signs: Matrix | Non
     words = _inherited(site.words, projection)
     if words.ei_balance != "none" and words.ei_mask is None and not reads.signed:
         if projection.ei_balance is not None:
-            what = f"there are no signs to balance: the units of `{projection.from_}` have none"
+            named = spelled(projection.from_)
+            what = f"there are no signs to balance: the units of `{named}` have none"
             context.problem("NB308", (*here, "ei_balance"), what, "take it away")
         words = words.model_copy(update={"ei_balance": "none"})
-    name = f"{site.name}/{projection.from_}/{projection.to}"
+    name = f"{site.name}/{spelled(projection.from_)}/{spelled(projection.to)}"
     plan = arrays_of(context, Site(here, name, words, reads, reaches), signs)
     return BlockPlan(name, words, plan, sources, targets)
 
@@ -134,16 +153,22 @@ def _inherited(words: Map, projection: Projection) -> Map:
         said.setdefault("sparsity_mask", None)
     elif "sparsity_mask" in said:
         said["density"] = None
-    said |= {"bias": None, "projections": None}
+    said |= {"bias": None, "projections": None, "storage": "dense"}
     if isinstance(words, RecurrentMap):
         said["spectral_radius"] = None
     return words.model_copy(update=said)
 
 
 def _selected(
-    context: Context, location: Location, text: str, whole: Population, verb: str
+    context: Context, location: Location, text: str | Wanted, whole: Population, verb: str
 ) -> Population | None:
     """The units that a map reads or reaches, and a projection names; None with a problem noted."""
+    if not isinstance(text, str):
+        if text.get(LAYER, whole.layer) != whole.layer:
+            what = f"this map {verb} `{whole.layer}`"
+            context.problem("NB302", (*location, LAYER), what, f"take `{LAYER}` away", key=True)
+            return None
+        return select(context, location, whole, text)
     name, dot, part = text.partition(".")
     known = [whole.layer, *whole.areas]
     if name not in known:

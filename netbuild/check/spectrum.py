@@ -9,6 +9,7 @@ import numpy as np
 from netbuild.check.context import LARGEST, Context
 from netbuild.check.maps import Matrix, Site
 from netbuild.check.plan import MapPlan
+from netbuild.masks import Wiring
 from netbuild.spec import weights
 from netbuild.spec.base import Model
 from netbuild.spec.maps import Map, RecurrentMap
@@ -26,6 +27,9 @@ def check_radius(context: Context, site: Site, plan: MapPlan) -> None:
         return  # some of them have problems of their own
     here = (*site.here, "spectral_radius")
     if not fits(context, here, words.spectral_radius):
+        return
+    if plan.wiring is not None:
+        _check_sparse(context, here, words, plan.wiring)
         return
     parts = list(_parts(words, plan))
     if all(isinstance(part.weight, weights.Zero) for part, _, _ in parts):
@@ -49,6 +53,18 @@ def check_radius(context: Context, site: Site, plan: MapPlan) -> None:
         if not largest > 1e-6 * np.abs(start).max():
             what = "the spectral radius of these weights is 0"
             context.problem("NB308", here, what, "no factor changes that; take it away")
+
+
+def _check_sparse(context: Context, here: Location, words: Map, wiring: Wiring) -> None:
+    """As above, of a map that is too large for its matrix."""
+    from netbuild.connectomes.cycles import has_cycle as leads_back
+
+    if isinstance(words.weight, weights.Zero):
+        what = "weights that start at 0 have no spectral radius"
+        context.problem("NB308", here, what, "take it away, or another init: `weight: normal`")
+    elif not leads_back(wiring):
+        what = "the connections form no cycle, so that their spectral radius is 0"
+        context.problem("NB308", here, what, "take it away, or connect the units in a circle")
 
 
 def fits(context: Context, location: Location, value: float) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from netbuild import masks
 from netbuild.check.context import Context, as_float32
 from netbuild.check.maps import array_of, oriented
-from netbuild.check.plan import LayerPlan, RegularizerPlan
+from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
 from netbuild.errors import DataFileError
 from netbuild.spec import regularizers as specs
 from netbuild.spec.ctrnn import CTRNN
@@ -35,11 +35,11 @@ def parameter_shapes(layers: list[object], plans: dict[int, LayerPlan]) -> Shape
     for i, plan in plans.items():
         layer = layers[i]
         if isinstance(layer, Linear):
-            shapes |= _of_map(plan.name, layer, plan.reads.size, layer.output_dim)
+            shapes |= _of_map(plan.name, layer, plan, "")
         elif isinstance(layer, CTRNN):
             size = plan.gives.size
-            shapes |= _of_map(f"{plan.name}.input", layer.input, plan.reads.size, size)
-            shapes |= _of_map(f"{plan.name}.recurrent", layer.recurrent, size, size)
+            shapes |= _of_map(f"{plan.name}.input", layer.input, plan, "input")
+            shapes |= _of_map(f"{plan.name}.recurrent", layer.recurrent, plan, "recurrent")
             if plan.units is not None and plan.units.learns_alpha:
                 shapes[f"{plan.name}.alpha"] = plan.units.alpha.shape
             if plan.units is not None and plan.units.learns_initial_state:
@@ -47,10 +47,15 @@ def parameter_shapes(layers: list[object], plans: dict[int, LayerPlan]) -> Shape
     return shapes
 
 
-def _of_map(name: str, words: Map, input_dim: int, output_dim: int) -> Shapes:
-    shapes: Shapes = {f"{name}.weight": (output_dim, input_dim)}
+def _of_map(name: str, words: Map, plan: LayerPlan, key: str) -> Shapes:
+    """A weight that keeps values of its connections alone counts as the matrix that it is."""
+    reads = plan.gives if key == "recurrent" else plan.reads
+    shapes: Shapes = {f"{name}.weight": (plan.gives.size, reads.size)}
     if words.bias is not None:
-        shapes[f"{name}.bias"] = (output_dim,)
+        shapes[f"{name}.bias"] = (plan.gives.size,)
+    known = plan.maps.get(key)
+    if known is not None and known.groups is not None:
+        shapes[f"{name}.scale"] = (len(known.group_names),)
     return shapes
 
 
@@ -68,6 +73,7 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
         if isinstance(regularizer, specs.Regularizer):
             _check_norm(context, i, regularizer)
             params = _matched(context, i, regularizer, shapes, order, whole)
+            _check_stored(context, i, regularizer, params, by_layer)
             references = _references(context, i, regularizer, params, shapes, by_layer)
             found.append(RegularizerPlan(names[i], params, references))
         elif isinstance(regularizer, specs.ActivityRegularizer):
@@ -126,6 +132,25 @@ def _check_norm(context: Context, i: int, regularizer: specs.Regularizer) -> Non
         context.problem("NB308", ("regularizers", i, "reduction"), what, hint)
 
 
+def _check_stored(
+    context: Context,
+    i: int,
+    regularizer: specs.Regularizer,
+    params: tuple[str, ...],
+    by_layer: dict[str, LayerPlan],
+) -> None:
+    """A norm of matrices needs them whole."""
+    if not isinstance(regularizer, specs.Norm) or regularizer.norm != "matrix":
+        return
+    for name in params:
+        plan = _map_of(name, by_layer)
+        if plan is not None and plan.wiring is not None:
+            what = f"`{name}` keeps values of its connections alone, and has no matrix norm"
+            hint = "write `norm: entrywise`, or `storage: dense` for the map"
+            context.problem("NB305", ("regularizers", i, "norm"), what, hint)
+            return
+
+
 def _matched(
     context: Context,
     i: int,
@@ -170,14 +195,14 @@ def _references(
     here: Location = ("regularizers", i)
     if isinstance(regularizer, specs.WeightsDistance):
         source: Any = regularizer.reference
-        return _read(context, (*here, "reference"), source, params, shapes, signs=False)
+        return _read(context, (*here, "reference"), source, params, shapes, by_layer, signs=False)
     if not isinstance(regularizer, specs.DaleLaw):
         return None
     if not _all_matrices(context, here, params, shapes):
         return None
     signed = {name: _own_signs(name, by_layer) for name in params}
     if regularizer.reference is None:
-        return _own(context, here, signed, shapes)
+        return _own(context, here, signed, shapes, by_layer)
     for name, signs in signed.items():
         if signs is not None:
             what = f"`{name}` has signs of its own"
@@ -187,7 +212,7 @@ def _references(
     if isinstance(regularizer.reference, specs.DrawnReference):
         return None  # drawn when the network is built
     source = regularizer.reference
-    return _read(context, (*here, "reference"), source, params, shapes, signs=True)
+    return _read(context, (*here, "reference"), source, params, shapes, by_layer, signs=True)
 
 
 def _all_matrices(
@@ -201,13 +226,22 @@ def _all_matrices(
 
 
 def _own_signs(name: str, by_layer: dict[str, LayerPlan]) -> NDArray[Any] | None:
-    layer, *inner, _ = name.split(".")
-    plan = by_layer[layer].maps.get(inner[0] if inner else "")
+    plan = _map_of(name, by_layer)
     return plan.signs if plan else None
 
 
+def _map_of(name: str, by_layer: dict[str, LayerPlan]) -> MapPlan | None:
+    """The map that a parameter is a part of; None for those of units."""
+    layer, *inner, last = name.split(".")
+    return by_layer[layer].maps.get(inner[0] if inner else "") if last == "weight" else None
+
+
 def _own(
-    context: Context, here: Location, signed: dict[str, NDArray[Any] | None], shapes: Shapes
+    context: Context,
+    here: Location,
+    signed: dict[str, NDArray[Any] | None],
+    shapes: Shapes,
+    by_layer: dict[str, LayerPlan],
 ) -> tuple[NDArray[Any], ...] | None:
     """The maps' own signs, in the shape of the parameters."""
     unsigned = [name for name, signs in signed.items() if signs is None]
@@ -219,10 +253,18 @@ def _own(
         context.problem("NB305", (*here, "params"), what, hint)
         return None
     return tuple(
-        np.broadcast_to(signs if signs.ndim == 1 else signs.T, shapes[name]).astype(np.float32)
+        _of_parameter(_map_of(name, by_layer), signs, shapes[name]).astype(np.float32)
         for name, signs in signed.items()
         if signs is not None
     )
+
+
+def _of_parameter(plan: MapPlan | None, signs: NDArray[Any], shape: tuple[int, ...]) -> Any:
+    """Signs, of the presynaptic units or (input_dim, output_dim), in a parameter's own shape."""
+    wiring = plan.wiring if plan else None
+    if wiring is None:
+        return np.broadcast_to(signs if signs.ndim == 1 else signs.T, shape)
+    return signs[wiring.sources] if signs.ndim == 1 else wiring.of(signs)
 
 
 def _read(
@@ -231,6 +273,7 @@ def _read(
     source: Any,
     params: tuple[str, ...],
     shapes: Shapes,
+    by_layer: dict[str, LayerPlan],
     *,
     signs: bool,
 ) -> tuple[NDArray[Any], ...] | None:
@@ -239,8 +282,11 @@ def _read(
         array = masks.as_signs(array).astype(np.float32) if signs else as_float32(array)
         shape = shapes[name]
         if len(shape) == 2:
-            matrix = oriented(context, location, source, array, (shape[1], shape[0])).T
-            return np.ascontiguousarray(matrix)
+            matrix = oriented(context, location, source, array, (shape[1], shape[0]))
+            plan = _map_of(name, by_layer)
+            if plan is not None and plan.wiring is not None:
+                return plan.wiring.of(matrix)
+            return np.ascontiguousarray(matrix.T)
         if array.size != math.prod(shape):
             raise DataFileError("NB201", f"the reference is {array.shape}; `{name}` is {shape}")
         return array.reshape(shape)

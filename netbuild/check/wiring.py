@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from netbuild.check.context import Context
 from netbuild.check.ctrnn import population_of
+from netbuild.check.named import Named
 from netbuild.check.plan import LayerPlan
 from netbuild.check.population import Population, Run, area_meant, units
 from netbuild.check.projections import PARTS
+from netbuild.check.selection import LAYER, Wanted, select, spelled
 from netbuild.spec.ctrnn import CTRNN, Area
 from netbuild.spec.layers import Dropout, Linear
-from netbuild.spec.nodes import show
+from netbuild.spec.nodes import Location, show
 from netbuild.spec.paths import names_of
 from netbuild.spec.reserved import REGULARIZER_NAMES, RESERVED
 
@@ -30,7 +32,7 @@ class Sources:
     def add(self, name: str, population: Population | None) -> None:
         """Let a layer, or the input, be read; the first of a name counts."""
         self.layers.setdefault(name, population)
-        if population is not None:
+        if population is not None and not isinstance(population, Named):
             for area in population.areas:
                 self.areas.setdefault(area, population.part(area=area))
 
@@ -91,8 +93,13 @@ def check_wiring(
 
 
 def _gives(context: Context, i: int, layer: Linear | CTRNN) -> Population | None:
+    if layer.connectome is not None:
+        from netbuild.check.connectome import neurons_of
+
+        return neurons_of(context, i, layer)
     if isinstance(layer, CTRNN):
         return population_of(context, i, layer)
+    assert layer.output_dim is not None  # the model sees to it
     return units(layer.name, [("", layer.output_dim, layer.excitatory)])
 
 
@@ -100,7 +107,7 @@ def _check_areas(
     context: Context, i: int, layer: Known, gives: Population | None, sources: Sources
 ) -> None:
     """An area's name means one thing."""
-    if not isinstance(layer, CTRNN) or gives is None:
+    if not isinstance(layer, CTRNN) or gives is None or layer.areas is None:
         return
     for area in gives.areas:
         location = ("layers", i, "areas", area)
@@ -163,6 +170,8 @@ def _source(
     """The population that a layer reads, or None with a problem noted, here or where it began."""
     if layer.from_ is None:
         return sources.layers.get(before) if before else None
+    if not isinstance(layer.from_, str):
+        return _by_columns(context, i, layer.from_, before, sources)
     name, dot, part = layer.from_.partition(".")
     location = ("layers", i, "from")
     if name not in sources.layers and name not in sources.areas:
@@ -194,9 +203,23 @@ def _source(
     return chosen
 
 
-def _unknown_source(context: Context, i: int, name: str, sources: Sources) -> None:
-    known = [*sources.layers, *sources.areas]
-    location = ("layers", i, "from")
+def _by_columns(
+    context: Context, i: int, wanted: Wanted, before: str | None, sources: Sources
+) -> Population | None:
+    """The units of `{layer: hidden, kind: motor}`; the layer before when it is left out."""
+    name = wanted.get(LAYER, before)
+    if name is None:
+        return None
+    if not isinstance(name, str) or name not in sources.layers:
+        _unknown_source(context, i, str(name), sources, LAYER)
+        return None
+    whole = sources.layers[name]
+    return None if whole is None else select(context, ("layers", i, "from"), whole, wanted)
+
+
+def _unknown_source(context: Context, i: int, name: str, sources: Sources, *below: str) -> None:
+    known = [*sources.layers, *(() if below else sources.areas)]
+    location: Location = ("layers", i, "from", *below)
     named = context.layer_names.get(name, [])  # where, in order
     if i in named:
         context.problem("NB302", location, "a layer cannot read itself", context.near("", known))
@@ -222,7 +245,7 @@ def _checked_width(
         says = "the task" if task_width is not None else "another layer's `input_dim`"
         source = f"{says} says {reads.size}"
     elif not reads.whole:
-        source = f"`{layer.from_}` gives {reads.size}"
+        source = f"`{spelled(layer.from_ or '')}` gives {reads.size}"
     what = f"input_dim is {layer.input_dim}, but {source}"
     context.problem("NB301", ("layers", i, "input_dim"), what, "leave `input_dim` out")
     return None
@@ -246,8 +269,12 @@ def check_learning(context: Context, plans: dict[int, LayerPlan]) -> None:
 
 def _learns(layer: object) -> bool:
     """Whether any parameter of a layer learns."""
+    wired = getattr(layer, "connectome", None)
+    if wired is not None and wired.learn == "scale_per_type":
+        return True
     if isinstance(layer, Linear):
-        return bool(layer.weight.learn or (layer.bias and layer.bias.learn))
+        learns = layer.weight.learn and (wired is None or wired.learn == "weights")
+        return bool(learns or (layer.bias and layer.bias.learn))
     if not isinstance(layer, CTRNN):
         return False
     parts: list[CTRNN | Area] = list((layer.areas or {}).values())
@@ -256,6 +283,9 @@ def _learns(layer: object) -> bool:
     found: list[object] = [layer.initial_state]
     found += [value for part in parts for value in (part.tau, part.alpha)]
     for words in (layer.input, layer.recurrent):
+        if words is layer.recurrent and wired is not None and wired.learn == "nothing":
+            found.append(words.bias)
+            continue
         blocks = [projection.weight for projection in words.projections or ()] or [None]
         found += [words.bias, *(words.weight if weight is None else weight for weight in blocks)]
     return any(getattr(value, "learn", False) for value in found)

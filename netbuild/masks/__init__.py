@@ -12,6 +12,7 @@ from netbuild.masks.generators import (
     indegree_among,
     random_among,
     random_mask,
+    random_wiring,
     unit_signs,
 )
 from netbuild.masks.paths import locate, project_root
@@ -35,6 +36,7 @@ __all__ = [
     "project_root",
     "random_among",
     "random_mask",
+    "random_wiring",
     "read_array",
     "read_header",
     "round_half_up",

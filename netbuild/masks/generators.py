@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from netbuild.masks.wiring import Wiring, from_matrix, from_pairs
 from netbuild.rounding import round_half_up
 
 Mask = npt.NDArray[np.bool_]
@@ -41,6 +42,29 @@ def random_mask(
     flat[chosen] = few == wanted
     mask = flat.reshape(input_dim, columns)
     return mask if self_connections else with_empty_diagonal(mask)
+
+
+def random_wiring(
+    input_dim: int,
+    output_dim: int,
+    density: float,
+    rng: np.random.Generator,
+    self_connections: bool = True,
+) -> Wiring:
+    """The connections of `random_mask`, of the same generator, as pairs.
+
+    Where more than half of the possible ones are there, the matrix is made after all.
+    """
+    columns = targets_per_row(input_dim, output_dim, self_connections)
+    possible = input_dim * columns
+    wanted = round_half_up(density, possible)
+    if wanted > possible - wanted:
+        return from_matrix(random_mask(input_dim, output_dim, density, rng, self_connections))
+    chosen = rng.choice(possible, wanted, replace=False, shuffle=False)
+    pre, post = np.divmod(chosen, columns)
+    if not self_connections:
+        post += post >= pre
+    return from_pairs(input_dim, output_dim, pre, post)[0]
 
 
 def fixed_indegree(

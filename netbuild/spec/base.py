@@ -35,7 +35,7 @@ class Choice:
     """The kinds of section that may stand at one place, and what tells them apart.
 
     The value of `key` (e.g. `type`) tells most; a kind that has no such key is told by the
-    presence of its own first field, e.g. `file`.
+    presence of its own first field, e.g. `file`, or of one of its `tellers`.
     """
 
     def __init__(self, key: str, models: tuple[type[BaseModel], ...]) -> None:
@@ -51,7 +51,8 @@ class Choice:
                 if not model.model_fields[key].is_required():
                     self.default = model.model_fields[key].default
             else:
-                self.by_presence[next(iter(model.model_fields))] = model
+                first = next(iter(model.model_fields))
+                self.by_presence |= dict.fromkeys(getattr(model, "tellers", (first,)), model)
 
     def model_of(self, value: object, keys: Iterable[str]) -> type[BaseModel] | None:
         """The kind of a section whose `key` has this value (None: it is not there)."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from netbuild.spec.base import Model, Name, NonNegative, Size, tag, told_by
+from netbuild.spec.connectome import ConnectomeKey
 from netbuild.spec.maps import InputMap, RecurrentMap
 from netbuild.spec.shorthand import NUMBERS, Shorthand, number, per_unit
 from netbuild.spec.units import RELU, Activation, Excitatory, From, InputDim
@@ -125,8 +126,11 @@ class CTRNN(Model):
     from_: From = Field(None, alias="from")
     input_dim: InputDim = None
     size: Size | None = Field(
-        None, description="units of this layer; `areas` says it where it has some", examples=[50]
+        None,
+        description="units of this layer; `areas` or a `connectome` say it where there are some",
+        examples=[50],
     )
+    connectome: ConnectomeKey = None
     excitatory: Excitatory = None
     areas: dict[str, Area] | None = Field(
         None,

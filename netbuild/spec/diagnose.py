@@ -190,7 +190,7 @@ def _explained(fault: Fault, *, hint: bool) -> Problem:
         return _version(fault)
     if fault.kind == "extra_forbidden":
         return _unknown_key(fault, hint=hint)
-    if fault.kind == "missing":
+    if fault.kind == "missing" and node is None:
         what = f"the key `{fault.key}` is missing"
         return fault.problem("NB102", what, hints.field_hint(fault.key, fault.slot.info), up=1)
     if node is not None and node.value is None:
@@ -377,6 +377,12 @@ def _list(fault: Fault) -> Problem:
     return fault.problem("NB103", f"expected a list, found {fault.found}", hint)
 
 
+def _selection(fault: Fault) -> Problem:
+    named = "" if fault.kind.endswith("columns") else "a name, `hidden.excitatory`, or "
+    hint = f"write {named}columns of the node table and their values, `{{kind: sensory}}`"
+    return fault.problem("NB103", f"expected a selection of units, found {fault.found}", hint)
+
+
 _EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {
     ("literal",): _choice,
     ("greater_than", "less_than"): _bound,
@@ -388,4 +394,5 @@ _EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {
     ("string",): _words,
     ("list",): _list,
     ("model", "dict"): _not_a_section,
+    ("selection",): _selection,
 }

@@ -89,7 +89,7 @@ def unknown_key_hint(
     if "dropout" not in keys and nearest(word, ["dropout"]) and location[:1] == ("layers",):
         return "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
     best = meant_key(word, keys)
-    if not best and (below := _below_hint(word, model)):
+    if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
         return below
     home = _home_hint(word, model, location)
     if not best or (home and not (nearest(word, [best], 0.75) or word in _MEANT)):

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
 from netbuild.spec.base import Model, Name, Size, tag, told_by
+from netbuild.spec.connectome import ConnectomeKey
 from netbuild.spec.ctrnn import CTRNN
 from netbuild.spec.maps import Map
 from netbuild.spec.units import LINEAR, Activation, Excitatory, From, InputDim
 
 
+def _said_once(value: int | None, info: ValidationInfo) -> int | None:
+    """The number of units is missing where no connectome says it."""
+    if value is None and info.data.get("connectome", True) is None:
+        raise PydanticKnownError("missing")
+    return value
+
+
 class Linear(Map):
     """y = f(W x + b)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [key]} for key in ("output_dim", "connectome")]}
+    )
 
     type: Literal["linear"]
     name: Name
     from_: From = Field(None, alias="from")
     input_dim: InputDim = None
-    output_dim: Size = Field(description="units of this layer", examples=[128])
+    connectome: ConnectomeKey = None
+    output_dim: Annotated[
+        Size | None,
+        AfterValidator(_said_once),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**12}),
+    ] = Field(None, validate_default=True, description="units of this layer", examples=[128])
     excitatory: Excitatory = None
     activation: Activation = Field(LINEAR, description="f", examples=["relu"])
 

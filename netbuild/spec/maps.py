@@ -8,13 +8,13 @@ from pydantic import Field
 
 from netbuild.spec.base import Fraction, Model, Positive, Seed
 from netbuild.spec.masks import PlasticityMask, SignMask, SparsityMask
+from netbuild.spec.selection import Selection
 from netbuild.spec.weights import Bias, Uniform, Weight
 
 # Defaults are made without validation: an instance that is validated builds its model's validator
 # alone, while a spec builds those of all models together.
 UNIFORM = Uniform.model_construct(init="uniform")
 
-SELECTION = r"^[A-Za-z][A-Za-z0-9_]*(\.(excitatory|inhibitory))?$"
 Density = Annotated[
     Fraction | None,
     Field(description="fraction of connections present, chosen at random", examples=[0.3]),
@@ -65,6 +65,12 @@ class Map(Model):
         " over the whole matrix (`global`), or as nn4n does",
         examples=["row"],
     )
+    storage: Literal["auto", "dense", "sparse"] = Field(
+        "auto",
+        description="`sparse` keeps values for the connections only, `dense` a whole matrix;"
+        " `auto` takes what is faster and fits",
+        examples=["sparse"],
+    )
     seed: Seed | None = Field(
         None, description="a seed of its own for masks and initial values", examples=[3]
     )
@@ -76,18 +82,16 @@ class Projection(Model):
     What it does not say is as the map has it.
     """
 
-    from_: str = Field(
+    from_: Selection = Field(
         alias="from",
-        description="the units read: an area, `V1.excitatory`, a channel of the input, or the whole"
-        " source by its name",
+        description="the units read: an area, `V1.excitatory`, a channel of the input, the whole"
+        " source by its name, or by columns of its node table, `{kind: sensory}`",
         examples=["V1.excitatory"],
-        json_schema_extra={"pattern": SELECTION},
     )
-    to: str = Field(
-        description="the units of this layer that are reached: an area, `V1.inhibitory`, or the"
-        " whole layer by its name",
+    to: Selection = Field(
+        description="the units of this layer that are reached: an area, `V1.inhibitory`, the"
+        " whole layer by its name, or by columns of its node table, `{kind: motor}`",
         examples=["PFC"],
-        json_schema_extra={"pattern": SELECTION},
     )
     weight: Weight | None = Field(None, description="the initial weights", examples=["normal"])
     density: Density = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from netbuild.spec.base import Fraction, Model, Seed, tag, told_by
+from netbuild.spec.selection import ByColumns
 from netbuild.spec.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.spec.weights import Array, FileName, Matrix, Rows
 
@@ -69,6 +70,24 @@ class FixedIndegree(Model):
     seed: DrawSeed = None
 
 
+class Between(Model):
+    """Connections from some units, to some units, or both; the others are not chosen."""
+
+    tellers: ClassVar = ("from", "to")
+
+    from_: ByColumns | None = Field(
+        None,
+        alias="from",
+        description="presynaptic units, by columns of their node table",
+        examples=[{"kind": "inter"}],
+    )
+    to: ByColumns | None = Field(
+        None,
+        description="postsynaptic units, by columns of their node table",
+        examples=[{"kind": "motor"}],
+    )
+
+
 class UnitSigns(Model):
     """One sign for each presynaptic unit: +1 excitatory, -1 inhibitory, 0 free."""
 
@@ -107,7 +126,8 @@ SignMask = Annotated[
 PlasticityMask = Annotated[
     Annotated[MaskFile, tag(MaskFile)]
     | Annotated[MaskValues, tag(MaskValues)]
-    | Annotated[RandomMask, tag(RandomMask)],
-    told_by("generate", MaskFile, MaskValues, RandomMask),
+    | Annotated[RandomMask, tag(RandomMask)]
+    | Annotated[Between, tag(Between)],
+    told_by("generate", MaskFile, MaskValues, RandomMask, Between),
     Shorthand(matrix, _FILE, _ROWS),
 ]

@@ -100,6 +100,11 @@ def listed(node: Node) -> Node:
     return Node([_value(node)], node.place, node.key_place, 2, 2, short=True)
 
 
+def named_file(node: Node) -> Node:
+    """A file's bare name."""
+    return _wrap(node, "file") if isinstance(node.value, str) else node
+
+
 def array(node: Node) -> Node:
     """An array's name, or a file's."""
     if isinstance(node.value, str):

@@ -7,17 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from netbuild.spec.base import Fraction, Model, Positive, Size, tag, told_by
-from netbuild.spec.maps import SELECTION
+from netbuild.spec.selection import Selection
 from netbuild.spec.shorthand import Shorthand, typed
 
-# Its form is checked with the layers at hand, which tell more of what was meant than a pattern.
 From = Annotated[
-    str | None,
+    Selection | None,
     Field(
         description="what this layer reads: `input`, a layer before it or one of its areas, or a"
-        " part of one, `hidden.excitatory` or `V1.inhibitory`; the layer before when left out",
+        " part of one, `hidden.excitatory`, `V1.inhibitory` or, by columns of the node table,"
+        " `{layer: hidden, kind: motor}`; the layer before when left out",
         examples=["hidden.excitatory"],
-        json_schema_extra={"pattern": SELECTION},
     ),
 ]
 

@@ -128,6 +128,14 @@ class Identity(Model):
     learn: Learn = True
 
 
+class ConnectomeCounts(Model):
+    """The synapse counts of the layer's connectome, under its signs, times `scale`."""
+
+    init: Literal["connectome"]
+    scale: Positive = Field(1.0, description="factor on the counts", examples=[0.01])
+    learn: Learn = True
+
+
 class WeightFile(Model):
     """A matrix from a file."""
 
@@ -170,12 +178,13 @@ Weight = Annotated[
     | Annotated[Kaiming, tag(Kaiming)]
     | Annotated[Orthogonal, tag(Orthogonal)]
     | Annotated[Identity, tag(Identity)]
+    | Annotated[ConnectomeCounts, tag(ConnectomeCounts)]
     | Annotated[WeightFile, tag(WeightFile)]
     | Annotated[WeightValues, tag(WeightValues)],
     told_by(
         "init",
         *(Uniform, Normal, TruncNormal, Zero, Constant, Xavier, Kaiming, Orthogonal, Identity),
-        *(WeightFile, WeightValues),
+        *(ConnectomeCounts, WeightFile, WeightValues),
     ),
     Shorthand(
         parameter,

@@ -1,0 +1,152 @@
+"""Layers that are wired by a connectome: their units, connections and counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netbuild import connectomes
+from netbuild.check.context import Context, FileRecord
+from netbuild.check.named import Table, named
+from netbuild.check.population import Population
+from netbuild.errors import DataFileError
+from netbuild.masks import Wiring
+from netbuild.spec.connectome import Connectome
+from netbuild.spec.nodes import Location, show
+from netbuild.streams import rng_of
+
+POLICIES = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched", "unknown")
+
+
+@dataclass(frozen=True, eq=False)
+class Signed:
+    """A node table whose signs are others than its own."""
+
+    names: NDArray[np.object_]
+    columns: dict[str, NDArray[np.object_]]
+    signs: NDArray[np.int8] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Wired:
+    """A connectome as a layer has it, after its null model if it has one."""
+
+    words: Connectome
+    table: Table
+    wiring: Wiring  # (n, n)
+    counts: NDArray[np.float32]  # (connection,), > 0
+    report: dict[str, Any]
+
+
+def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
+    """The units of a layer with a connectome, or None with a problem noted."""
+    here: Location = ("layers", i)
+    for key in ("excitatory", "areas"):
+        if getattr(layer, key, None) is not None:
+            hint = f"take `{key}` away; the node table has a column for it"
+            what = f"`{key}` and `connectome` both say what the units are"
+            context.problem("NB308", (*here, key), what, hint, key=True)
+            return None
+    found = wired(context, i, layer)
+    if found is None:
+        return None
+    key = "output_dim" if hasattr(layer, "output_dim") else "size"
+    size, n = getattr(layer, key), len(found.table.names)
+    if size not in (None, n):
+        what = f"{key} is {size}, but the connectome has {n:,} neurons"
+        context.problem("NB301", (*here, key), what, f"leave `{key}` out")
+        return None
+    return named(layer.name, found.table)
+
+
+def wired(context: Context, i: int, layer: Any) -> Wired | None:
+    """The connectome of a layer, read once, or None with a problem noted."""
+    if i not in context.connectomes:
+        context.connectomes[i] = _wired(context, i, layer)
+    found: Wired | None = context.connectomes[i]
+    return found
+
+
+def _wired(context: Context, i: int, layer: Any) -> Wired | None:
+    words: Connectome = layer.connectome
+    here: Location = ("layers", i, "connectome")
+    if words.learn == "scale_per_type" and words.types is None:
+        what = "`scale_per_type` needs the column that says each neuron's type"
+        context.problem("NB102", here, what, "for example `types: kind`", key=True)
+        return None
+    read = context.attempt((*here, "edges", "file"), lambda: _read(context, here, words))
+    if read is None:
+        return None
+    if words.types is not None and words.types not in read.neurons.columns:
+        known = list(read.neurons.columns)
+        what = f"the node table has no column `{show(words.types)}`"
+        context.problem("NB211", (*here, "types"), what, context.near(words.types, known))
+        return None
+    table: Table = read.neurons
+    if read.signs is not table.signs:
+        table = Signed(table.names, dict(table.columns), read.signs)
+    found = Wired(words, table, read.wiring, read.counts, read.report.as_dict())
+    if words.control is None:
+        return found
+    seed = context.parsed.seed if words.control.seed is None else words.control.seed
+    rng = rng_of(seed, "control", layer.name)
+    return context.attempt((*here, "control"), lambda: _controlled(found, rng))
+
+
+def _read(context: Context, here: Location, words: Connectome) -> connectomes.Connectome:
+    """The files as they are; raises DataFileError."""
+    edges = context.locate((*here, "edges", "file"), words.edges.file)
+    neurons = None
+    if words.neurons is not None:
+        neurons = context.locate((*here, "neurons", "file"), words.neurons.file)
+    options = connectomes.Options(
+        **words.edges.model_dump(exclude={"file", "transmitter"}),
+        type=words.edges.transmitter,
+        **(words.neurons.model_dump(exclude={"file"}) if words.neurons else {}),
+        **{key: getattr(words, key) for key in POLICIES},
+        signs=words.signs or {},
+        where=words.where or {},
+    )
+    key = (edges, neurons, repr(options))
+    if key not in context.kept:
+        context.kept[key] = connectomes.read_connectome(edges, neurons, options)
+    read: connectomes.Connectome = context.kept[key]
+    for which, file in (("edges", words.edges), ("neurons", words.neurons)):
+        digest = read.report.files.get(which)
+        if file is not None and digest is not None:
+            where = context.parsed.tree.spell((*here, which, "file"))
+            context.files[where] = FileRecord(file.file, digest.path, digest.sha256, digest.size)
+    return read
+
+
+def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
+    """The null model of a connectome."""
+    control = found.words.control
+    assert control is not None
+    if control.shuffle == "signs" and found.table.signs is None:
+        what = "there are no signs to shuffle"
+        raise DataFileError("NB308", what, "give the node table a column of signs")
+    wiring, counts, signs = connectomes.control(
+        found.wiring,
+        found.counts,
+        found.table.signs,
+        rewire=control.rewire,
+        shuffle=control.shuffle,
+        rng=rng,
+    )
+    table = Signed(found.table.names, dict(found.table.columns), signs)
+    report = found.report | {"control": control.model_dump()}
+    return replace(found, table=table, wiring=wiring, counts=counts, report=report)
+
+
+def groups_of(found: Wired, wiring: Wiring) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """(connection,): the pair of types that each connects, and what each pair is called."""
+    assert found.words.types is not None
+    types, kind = np.unique(found.table.columns[found.words.types], return_inverse=True)
+    pair = kind[wiring.sources].astype(np.int64) * len(types) + kind[wiring.targets]
+    present, group = np.unique(pair, return_inverse=True)
+    named = tuple(f"{types[p // len(types)]}->{types[p % len(types)]}" for p in present)
+    return group.astype(np.int32), named
