@@ -243,6 +243,45 @@ def _constraints(out: Console, checks: Sequence[Mapping[str, Any]]) -> None:
     out.print(table)
 
 
+def connectome_tables(report: Mapping[str, Any]) -> None:
+    """Print what a connectome's files hold, and what reading them left out."""
+    out = console()
+    for which, file in report["files"].items():
+        out.print(f"{which}: {file['name']}, {file['size']:,} bytes", soft_wrap=True)
+        out.print(f"  sha256 {file['sha256']}", soft_wrap=True)
+        if columns := report["columns"].get(which):
+            named = ", ".join(f"{what}: {column}" for what, column in columns.items())
+            out.print(f"  columns {named}", soft_wrap=True)
+    wiring = report["wiring"]
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for key, value in wiring.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{name} {_value(one)}" for name, one in value.items())
+        table.add_row(key, "-" if value is None else _value(value))
+    out.print(table)
+    for line in _left_out(report):
+        out.print(line, soft_wrap=True)
+
+
+def _left_out(report: Mapping[str, Any]) -> Iterable[str]:
+    """What became of the rows of an edge file."""
+    yield f"{report['rows']:,} rows read"
+    for reason, count in report["dropped"].items():
+        yield f"  {count:,} left out: {reason}"
+    if report["duplicates_merged"]:
+        policy = report["policies"]["duplicates"]
+        yield f"  {report['duplicates_merged']:,} merged with another of the same pair ({policy})"
+    for reason, count in report["removed"].items():
+        if count:
+            yield f"  {count:,} connections removed: {reason}"
+    if report["symmetrized"]:
+        yield f"  {report['symmetrized']:,} connections added the other way round"
+    for kind, count in report["types"].items():
+        yield f"  {count:,} rows of {kind or 'no type'}"
+
+
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

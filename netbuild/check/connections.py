@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.check.context import Context
+from netbuild.check.named import Named
 from netbuild.check.plan import LayerPlan
 from netbuild.check.population import Population
 from netbuild.check.wiring import INPUT
@@ -59,11 +60,13 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
 
     What one map leaves alone another may reach, so units are looked for in all the maps of the
     network; while a layer or its name has problems, only masks without any connection are told.
+    Neurons of a connectome that have no connection are as they are, and `inspect` counts them.
     """
     layers = context.parsed.layers
     wirings = list(_wirings(layers, plans))
     sizes = {plan.name: plan.gives.size for plan in plans.values()}
     whole = len({INPUT, *sizes}) == len(layers) + 1
+    measured = {plan.name for plan in plans.values() if isinstance(plan.gives, Named)}
     sending, receiving = _reached(wirings, plans) if whole else ({}, {})
     for wiring in wirings:
         connected, source, target = wiring.connected, wiring.source, wiring.target
@@ -79,6 +82,8 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
         deaf = ~receiving[target]
         mute = np.zeros_like(sending[source])
         mute[wiring.units] = ~sending[source][wiring.units]
+        deaf &= target not in measured
+        mute &= source not in measured
         least = BY_CHANCE if _is_drawn(wiring.words) else 0.0
         said = [_counted(deaf, target, "receive")] if deaf.mean() > least else []
         said += [_counted(mute, source, "send")] if mute.mean() > least else []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +41,7 @@ class Wired:
     table: Table
     wiring: Wiring  # (n, n)
     counts: NDArray[np.float32]  # (connection,), > 0
-    report: dict[str, Any]
+    report: connectomes.Report  # of the files, before any null model
 
 
 def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
@@ -77,7 +80,7 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         what = "`scale_per_type` needs the column that says each neuron's type"
         context.problem("NB102", here, what, "for example `types: kind`", key=True)
         return None
-    read = context.attempt((*here, "edges", "file"), lambda: _read(context, here, words))
+    read = _read(context, here, words)
     if read is None:
         return None
     if words.types is not None and words.types not in read.neurons.columns:
@@ -88,7 +91,7 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
     table: Table = read.neurons
     if read.signs is not table.signs:
         table = Signed(table.names, dict(table.columns), read.signs)
-    found = Wired(words, table, read.wiring, read.counts, read.report.as_dict())
+    found = Wired(words, table, read.wiring, read.counts, read.report)
     if words.control is None:
         return found
     seed = context.parsed.seed if words.control.seed is None else words.control.seed
@@ -96,13 +99,41 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
     return context.attempt((*here, "control"), lambda: _controlled(found, rng))
 
 
-def _read(context: Context, here: Location, words: Connectome) -> connectomes.Connectome:
-    """The files as they are; raises DataFileError."""
-    edges = context.locate((*here, "edges", "file"), words.edges.file)
-    neurons = None
-    if words.neurons is not None:
-        neurons = context.locate((*here, "neurons", "file"), words.neurons.file)
-    options = connectomes.Options(
+def _read(context: Context, here: Location, words: Connectome) -> connectomes.Connectome | None:
+    """The files as they are, or None with a problem noted where the file at fault is named."""
+    paths: dict[str, Path] = {}
+    for which, file in (("edges", words.edges), ("neurons", words.neurons)):
+        location = (*here, which, "file")
+        if file is None:
+            continue
+        path = context.attempt(location, partial(context.locate, location, file.file))
+        if path is None:
+            return None
+        paths[which] = path
+    options = options_of(words)
+    key = (*paths.values(), repr(options))
+    if key not in context.kept:
+        try:
+            context.kept[key] = connectomes.read_connectome(
+                paths["edges"], paths.get("neurons"), options
+            )
+        except DataFileError as error:
+            which = _at_fault(paths, options, error)
+            context.problem(error.code, (*here, which, "file"), error.what, error.hint)
+            return None
+    read: connectomes.Connectome = context.kept[key]
+    for which, file in (("edges", words.edges), ("neurons", words.neurons)):
+        digest = read.report.files.get(which)
+        if file is not None and digest is not None:
+            where = context.parsed.tree.spell((*here, which, "file"))
+            read_from = str(digest.path)
+            context.files[where] = FileRecord(file.file, read_from, digest.sha256, digest.size)
+    return read
+
+
+def options_of(words: Connectome) -> connectomes.Options:
+    """What a spec says about the files of a connectome."""
+    return connectomes.Options(
         **words.edges.model_dump(exclude={"file", "transmitter"}),
         type=words.edges.transmitter,
         **(words.neurons.model_dump(exclude={"file"}) if words.neurons else {}),
@@ -110,16 +141,16 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
         signs=words.signs or {},
         where=words.where or {},
     )
-    key = (edges, neurons, repr(options))
-    if key not in context.kept:
-        context.kept[key] = connectomes.read_connectome(edges, neurons, options)
-    read: connectomes.Connectome = context.kept[key]
-    for which, file in (("edges", words.edges), ("neurons", words.neurons)):
-        digest = read.report.files.get(which)
-        if file is not None and digest is not None:
-            where = context.parsed.tree.spell((*here, which, "file"))
-            context.files[where] = FileRecord(file.file, digest.path, digest.sha256, digest.size)
-    return read
+
+
+def _at_fault(paths: Mapping[str, Path], options: connectomes.Options, error: DataFileError) -> str:
+    """Which of the two files an error is about: the node table, if it cannot be read by itself."""
+    if "neurons" in paths:
+        try:
+            connectomes.read_nodes(paths["neurons"], options)
+        except DataFileError as other:
+            return "neurons" if other.what == error.what else "edges"
+    return "edges"
 
 
 def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
@@ -138,8 +169,7 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
         rng=rng,
     )
     table = Signed(found.table.names, dict(found.table.columns), signs)
-    report = found.report | {"control": control.model_dump()}
-    return replace(found, table=table, wiring=wiring, counts=counts, report=report)
+    return replace(found, table=table, wiring=wiring, counts=counts)
 
 
 def groups_of(found: Wired, wiring: Wiring) -> tuple[NDArray[np.int32], tuple[str, ...]]:

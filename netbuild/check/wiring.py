@@ -157,7 +157,8 @@ def _input_readers(context: Context) -> Iterator[tuple[int, Known]]:
         if not isinstance(layer, Known):
             before = ""
             continue
-        if (before if layer.from_ is None else layer.from_) in same:
+        read = before if layer.from_ is None else layer.from_
+        if isinstance(read, str) and read in same:
             yield i, layer
             if isinstance(layer, Dropout):
                 same.add(layer.name)

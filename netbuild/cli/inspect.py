@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+
+from netbuild.cli.connectomes import Neurons, read
 from netbuild.cli.options import (
     DataRoot,
     Device,
@@ -17,17 +21,34 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
+from netbuild.errors import Exit, NetbuildError
+
+MASKS = "masks"  # in place of a spec: a connectome's files, by themselves
 
 
 def inspect(
     target: Target,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="With `inspect masks`: an edge list or a matrix."),
+    ] = None,
+    neurons: Neurons = None,
     set_: Set = None,
     unset: Unset = None,
     device: Device = None,
     data_root: DataRoot = None,
     form: Form = Format.text,
 ) -> None:
-    """Print every layer's specs, what learns, and how many weights violate each constraint."""
+    """Print every layer's specs, what learns, and how many weights violate each constraint.
+
+    `netbuild inspect masks FILE` says what a connectome's file holds.
+    """
+    if target == MASKS and file is not None:
+        _masks(file, neurons, set_, form)
+        return
+    if file is not None or neurons is not None:
+        what = "FILE and --neurons belong to `netbuild inspect masks FILE`"
+        raise NetbuildError(what, Exit.USAGE)
     run_path = find_run(target)
     if run_path is not None:
         refuse_changes(run_path, set_, unset)
@@ -46,6 +67,16 @@ def inspect(
         from netbuild.render import summary_tables
 
         summary_tables(found, title)
+
+
+def _masks(file: Path, neurons: Path | None, changes: Any, form: Format) -> None:
+    report = read(file, neurons, changes).report.as_dict()
+    if form is Format.json:
+        print(json.dumps(report, indent=1, ensure_ascii=False))
+    else:
+        from netbuild.render import connectome_tables
+
+        connectome_tables(report)
 
 
 def _of_run(path: Any, device: str | None) -> tuple[str, dict[str, Any]]:

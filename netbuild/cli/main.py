@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from netbuild.cli.analyze import analyze
 from netbuild.cli.build import build
 from netbuild.cli.config import config
+from netbuild.cli.connectomes import convert
 from netbuild.cli.diff import diff
 from netbuild.cli.explain import explain
 from netbuild.cli.export import export
@@ -65,6 +66,7 @@ for _command in (
     plot,
     analyze,
     export,
+    convert,
     diff,
     schema,
     explain,

@@ -1,0 +1,111 @@
+"""Connectome files on the command line: `netbuild inspect masks FILE` and `netbuild convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netbuild.cli.options import Quiet
+from netbuild.errors import DataFileError, Exit, NetbuildError
+
+if TYPE_CHECKING:
+    from netbuild.connectomes import Connectome
+
+Neurons = Annotated[
+    Path | None,
+    typer.Option("--neurons", metavar="FILE", help="The node table of an edge list."),
+]
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of `connectome`, e.g. min_weight=5 or edges.weight=syn_count. Repeatable.",
+    ),
+]
+
+
+def convert(
+    edges: Annotated[Path, typer.Argument(metavar="EDGES", help="An edge list, or a matrix.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write.")
+    ],
+    neurons: Neurons = None,
+    set_: Policies = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a connectome in netbuild's own sparse form, which loads at once."""
+    if output.suffix.lower() != ".npz":
+        raise NetbuildError(f"{output} does not end in .npz", Exit.USAGE)
+    if not output.parent.is_dir():
+        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    connectome = read(edges, neurons, set_)
+    from netbuild.connectomes import write_native
+
+    write_native(connectome, output)
+    if not quiet:
+        n, connections = len(connectome.neurons), len(connectome.wiring)
+        size = output.stat().st_size
+        print(f"{output}: {n:,} neurons, {connections:,} connections, {size:,} bytes")
+
+
+def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Connectome:
+    """The connectome of a command line; raises NetbuildError."""
+    from netbuild.check.connectome import options_of
+    from netbuild.connectomes import read_connectome
+    from netbuild.spec.connectome import Connectome as Words
+
+    tree: dict[str, Any] = {"edges": {"file": str(edges)}}
+    if neurons is not None:
+        tree["neurons"] = {"file": str(neurons)}
+    for change in changes or ():
+        _put(tree, change)
+    words = _validated(Words, tree)
+    if words.control is not None or words.learn != "weights":
+        what = "`control` and `learn` are of a network; a file is read as it is"
+        raise NetbuildError(what, Exit.USAGE)
+    try:
+        return read_connectome(edges, neurons, options_of(words))
+    except DataFileError as error:
+        raise NetbuildError(
+            f"{edges}: [{error.code}] {error.what}", Exit.DATA, error.hint
+        ) from None
+
+
+def _put(tree: dict[str, Any], change: str) -> None:
+    """Set one key, `min_weight=5` or `edges.weight=syn_count`, as a spec would have it."""
+    from netbuild.spec.document import parse
+    from netbuild.spec.nodes import plain
+
+    path, sign, text = change.partition("=")
+    if not sign or not path:
+        raise NetbuildError(f"--set {change} is not KEY=VALUE", Exit.USAGE)
+    *way, last = path.split(".")
+    section = tree
+    for key in way:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise NetbuildError(f"--set {change}: `{key}` holds no keys", Exit.USAGE)
+    node = parse(f"value: {text}", f"--set {change}")
+    section[last] = plain(node)["value"]
+
+
+def _validated(model: Any, tree: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(sorted(model.model_fields))
+        said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        if first["type"] == "extra_forbidden":
+            said = "there is no such key"
+        what = f"--set {key}: {said}"
+        raise NetbuildError(
+            what, Exit.USAGE, f"the keys are those of `connectome`: {known}"
+        ) from None
