@@ -14,7 +14,7 @@ from decision import decision_run
 
 import netbuild
 from netbuild.training import activity as module
-from netbuild.training.activity import Activity, load_activity
+from netbuild.training.activity import Activity, evaluating, load_activity
 from netbuild.training.selectivity import selectivity
 from netbuild.training.units import Units
 
@@ -74,6 +74,50 @@ def test_it_is_what_the_network_does_without_noise(run: netbuild.Run, activity: 
     assert mask is not None
     for layer, rates in activity.items():
         assert np.allclose(rates[mask], expected[layer].numpy()[mask], atol=1e-6)
+
+
+def test_it_is_shown_in_a_line(activity: Activity) -> None:
+    assert repr(activity) == (
+        "Activity(120 trials, 20 steps of 20 ms, cortex: 16 units (PFC 6, V1 10), readout: 3 units)"
+    )
+    assert repr(activity.mean_by("coh")) == (
+        "Averages(3 conditions, 20 steps, cortex: 16 units, readout: 3 units)"
+    )
+
+
+def test_some_of_the_trials() -> None:
+    activity = made(
+        np.arange(9.0).reshape(3, 3, 1),
+        [3, 2, 2],
+        environment=["a", "b", "b"],
+        coh=[5.0, np.nan, np.nan],
+        coh_end=[1, 2, 3],
+        go_start=[0, -1, -1],
+        go_end=[1, -1, -1],
+    )
+    part = activity.where(activity.trials["environment"] == "b")
+    assert part["a"].tolist() == [[[3.0], [4.0]], [[6.0], [7.0]]]
+    assert part.inputs.shape == (2, 2, 1)
+    assert part.periods == ()
+    assert part.trials.keys() == {"environment", "coh_end"}
+    assert part.steps is not None
+    assert part.steps.tolist() == [2, 2]
+    assert activity.where(activity.trials["coh"] > 0).periods == ("go",)
+    for wrong in ([0, 1], [True, False]):
+        with pytest.raises(ValueError, match="a truth value for each of 3 trials"):
+            activity.where(np.array(wrong))
+
+
+def test_every_module_goes_back_to_its_own_mode() -> None:
+    network = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout())
+    network[0].eval()
+    with evaluating(network):
+        assert not any(module.training for module in network.modules())
+        assert not torch.is_grad_enabled()
+    with pytest.raises(TypeError), evaluating(network):
+        network("no tensor")
+    assert [module.training for module in network.modules()] == [True, False, True]
+    assert torch.is_grad_enabled()
 
 
 def test_chunks_change_nothing(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import netbuild
+from netbuild.cli.analyze import _left_out
 
 SPEC = """\
 netbuild: 1
@@ -57,6 +59,50 @@ def test_it_prints_a_table_and_writes_arrays_and_a_figure(cli: Any, run: Path) -
         assert float(saved["dt"]) == 20
 
 
+def test_without_a_flag_it_is_fixed_points(cli: Any, run: Path, tmp_path: Path) -> None:
+    result = cli("analyze", run, "--starts", 5, "-o", tmp_path / "a")
+    assert result.code == 0
+    assert result.err == "note: fixed points; `netbuild analyze --help` lists the options\n"
+    named = cli("analyze", run, "--fixed-points", "--starts", 5, "-o", tmp_path / "a")
+    assert named == (0, result.out, "")
+    assert cli("analyze", run, "--starts", 5, "-o", tmp_path / "a", "-q").err == ""
+
+
+def test_what_is_left_out_is_said(cli: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kind = np.arange(20) % 2
+    np.savez(
+        tmp_path / "data.npz",
+        x=rng.normal(size=(20, 12, 3)).astype(np.float32),
+        y=rng.integers(0, 2, size=(20, 12)),
+        environment=kind,
+        stimulus_start=np.where(kind == 0, 3, -1),
+        stimulus_end=np.where(kind == 0, 6, -1),
+    )
+    variables = "targets: y, variables: [environment, stimulus_start, stimulus_end],"
+    (tmp_path / "kinds.yaml").write_text(SPEC.replace("targets: y,", variables))
+    run = netbuild.train(tmp_path / "kinds.yaml", tmp_path / "runs")
+    lacking = int((np.asarray(run.batch().trials["environment"]) == 1).sum())
+    what = f"note: {lacking} of 10 trials (environment 1) have no `stimulus` and are left out;"
+    options = ("--fixed-points", "--starts", 5, "-o", tmp_path / "out")
+    for more in ((), ("--condition", "environment")):
+        result = cli("analyze", run.path, *options, *more)
+        assert result.code == 0
+        assert result.err == f"{what} --period names another\n"
+        assert "environment=1" not in result.out
+    result = cli("analyze", run.path, *options, "--format", "json")
+    assert result.err == ""
+    assert json.loads(result.out)["notes"] == [f"{what} --period names another"[len("note: ") :]]
+    for quiet in (("-q",), ("--inputs", "0,0,0")):
+        assert cli("analyze", run.path, *options, *quiet).err == ""
+
+
+def test_trials_without_a_value_are_counted() -> None:
+    trials = {"coh": np.array([5.0, np.nan, np.nan]), "side": np.array(["a", "b", "b"])}
+    found = SimpleNamespace(trials=trials, period="")
+    assert [*_left_out(found, ["coh", "side"])] == ["2 of 3 trials have no `coh` and are left out"]
+
+
 def test_the_same_seed_gives_the_same_bits(cli: Any, run: Path, tmp_path: Path) -> None:
     written = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -84,7 +130,6 @@ def test_json_and_given_inputs(cli: Any, run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "what"),
     [
-        ([], 2, "say what to analyze: --fixed-points"),
         (["--fixed-points", "--layer", "readout"], 2, "no recurrent layer readout; there are: hid"),
         (["--fixed-points", "--period", "delay"], 2, "no period 'delay'; there are: none"),
         (["--fixed-points", "--condition", "coh"], 2, "no variable 'coh'"),

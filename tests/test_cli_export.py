@@ -13,6 +13,7 @@ from decision import decision_run
 
 import netbuild
 from netbuild.training.activity import load_activity
+from netbuild.training.equations import equation_arrays, equations_of
 
 KINDS = ("psychometric", "trajectories", "rates", "weights", "eigenvalues", "learning")
 
@@ -35,6 +36,55 @@ def test_weights_with_the_names_of_their_units(cli: Any, run: netbuild.Run, tmp_
         assert file["readout/weight"].shape == (3, 3)
         assert file["readout/bias"].shape == (3,)
         assert file["readout/pre/name"].tolist() == ["PFC_0", "PFC_1", "PFC_2"]
+
+
+def test_what_is_exported_is_all_that_the_equation_needs(
+    cli: Any, run: netbuild.Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.npz"
+    assert cli("export", run.path, "-o", path, "-q").code == 0
+    with np.load(path, allow_pickle=False) as file:
+        saved = {name: file[name] for name in file.files}
+    assert saved["dt"] == 20
+    assert saved["cortex/alpha"].tolist() == pytest.approx([20 / 60] * 16)
+    assert (saved["cortex/formulation"], saved["cortex/activation"]) == ("current", "relu")
+    assert saved["readout/activation"] == "linear"
+    activity = run.activity(7)
+    alpha = saved["cortex/alpha"]
+    v = np.broadcast_to(saved["cortex/initial_state"], (7, 16))
+    r = np.broadcast_to(saved["cortex/initial_rate"], (7, 16))
+    bias = saved["cortex.input/bias"] + saved["cortex.recurrent/bias"]
+    for t in range(15):  # steps that every trial has
+        drive = r @ saved["cortex.recurrent/weight"].T + bias
+        drive = drive + activity.inputs[:, t] @ saved["cortex.input/weight"].T
+        v = (1 - alpha) * v + alpha * drive
+        r = np.maximum(v, 0)
+        assert np.allclose(r, activity["cortex"][:, t], atol=1e-5)
+
+
+def test_initial_states_and_powers_are_exported() -> None:
+    spec = {
+        "netbuild": 1,
+        "dt": 10,
+        "layers": [
+            {"name": "a", "type": "ctrnn", "input_dim": 2, "size": 4, "formulation": "current",
+             "areas": {"X": {"size": 3, "tau": 20}, "Y": {"size": 1, "tau": 40}},
+             "activation": {"type": "power", "n": 3},
+             "initial_state": {"value": 0.5, "learn": True}},
+            {"name": "b", "type": "ctrnn", "size": 2, "alpha": 0.3, "formulation": "rate",
+             "activation": "sigmoid"},
+        ],
+    }  # fmt: skip
+    checked = netbuild.load(spec)
+    found = equation_arrays(equations_of(netbuild.build(checked), checked), 10.0)
+    assert found["a/alpha"].tolist() == pytest.approx([0.5, 0.5, 0.5, 0.25])
+    assert found["a/initial_state"].tolist() == [0.5] * 4
+    assert found["a/initial_rate"].tolist() == [0.125] * 4
+    assert (found["a/activation"], found["a/exponent"]) == ("power", 3)
+    assert found["b/alpha"].tolist() == pytest.approx([0.3, 0.3])
+    assert found["b/initial_state"].tolist() == found["b/initial_rate"].tolist() == [0, 0]
+    assert found["b/formulation"] == "rate"
+    assert "b/exponent" not in found
 
 
 def test_activity_as_the_run_gives_it(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
@@ -97,6 +147,10 @@ def test_netcdf(cli: Any, run: netbuild.Run, tmp_path: Path, activity: bool) -> 
             assert weight.dims == ("cortex_recurrent_post", "cortex_recurrent_pre")
             assert np.array_equal(weight.values, run.weights("cortex.recurrent").numpy())
             assert found.attrs["rows"] == "post"
+            assert found.attrs["dt"] == 20
+            assert found.attrs["cortex_activation"] == "relu"
+            assert found["cortex_alpha"].dims == ("cortex_recurrent_post",)
+            assert found["cortex_alpha"].sel(cortex_recurrent_post="PFC_2") == pytest.approx(1 / 3)
 
 
 def test_netcdf_without_the_extra(
@@ -138,6 +192,8 @@ def test_options_reach_the_figure(cli: Any, run: netbuild.Run, tmp_path: Path) -
     ("arguments", "words"),
     [
         (["--kind", "rates", "--sort", "selectivity"], "takes no --sort"),
+        (["--kind", "rates", "--environment", "go"], "no environment `go`"),
+        (["--kind", "learning", "--environment", "go"], "takes no --environment"),
         (["--kind", "rates", "--units", "V9"], "no unit called `V9`"),
         (["--kind", "rates", "--layer", "v"], "no layer `v`"),
         (["--kind", "trajectories", "--align", "delay"], "no period `delay`"),

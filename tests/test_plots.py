@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,7 @@ from netbuild import plots
 from netbuild.layers.plots import MOST, binned, matrix, new_axes
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
+from netbuild.plots.panels import Span, name_spans
 from netbuild.training.activity import Activity
 from netbuild.training.maps import LabelledMap, labelled_maps
 from netbuild.training.selectivity import selectivity
@@ -139,8 +141,9 @@ def test_large_matrices_are_drawn_as_means() -> None:
     starts = [math.ceil(b * rows / MOST) for b in range(MOST + 1)]
     for b in (0, 3, MOST - 1):
         assert np.allclose(small[b], dense[starts[b] : starts[b + 1]].mean(0))
-    sparse = torch.from_numpy(dense).to_sparse_coo()
-    assert np.allclose(binned(sparse), small)
+    sparse = scipy.sparse.csr_array(dense)
+    assert np.allclose(binned(sparse, MOST), small)
+    assert np.allclose(binned(sparse), binned(dense, MOST_SPARSE))
     ax = new_axes()
     matrix(ax, dense)
     assert ax.images[0].get_extent() == [-0.5, columns - 0.5, rows - 0.5, -0.5]
@@ -148,12 +151,12 @@ def test_large_matrices_are_drawn_as_means() -> None:
 
 def test_sparse_matrices_are_never_made_dense() -> None:
     count = 400_000  # 1.3 TB, if it were
-    places = torch.arange(0, count, 7)
-    indices, ones = torch.stack([places, places]), torch.ones(len(places))
-    weight = torch.sparse_coo_tensor(indices, ones, (count, count), check_invariants=True)
+    places = np.arange(0, count, 7)
+    shape = (count, count)
+    weight = scipy.sparse.coo_array((np.ones(len(places)), (places, places)), shape=shape).tocsr()
     small = binned(weight)
-    assert small.shape == (MOST, MOST)
-    assert small.sum() * (count / MOST) ** 2 == pytest.approx(len(places))
+    assert small.shape == (MOST_SPARSE, MOST_SPARSE)
+    assert small.sum() * (count / MOST_SPARSE) ** 2 == pytest.approx(len(places))
 
 
 def test_eigenvalues_of_a_known_matrix() -> None:
@@ -277,7 +280,10 @@ def test_the_points_are_the_fractions() -> None:
     (ax,) = figure.axes
     points = ax.lines[0].get_xydata()
     assert np.allclose(points, np.stack([data["x"], data["proportion"]], 1))
-    assert ax.get_ylabel() == "fraction of choice 2"
+    assert ax.get_ylabel() == "fraction of choice 2"  # of trials that have no periods
+    trials |= {"answer_end": trials["coh"], "go_end": trials["coh"], "stop_end": trials["choice"]}
+    figure, _ = plots.psychometric(trials)
+    assert figure.axes[0].get_ylabel() == "fraction of choice 2\nat the end of go"
     assert png(figure).startswith(b"\x89PNG")
 
 
@@ -472,7 +478,7 @@ def test_rates_of_units_by_sign_area_and_name(activity: Activity) -> None:
     assert np.isnan(drawn[~enough]).all()
     upper, lower = figure.axes
     assert np.allclose(upper.lines[0].get_ydata(), drawn[0], equal_nan=True)
-    assert lower.get_xlabel() == "time (ms)"
+    assert lower.get_xlabel() == "time from decision (ms)"
     for units, which in (("PFC", slice(10, 16)), ("V1_3", slice(3, 4))):
         ax = new_axes()
         _, data = plots.rates(activity, ax, units=units, condition="coh")
@@ -485,6 +491,166 @@ def test_rates_of_units_by_sign_area_and_name(activity: Activity) -> None:
         with pytest.raises(netbuild.NetbuildError, match="no ") as caught:
             plots.rates(activity, **wrong)
         assert caught.value.exit_code == 2
+
+
+# Several environments
+
+
+@pytest.fixture(scope="module")
+def several(activity: Activity) -> Activity:
+    """Trials of two environments, of which one has neither coherences nor a stimulus."""
+    go = np.arange(120) % 3 == 0
+    trials = {name: values.copy() for name, values in activity.trials.items()}
+    trials["environment"] = np.where(go, "go", "match")
+    trials["coh"] = np.where(go, np.nan, trials["coh"])
+    for edge in ("start", "end"):
+        trials[f"stimulus_{edge}"][go] = -1
+    return Activity(
+        activity.rates, activity.inputs, activity.units, trials, activity.steps, activity.dt
+    )
+
+
+def test_each_environment_has_panels_of_its_own(several: Activity) -> None:
+    figure, data = plots.rates(several)
+    assert [ax.get_xlabel() for ax in figure.axes] == [
+        *["time from trial start (ms)"] * 2,
+        *["time from stimulus (ms)"] * 2,
+    ]
+    titles = [ax.get_title() for ax in figure.axes[::2]]
+    assert titles == ["go: cortex, 40 trials", "match: cortex, 80 trials"]
+    go = several.trials["environment"] == "go"
+    for name, rows in (("go", go), ("match", ~go)):
+        own = data["environment"] == name
+        alone = several.where(rows)
+        _, expected = plots.rates(alone)
+        for column in ("units", "condition", "time", "rate"):
+            found = data[column][own]
+            equal_nan = found.dtype.kind == "f"
+            assert np.array_equal(found, expected[column], equal_nan=equal_nan)
+        named = plots.rates(several, environment=name).data
+        assert "environment" in named
+        assert np.array_equal(named["rate"], expected["rate"], equal_nan=True)
+    assert "environment" not in expected
+    assert {"0", "-51.2"} <= set(data["condition"][data["environment"] == "match"])
+
+
+def test_environments_share_a_plane_and_a_scale(several: Activity) -> None:
+    figure, data = plots.trajectories(several)
+    left, right = figure.axes
+    assert left.get_xlim() == right.get_xlim()
+    assert left.get_ylim() == right.get_ylim()
+    assert [ax.get_title().splitlines()[0] for ax in figure.axes] == [
+        "go: cortex, 40 trials",
+        "match: cortex, 80 trials",
+    ]
+    own = data["environment"] == "match"
+    line = right.lines[0].get_xydata()
+    assert np.allclose(data["pc1"][own][: len(line)], line[:, 0], equal_nan=True)
+    alone = plots.trajectories(several, condition="environment").data
+    assert [*dict.fromkeys(alone["condition"])] == ["go", "match"]
+
+
+def test_an_environment_without_the_variable_is_all_trials(several: Activity) -> None:
+    _, data = plots.rates(several, condition="coh", align="stimulus", units="V1")
+    go = data["environment"] == "go"
+    assert set(data["condition"][go]) == {"all trials"}
+    mean = several.where(several.trials["environment"] == "go").mean_by(np.zeros(40))
+    expected = mean.rates["cortex"][0, :, :10].mean(-1)
+    drawn = data["rate"][go]
+    assert np.allclose(drawn[~np.isnan(drawn)], expected[~np.isnan(drawn)])
+
+
+@pytest.mark.parametrize(
+    ("given", "what", "hint"),
+    [
+        ({"environment": "no"}, "no environment `no`", "there are go, match"),
+        ({"environment": "go", "align": "stimulus"}, "no period `stimulus`", "decision"),
+        ({"environment": "go", "condition": "coh"}, "no variable `coh`", "there are sample, steps"),
+        ({"condition": "no"}, "no variable `no`", "there are sample, steps"),
+        ({"align": "no"}, "no period `no`", "there are decision, stimulus"),
+        ({"ax": True}, "one panel cannot show 2 environments", "names one of go, match"),
+    ],
+)
+def test_what_no_environment_has(several: Activity, given: Any, what: str, hint: str) -> None:
+    if "ax" in given:
+        given = {"ax": new_axes()}
+    for draw in (plots.rates, plots.trajectories):
+        with pytest.raises(netbuild.NetbuildError, match=what) as caught:
+            draw(several, **given)
+        assert caught.value.exit_code == 2
+        assert hint in caught.value.hint
+    with pytest.raises(netbuild.NetbuildError, match="there is no environment"):
+        plots.psychometric(simulated(0, 1, seed=0), environment="go")
+
+
+def test_a_curve_for_each_environment_that_has_the_variable() -> None:
+    trials = simulated(0.0, 0.1, seed=1)
+    kinds = np.array(["a", "b", "c", "d"])[np.arange(400) % 4]
+    trials["environment"] = kinds
+    trials["coh"] = np.where(np.isin(kinds, ["a", "b"]), trials["coh"], np.nan)
+    _, data = plots.psychometric(trials)
+    assert [*dict.fromkeys(data["curve"])] == ["a", "b"]
+    assert data["trials"].sum() == 200
+    _, alone = plots.psychometric(trials, environment="b")
+    assert alone["proportion"].tolist() == data["proportion"][data["curve"] == "b"].tolist()
+    many = simulated(0.0, 0.1, seed=1)
+    many["environment"] = np.array(list("abcdefg"))[np.arange(400) % 7]
+    with pytest.raises(netbuild.NetbuildError, match="7 environments have this variable"):
+        plots.psychometric(many)
+    assert set(plots.psychometric(many, environment="g").data["curve"]) == {""}
+
+
+def test_periods_are_named_where_they_are(activity: Activity) -> None:
+    ax = new_axes()
+    plots.rates(activity, ax, align="stimulus")
+    last = ax.get_xlim()[1]
+    names = {text.get_text() for text in ax.texts}
+    assert names == {"stimulus", "decision starts"}  # trials are of unequal length
+    band = ax.patches[-1].get_extents().transformed(ax.transData.inverted())
+    starts = (activity.trials["decision_start"] - activity.trials["stimulus_start"]) * 20.0
+    assert band.x0 == pytest.approx(starts.min())
+    assert band.x1 == pytest.approx(min(starts.max(), last))
+    ax = new_axes()
+    plots.rates(activity, ax, align="decision", units="V1_3")
+    lines = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2]
+    assert lines == [0]
+    assert "decision" in {text.get_text() for text in ax.texts}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 14))
+def test_names_of_periods_do_not_run_into_each_other(lengths: list[int], letters: int) -> None:
+    ends = np.cumsum([0, *lengths])
+    spans = [Span("m" * letters, float(a), float(b)) for a, b in pairwise(ends)]
+    ax = new_axes()
+    ax.set_xlim(0, ends[-1])
+    height = name_spans(ax, spans, 0.0, float(ends[-1]))
+    lines: dict[float, list[float]] = {}
+    for text in ax.texts:
+        assert 0 < text.xy[0] < 1
+        lines.setdefault(text.xyann[1], []).append(text.xy[0])
+    assert len(ax.texts) == len(spans)
+    assert len(lines) * 10 == height
+    assert all(low < high for places in lines.values() for low, high in pairwise(places))
+
+
+def test_stages_of_a_training_are_named() -> None:
+    lines = [
+        {"kind": kind, "step": step, "stage": stage, "loss": 1.0, "accuracy": 0.5}
+        for stage, steps in (("easy", (10, 20, 25)), ("hard", (30, 40)), ("last", (41,)))
+        for step in steps
+        for kind in ("train", "evaluation")
+    ]
+    figure, _ = plots.learning(lines)
+    upper, lower = figure.axes
+    assert [text.get_text() for text in upper.texts] == ["easy", "hard", "last"]
+    for ax in (upper, lower):
+        dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
+        assert dashed == [25, 40]  # where the stage before has ended
+    assert not lower.texts
+    figure, _ = plots.learning([{**line, "stage": "only"} for line in lines])
+    assert not figure.axes[0].texts
+    assert not [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
 
 
 # What they share
@@ -529,6 +695,8 @@ def test_tables_are_written_as_they_are(tmp_path: Path) -> None:
 def test_maps_have_the_effective_weights(run: netbuild.Run, small: Path) -> None:
     for name, one in run.maps().items():
         assert np.array_equal(one.weight, run.weights(name).numpy())
+    with pytest.raises(KeyError, match=r"several maps; name one of cortex.input, cortex.recurrent"):
+        run.weights("cortex")
     readout = run.maps()["readout"]
     assert readout.pre.name.tolist() == ["PFC_0", "PFC_1", "PFC_2"]
     spec = netbuild.load(small, ["layers[readout].dale=abs"])

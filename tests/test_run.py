@@ -93,6 +93,11 @@ def test_effective_weights_are_saved_beside_raw_ones(small: Path, tmp_path: Path
     assert torch.equal(run.weights("readout"), used)
 
 
+def test_a_map_that_is_not_there_is_told_which_are(run: netbuild.Run) -> None:
+    with pytest.raises(KeyError, match=r"no map 'hiden'; name one of hidden, readout"):
+        run.weights("hiden")
+
+
 def test_trials_table_has_a_row_a_test_sample(run: netbuild.Run) -> None:
     table = polars.read_parquet(run.path / "evaluation" / "trials.parquet")
     assert table.columns == ["sample", "target", "choice", "correct"]

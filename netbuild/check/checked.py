@@ -288,7 +288,9 @@ def run_checks(
     for i, plan in plans.items():
         layer = context.parsed.layers[i]
         if isinstance(layer, Linear):
-            own = wired_by(context, i, layer)
+            own = wired_by(context, i, layer, plan.reads)
+            if layer.connectome is not None and own is None:
+                continue
             site = Site(("layers", i), layer.name, layer, plan.reads, plan.gives, own)
             plans[i] = replace(plan, maps={"": check_projected(context, site)})
         elif isinstance(layer, CTRNN):

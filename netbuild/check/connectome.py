@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netbuild import connectomes
 from netbuild.check.context import Context, FileRecord
-from netbuild.check.named import Table, named
+from netbuild.check.named import Named, Table, named
 from netbuild.check.population import Population
 from netbuild.errors import DataFileError
 from netbuild.masks import Wiring
@@ -86,7 +86,7 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
     if words.types is not None and words.types not in read.neurons.columns:
         known = list(read.neurons.columns)
         what = f"the node table has no column `{show(words.types)}`"
-        context.problem("NB211", (*here, "types"), what, context.near(words.types, known))
+        context.problem("NB302", (*here, "types"), what, context.near(words.types, known))
         return None
     table: Table = read.neurons
     if read.signs is not table.signs:
@@ -102,14 +102,15 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
 def _read(context: Context, here: Location, words: Connectome) -> connectomes.Connectome | None:
     """The files as they are, or None with a problem noted where the file at fault is named."""
     paths: dict[str, Path] = {}
-    for which, file in (("edges", words.edges), ("neurons", words.neurons)):
+    named = {"edges": words.edges, "neurons": words.neurons}
+    files = {which: file for which, file in named.items() if file is not None}
+    for which, file in files.items():
         location = (*here, which, "file")
-        if file is None:
-            continue
         path = context.attempt(location, partial(context.locate, location, file.file))
-        if path is None:
-            return None
-        paths[which] = path
+        if path is not None:
+            paths[which] = path
+    if len(paths) < len(files):
+        return None
     options = options_of(words)
     key = (*paths.values(), repr(options))
     if key not in context.kept:
@@ -122,12 +123,10 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
             context.problem(error.code, (*here, which, "file"), error.what, error.hint)
             return None
     read: connectomes.Connectome = context.kept[key]
-    for which, file in (("edges", words.edges), ("neurons", words.neurons)):
-        digest = read.report.files.get(which)
-        if file is not None and digest is not None:
-            where = context.parsed.tree.spell((*here, which, "file"))
-            read_from = str(digest.path)
-            context.files[where] = FileRecord(file.file, read_from, digest.sha256, digest.size)
+    for which, file in files.items():
+        found = read.report.files[which]
+        where = context.parsed.tree.spell((*here, which, "file"))
+        context.files[where] = FileRecord(file.file, str(found.path), found.sha256, found.size)
     return read
 
 
@@ -170,6 +169,22 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
     )
     table = Signed(found.table.names, dict(found.table.columns), signs)
     return replace(found, table=table, wiring=wiring, counts=counts)
+
+
+def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -> bool:
+    """Whether the units that a linear layer reads are the connectome's neurons."""
+    here: Location = ("layers", i, "connectome")
+    n = len(found.table.names)
+    if reads.size != n:
+        what = f"the connectome has {n:,} neurons, and this layer reads {reads.size:,} units"
+        hint = "its connections lead from the units that are read, one for each neuron"
+        context.problem("NB301", here, what, hint, key=True)
+        return False
+    if isinstance(reads, Named) and not np.array_equal(reads.names, found.table.names):
+        what = f"the units of `{reads.layer}` have other names than the connectome's neurons"
+        context.problem("NB301", here, what, "both need the same node table", key=True)
+        return False
+    return True
 
 
 def groups_of(found: Wired, wiring: Wiring) -> tuple[NDArray[np.int32], tuple[str, ...]]:

@@ -62,7 +62,7 @@ def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> Laye
     for key, reads in (("input", plan.reads), ("recurrent", plan.gives)):
         words = getattr(layer, key)
         name = f"{layer.name}.{key}"
-        own = wired_by(context, i, layer) if key == "recurrent" else None
+        own = wired_by(context, i, layer, reads) if key == "recurrent" else None
         site = Site(("layers", i, key), name, words, reads, plan.gives, own)
         maps[key] = check_projected(context, site)
         if key == "recurrent":

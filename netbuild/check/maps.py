@@ -95,13 +95,14 @@ def arrays_of(context: Context, site: Site, signs: Matrix | None) -> MapPlan:
     return stored(site.words, plan)
 
 
-def wired_by(context: Context, i: int, layer: Any) -> Wired | None:
-    """The connectome of a layer that has one."""
+def wired_by(context: Context, i: int, layer: Any, reads: Population) -> Wired | None:
+    """The connectome of a layer that has one, between the units that are read and its own."""
     if layer.connectome is None:
         return None
-    from netbuild.check.connectome import wired
+    from netbuild.check.connectome import fits_connectome, wired
 
-    return wired(context, i, layer)
+    found = wired(context, i, layer)
+    return found if found is not None and fits_connectome(context, i, reads, found) else None
 
 
 def wired_of(site: Site) -> masks.Wiring:

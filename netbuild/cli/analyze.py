@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,10 @@ RunName = Annotated[
 def analyze(
     target: RunName,
     fixed_points: Annotated[
-        bool, typer.Option("--fixed-points", help="Find where the network stays.")
+        bool,
+        typer.Option(
+            "--fixed-points", help="Find where the network stays. What is done if left out."
+        ),
     ] = False,
     layer: Annotated[
         str | None,
@@ -87,8 +91,6 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find the fixed points of a recurrent layer, their stability and time constants."""
-    if not fixed_points:
-        raise NetbuildError("say what to analyze: --fixed-points", Exit.USAGE)
     path = find_run(target)
     if path is None:
         raise NetbuildError(f"{target} is a spec; a run is analyzed", Exit.USAGE)
@@ -123,9 +125,12 @@ def analyze(
         )
     except ValueError as error:
         raise NetbuildError(str(error), Exit.USAGE) from None
+    notes = [*_left_out(found, condition or ())]
+    if not fixed_points:
+        notes.insert(0, "fixed points; `netbuild analyze --help` lists the options")
     folder = output or run.path / "analysis"
     _write(found, folder, run.spec.model.dt)
-    _tell(found, folder, run.spec.model.dt, form, quiet)
+    _tell(found, folder, run.spec.model.dt, form, quiet, notes)
 
 
 def _numbers(text: str) -> list[float]:
@@ -151,6 +156,26 @@ def _refuse(run: Run, sizes: Mapping[str, int], layer: str | None) -> None:
         raise NetbuildError(what, Exit.RESOURCES)
 
 
+def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
+    """What was asked for and is in no condition: trials without the period, or without a value."""
+    import numpy as np
+
+    trials = found.trials or {}
+    starts = trials.get(f"{found.period}_start") if found.period else None
+    lacking = np.asarray(starts) < 0 if starts is not None else np.zeros(0, bool)
+    if lacking.any():
+        which = next((name for name in ("environment", *condition) if name in trials), None)
+        kinds = np.unique(np.asarray(trials[which])[lacking])[:8] if which else ()
+        listed = f" ({which} {', '.join(map(str, kinds))})" if which else ""
+        what = f"{lacking.sum():,} of {len(lacking):,} trials{listed} have no `{found.period}`"
+        yield f"{what} and are left out; --period names another"
+    for name in condition:
+        values = np.asarray(trials[name])
+        known = values == values  # not NaN
+        if missing := int((~known).sum()):
+            yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
+
+
 def _write(found: Study, folder: Path, dt: float | None) -> None:
     import numpy as np
 
@@ -167,11 +192,16 @@ def _write(found: Study, folder: Path, dt: float | None) -> None:
     replace_file(folder / FIGURE, image.getvalue())
 
 
-def _tell(found: Study, folder: Path, dt: float | None, form: Format, quiet: bool) -> None:
+def _tell(
+    found: Study, folder: Path, dt: float | None, form: Format, quiet: bool, notes: list[str]
+) -> None:
     if form is Format.json:
-        print(json.dumps(_record(found, folder, dt), indent=1, ensure_ascii=False))
+        record = _record(found, folder, dt) | {"notes": notes}
+        print(json.dumps(record, indent=1, ensure_ascii=False))
         return
     if not quiet:
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
         for line in _lines(found, dt):
             print(line)
     print(folder / ARRAYS)

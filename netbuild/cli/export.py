@@ -44,7 +44,11 @@ def export(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the effective weights, or the activity, with names, areas and signs of the units."""
+    """Write the effective weights, or the activity, with names, areas and signs of the units.
+
+    Beside the weights stand each layer's activation, and of recurrent layers alpha, the initial
+    state, the formulation and dt: all that their equation needs.
+    """
     if output is not None and output.suffix.lower() not in (".npz", ".nc"):
         raise NetbuildError(f"{output}: an export is .npz or .nc", Exit.USAGE)
     if trials is not None and not activity:
@@ -55,7 +59,8 @@ def export(
     if found is None:
         raise NetbuildError(f"{run} is no run", Exit.USAGE, "train it, and name its run")
     from netbuild.training import open_run
-    from netbuild.training.maps import map_arrays
+    from netbuild.training.equations import equation_arrays, equations_of
+    from netbuild.training.maps import labelled_maps, map_arrays
     from netbuild.training.npz import save_npz
 
     opened = open_run(found, verify=False)
@@ -69,10 +74,12 @@ def export(
         rates = opened.activity(500 if trials is None else trials, checkpoint=checkpoint)
         rates.save_netcdf(path) if netcdf else rates.save(path)
     else:
-        maps = opened.maps(checkpoint=checkpoint)
+        network, spec = opened.network(checkpoint=checkpoint), opened.spec
+        maps, dt = labelled_maps(network, spec.plan.layers), spec.model.dt
+        equations = equations_of(network, spec)
         if netcdf:
-            write_netcdf(maps_dataset(maps), path)
+            write_netcdf(maps_dataset(maps, equations, dt), path)
         else:
-            save_npz(path, map_arrays(maps))
+            save_npz(path, map_arrays(maps) | equation_arrays(equations, dt))
     if not quiet:
         print(path)

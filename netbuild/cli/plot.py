@@ -51,9 +51,9 @@ _TAKES: dict[Kind, tuple[str, ...]] = {
     Kind.weights: ("layer", "sort", "trials"),
     Kind.distributions: (),
     Kind.learning: ("panel",),
-    Kind.psychometric: ("condition", "trials"),
-    Kind.trajectories: ("layer", "condition", "align", "trials"),
-    Kind.rates: ("layer", "units", "condition", "align", "trials"),
+    Kind.psychometric: ("condition", "environment", "trials"),
+    Kind.trajectories: ("layer", "condition", "align", "environment", "trials"),
+    Kind.rates: ("layer", "units", "condition", "align", "environment", "trials"),
     Kind.eigenvalues: ("layer",),
 }
 _OF_SPECS = (Kind.weights, Kind.distributions, Kind.eigenvalues)
@@ -93,6 +93,12 @@ def plot(
         str | None,
         typer.Option("--align", metavar="PERIOD", help="Count the time from this period's start."),
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            "--environment", metavar="NAME", help="One of several; if left out, each has a panel."
+        ),
+    ] = None,
     units: Annotated[
         str | None,
         typer.Option(
@@ -111,7 +117,7 @@ def plot(
         ),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option("--trials", min=1, help="How many trials; 500 if left out.")
+        int | None, typer.Option("--trials", min=1, help="How many trials in all; 500 if left out.")
     ] = None,
     set_: Set = None,
     unset: Unset = None,
@@ -124,6 +130,7 @@ def plot(
         "layer": layer,
         "condition": condition,
         "align": align,
+        "environment": environment,
         "units": units,
         "sort": None if sort is None else sort.value,
         "panel": panel,

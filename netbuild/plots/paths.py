@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from netbuild.plots.averages import activity_from, averaged
+from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
     Drawing,
+    Table,
     figure_of,
-    legend_beside,
-    new_axes,
     open_frame,
+    stacked,
     unusable,
 )
+from netbuild.plots.panels import new_panels
 from netbuild.plots.plane import Plane, principal_plane
 from netbuild.training import Run
 from netbuild.training.activity import Activity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Array = NDArray[Any]
+COLUMNS = 3
 
 
 def trajectories(
@@ -31,6 +36,7 @@ def trajectories(
     layer: str | None = None,
     condition: str | None = None,
     align: str | None = None,
+    environment: str | None = None,
     trials: int = 500,
     plane: Plane | None = None,
 ) -> Drawing:
@@ -38,50 +44,73 @@ def trajectories(
 
     A circle is where the paths begin, a square where each ends; the axes say how much of the
     variance of the averages they hold. A step at which fewer than half of a condition's trials go
-    on is not drawn.
+    on is not drawn. Of several environments each has a panel, all in one plane.
 
     Args:
         source: a run, or its activity.
+        ax: one Axes, for one environment; without it each environment has its own.
         layer: the first one when left out.
-        condition: a variable of the trials; the coherence, signed, when left out.
+        condition: a variable of the trials; the coherence, signed, when left out, or what is
+            chosen. An environment without the variable has one path, of all its trials.
         align: the period from whose start time is counted; `stimulus` when left out.
-        trials: of a run, how many.
+        environment: one of several, all when left out.
+        trials: of a run, how many, of all environments together.
         plane: to draw in, as `principal_plane` gives it; that of these averages when left out.
 
-    Returns the figure and a row a point: condition, time, pc1, pc2. Raises NetbuildError (exit 2)
-    for networks without time, and for what is not there.
+    Returns the figure and a row a point: environment (where there are several), condition,
+    time, pc1, pc2. Raises NetbuildError (exit 2) for networks without time, for what is not there,
+    and for several environments in one `ax`.
     """
-    found = averaged(activity_from(source, trials), layer, condition, align)
-    conditions, times, units = found.rates.shape
+    parts = averaged(
+        source,
+        trials,
+        environment=environment,
+        layer=layer,
+        condition=condition,
+        align=align,
+        one=ax is not None,
+    )
+    units = parts[0].rates.shape[-1]
     if units < 2:
-        raise unusable(f"layer `{found.layer}` has one unit, which makes no plane")
-    plane = principal_plane(found.rates.reshape(-1, units)) if plane is None else plane
+        raise unusable(f"layer `{parts[0].layer}` has one unit, which makes no plane")
+    if plane is None:
+        plane = principal_plane(np.concatenate([part.rates.reshape(-1, units) for part in parts]))
+    columns = min(COLUMNS, len(parts))
+    places = new_panels(len(parts), columns, 4.0, 3.1) if ax is None else [ax]
+    data = [_panel(place, part, plane) for place, part in zip(places, parts, strict=True)]
+    if len(parts) > 1:  # one scale, so that panels can be compared
+        ends = np.array([[place.get_xlim(), place.get_ylim()] for place in places])
+        for place in places:
+            place.set(xlim=_outer(ends[:, 0]), ylim=_outer(ends[:, 1]))
+    return Drawing(figure_of(places[0]), stacked(data))
+
+
+def _panel(ax: Axes, found: Averaged, plane: Plane) -> Table:
     paths = plane.project(found.rates)
-    ax = new_axes() if ax is None else ax
-    begins, ends = [], []
+    begins = []
     for path, name, colour in zip(paths, found.names, found.colours, strict=True):
         here = np.flatnonzero(~np.isnan(path[:, 0]))
-        if not len(here):
-            continue
         ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.3, label=name)
         begins.append(path[here[0]])
-        end = path[here[-1]]
-        ends.append(end)
-        ax.plot(*end, "s", color=colour, markersize=4.5, zorder=3)
+        ax.plot(*path[here[-1]], "s", color=colour, markersize=4.5, zorder=3)
     middle = np.mean(begins, 0)
     ax.plot(*middle, "o", color="white", markeredgecolor=GREY, markersize=6, zorder=3)
-    ax.annotate("start", middle, (0, 7), textcoords="offset points", ha="center", color=GREY)
     ax.set(
         xlabel=f"PC 1 ({plane.explained[0]:.0%} of variance)",
         ylabel=f"PC 2 ({plane.explained[1]:.0%} of variance)",
     )
+    ax.set_title(f"{found.title}\n○ start, ■ end", fontsize="medium")
     ax.margins(0.08)
     open_frame(ax)
-    legend_beside(ax, found.label.replace(" (%)", " (%)").replace("signed ", "signed\n"))
-    data = {
+    legend_of(ax, found)
+    conditions, times = paths.shape[:2]
+    return found.column(conditions * times) | {
         "condition": np.repeat(np.array(found.names), times),
         "time": np.tile(found.time, conditions),
         "pc1": paths[..., 0].ravel(),
         "pc2": paths[..., 1].ravel(),
     }
-    return Drawing(figure_of(ax), data)
+
+
+def _outer(ends: Array) -> tuple[float, float]:
+    return float(ends[:, 0].min()), float(ends[:, 1].max())

@@ -14,11 +14,11 @@ from netbuild.plots.drawing import (
     Table,
     figure_of,
     legend_above,
-    new_figure,
     open_frame,
     stacked,
     unusable,
 )
+from netbuild.plots.panels import Span, name_spans, new_panels
 from netbuild.training import Run
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ PANELS = ("loss", "regularizers", "accuracy")
 def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None = None) -> Drawing:
     """Loss, weighted regularizer terms and accuracy against steps.
 
-    Training batches are lines, evaluations points. Of the batches' loss and accuracy, the mean of
-    neighbours is drawn over the pale single ones where there are more than 200 of them.
+    Training batches are lines, evaluations points; dashed lines are where a stage of the training
+    ends and the next one starts, with the stages' names above. Of the batches' loss and accuracy,
+    the mean of neighbours is drawn over the pale single ones where there are more than 200.
 
     Args:
         source: a run, or the lines of its `metrics.jsonl`.
@@ -50,19 +51,33 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
     if not found:
         raise unusable("this run has written nothing down yet")
     shown = [panel] if panel else list(found) if ax is None else ["loss"]
-    if ax is None:
-        figure = new_figure(4.0, 1.7 * len(shown) + 0.9)
-        axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0].tolist()
-    else:
-        axes = [ax]
-    words = _words(source)
+    axes = new_panels(len(shown), 1, 4.0, 1.7, 0.9, sharex=True) if ax is None else [ax]
+    words, stages = _words(source), _stages(lines)
     for i, (place, name) in enumerate(zip(axes, shown, strict=True)):
         _draw(place, name, found[name], words)
+        for stage in stages[1:]:
+            place.axvline(stage.start, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)), zorder=0)
         if i == 0 or name == "regularizers":
             legend_above(place)
+        if i == 0 and len(stages) > 1:
+            height = name_spans(place, stages, *place.get_xlim())
+            if (legend := place.get_legend()) is not None:
+                legend.borderaxespad = 0.2 + height / float(legend.get_texts()[0].get_fontsize())
     axes[-1].set_xlabel("step")
     parts = [part for name in shown for part in found[name]]
     return Drawing(figure_of(axes[0]), stacked(parts))
+
+
+def _stages(lines: Lines) -> list[Span]:
+    """The stages of a training, from the step before their first to their last one."""
+    found: list[Span] = []
+    for line in lines:
+        name, step = line.get("stage", ""), line["step"]
+        if found and found[-1].name == name:
+            found[-1] = found[-1]._replace(end=step)
+        else:
+            found.append(Span(name, found[-1].end if found else 0, step))
+    return found
 
 
 def _curves(lines: Lines, panel: str) -> list[Table]:

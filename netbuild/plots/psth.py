@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.plots.averages import Averaged, activity_from, averaged
+from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
     Drawing,
     Table,
     figure_of,
-    legend_beside,
-    new_figure,
     open_frame,
     stacked,
     unusable,
 )
+from netbuild.plots.panels import Span, name_spans, new_panels
 from netbuild.training import Run
 from netbuild.training.activity import Activity
 from netbuild.training.units import Units
@@ -39,37 +38,69 @@ def rates(
     units: str | None = None,
     condition: str | None = None,
     align: str | None = None,
+    environment: str | None = None,
     trials: int = 500,
 ) -> Drawing:
     """Average rates of each condition against time, with the boundaries of the periods.
 
+    A line is where a period starts in every trial; a pale band holds all starts of one that starts
+    earlier in some trials than in others.
+
     Args:
         source: a run, or its activity.
-        ax: one Axes; without it there is a panel for the excitatory and one for the inhibitory
-            units, where a layer has both.
+        ax: one Axes, for one environment; without it there are panels for each environment, and
+            for its excitatory and its inhibitory units, where a layer has both.
         layer: the first one when left out.
         units: `excitatory`, `inhibitory`, an area's name (the mean of such units), or one unit's
             name, e.g. `hidden_17`. The mean of all when left out.
-        condition, align, trials: as of `trajectories`.
+        condition, align, environment, trials: as of `trajectories`.
 
-    Returns the figure and a row a point: units, condition, time, rate. Raises NetbuildError
-    (exit 2) for networks without time, and for what is not there.
+    Returns the figure and a row a point: environment (where there are several), units,
+    condition, time, rate. Raises NetbuildError (exit 2) for networks without time, for what is not
+    there, and for several environments in one `ax`.
     """
-    activity = activity_from(source, trials)
-    found = averaged(activity, layer, condition, align)
-    labels = activity.units[found.layer]
-    panels: Sequence[str | None] = [units]
+    activity = source.activity(trials) if isinstance(source, Run) else source
+    parts = averaged(
+        activity,
+        trials,
+        environment=environment,
+        layer=layer,
+        condition=condition,
+        align=align,
+        one=ax is not None,
+    )
+    labels = activity.units[parts[0].layer]
+    kinds: Sequence[str | None] = [units]
     if ax is None and units is None and {1, -1} <= set(labels.sign.tolist()):
-        panels = list(KINDS)
-    if ax is None:
-        figure = new_figure(4.0, 2.0 * len(panels) + 0.6)
-        all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0].tolist()
-    else:
-        all_axes = [ax]
-    parts = [_panel(a, found, labels, chosen) for a, chosen in zip(all_axes, panels, strict=True)]
-    all_axes[-1].set_xlabel(f"time ({found.unit_of_time})")
-    legend_beside(all_axes[0], found.label.replace("signed ", "signed\n"))
-    return Drawing(figure_of(all_axes[0]), stacked(parts))
+        kinds = list(KINDS)
+    panels = [(part, kind) for part in parts for kind in kinds]
+    grid = _grid(len(parts), len(kinds)) if ax is None else [ax]
+    data = [_panel(a, part, labels, kind) for a, (part, kind) in zip(grid, panels, strict=True)]
+    for i, (place, (part, _)) in enumerate(zip(grid, panels, strict=True)):
+        first, last = i % len(kinds) == 0, i % len(kinds) == len(kinds) - 1
+        one_column = len(parts) == 1
+        if last or not one_column:
+            place.set_xlabel(part.time_label)
+        if first or not one_column:
+            _head(place, part, titled=first)
+        if first if one_column else last:
+            legend_of(place, part)
+    return Drawing(figure_of(grid[0]), stacked(data))
+
+
+def _grid(environments: int, kinds: int) -> list[Axes]:
+    """A row for each environment, or, of one alone, a row for each kind of units."""
+    if environments == 1:
+        return new_panels(kinds, 1, 4.0, 2.0, 0.8, sharex=True)
+    return new_panels(environments * kinds, kinds, 4.0, 2.4, sharex="row")
+
+
+def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
+    """The periods' names above an axis, and above them what is averaged."""
+    spans = [seen for p in found.periods if (seen := _seen(p.span, found)) is not None]
+    height = name_spans(ax, spans, *ax.get_xlim())
+    if titled:
+        ax.set_title(found.title, fontsize="medium", pad=height + 5)
 
 
 def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table:
@@ -77,16 +108,31 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table
     mean = found.rates[..., which].mean(-1)
     for line, name, colour in zip(mean, found.names, found.colours, strict=True):
         ax.plot(found.time, line, color=colour, linewidth=1.3, label=name)
-    _mark_periods(ax, found)
-    ax.set_ylabel(f"rate\n{what}")
+    first, last = found.seen
+    ax.set_xlim(first, last)
+    for period in found.periods:
+        low, high = max(period.start, first), min(period.latest, last)
+        if low < high:
+            ax.axvspan(low, high, color="#ececec", linewidth=0, zorder=0)
+        elif first < period.start == period.latest < last:
+            style = (0, (2, 2))
+            ax.axvline(period.start, color=GREY, linewidth=0.7, linestyle=style, zorder=0)
+    ax.set_ylabel(f"rate (a.u.)\n{what}")
     open_frame(ax)
     conditions, times = mean.shape
-    return {
+    return found.column(mean.size) | {
         "units": np.full(mean.size, units or "all"),
         "condition": np.repeat(np.array(found.names), times),
         "time": np.tile(found.time, conditions),
         "rate": mean.ravel(),
     }
+
+
+def _seen(span: Span, found: Averaged) -> Span | None:
+    """The part of a span that is drawn."""
+    first, last = found.seen
+    start, end = max(span.start, first), min(span.end, last)
+    return span._replace(start=start, end=end) if start < end else None
 
 
 def _chosen(found: Averaged, labels: Units, units: str | None) -> tuple[Array, str]:
@@ -102,17 +148,3 @@ def _chosen(found: Averaged, labels: Units, units: str | None) -> tuple[Array, s
         )
         raise unusable(f"layer `{found.layer}` has no unit called `{units}`", hint)
     return which, f"mean of {which.sum()} {units}"
-
-
-def _mark_periods(ax: Axes, found: Averaged) -> None:
-    """A line where a period begins, and the periods' names above the axes."""
-    last = float(np.nanmax(np.where(np.isnan(found.rates).all((0, 2)), np.nan, found.time)))
-    for name, (start, end) in found.periods.items():
-        if start > found.time[0]:
-            ax.axvline(start, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)), zorder=0)
-        wide = min(end, last) - start > 0.12 * (last - found.time[0])
-        if not wide or not ax.get_subplotspec() or not ax.get_subplotspec().is_first_row():  # type: ignore[union-attr]
-            continue
-        middle = (start + min(end, last)) / 2
-        place = ax.get_xaxis_transform()
-        ax.text(middle, 1.02, name, transform=place, ha="center", fontsize="small", color=GREY)

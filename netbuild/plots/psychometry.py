@@ -35,26 +35,30 @@ def psychometric(
     ax: Axes | None = None,
     *,
     condition: str | None = None,
+    environment: str | None = None,
     trials: int | None = None,
 ) -> Drawing:
     """How often the second of two choices is made, with 95 % Wilson intervals and a fit.
 
     The fit is a cumulative Gaussian without lapses, Phi(slope (x - bias)). Trials in which neither
     choice is made are left out. Of tasks with more than two choices it is the fraction of right
-    ones that is drawn. There is a curve for each environment, or each `context`, of several; and
-    for a run of PerceptualDecisionMaking-v0 the ideal observer's.
+    ones that is drawn. There is a curve for each environment that has the variable, or for each
+    `context`, of several; and for a run of PerceptualDecisionMaking-v0 the ideal observer's.
 
     Args:
         source: a run, or its trials, {variable: (trial,)}.
         condition: the variable on the x axis, or a difference, `v1-v2`; the coherence when left
             out.
+        environment: one of several.
         trials: of a run, how many; None: those that it was scored on.
 
     Returns the figure and a row a point: curve, x, trials, chosen, proportion, low, high, and the
     fit's bias and slope with standard errors. Raises NetbuildError (exit 2) where there is no
-    such variable or no choice.
+    such variable or no choice, and for more than 6 environments.
     """
     table = trials_of(source, trials) if isinstance(source, Run) else dict(source)
+    if environment is not None:
+        table = _of_environment(table, environment)
     if "choice" not in table or "correct" not in table:
         raise unusable("a psychometric curve needs trials in which something is chosen")
     found = condition_of(table, condition)
@@ -66,7 +70,7 @@ def psychometric(
     if found.values.dtype.kind not in "biuf":
         raise unusable(f"`{found.label}` is no number")
     ax = new_axes() if ax is None else ax
-    curves = _curves(table)
+    curves = _curves(table, ~np.isnan(found.values.astype(float)))
     binary = all(len(_choices(table, rows)) == 2 for rows in curves.values())
     parts: list[Table] = []
     for (label, rows), colour in zip(curves.items(), PALETTE * len(curves), strict=False):
@@ -75,12 +79,12 @@ def psychometric(
             _draw(ax, part, fit, label, colour)
             parts.append(part)
     if not parts:
-        raise unusable("in none of these trials is there a choice")
+        raise unusable("in none of these trials is one of the right choices made")
     if isinstance(source, Run) and binary and found.signed:
         _draw_ideal(ax, source, table)
     options = {str(_choices(table, rows)[-1]) for rows in curves.values()}
     words = f"fraction of choice {options.pop()}" if len(options) == 1 else "fraction of 2nd choice"
-    ax.set(xlabel=found.label, ylabel=words if binary else "fraction correct")
+    ax.set(xlabel=found.label, ylabel=(words if binary else "fraction correct") + _when(table))
     ax.set(ylim=(-0.04, 1.04), yticks=[0, 0.25, 0.5, 0.75, 1])
     open_frame(ax)
     legend_above(ax, columns=2 if len(curves) == 1 else 1)
@@ -100,13 +104,48 @@ def trials_of(run: Run, count: int | None = None) -> dict[str, Array]:
     return found
 
 
-def _curves(table: Mapping[str, Array]) -> dict[str, Array]:
-    """{label: (trial,) bool}: the trials of each curve."""
+def _of_environment(table: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """The trials of one environment, without the variables that none of them has."""
+    kinds = table.get("environment", np.full(len(table["choice"]), ""))
+    if name not in kinds:
+        known = ", ".join(map(str, np.unique(kinds)))
+        hint = f"there are {known}" if known else "these trials tell of none"
+        raise unusable(f"there is no environment `{name}`", hint)
+    own = {column: values[kinds == name] for column, values in table.items()}
+    return {
+        column: values
+        for column, values in own.items()
+        if values.dtype.kind != "f" or column == "correct" or not np.isnan(values).all()
+    }
+
+
+def _curves(table: Mapping[str, Array], known: Array) -> dict[str, Array]:
+    """{label: (trial,) bool}: the trials of each curve; `known` are those with the variable."""
     for name in ("environment", "context"):
-        if name in table and 1 < len(kinds := np.unique(table[name])) <= len(PALETTE):
+        kinds = np.unique(table[name][known]) if name in table else ()
+        if name == "environment" and len(kinds) > len(PALETTE):
+            what = f"{len(kinds)} environments have this variable; {len(PALETTE)} curves are drawn"
+            raise unusable(what, f"`environment` names one of {', '.join(map(str, kinds))}")
+        if 1 < len(kinds) <= len(PALETTE) or (name == "environment" and _several(table, name)):
             start = "" if name == "environment" else f"{name} "
             return {f"{start}{kind}": table[name] == kind for kind in kinds}
     return {"": np.ones(len(table["choice"]), bool)}
+
+
+def _several(table: Mapping[str, Array], name: str) -> bool:
+    return name in table and len(np.unique(table[name])) > 1
+
+
+def _when(table: Mapping[str, Array]) -> str:
+    """Words for the period at whose end choices are read, if it is the same one in all trials."""
+    end = table.get("answer_end")
+    if end is None:
+        return ""
+    ends = [n for n, v in table.items() if n.endswith("_end") and n != "answer_end"]
+    found = [n.removesuffix("_end") for n in ends if (table[n] == end).all()]
+    if not found:
+        return "\nat the end of the answer"
+    return f"\nat the end of {'decision' if 'decision' in found else found[0]}"
 
 
 def _choices(table: Mapping[str, Array], rows: Array) -> Array:

@@ -378,9 +378,12 @@ def _list(fault: Fault) -> Problem:
 
 
 def _selection(fault: Fault) -> Problem:
-    named = "" if fault.kind.endswith("columns") else "a name, `hidden.excitatory`, or "
-    hint = f"write {named}columns of the node table and their values, `{{kind: sensory}}`"
-    return fault.problem("NB103", f"expected a selection of units, found {fault.found}", hint)
+    columns = "columns of the table and their values, `{kind: sensory}`"
+    if fault.kind.endswith("columns"):
+        what, hint = "expected columns and their values", f"write {columns}"
+    else:
+        what, hint = "expected a selection of units", f"write a name, `V1.excitatory`, or {columns}"
+    return fault.problem("NB103", f"{what}, found {fault.found}", hint)
 
 
 _EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {

@@ -115,7 +115,16 @@ def location_of(loc: Sequence[str | int]) -> Location:
         elif slot is not None and slot.model is not None:
             location.append(part)
             slot = slots_of(slot.model).get(part)
+        elif slot is not None and slot.info is not None and _is_mapping(slot.info.annotation):
+            location.append(part)  # of names to plain values
+            slot = Slot()
     return tuple(location)
+
+
+def _is_mapping(annotation: Any) -> bool:
+    """Whether a field holds a mapping of names, or nothing."""
+    kinds = get_args(annotation) if NoneType in get_args(annotation) else (annotation,)
+    return any(get_origin(kind) is dict for kind in kinds)
 
 
 @dataclass(frozen=True)

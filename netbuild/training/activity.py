@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
@@ -22,17 +24,24 @@ AT_ONCE = 2**26  # values of the activity that is computed at once, at most
 MOST_TRIALS = 256  # computed at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Averages:
     """Rates averaged over the trials of each condition; padding is in no average."""
 
     conditions: Array  # (condition,): the values of the variable, in rising order
     rates: dict[str, Array]  # (condition, time, unit) float64; NaN where no trial has that step
     counts: Array  # (condition, time): trials in each average
+    trials: Array  # (condition,): how many trials are of it
     time: Array | None  # (time,), ms from the alignment; in steps without dt; None: no time axis
 
+    def __repr__(self) -> str:
+        """What it is of, and its sizes; never the numbers."""
+        steps = [] if self.time is None else [f"{len(self.time)} steps"]
+        layers = [f"{name}: {rates.shape[-1]} units" for name, rates in self.rates.items()]
+        return f"Averages({', '.join([f'{len(self.conditions)} conditions', *steps, *layers])})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Activity(Mapping[str, Array]):
     """Rates of every layer in evaluation trials; `activity["hidden"]` is `.rates["hidden"]`.
 
@@ -44,7 +53,7 @@ class Activity(Mapping[str, Array]):
     rates: dict[str, Array]  # of each layer: (trial, time, unit) float32
     inputs: Array  # (trial, time, input) float32
     units: dict[str, Units]  # of each layer: names, areas and signs, (unit,) each
-    trials: dict[str, Array] = field(repr=False)  # variables, (trial,) each; `choice`, `correct`
+    trials: dict[str, Array]  # variables, (trial,) each; `choice`, `correct`
     steps: Array | None = None  # (trial,): the length of each
     dt: float | None = None  # ms
 
@@ -58,6 +67,18 @@ class Activity(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.rates)
+
+    def __repr__(self) -> str:
+        """Trials, time, and the units of each layer with their areas; never the numbers."""
+        parts = [f"{len(self.inputs)} trials"]
+        if self.steps is not None:
+            each = "" if self.dt is None else f" of {self.dt:g} ms"
+            parts.append(f"{self.inputs.shape[1]} steps{each}")
+        for layer, units in self.units.items():
+            areas, counts = np.unique(units.area[units.area != ""], return_counts=True)
+            listed = ", ".join(f"{area} {n}" for area, n in zip(areas, counts, strict=True))
+            parts.append(f"{layer}: {len(units.name)} units" + (f" ({listed})" if listed else ""))
+        return f"Activity({', '.join(parts)})"
 
     @property
     def outputs(self) -> Array:
@@ -92,6 +113,29 @@ class Activity(Mapping[str, Array]):
         mask = self.mask
         return self[layer] if mask is None else self[layer][mask]
 
+    def where(self, chosen: Array) -> Activity:
+        """Some of the trials, as `activity.where(activity.trials["environment"] == "go")`.
+
+        `chosen` is (trial,) bool. Steps beyond the longest of them, and variables and periods that
+        none of them has, are left out. Raises ValueError for an array of another kind or length.
+        """
+        chosen = np.asarray(chosen)
+        if chosen.dtype != np.bool_ or chosen.shape != (len(self.inputs),):
+            wanted = f"a truth value for each of {len(self.inputs)} trials"
+            raise ValueError(f"`chosen` is {wanted}, not {chosen.dtype} {chosen.shape}")
+        steps = None if self.steps is None else self.steps[chosen]
+        end = None if steps is None else int(steps.max(initial=0))
+        absent = {name for name, values in self.trials.items() if _is_absent(name, values[chosen])}
+        absent |= {f"{n.removesuffix('_start')}_end" for n in absent if n.endswith("_start")}
+        return Activity(
+            {name: rates[chosen][:, :end] for name, rates in self.rates.items()},
+            self.inputs[chosen][:, :end],
+            self.units,
+            {n: values[chosen] for n, values in self.trials.items() if n not in absent},
+            steps,
+            self.dt,
+        )
+
     def mean_by(self, condition: str | Array, *, align: str | None = None) -> Averages:
         """Rates averaged over the trials of each condition.
 
@@ -105,9 +149,8 @@ class Activity(Mapping[str, Array]):
         """
         values = self._values(condition)
         starts = self._starts(align)
-        missing = values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float))
-        kept = ~missing & (starts >= 0)
-        conditions = np.unique(values[kept])
+        kept = ~_missing(values) & (starts >= 0)
+        conditions, trials = np.unique(values[kept], return_counts=True)
         if self.steps is None:
             groups = [kept & (values == condition) for condition in conditions]
             counts = np.array([group.sum() for group in groups])
@@ -115,7 +158,7 @@ class Activity(Mapping[str, Array]):
                 name: np.array([r[group].mean(0, dtype=np.float64) for group in groups])
                 for name, r in self.rates.items()
             }
-            return Averages(conditions, rates, counts, None)
+            return Averages(conditions, rates, counts, trials, None)
         before = int(starts[kept].max(initial=0))
         after = int((self.steps - starts)[kept].max(initial=0))
         counts = np.zeros((len(conditions), before + after), np.int64)
@@ -133,7 +176,8 @@ class Activity(Mapping[str, Array]):
                     sums[name][c, window] += np.sum(seen, 0, where=inside, dtype=np.float64)
         divisor = np.where(counts, counts, np.nan)[..., None]
         time = (np.arange(before + after) - before) * (1.0 if self.dt is None else self.dt)
-        return Averages(conditions, {n: s / divisor for n, s in sums.items()}, counts, time)
+        means = {n: s / divisor for n, s in sums.items()}
+        return Averages(conditions, means, counts, trials, time)
 
     def _values(self, condition: str | Array) -> Array:
         if isinstance(condition, str):
@@ -188,6 +232,19 @@ class Activity(Mapping[str, Array]):
         write_netcdf(self.to_xarray(), Path(path))
 
 
+def _missing(values: Array) -> Array:
+    """(trial,): where a variable says nothing."""
+    return np.asarray(values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float)))
+
+
+def _is_absent(name: str, values: Array) -> bool:
+    """Whether none of the trials has a variable, or the period whose start it is."""
+    missing = _missing(values)
+    if name.endswith("_start"):
+        missing = missing | (values == -1)
+    return bool(missing.all()) and len(values) > 0
+
+
 def load_activity(path: str | Path) -> Activity:
     """What `Activity.save` wrote.
 
@@ -214,13 +271,23 @@ def _below(arrays: Mapping[str, Array], start: str) -> dict[str, Array]:
     return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Every module in its evaluation mode, without gradients, and back in its own mode after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def compute_rates(network: Network, inputs: torch.Tensor) -> dict[str, Array]:
     """The rates of every layer in evaluation mode, some trials at a time: (trial, ..., unit)."""
-    training = network.training
-    network.eval()
     found: dict[str, Array] = {}
-    try:
+    with evaluating(network):
         _, first = network(inputs[:1], return_activity=True)
         per_trial = sum(rates.numel() for rates in first.values())
         size = max(1, min(MOST_TRIALS, AT_ONCE // max(per_trial, 1)))
@@ -231,8 +298,6 @@ def compute_rates(network: Network, inputs: torch.Tensor) -> dict[str, Array]:
                     shape = (len(inputs), *rates.shape[1:])
                     found[name] = np.empty(shape, np.float32)
                 found[name][start : start + size] = rates.float().cpu().numpy()
-    finally:
-        network.train(training)
     return found
 
 

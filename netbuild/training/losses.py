@@ -12,18 +12,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from netbuild.tasks import Batch, correct
+from netbuild.training.activity import evaluating
 
 
 def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
     """The mean loss of a batch, without regularizers; a loss mask weighs its steps.
 
     `output` is (batch, output) or (batch, time, output). `cross_entropy` takes class numbers of
-    the shape without the last axis, `mse` values of the same shape.
+    the shape without the last axis, `mse` values of the same shape, or without the last axis where
+    it is 1. The mask is (batch, time). Raises ValueError for any other.
     """
+    check_targets(kind, output, batch)
     if kind == "cross_entropy":
-        flat = output.flatten(0, -2)
+        flat, targets = output.flatten(0, -2), batch.targets.reshape(-1)
         each = "mean" if batch.loss_mask is None else "none"
-        loss = functional.cross_entropy(flat, batch.targets.reshape(-1), reduction=each)
+        try:
+            loss = functional.cross_entropy(flat, targets, reduction=each)
+        except IndexError:  # only the CPU tells
+            found = f"{int(targets.min())} to {int(targets.max())}"
+            what = f"targets are classes 0 to {flat.shape[1] - 1}, one for each output, not {found}"
+            raise ValueError(what) from None
         if batch.loss_mask is None:
             return loss
     else:
@@ -33,6 +41,22 @@ def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
         loss = difference.mean(-1).flatten()
     mask = batch.loss_mask.reshape(-1).to(loss.dtype)
     return (loss * mask).sum() / mask.sum().clamp(min=torch.finfo(mask.dtype).tiny)
+
+
+def check_targets(kind: str, output: Tensor, batch: Batch) -> None:
+    """Raise ValueError, with what is expected, where targets or loss mask do not fit the output."""
+    each, targets, mask = tuple(output.shape[:-1]), batch.targets, batch.loss_mask
+    axes = "(batch, time" if len(each) == 2 else "(batch"
+    if kind == "cross_entropy":
+        whole = targets.dtype in (torch.int64, torch.uint8)
+        if tuple(targets.shape) != each or not whole:
+            what = f"the targets of cross_entropy are class numbers {axes}) = {each} torch.int64"
+            raise ValueError(f"{what}, not {tuple(targets.shape)} {targets.dtype}")
+    elif targets.shape != output.shape and (tuple(targets.shape), 1) != (each, output.shape[-1]):
+        what = f"the targets of mse are values {axes}, output) = {tuple(output.shape)}"
+        raise ValueError(f"{what}, as the network's output, not {tuple(targets.shape)}")
+    if mask is not None and tuple(mask.shape) != each:
+        raise ValueError(f"the loss mask is {axes}) = {each}, not {tuple(mask.shape)}")
 
 
 def accuracy(output: Tensor, batch: Batch) -> float:
@@ -67,15 +91,10 @@ def _mean(right: NDArray[np.float64]) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-@torch.no_grad()
 def answers(network: torch.nn.Module, inputs: Tensor, size: int = 1024) -> Tensor:
     """A network's answers in evaluation mode, `size` samples at a time: (sample, ..., output)."""
-    training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         return torch.cat([network(part) for part in torch.split(inputs, size)])
-    finally:
-        network.train(training)
 
 
 def score(outputs: Tensor, batch: Batch, kind: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from netbuild.check import Spec, load
 from netbuild.check.context import FileRecord
 from netbuild.check.environments import EnvironmentPlan, TaskWidths
 from netbuild.errors import Exit, NetbuildError, SpecError
-from netbuild.layers import Network
+from netbuild.layers import LinearLayer, Network
 from netbuild.spec.dump import dump_yaml
 from netbuild.tasks import Batch, Task, evaluation_batch
 from netbuild.training.activity import Activity, activity_of, compute_rates
@@ -262,13 +262,24 @@ class Run:
             raise NetbuildError(what, Exit.RUN, f"there are those of {', '.join(map(str, steps))}")
         return steps[step]
 
-    def weights(self, name: str) -> Tensor:
-        """The effective weights of one parameter, e.g. "hidden.weight", or of one map, "hidden"."""
+    def weights(self, name: str) -> Tensor | Any:
+        """The effective weights of one map, e.g. "readout" or "hidden.recurrent".
+
+        Or any other parameter by its whole name, e.g. "readout.bias". A map in sparse storage is a
+        scipy.sparse CSR array (post, pre). Raises KeyError, which lists the maps, for other names.
+        """
         network = self.network()
         names = dict(network.named_parameters())
         known = name if name in names else f"{name}.weight"
         if known not in names:
-            raise KeyError(f"no parameter {name}; there are {', '.join(names)}")
+            maps = [n.removesuffix(".weight") for n in names if n.endswith(".weight")]
+            own = [n for n in maps if n.startswith(f"{name}.")]
+            what = f"{name!r} has several maps" if own else f"there is no map {name!r}"
+            raise KeyError(f"{what}; name one of {', '.join(own or maps)}")
+        path, _, leaf = known.rpartition(".")
+        layer = network.get_submodule(path)
+        if leaf == "weight" and isinstance(layer, LinearLayer):
+            return layer.matrix()
         return network.effective_parameter(known).detach()
 
     def batch(self, trials: int | None = None) -> Batch:

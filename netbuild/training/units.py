@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.check.named import Named
 from netbuild.check.plan import LayerPlan
 from netbuild.check.population import Population
 
@@ -24,11 +25,24 @@ class Units(NamedTuple):
         return Units(self.name[order], self.area[order], self.sign[order])
 
 
+def _named(population: Named) -> Units:
+    """Units as their node table names them."""
+    count = population.size
+    area, signs = population.area, population.signs
+    return Units(
+        population.names.astype(np.str_),
+        np.zeros(count, "U1") if area is None else area.astype(np.str_),
+        np.zeros(count, np.int8) if signs is None else signs,
+    )
+
+
 def units_of(population: Population, plans: Mapping[str, LayerPlan]) -> Units:
     """The units of a population; `plans` are all the layers'.
 
     A unit has the same name wherever it is read: it is numbered in its own area of its own layer.
     """
+    if isinstance(population, Named):
+        return _named(population)
     layer = plans[population.layer].gives if population.layer in plans else population
     first: dict[str, int] = {}
     for run in layer.runs:

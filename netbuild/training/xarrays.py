@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.training.equations import Equation
 from netbuild.training.maps import LabelledMap
 from netbuild.training.units import Units
 
@@ -51,8 +52,16 @@ def activity_dataset(activity: Activity) -> Any:
     return xarray.Dataset(variables, coordinates)
 
 
-def maps_dataset(maps: Mapping[str, LabelledMap]) -> Any:
-    """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias."""
+def maps_dataset(
+    maps: Mapping[str, LabelledMap],
+    equations: Mapping[str, Equation] | None = None,
+    dt: float | None = None,
+) -> Any:
+    """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias.
+
+    Of recurrent layers <layer>_alpha, <layer>_initial_state and <layer>_initial_rate, along
+    <layer>_recurrent_post; and as attributes <layer>_activation, <layer>_formulation, and dt in ms.
+    """
     xarray = _needed("xarray")
     variables: dict[str, Any] = {}
     coordinates: dict[str, Any] = {}
@@ -62,7 +71,14 @@ def maps_dataset(maps: Mapping[str, LabelledMap]) -> Any:
         variables[f"{word}_bias"] = (f"{word}_post", one.bias)
         for side, units in (("pre", one.pre), ("post", one.post)):
             coordinates |= _axis(f"{word}_{side}", f"{word}_{side}", units)
-    return xarray.Dataset(variables, coordinates, {"rows": "post"})
+    about: dict[str, Any] = {"rows": "post"} | ({} if dt is None else {"dt": dt})
+    for name, equation in (equations or {}).items():
+        for what, value in equation._asdict().items():
+            if isinstance(value, np.ndarray):
+                variables[f"{name}_{what}"] = (f"{name}_recurrent_post", value)
+            elif value is not None:
+                about[f"{name}_{what}"] = value
+    return xarray.Dataset(variables, coordinates, about)
 
 
 def _axis(axis: str, start: str, units: Units) -> dict[str, Any]:
