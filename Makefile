@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz reproduce clean
+.PHONY: demo test check format bench fuzz reproduce slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -33,6 +33,10 @@ fuzz: .venv/developer
 # Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
 reproduce: .venv/developer
 	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/test_fixed_points.py
+
+# All tests that take minutes; published connectomes among them, whose files pip downloads.
+slow: .venv/developer
+	$(BIN)/python -m pytest -m slow
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from netbuild import layers
 from netbuild.check import Spec, load
 from netbuild.check.data import SequencePlan
 from netbuild.check.environments import EnvironmentPlan
@@ -24,7 +23,9 @@ from netbuild.layers import (
     Dropout,
     LinearLayer,
     Network,
+    PerConnection,
     Source,
+    linear_layer,
 )
 from netbuild.layers.spectrum import SpectrumError
 from netbuild.regularization import (
@@ -76,12 +77,7 @@ def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     if isinstance(layer, CTRNN):
         return _ctrnn(spec, layer, plan)
     assert plan.map is not None
-    struct = layer_struct(spec, layer.name, layer, plan.map)
-    return (
-        layers.linear_layer(struct)
-        if hasattr(layers, "linear_layer")
-        else LinearLayer.from_dict(struct)
-    )
+    return linear_layer(layer_struct(spec, layer.name, layer, plan.map))
 
 
 def _units_read(population: Population) -> slice | tuple[int, ...] | None:
@@ -97,7 +93,7 @@ def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[s
     seed = map_words.seed if map_words.seed is not None else spec.model.seed
     weight = _initial(map_words.weight, plan.weight)
     if isinstance(plan.weight, np.ndarray) and plan.weight.ndim == 1:
-        weight["value"] = layers.PerConnection(plan.weight)
+        weight["value"] = PerConnection(plan.weight)
     if plan.learns is not None:
         weight["learn"] = plan.learns
     if plan.blocks:
@@ -125,7 +121,7 @@ def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[s
 
 def _of_connections(array: Any) -> Any:
     """An array of a plan as a layer takes it: (connection,) is one value for each connection."""
-    return layers.PerConnection(array) if array is not None and array.ndim == 1 else array
+    return PerConnection(array) if array is not None and array.ndim == 1 else array
 
 
 def _laid_together(spec: Spec, plan: MapPlan) -> torch.Tensor:

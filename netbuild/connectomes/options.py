@@ -1,0 +1,68 @@
+"""How a connectome's files are read: columns, policies and signs, under the spec's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Rows = Literal["pre", "post"]
+Duplicates = Literal["sum", "max", "error"]
+Symmetrize = Literal["none", "max", "sum"]
+Unmatched = Literal["error", "drop"]
+Unknown = Literal["free", "error"]
+Value = str | int
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be said about the files of a connectome; every default is the safe one.
+
+    Columns that are None are recognised by their names. A wrong word raises ValueError.
+    """
+
+    pre: str | None = None  # columns of the edge file
+    post: str | None = None
+    weight: str | None = None
+    type: str | None = None  # its neurotransmitter
+    name: str | None = None  # columns of the node table
+    sign: str | None = None  # +1, -1, 0 or a neurotransmitter
+    array: str | None = None  # of an .npz or .mat file
+    rows: Rows | None = None  # of a matrix: what its rows are
+    duplicates: Duplicates = "sum"  # rows of one pair of neurons
+    self_connections: bool = True
+    min_weight: float | None = None  # of a pair, after duplicates are merged
+    symmetrize: Symmetrize = "none"  # gap junctions, which have no direction
+    unmatched: Unmatched = "error"  # an edge's neuron that the node table does not have
+    signs: Mapping[str, int] = field(default_factory=dict)  # neurotransmitter -> +1, -1, 0 (free)
+    unknown: Unknown = "free"  # a neurotransmitter that `signs` does not have
+    # Only rows whose columns equal these, or one of several.
+    where: Mapping[str, Value | Sequence[Value]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        words = {
+            "duplicates": get_args(Duplicates),
+            "symmetrize": get_args(Symmetrize),
+            "unmatched": get_args(Unmatched),
+            "unknown": get_args(Unknown),
+            "rows": (*get_args(Rows), None),
+        }
+        for key, allowed in words.items():
+            if getattr(self, key) not in allowed:
+                choices = ", ".join(word for word in allowed if word)
+                raise ValueError(f"{key} is one of {choices}, got {getattr(self, key)!r}")
+        seen: dict[str, int] = {}
+        for transmitter, sign in self.signs.items():
+            if sign not in (-1, 0, 1):
+                raise ValueError(f"signs of {transmitter!r} is 1, -1 or 0, got {sign!r}")
+            if seen.setdefault(transmitter.casefold(), sign) != sign:
+                raise ValueError(f"signs says two things of {transmitter!r}; capitals do not count")
+
+    def kept(self) -> dict[str, tuple[str, ...]]:
+        """`where` as text: for each column the values that are kept."""
+        return {
+            column: (str(values).strip(),)
+            if isinstance(values, str | int)
+            else tuple(str(value).strip() for value in values)
+            for column, values in self.where.items()
+        }
