@@ -25,6 +25,8 @@ key is an error, tags are refused, anchors and `<<` work.
 - **Overrides.** `set: {"layers[hidden].output_dim": 64}` in the file, `--set
   'layers[hidden].output_dim=64'` on the command line; `+=` appends to a list; items of a list go
   by `name` or by position from 0.
+- **Selections** of units, under `from` and `to`: a name (`hidden`, `V1.excitatory`), or columns of
+  the node table of a connectome with the values that they must have: `{kind: [inter, motor]}`.
 - **`extends: [base.yaml]`** merges mappings deeply and replaces lists; then `set` is applied.
 """
 # Section by section; the names are the models'.
@@ -38,18 +40,20 @@ SECTIONS = (
             *("ZeroState", "Noise", "RateNoise"),
         ],
     ),
+    ("Connectomes", ["Connectome", "EdgeFile", "NeuronFile", "Control"]),
     (
         "Parameters: `weight` and `bias`",
         [
             *("Uniform", "Normal", "TruncNormal", "Zero", "Constant", "Xavier", "Kaiming"),
-            *("Orthogonal", "Identity", "WeightFile", "WeightValues", "BiasFile", "BiasValues"),
+            *("Orthogonal", "Identity", "ConnectomeCounts", "WeightFile", "WeightValues"),
+            *("BiasFile", "BiasValues"),
         ],
     ),
     (
         "Masks",
         [
             *("SparsityFile", "SparsityValues", "MaskFile", "MaskValues", "RandomMask"),
-            *("FixedIndegree", "UnitSigns", "ExcitatoryFraction"),
+            *("FixedIndegree", "Between", "UnitSigns", "ExcitatoryFraction"),
         ],
     ),
     (

@@ -190,16 +190,22 @@ def _regularizer(
 ) -> BaseRegularization:
     kind = regularizer.type  # type: ignore[attr-defined]
     if isinstance(regularizer, ActivityRegularizer):
-        return REGULARIZATIONS[kind].from_dict(regularizer.model_dump(exclude={"type", "name"}))
+        arguments = regularizer.model_dump(exclude={"type", "name", "units"})
+        if plan.units is not None:
+            arguments["units"] = plan.units
+        return REGULARIZATIONS[kind].from_dict(arguments)
     reference = getattr(regularizer, "reference", None)
-    arguments = regularizer.model_dump(exclude={"type", "name", "params", "reference"})
+    apart = {"type", "name", "params", "reference", "from_", "to"}
+    arguments = regularizer.model_dump(exclude=apart)
     if plan.references is not None:
         arguments["reference_weights"] = [torch.from_numpy(r.copy()) for r in plan.references]
     elif isinstance(reference, DrawnReference):
         arguments |= reference.model_dump()
         if reference.seed is None:
             arguments["seed"] = seed_of(spec.model.seed, "reference", plan.name)
-    return REGULARIZATIONS[kind](NamedParameters(network, plan.params), **arguments)
+    some = [(torch.from_numpy(one.index), one.pairs) for one in plan.among or ()]
+    named = NamedParameters(network, plan.params, among=some or None)
+    return REGULARIZATIONS[kind](named, **arguments)
 
 
 def build_task(spec: Spec) -> Task:

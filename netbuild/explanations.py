@@ -24,12 +24,23 @@ FILES = {
     "ragged.csv": "1,0\n0\n1,1\n",
     "counts.csv": "3,0\n0,1\n7,1\n",
     "data.csv": "".join(f"{i % 5},{i % 3}\n" for i in range(12)),
+    "edges.csv": "pre,post,weight\nA,B,3\nB,C,2\nC,A,1\nA,B,4\n",
+    "floats.csv": "pre,post,weight\n7.2057594e17,7.2057595e17,3\n",
+    "neurons.csv": "name,kind,nt\nA,sensory,ACH\nB,inter,GABA\nC,motor,ACH\n",
+    "few.csv": "name,kind,nt\nA,sensory,ACH\nB,inter,GABA\n",
     "classes.csv": "".join(f"{i % 3}\n" for i in range(12)),
 }
 
 
 def _layer(keys: str, head: str = "") -> str:
     return f"netbuild: 1\n{head}layers:\n  - {{name: out, type: linear, {keys}}}\n"
+
+
+def _wired(keys: str) -> str:
+    return (
+        "netbuild: 1\nlayers:\n  - name: brain\n    type: ctrnn\n    input_dim: 2\n    alpha: 0.2\n"
+        f"    connectome: {{{keys}}}\n"
+    )
 
 
 _PLAIN = _layer("input_dim: 3, output_dim: 2")
@@ -208,6 +219,53 @@ EXPLANATIONS: dict[str, Explanation] = {
         " complex numbers, text, dates or records.",
         _layer("input_dim: 3, output_dim: 2, weight: complex.npy"),
         _layer("input_dim: 3, output_dim: 2, weight: normal"),
+    ),
+    "NB211": Explanation(
+        "a table without the columns that it needs",
+        "An edge list has a column for each of the two neurons, a node table one for their names."
+        " Usual names are recognised (`pre`, `Source`, `pre_root_id`, `bodyId_pre` ...); others are"
+        " given: `edges: {file: FILE, pre: COLUMN, post: COLUMN}`. Options about columns, or signs"
+        " of neurotransmitters, need a file that has such columns.",
+        _wired("edges: neurons.csv"),
+        _wired("edges: edges.csv"),
+    ),
+    "NB212": Explanation(
+        "names that do not match",
+        "An edge names a neuron that the node table does not have, or a row of either has no name,"
+        " or two rows of the node table have the same. `unmatched: drop` leaves out the edges of"
+        " unknown neurons, and reports how many.",
+        _wired("edges: edges.csv, neurons: few.csv"),
+        _wired("edges: edges.csv, neurons: neurons.csv"),
+    ),
+    "NB213": Explanation(
+        "ids that are floating-point numbers",
+        "Ids of 17 and more digits are not exact as floating-point numbers, and two neurons become"
+        " one. Spreadsheets and missing values turn ids into such numbers: write the file again,"
+        " from its source, with the ids as integers or as text.",
+        _wired("edges: floats.csv"),
+        _wired("edges: edges.csv"),
+    ),
+    "NB214": Explanation(
+        "signs that contradict each other, or are none",
+        "A neuron is excitatory, inhibitory or free, by a column of the node table or by the"
+        " neurotransmitter of its edges. Where edges of one neuron have different ones, the node"
+        " table has to say its sign. `signs` says which sign a neurotransmitter has; others are"
+        " free, or refused under `unknown: error`.",
+        _wired("edges: edges.csv, neurons: neurons.csv, signs: {ACH: 1}, unknown: error"),
+        _wired("edges: edges.csv, neurons: neurons.csv, signs: {ACH: 1, GABA: -1}"),
+    ),
+    "NB215": Explanation(
+        "no connections",
+        "The file has no rows, or `where`, `min_weight` and the like leave none of them.",
+        _wired("edges: edges.csv, min_weight: 100"),
+        _wired("edges: edges.csv, min_weight: 1"),
+    ),
+    "NB216": Explanation(
+        "one connection in two rows",
+        "Under `duplicates: error` each pair of neurons has one row at most. Where a pair has a row"
+        " for each brain region, `duplicates: sum`, the default, adds their counts.",
+        _wired("edges: edges.csv, duplicates: error"),
+        _wired("edges: edges.csv, duplicates: sum"),
     ),
     "NB301": Explanation(
         "widths that do not fit",

@@ -117,7 +117,7 @@ def test_both_arrays_are_told_of(tmp_path: Path) -> None:
         ("steps: 1, optimizer: {type: SGD, nesterov: true}", ["NB308"]),
         ("steps: 1, optimizer: {type: SGD, nesterov: true, momentum: 0.5}", []),
         ("steps: 1, stop_when: {metric: loss}", ["NB102", "NB308"]),
-        ("steps: 1, stop_when: {metric: loss, patience: 3}, evaluate: {every: 3}", []),
+        ("steps: 9, stop_when: {metric: loss, patience: 3}, evaluate: {every: 3}", []),
     ],
 )
 def test_training_without_a_task(tmp_path: Path, training: str, codes: list[str]) -> None:

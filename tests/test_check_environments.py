@@ -129,8 +129,19 @@ def test_durations(tmp_path: Path, duration: str, fine: bool) -> None:
         (f"{PERCEPTUAL}, env_kwargs: {{dt: 10}}", "NB308 task.env_kwargs.dt: the time step is"),
         (f"{PERCEPTUAL}, env_kwargs: {{dim_ring: 1e9}}", "NB104 task.env_kwargs.dim_ring: numb"),
         (f"{PERCEPTUAL}, env_kwargs: {{sigma: .nan}}", "NB104 task.env_kwargs.sigma: numbers"),
-        (f"{PERCEPTUAL}, env_kwargs: {{dim_ring: 1000000}}", "NB310 task.env_kwargs: a trial of"),
-        (f"{PERCEPTUAL}, env_kwargs: {{cohs: text}}", "NB310 task.env_kwargs: PerceptualDeci"),
+        (
+            f"{PERCEPTUAL}, env_kwargs: {{dim_ring: 1000000}}",
+            "NB310 task.env_kwargs.dim_ring: a tr",
+        ),
+        (f"{PERCEPTUAL}, env_kwargs: {{cohs: text}}", "NB310 task.env_kwargs.cohs: Percept"),
+        (
+            f"{PERCEPTUAL}, env_kwargs: {{rewards: 5, timing: {{stimulus: 500}}}}",
+            "NB310 task.env_kwargs.rewards: PerceptualDecisionMaking-v0 cannot be made",
+        ),
+        (
+            f"{PERCEPTUAL}, env_kwargs: {{rewards: 5, cohs: text}}",
+            "NB310 task.env_kwargs: PerceptualDecisionMaking-v0 cannot be made",
+        ),
         (f"{PERCEPTUAL}, env_kwargs: {{timing: 5}}", "NB103 task.env_kwargs.timing: expected"),
         (
             f"{PERCEPTUAL}, env_kwargs: {{timing: {{stimulsu: 100}}}}",
@@ -241,3 +252,21 @@ def test_names_are_those_of_neurogym() -> None:
     assert len(names) >= 50
     assert "PerceptualDecisionMaking-v0" in names
     assert "yang19.go-v0" in names
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("PerceptualDecisonMaking", "did you mean `PerceptualDecisionMaking-v0`?"),
+        ("yang19.go", "did you mean `yang19.go-v0`?"),
+        ("go", "one of `GoNogo-v0`, `yang19.go-v0`,"),
+        ("foo", f"there are {len(environment_names())}, such as `AnnubesEnv-v0`, "),
+        ("os.system", ""),
+    ],
+)
+def test_an_unknown_environment_has_names_beside_it(tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(SpecError) as found:
+        spec_of(tmp_path, text(f"env: {name}"))
+    [problem] = [problem for problem in found.value.problems if problem.code == "NB105"]
+    assert problem.hint[: len(hint)] == hint
+    assert bool(problem.hint) == bool(hint)

@@ -42,7 +42,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "netbuild"
 CODES = {
     code
-    for part in ("spec", "check", "masks")
+    for part in ("spec", "check", "masks", "connectomes")
     for path in (PACKAGE / part).glob("*.py")
     for code in re.findall(r'"(NB\d{3})"', path.read_text())
 }

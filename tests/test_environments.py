@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from netbuild.environments import (
     Environment,
     EnvironmentFailed,
     Levels,
+    Player,
     Recipe,
     WindowSource,
     draw_trials,
@@ -27,6 +29,7 @@ from netbuild.environments import (
     settable,
 )
 from netbuild.environments.registry import quietly
+from netbuild.environments.windows import CACHED
 from netbuild.streams import rng_of
 
 PERCEPTUAL = "PerceptualDecisionMaking-v0"
@@ -90,6 +93,48 @@ def test_every_environment_gives_the_same_trials_again(env: str) -> None:
             assert ((start == -1) == (end == -1)).all()
             assert (end <= found.trials["steps"]).all()
             assert ((end > start) | (start == -1)).all()
+
+
+@pytest.mark.parametrize("env", LEARNABLE)
+def test_a_batch_alone_is_the_batch_after_others(env: str) -> None:
+    """Whatever was drawn before, and whether the environment is a new one or one renewed."""
+    words = recipe(env)
+    known: dict[int, Player] = {}
+    order = (3, 1, 3)
+    after = [draw_trials(words, 30, rng_of(0, "train", step), known) for step in order]
+    for found, step in zip(after, order, strict=True):
+        assert same(found, drawn(words, 30, step))
+    windows = replace(words, window=40)
+    source = WindowSource(windows, 5)
+    anew = int(CACHED)  # steps enough for the streams to have begun again
+    for step in (0, 1, anew, 0):
+        assert same(source.batch(step, 2), WindowSource(windows, 5).batch(step, 2))
+
+
+def test_almost_all_environments_are_renewed() -> None:
+    with quietly():
+        parts = {env: recipe(env).environments[0] for env in LEARNABLE}
+        players = {env: Player(part, 20, 0, renewable=True) for env, part in parts.items()}
+        renewed = {env for env, player in players.items() if player.renew(1)}
+    assert set(LEARNABLE) - renewed == {"AnnubesEnv-v0"}  # it draws from numbers of its own
+
+
+def test_either_rule_comes_first() -> None:
+    """A block of HierarchicalReasoning has 10 trials or more, and batches may have fewer."""
+    tables = [drawn(recipe("HierarchicalReasoning-v0"), 2, step).trials for step in range(20)]
+    first = {int(table["rule"][0]) for table in tables if table is not None}
+    assert first == {0, 1}
+
+
+def test_windows_that_failed_begin_anew() -> None:
+    words = recipe(window=40)
+    source, other = WindowSource(words, 5), WindowSource(words, 5)
+    source.batch(0, 3)
+    player = source._streams[1].players[0]
+    player._new_trial = lambda **_: 1 / 0
+    with pytest.raises(EnvironmentFailed, match="division by zero"):
+        source.batch(8, 3)
+    assert same(source.batch(1, 3), other.batch(1, 3))
 
 
 @pytest.mark.parametrize("env", FROM_REWARDS)

@@ -122,6 +122,48 @@ def test_what_is_refused(tmp_path: Path, more: str, said: str) -> None:
     assert [words[: len(said)] for words in found] == [said]
 
 
+NEUROGYM = """dt: 20
+layers: [{name: out, type: linear, output_dim: 17}]
+task: {type: neurogym, TASK}
+training: {steps: STEPS, evaluate: {every: 20}, stop_when: {RULE}}
+"""
+ONE = "env: yang19.go-v0"
+SEVERAL = "envs: [{name: go, env: yang19.go-v0}, {name: anti, env: yang19.anti-v0}]"
+RULE = "metric: accuracy, at_least: 0.9"
+
+
+@pytest.mark.parametrize(
+    ("task", "steps", "rule", "said"),
+    [
+        (ONE, 20, RULE, ""),
+        (SEVERAL, 100, f"{RULE}, of: worst_task", ""),
+        (
+            ONE,
+            19,
+            RULE,
+            ": this counts evaluations, and the first one would be after 20 of 19 steps",
+        ),
+        (
+            ONE,
+            100,
+            f"{RULE}, of: worst_task",
+            ".of: there is no worst of one task: this is of several `envs`",
+        ),
+        (
+            SEVERAL,
+            100,
+            "metric: loss, at_most: 0.1, of: worst_task",
+            ".of: `worst_task` is of `metric: accuracy`; there is one loss for all",
+        ),
+    ],
+)
+def test_a_rule_that_can_never_hold_is_refused(
+    tmp_path: Path, task: str, steps: int, rule: str, said: str
+) -> None:
+    text = NEUROGYM.replace("TASK", task).replace("STEPS", str(steps)).replace("RULE", rule)
+    assert said_of(tmp_path, text) == ([f"NB308 training.stop_when{said}"] if said else [])
+
+
 def test_the_worst_task_decides_where_it_is_asked_for() -> None:
     found = {"loss": 0.1, "accuracy": 0.9, "environments": {"go": 1.0, "anti": 0.8}}
     rule = {"metric": "accuracy", "at_least": 0.85}

@@ -27,6 +27,7 @@ from netbuild.tasks import (
     choices,
     correct,
     evaluation_batch,
+    prefetch,
 )
 
 TIMING = {"stimulus": ["choice", [100, 200]]}
@@ -201,6 +202,52 @@ def test_a_worker_that_dies_is_not_needed(quick: Prefetch) -> None:
     with pytest.warns(RuntimeWarning, match=r"prepares trials has ended \(exit -9\)"):
         found = [quick.batch(step, 4) for step in range(1, 9)]
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found, 1))
+
+
+def test_a_worker_that_died_unseen_is_not_written_to(quick: Prefetch) -> None:
+    quick._process.kill()
+    quick._process.wait()
+    assert not quick._tell({"steps": [1], "size": 4})
+    with pytest.warns(RuntimeWarning, match="trials are made in this one, which takes longer"):
+        found = [quick.batch(step, 4) for step in range(3)]
+    assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found))
+
+
+def test_a_worker_that_stands_still_is_not_waited_for(
+    quick: Prefetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefetch, "PATIENCE", 0.2)
+    os.kill(quick._process.pid, signal.SIGSTOP)
+    quick.batch(0, 4)
+    with pytest.warns(RuntimeWarning, match="prepares trials does not answer"):
+        found = quick.batch(1, 4)
+    assert same(found, task(seed=1).batch(1, 4))
+    assert quick._process.returncode is not None
+
+
+def test_batches_of_more_bytes_than_a_pipe_holds() -> None:
+    wide = task(seed=1, kwargs={"dim_ring": 400, "timing": {"stimulus": 4000}})
+    with Prefetch(wide, ahead=4) as found:
+        wait(found)
+        for step in range(6):
+            batch = found.batch(step, 8)
+            assert batch.inputs.nbytes > prefetch.PIPE
+            assert same(batch, wide.batch(step, 8))
+
+
+def test_other_random_numbers_give_other_trials(quick: Prefetch) -> None:
+    """Where the worker has the batch of a step already, too."""
+    quick.batch(0, 4)
+    quick._wait((1, 4))
+    spent = rng_of(1, "train", 1)
+    spent.normal()
+    for other in (rng_of(2, "train", 1), spent):
+        state = other.bit_generator.state
+        found = quick.batch(1, 4, other)
+        other.bit_generator.state = state
+        assert same(found, task(seed=1).batch(1, 4, other))
+    assert (1, 4) in quick._arrived
+    assert same(quick.batch(1, 4, rng_of(1, "train", 1)), task(seed=1).batch(1, 4))
 
 
 def test_errors_of_the_environment_come_out() -> None:

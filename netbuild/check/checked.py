@@ -25,6 +25,7 @@ from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.spec.ctrnn import CTRNN
 from netbuild.spec.document import Document, parse, read
 from netbuild.spec.dump import dump_yaml, resolved
+from netbuild.spec.extends import Resolver
 from netbuild.spec.layers import Linear
 from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
@@ -118,6 +119,14 @@ class Spec:
         for location, value in _leaves(self.data, ()):
             node = tree.at(location)
             yield tree.spell(location), value, str(node.place) if node else "default"
+
+    @property
+    def texts(self) -> dict[Path, str]:
+        """The text of its own file and of those that it extends, by their paths."""
+        resolver = Resolver(Locator(self.options.data_root))
+        resolver.resolve(self._document())
+        own = {} if self.path is None else {self.path: self.text}
+        return own | {path: document.text for path, document in resolver.documents.items()}
 
     @property
     def _changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -72,7 +72,7 @@ def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> Laye
 
 
 def _units(context: Context, i: int, layer: CTRNN, population: Population) -> UnitsPlan | None:
-    found = _alphas(context, i, layer)
+    found = _alphas(context, i, layer, population.size)
     start: Matrix | None = None
     learns = False
     if not isinstance(layer.initial_state, ZeroState):
@@ -84,9 +84,9 @@ def _units(context: Context, i: int, layer: CTRNN, population: Population) -> Un
     return replace(found, initial_state=start, learns_initial_state=learns) if found else None
 
 
-def _alphas(context: Context, i: int, layer: CTRNN) -> UnitsPlan | None:
+def _alphas(context: Context, i: int, layer: CTRNN, size: int) -> UnitsPlan | None:
     """The alpha of the layer, of each of its areas, or of each unit."""
-    parts = list(_parts(layer))
+    parts = list(_parts(layer, size))
     found = [_alpha(context, i, part) for part in parts]
     known = [value for value in found if value is not None]
     if len(known) < len(found):
@@ -119,10 +119,9 @@ class Part:
     area: str = ""  # for which the layer says it
 
 
-def _parts(layer: CTRNN) -> Iterator[Part]:
+def _parts(layer: CTRNN, total: int) -> Iterator[Part]:
     """What has a time constant: the layer, or each area that says one, else the layer for it."""
     areas = layer.areas or {}
-    total = sum(area.size for area in areas.values()) or layer.size or 0
     own = {name for name, area in areas.items() if area.tau is not None or area.alpha is not None}
     if not own:
         yield Part((), layer, total, slice(0, total))

@@ -1,31 +1,23 @@
-"""The environments of a task: names, arguments and trials, against what neurogym really has.
-
-neurogym takes misspelt periods and trial variables without a word, and trains something else.
-"""
+"""The environments of a task together: what they give the network, and what the loss compares."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from netbuild.check.context import Context, Result
-from netbuild.check.durations import MOST_VALUES, wrong_duration
-from netbuild.environments import (
-    Environment,
-    EnvironmentFailed,
-    Facts,
-    Levels,
-    Recipe,
-    environment_names,
-    facts_of,
-    overruled,
-    parameters_of,
-    periods_of,
-    settable,
+from netbuild.check.context import Context
+from netbuild.check.environment_arguments import (
+    LARGEST,
+    attempt,
+    blamed_for,
+    check_arguments,
+    trials_fit,
 )
+from netbuild.check.environment_plan import EnvironmentPlan, TaskWidths
+from netbuild.environments import Environment, Facts, Levels, Recipe, environment_names, facts_of
 from netbuild.errors import NetbuildError
 from netbuild.spec.nodes import Location
 from netbuild.spec.task import Neurogym, Windows
@@ -33,56 +25,11 @@ from netbuild.spec.task import Neurogym, Windows
 if TYPE_CHECKING:  # the plan of a whole spec holds this one
     from netbuild.check.population import Population
 
-MOST_CHANNELS = 10**6
-LARGEST = 1e6  # of the numbers among an environment's arguments, in either direction
-SEEDS = ("random_seed", "frozen_seed")  # AnnubesEnv's own
+__all__ = ["EnvironmentPlan", "TaskWidths", "check_answers", "check_environments"]
+
+EXAMPLES = 6  # environments named where a name is like no other
 
 TASK: Location = ("task",)
-
-
-@dataclass(frozen=True)
-class EnvironmentPlan:
-    """A task's trials, and the widths that they give a network."""
-
-    recipe: Recipe
-    evaluation: Recipe  # always of whole trials
-    inputs: int
-    outputs: int
-    classes: bool  # the answers are actions; else values
-    channels: Mapping[str, tuple[int, ...]]  # inputs by name, and each rule by its environment's
-
-    @property
-    def widths(self) -> TaskWidths:
-        """What a run writes down of it."""
-        return TaskWidths(self.inputs, self.outputs, self.classes, self.channels)
-
-
-@dataclass(frozen=True)
-class TaskWidths:
-    """What a network needs of its environments, without neurogym: how wide they are."""
-
-    inputs: int
-    outputs: int
-    classes: bool
-    channels: Mapping[str, tuple[int, ...]]
-
-    def to_data(self) -> dict[str, Any]:
-        """As plain JSON data."""
-        return asdict(self)
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> TaskWidths:
-        """What `to_data` gave; raises KeyError, TypeError or ValueError for anything else."""
-        inputs, outputs = data["inputs"], data["outputs"]
-        if not all(type(n) is int and 0 < n <= MOST_CHANNELS for n in (inputs, outputs)):
-            raise ValueError("widths are whole numbers above 0")
-        channels = {
-            str(name): tuple(int(unit) for unit in units)
-            for name, units in data["channels"].items()
-        }
-        if not all(0 <= unit < inputs for units in channels.values() for unit in units):
-            raise ValueError("a channel is no input")
-        return cls(inputs, outputs, bool(data["classes"]), channels)
 
 
 @dataclass(frozen=True)
@@ -212,147 +159,31 @@ def _part(
 ) -> _Part | None:
     if environment.env not in names:
         what = f"neurogym registers no environment `{environment.env}`"
-        context.problem("NB105", at, what, context.near(environment.env, names))
+        hint = context.near(environment.env, names) or _some(environment.env, names)
+        context.problem("NB105", at, what, hint)
         return None
-    checked = _arguments(context, dt, where, at, environment, environment.kwargs)
+    checked = check_arguments(context, dt, where, at, environment, environment.kwargs)
     if checked is None:
         return None
-    blamed = partial(_blamed, context, where, at, environment, dt)
-    facts = _attempt(context, blamed, lambda: facts_of(checked, dt))
+    blamed = partial(blamed_for, context, where, at, environment, dt)
+    facts = attempt(context, blamed, lambda: facts_of(checked, dt))
     if facts is None or not _periods_fit(context, where, at, checked, facts, dt):
         return None
-    if not _trials_fit(context, where, checked, checked.trials, facts, dt):
+    if not trials_fit(context, where, checked, checked.trials, facts, dt):
         return None
     return _Part(where, at, checked, facts)
 
 
-def _blamed(
-    context: Context, where: Location, at: Location, environment: Environment, dt: float
-) -> Location:
-    """What is to blame where an environment fails: its arguments, if it is fine without them."""
-    if not context.given((*where, "env_kwargs")):
-        return at
-    try:
-        facts_of(replace(environment, kwargs={}), dt)
-    except EnvironmentFailed:
-        return at
-    return (*where, "env_kwargs")
-
-
-def _attempt(
-    context: Context, location: Location | Callable[[], Location], work: Callable[[], Result]
-) -> Result | None:
-    """The result of running an environment, or None with what it said noted at `location`."""
-    try:
-        return work()
-    except EnvironmentFailed as error:
-        context.problem("NB310", location() if callable(location) else location, str(error))
-        return None
-
-
-def _arguments(
-    context: Context,
-    dt: float,
-    where: Location,
-    at: Location,
-    environment: Environment,
-    given: Mapping[str, Any],
-) -> Environment | None:
-    """The environment, when the arguments `given` at `where` are some that it takes and keeps."""
-    before = len(context.problems)
-    place = (*where, "env_kwargs")
-    parameters = _attempt(context, at, lambda: parameters_of(environment.env, dt))
-    if parameters is None:
-        return None
-    for name, value in given.items():
-        if name == "dt":
-            _same_dt(context, (*place, name), value, dt)
-        elif name in SEEDS:
-            what = f"`{name}` would make every batch the same; all draws follow from `seed`"
-            context.problem("NB308", (*place, name), what, "take it away", key=True)
-        elif name not in parameters:
-            what = f"{environment.env} takes no argument `{name}`"
-            hint = context.near(name, sorted(parameters))
-            context.problem("NB101", (*place, name), what, hint, key=True)
-        _too_large(context, (*place, name), value)
-    missing = [name for name, must in parameters.items() if must and name not in environment.kwargs]
-    for name in missing:
-        what = f"{environment.env} needs the argument `{name}`"
-        context.problem("NB102", at, what, f"write it into `env_kwargs: {{{name}: ...}}`")
-    if len(context.problems) > before:
-        return None
-    kwargs = {name: value for name, value in environment.kwargs.items() if name != "dt"}
-    environment = replace(environment, kwargs=kwargs)
-    if not _timing_fits(context, dt, (*place, "timing"), at, environment, given.get("timing")):
-        return None
-    blamed = partial(_blamed, context, where, at, environment, dt)
-    found = _attempt(context, blamed, lambda: overruled(environment, dt))
-    for path in found or ():
-        keys = path.split(".", 1)
-        what = f"{environment.env} sets `{path}` to a value of its own; this has no effect"
-        context.problem("NB310", (*place, *keys), what, key=True)
-    return environment if len(context.problems) == before else None
-
-
-def _same_dt(context: Context, location: Location, value: object, dt: float) -> None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == dt:
-        return
-    what = f"the time step is the spec's `dt`, {dt:g} ms"
-    context.problem("NB308", location, what, "take it away", key=True)
-
-
-def _too_large(context: Context, location: Location, value: object) -> bool:
-    """Whether a value holds numbers that a machine should not be asked to work with."""
-    large = [(at, number) for at, number in _numbers(location, value) if not abs(number) <= LARGEST]
-    for at, number in large:
-        what = f"numbers here are at most {LARGEST:,.0f} in either direction, found {number:g}"
-        context.problem("NB104", at, what)
-    return bool(large)
-
-
-def _numbers(location: Location, value: object) -> Iterator[tuple[Location, float]]:
-    """Every number in a value, with its place."""
-    if isinstance(value, dict):
-        for key, child in value.items():
-            yield from _numbers((*location, key), child)
-    elif isinstance(value, list):
-        for i, child in enumerate(value):
-            yield from _numbers((*location, i), child)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield location, value
-
-
-def _timing_fits(
-    context: Context,
-    dt: float,
-    place: Location,
-    at: Location,
-    environment: Environment,
-    timing: object,
-) -> bool:
-    """Whether the periods and durations written at `place` are ones that the environment has."""
-    if timing is None:
-        return True
-    before = len(context.problems)
-    if not isinstance(timing, dict):
-        what = "expected a mapping of periods"
-        context.problem("NB103", place, what, "for example `timing: {stimulus: 500}`")
-        return False
-    periods = _attempt(context, at, lambda: periods_of(environment, dt))
-    if periods is None:
-        return False
-    for period, duration in timing.items():
-        if period not in periods:
-            what = f"{environment.env} has no period `{period}`"
-            hint = context.near(period, sorted(periods))
-            context.problem("NB101", (*place, period), what, hint, key=True)
-        elif period == "decision" and duration == 0:
-            what = "without a decision there is nothing to choose: the right answer is always 0"
-            context.problem("NB104", (*place, period), what, f"at least one step, {dt:g}")
-        elif wrong := wrong_duration(duration, dt):
-            hint = "a number of ms, a list to choose from, or [uniform, [200, 400]]"
-            context.problem("NB104", (*place, period), wrong, hint)
-    return len(context.problems) == before
+def _some(word: str, names: list[str]) -> str:
+    """A hint that names the environments that a word is a part of, or else some of them all."""
+    if "." in word or ":" in word:  # the path of a class: nothing is ever imported by it
+        return ""
+    having = [name for name in names if word.casefold() in name.casefold()]
+    having.sort(key=len)
+    if having:
+        return f"one of {', '.join(f'`{name}`' for name in having[:EXAMPLES])}?"
+    spread = names[:: max(len(names) // EXAMPLES, 1)][:EXAMPLES]
+    return f"there are {len(names)}, such as {', '.join(f'`{name}`' for name in spread)}"
 
 
 def _periods_fit(
@@ -370,45 +201,6 @@ def _periods_fit(
         hint = f"a smaller `dt`, or `env_kwargs: {{timing: {{{name}: {dt:g}}}}}`"
         context.problem("NB310", at, f"{what}: it would be empty", hint)
     return not short
-
-
-def _trials_fit(
-    context: Context,
-    where: Location,
-    environment: Environment,
-    trials: Mapping[str, Any],
-    facts: Facts,
-    dt: float,
-) -> bool:
-    """Whether an environment's trials have these variables, and keep each of these values."""
-    before = len(context.problems)
-    for name, values in trials.items():
-        place: Location = (*where, "trials", name)
-        if name not in facts.variables:
-            what = f"trials of {environment.env} have no variable `{name}`"
-            hint = context.near(name, facts.variables)
-            context.problem("NB101", place, what, hint, key=True)
-            continue
-        if not 0 < len(values) <= MOST_VALUES:
-            what = f"1 to {MOST_VALUES:,} values to choose from, not {len(values):,}"
-            context.problem("NB104", place, what)
-            continue
-        written = context.parsed.tree.at(place)
-        in_list = written is not None and isinstance(written.value, list)
-        for i, value in enumerate(values):
-            spot = (*place, i) if in_list else place
-            if isinstance(value, dict) or value is None:
-                what = "expected a value, or a list of values to choose from"
-                context.problem("NB103", spot, what)
-                continue
-            if _too_large(context, spot, value):
-                continue
-            fits = _attempt(context, spot, partial(settable, environment, dt, name, value))
-            if fits is False:
-                what = f"{environment.env} draws `{name}` by itself; it cannot be given"
-                context.problem("NB310", place, what, key=True)
-                break
-    return len(context.problems) == before
 
 
 def _equal_widths(context: Context, parts: list[_Part]) -> bool:
@@ -483,16 +275,16 @@ def _evaluation(
     for part in parts:
         own = part.environment
         merged = replace(own, kwargs=_merged(own.kwargs, kwargs), trials={**own.trials, **trials})
-        checked = _arguments(context, dt, where, part.at, merged, kwargs)
+        checked = check_arguments(context, dt, where, part.at, merged, kwargs)
         if checked is None:
             continue
-        facts = _attempt(context, where, partial(facts_of, checked, dt))
+        facts = attempt(context, where, partial(facts_of, checked, dt))
         if facts is None:
             continue
         if _widths(facts) != _widths(part.facts):
             what = f"here {own.label} has {_said(facts)}, and in training {_said(part.facts)}"
             context.problem("NB301", where, what, key=True)
-        if _trials_fit(context, where, checked, trials, facts, dt):
+        if trials_fit(context, where, checked, trials, facts, dt):
             found.append(checked)
     return tuple(found)
 

@@ -13,6 +13,7 @@ from netbuild.masks import Wiring
 from netbuild.spec.maps import Map
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
+    from netbuild.check.among import Among
     from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 Matrix = NDArray[Any]
@@ -87,7 +88,9 @@ class RegularizerPlan:
 
     name: str
     params: tuple[str, ...]
-    references: tuple[Matrix, ...] | None = None  # each in its parameter's own shape
+    references: tuple[Matrix, ...] | None = None  # each in the shape of what is read of it
+    among: tuple[Among, ...] | None = None  # what is read of each parameter; None: all
+    units: Mapping[str, Matrix] | None = None  # (unit,) of each layer; None: all
 
 
 @dataclass(frozen=True)

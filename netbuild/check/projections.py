@@ -117,8 +117,8 @@ def _signs_only(words: Map) -> Map:
 def _ends(context: Context, site: Site, k: int, projection: Projection) -> Ends | None:
     """Whom a projection reads and reaches, or None with a problem noted."""
     here: Location = (*site.here, "projections", k)
-    reads = _selected(context, (*here, "from"), projection.from_, site.reads, "reads")
-    reaches = _selected(context, (*here, "to"), projection.to, site.reaches, "reaches")
+    reads = selected(context, (*here, "from"), projection.from_, site.reads, "reads")
+    reaches = selected(context, (*here, "to"), projection.to, site.reaches, "reaches")
     if reads is None or reaches is None:
         return None
     return Ends(reads, reaches, _positions(site.reads, reads), _positions(site.reaches, reaches))
@@ -159,7 +159,7 @@ def _inherited(words: Map, projection: Projection) -> Map:
     return words.model_copy(update=said)
 
 
-def _selected(
+def selected(
     context: Context, location: Location, text: str | Wanted, whole: Population, verb: str
 ) -> Population | None:
     """The units that a map reads or reaches, and a projection names; None with a problem noted."""

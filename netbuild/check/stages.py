@@ -1,4 +1,4 @@
-"""The stages of a training: each is checked as the whole spec that it makes."""
+"""How a training ends, and its stages: each is checked as the whole spec that it makes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from netbuild.check.plan import Plan
 from netbuild.spec.nodes import Location
 from netbuild.spec.paths import parse_path
 from netbuild.spec.spec import NetworkSpec
+from netbuild.spec.task import Arrays, Neurogym
 from netbuild.spec.training import Stage, Training
 
 
 def check_stages(context: Context) -> None:
-    """What the keys of `training` and its stages say together."""
+    """What the keys of `training` and its stages say together, and what ends it early."""
     training = context.parsed.training
-    if not isinstance(training, Training) or training.stages is None:
+    if not isinstance(training, Training):
+        return
+    _check_stop(context, training)
+    if training.stages is None:
         return
     for key in ("epochs", "stop_when"):
         if getattr(training, key) is not None:
@@ -31,6 +35,28 @@ def check_stages(context: Context) -> None:
         if stage.steps is None and stage.stop_when is None and training.steps is None:
             what, hint = "nothing says when this stage ends", "write `steps` or `stop_when`"
             context.problem("NB102", here, what, hint)
+
+
+def _check_stop(context: Context, training: Training) -> None:
+    """Whether the rule that ends a training early can ever hold."""
+    rule, task = training.stop_when, context.parsed.task
+    if rule is None:
+        return
+    where: Location = ("training", "stop_when")
+    every = training.evaluate.every
+    if every is not None and training.steps is not None and every > training.steps:
+        what = f"this counts evaluations, and the first one would be after {every:,} of"
+        hint = f"write `evaluate: {{every: {max(training.steps // 10, 1)}}}` in `training`, say"
+        context.problem("NB308", where, f"{what} {training.steps:,} steps", hint, key=True)
+    if rule.of != "worst_task":
+        return
+    place = (*where, "of")
+    if rule.metric != "accuracy":
+        what = f"`worst_task` is of `metric: accuracy`; there is one {rule.metric} for all"
+        context.problem("NB308", place, what, "write `of: all`")
+    elif isinstance(task, Arrays) or (isinstance(task, Neurogym) and len(task.envs) < 2):
+        what = "there is no worst of one task: this is of several `envs`"
+        context.problem("NB308", place, what, "write `of: all`")
 
 
 def check_same_network(

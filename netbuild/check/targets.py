@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
+from netbuild.check.among import among, units_among
 from netbuild.check.context import Context, as_float32
 from netbuild.check.maps import array_of, oriented
 from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
@@ -75,10 +76,15 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
             params = _matched(context, i, regularizer, shapes, order, whole)
             _check_stored(context, i, regularizer, params, by_layer)
             references = _references(context, i, regularizer, params, shapes, by_layer)
-            found.append(RegularizerPlan(names[i], params, references))
+            some = among(context, i, regularizer, params, by_layer)
+            if some is not None and references is not None:
+                chosen = zip(references, some, strict=True)
+                references = tuple(whole.reshape(-1)[one.index] for whole, one in chosen)
+            found.append(RegularizerPlan(names[i], params, references, some))
         elif isinstance(regularizer, specs.ActivityRegularizer):
             _check_layers(context, i, regularizer)
-            found.append(RegularizerPlan(names[i], ()))
+            units = units_among(context, i, regularizer, by_layer)
+            found.append(RegularizerPlan(names[i], (), units=units))
     return found
 
 

@@ -19,12 +19,16 @@ class Template(StrEnum):
     nn4n = "nn4n"
     ei_rnn = "ei-rnn"
     two_area = "two-area"
+    connectome = "connectome"
 
 
 SCHEMA = "netbuild-1.json"  # named by the first line of each template, for editors
 
 # What a template needs beside it.
-_DATA = {Template.digits: ("digits.npz",)}
+_DATA = {
+    Template.digits: ("digits.npz",),
+    Template.connectome: ("edges.csv", "neurons.csv"),
+}
 
 
 def init(

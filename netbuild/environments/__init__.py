@@ -3,6 +3,7 @@
 - recipe: what a task draws its trials from, as plain data
 - registry: the environments that there are, and one instance of each; imports neurogym, lazily
 - player: one environment that gives one trial after the other
+- renewal: how one becomes as good as new, for a fraction of the price of another
 - trials: batches of whole trials, padded
 - windows: batches cut from a stream of trials, as neurogym's own `Dataset` cuts them
 - facts: what can be known of an environment before any training, for the checks
@@ -18,7 +19,7 @@ from netbuild.environments.facts import (
     periods_of,
     settable,
 )
-from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.player import EnvironmentFailed, Player
 from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.environments.registry import environment_names
 from netbuild.environments.trials import draw_trials
@@ -30,6 +31,7 @@ __all__ = [
     "EnvironmentFailed",
     "Facts",
     "Levels",
+    "Player",
     "Recipe",
     "WindowSource",
     "draw_trials",

@@ -54,22 +54,25 @@ def padded(
 
     `which` says of each trial which of the recipe's environments it is of.
     """
-    longest = max(len(trial.inputs) for trial in trials)
+    lengths = np.array([len(trial.inputs) for trial in trials])
+    longest = int(lengths.max())
     if longest == 0:
         raise EnvironmentFailed(f"every trial of {recipe.environments[0].env} is empty")
     first, count = trials[0], len(trials)
     width = first.inputs.shape[1]
     rules = len(recipe.environments) if recipe.rule_input else 0
+    there = np.arange(longest) < lengths[:, None]  # (batch, time): steps of the trials themselves
     inputs = np.zeros((count, longest, width + rules), np.float32)
+    inputs[there, :width] = np.concatenate([trial.inputs for trial in trials])
+    if rules:
+        inputs[..., width:] = there[..., None] & (
+            np.arange(rules) == np.array(which)[:, None, None]
+        )
     answers = np.zeros((count, longest, *first.answers.shape[1:]), first.answers.dtype)
-    mask = np.zeros((count, longest), np.float32)
-    for i, trial in enumerate(trials):
-        steps = len(trial.inputs)
-        inputs[i, :steps, :width] = trial.inputs
-        if rules:
-            inputs[i, :steps, width + which[i]] = 1
-        answers[i, :steps] = trial.answers
-        mask[i, :steps] = weights_of(recipe, trial)
+    answers[there] = np.concatenate([trial.answers for trial in trials])
+    mask = there.astype(np.float32)
+    if recipe.period_weights is not None:
+        mask[there] = np.concatenate([weights_of(recipe, trial) for trial in trials])
     targets = targets_of(answers, actions, recipe.levels)
     return Drawn(inputs, targets, mask, table(recipe, trials, which))
 

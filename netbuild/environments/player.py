@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild.environments.recipe import Environment
 from netbuild.environments.registry import creator, signature_of
+from netbuild.environments.renewal import Snapshot, Unknown
 
 Array = NDArray[Any]
 
@@ -48,25 +50,52 @@ class Player:
     nothing is ever stepped. Raises EnvironmentFailed.
     """
 
-    def __init__(self, environment: Environment, dt: float, seed: int) -> None:
-        self.environment = environment
+    def __init__(
+        self, environment: Environment, dt: float, seed: int, *, renewable: bool = False
+    ) -> None:
+        """With `renewable` it keeps what `renew` needs."""
+        self.environment, self.dt = environment, dt
         make = creator(environment.env)
         arguments = dict(environment.kwargs)
-        if "random_seed" in signature_of(make):  # draws that its `seed()` does not govern
+        draws_by_itself = "random_seed" in signature_of(make)  # numbers that no `seed()` governs
+        if draws_by_itself:
             arguments["random_seed"] = seed
+        self._as_made: Snapshot | None = None
         try:
             self.outer = make(dt=int(dt) if float(dt).is_integer() else dt, **arguments)
-            self.outer.get_wrapper_attr("seed")(seed)
-            for inner in (self.outer, *getattr(self.outer, "envs", ())):
-                base = inner.unwrapped
-                if type(getattr(base, "rng", None)) is np.random.RandomState:
-                    base.rng = _Draws(base.rng._bit_generator)
             self._new_trial = self.outer.get_wrapper_attr("new_trial")
+            if renewable and not draws_by_itself:
+                with suppress(Unknown):
+                    self._as_made = Snapshot(self.outer)
+            self._seed(seed)
         except Exception as error:
             raise _failed(environment, "cannot be made", error) from error
         # An environment of several (as yang19's two modalities) goes through them in turn, from
-        # the first one on. With a new instance for each batch, most would hardly ever come up.
+        # the first one on. As each batch begins anew, most would hardly ever come up.
         self._parts = len(getattr(self.outer, "envs", ())) if self._is_scheduled() else 0
+
+    def renew(self, seed: int) -> bool:
+        """Make it what a new one with a seed would be; False where it cannot be, and is spoilt."""
+        if self._as_made is None:
+            return False
+        try:
+            self._as_made.restore()
+            self._seed(seed)
+        except Exception as error:
+            raise _failed(self.environment, "cannot be made", error) from error
+        return self._as_made.draws_anew()
+
+    def _seed(self, seed: int) -> None:
+        self.outer.get_wrapper_attr("seed")(seed)
+        for inner in (self.outer, *getattr(self.outer, "envs", ())):
+            base = inner.unwrapped
+            if type(getattr(base, "rng", None)) is np.random.RandomState:
+                base.rng = _Draws(base.rng._bit_generator)
+            # HierarchicalReasoning draws its first block before it has a seed, and its rule is that
+            # of no other block: drawn again, from the seed, and either rule may come first.
+            if hasattr(base, "new_block"):
+                for _ in range(1 + seed % 2):
+                    base.new_block()
 
     def _is_scheduled(self) -> bool:
         return all(name in vars(self.outer) for name in ("envs", "schedule", "next_i_env"))
@@ -110,6 +139,15 @@ class Player:
         if self._parts:
             found["part"] = self.outer.i_env
         return Trial(inputs, answers, _periods(base, len(inputs)), found)
+
+
+def renewed(player: Player | None, environment: Environment, dt: float, seed: int) -> Player:
+    """A player as good as new: the one that was there before, or else another one."""
+    if player is not None and (player.environment, player.dt) == (environment, dt):
+        if player.renew(seed):
+            return player
+        return Player(environment, dt, seed)
+    return Player(environment, dt, seed, renewable=True)
 
 
 def _periods(base: Any, steps: int) -> dict[str, tuple[int, int]]:

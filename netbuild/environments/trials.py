@@ -8,18 +8,25 @@ from typing import Any
 import numpy as np
 
 from netbuild.environments.drawn import Drawn, padded
-from netbuild.environments.player import Player, Trial
+from netbuild.environments.player import Player, Trial, renewed
 from netbuild.environments.recipe import Environment, Recipe
 from netbuild.environments.registry import quietly
 
 SEEDS = 2**32  # environments take seeds of 32 bits
 
 
-def draw_trials(recipe: Recipe, count: int, rng: np.random.Generator) -> Drawn:
+def draw_trials(
+    recipe: Recipe,
+    count: int,
+    rng: np.random.Generator,
+    known: dict[int, Player] | None = None,
+) -> Drawn:
     """`count` whole trials, which follow from `rng` alone; raises EnvironmentFailed.
 
-    The environments are made anew, so that nothing of an earlier batch is left in them.
+    Nothing of an earlier batch is left in the environments: they are made anew, or renewed where
+    `known`, which is for this recipe alone, has them; those of this batch are left in it.
     """
+    known = {} if known is None else known
     with quietly():
         which = choose(recipe, count, rng)
         seeds = [int(seed) for seed in rng.integers(0, SEEDS, size=len(recipe.environments))]
@@ -28,9 +35,11 @@ def draw_trials(recipe: Recipe, count: int, rng: np.random.Generator) -> Drawn:
         for i in which:
             environment = recipe.environments[i]
             if i not in players:
-                players[i] = Player(environment, recipe.dt, seeds[i])
+                # Taken out, so that one whose code fails halfway is not met again.
+                players[i] = renewed(known.pop(i, None), environment, recipe.dt, seeds[i])
             trial = players[i].trial(conditions(environment, rng), rng)
             trials.append(kept(trial))
+        known.update(players)
         return padded(recipe, trials, which, players[which[0]].actions)
 
 

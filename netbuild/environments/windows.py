@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.environments.drawn import Drawn, targets_of, weights_of
-from netbuild.environments.player import EnvironmentFailed, Player
+from netbuild.environments.player import EnvironmentFailed, Player, renewed
 from netbuild.environments.recipe import Recipe
 from netbuild.environments.registry import quietly
 from netbuild.environments.trials import SEEDS, choose, conditions
@@ -50,21 +50,30 @@ class WindowSource:
 
     def batch(self, step: int, rows: int) -> Drawn:
         """The window of one step, (rows, steps, ...); raises EnvironmentFailed."""
-        with quietly():
-            if not self._streams or self._at[1] != rows:
-                self._begin(0, rows)
-            probe = self._streams[0]
-            filling, window = divmod(step, self._fillings(probe, rows))
-            if self._at[0] != filling or window < self._position:
-                self._begin(filling, rows)
-            for _ in range(self._position, window):
-                for stream in self._streams:
-                    stream.take(self.steps)
-            parts = [stream.take(self.steps) for stream in self._streams]
-            self._position = window + 1
+        try:
+            with quietly():
+                probe, parts = self._go_to(step, rows)
+        except BaseException:
+            self._streams = []  # some of them have gone on, and some have not
+            raise
         inputs, answers, *weights = (np.stack(part) for part in zip(*parts, strict=True))
         targets = targets_of(answers, probe.actions, self.recipe.levels)
         return Drawn(np.asarray(inputs, np.float32), targets, weights[0] if weights else None, None)
+
+    def _go_to(self, step: int, rows: int) -> tuple[_Stream, list[list[Array]]]:
+        """One of the streams, and each one's part of the window of a step."""
+        if not self._streams or self._at[1] != rows:
+            self._begin(0, rows)
+        probe = self._streams[0]
+        filling, window = divmod(step, self._fillings(probe, rows))
+        if self._at[0] != filling or window < self._position:
+            self._begin(filling, rows)
+        for _ in range(self._position, window):
+            for stream in self._streams:
+                stream.take(self.steps)
+        parts = [stream.take(self.steps) for stream in self._streams]
+        self._position = window + 1
+        return self._streams[0], parts
 
     def _fillings(self, probe: _Stream, rows: int) -> int:
         return windows_before_anew(probe.inputs, probe.answers, rows, self.steps)
@@ -72,17 +81,22 @@ class WindowSource:
     def _begin(self, filling: int, rows: int) -> None:
         rng = rng_of(self.seed, "train", "windows", filling)
         seeds = rng.integers(0, SEEDS, size=(rows, len(self.recipe.environments) + 1))
-        self._streams = [_Stream(self.recipe, [int(seed) for seed in row]) for row in seeds]
+        # Each row's environments are renewed, which is cheaper than to make them again.
+        known = [stream.players for stream in self._streams] + [{} for _ in range(rows)]
+        self._streams = [
+            _Stream(self.recipe, [int(seed) for seed in row], players)
+            for row, players in zip(seeds, known, strict=False)
+        ]
         self._at, self._position = (filling, rows), 0
 
 
 class _Stream:
     """One row: trials one after the other. `seeds` holds one of each environment, then its own."""
 
-    def __init__(self, recipe: Recipe, seeds: list[int]) -> None:
-        self.recipe, self._seeds = recipe, seeds
+    def __init__(self, recipe: Recipe, seeds: list[int], known: dict[int, Player]) -> None:
+        self.recipe, self._seeds, self._known = recipe, seeds, known
         self._rng = np.random.default_rng(seeds[-1])
-        self._players: dict[int, Player] = {}
+        self.players: dict[int, Player] = {}
         player = self._player(0)
         self.actions = player.actions
         rules = len(recipe.environments) if recipe.rule_input else 0
@@ -92,10 +106,10 @@ class _Stream:
         self._left = 0  # steps in `_rest`
 
     def _player(self, i: int) -> Player:
-        if i not in self._players:
-            environment = self.recipe.environments[i]
-            self._players[i] = Player(environment, self.recipe.dt, self._seeds[i])
-        return self._players[i]
+        if i not in self.players:
+            environment, before = self.recipe.environments[i], self._known.pop(i, None)
+            self.players[i] = renewed(before, environment, self.recipe.dt, self._seeds[i])
+        return self.players[i]
 
     def take(self, steps: int) -> list[Array]:
         """The next steps: inputs (time, input), answers (time, ...) and weights (time,)."""

@@ -138,30 +138,37 @@ def translated(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path, max_bytes: int) -> Iterator[tuple[io.FileIO, int]]:
-    """The open file and its size in bytes, once it has shown to be a regular file of fair size."""
+def opened(
+    path: Path, max_bytes: int, text_bytes: int = text.SIZE_CAP
+) -> Iterator[tuple[io.FileIO, int]]:
+    """The open file and its size in bytes, once it has shown to be a regular file of fair size.
+
+    `text_bytes` is the limit for text: matrices are small, edge lists are not.
+    """
     try:
         descriptor = os.open(path, OPEN_FLAGS)
     except OSError as error:
         raise unreadable(shown(path.name), error) from None
     try:
         status = os.fstat(descriptor)
-        judge(status, path, max_bytes)
+        judge(status, path, max_bytes, text_bytes)
         yield io.FileIO(descriptor, closefd=False), status.st_size
     finally:
         os.close(descriptor)
 
 
-def judge(status: os.stat_result, path: Path, max_bytes: int) -> None:
+def judge(status: os.stat_result, path: Path, max_bytes: int, text_bytes: int) -> None:
     """Refuse what is not a regular file (NB203), and one that is too large (NB901)."""
     name = shown(path.name)
     if not stat.S_ISREG(status.st_mode):
         raise DataFileError("NB203", f"{name} is {kind_of_file(status.st_mode)}, not a file")
     is_text = FORMATS.get(path.suffix.lower()) == "text"
-    limit = min(max_bytes, text.SIZE_CAP) if is_text else max_bytes
+    limit = min(max_bytes, text_bytes) if is_text else max_bytes
     if status.st_size > limit + npy.HEAD:  # a header comes on top of the data
         what = f"{name} has {status.st_size:,} bytes; the limit is {limit:,}"
-        raise DataFileError("NB901", what, "save it as .npy" if is_text else "")
+        raise DataFileError(
+            "NB901", what, "save it as .npy" if is_text and limit <= text.SIZE_CAP else ""
+        )
 
 
 def read_rest(head: bytes, file: io.FileIO, size: int, name: str) -> bytearray:

@@ -5,9 +5,12 @@ r is the activity of one layer, (batch, time, unit) or (batch, unit); B, T, N ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.regularization.arguments import did_you_mean
@@ -22,6 +25,8 @@ class ActivityRegularization(BaseRegularization):
     Args:
         layers: the names of the layers, as a network's activity has them.
         Lambda: the weight of the term, >= 0.
+        units: of each layer the positions of the units whose rates are meant; of a layer that it
+            does not name, all.
         of: `sample`: of the rate of each unit at each step of each trial. `unit_mean`: of each
             unit's mean rate over batch and time, in which opposite rates cancel, as nn4n does.
 
@@ -31,7 +36,13 @@ class ActivityRegularization(BaseRegularization):
 
     needs_activity: ClassVar[bool] = True
 
-    def __init__(self, layers: str | Iterable[str], Lambda: float = 1.0, of: Of = "sample") -> None:
+    def __init__(
+        self,
+        layers: str | Iterable[str],
+        Lambda: float = 1.0,
+        of: Of = "sample",
+        units: Mapping[str, Sequence[int] | NDArray[np.integer[Any]]] | None = None,
+    ) -> None:
         super().__init__((), Lambda)
         self.layers = (layers,) if isinstance(layers, str) else tuple(layers)
         if not self.layers:
@@ -40,6 +51,7 @@ class ActivityRegularization(BaseRegularization):
             known = " or ".join(map(repr, get_args(Of)))
             raise ValueError(f"of must be {known}, not {of!r}{did_you_mean(str(of), get_args(Of))}")
         self.of = of
+        self.units = {name: torch.as_tensor(which) for name, which in (units or {}).items()}
 
     def forward(self, activity: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]
         """The raw term, 0-d, of {layer name: (..., unit)}; ValueError for a layer not in it."""
@@ -49,6 +61,8 @@ class ActivityRegularization(BaseRegularization):
                 near = did_you_mean(name, activity)
                 raise ValueError(f"the activity has no layer {name!r}{near}")
             rates = activity[name]
+            if name in self.units:
+                rates = rates[..., self.units[name].to(rates.device)]
             if self.of == "unit_mean":
                 rates = rates.flatten(0, -2).mean(0, keepdim=True)  # (1, N)
             terms.append(self.penalty(rates))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
-from netbuild.regularization.parameters import GivenTensors, NamedParameters, Params
+from netbuild.regularization.parameters import GivenTensors, NamedParameters, Params, Places
 
 
 class BaseRegularization(nn.Module):
@@ -97,6 +97,15 @@ class BaseRegularization(nn.Module):
     def learnable(self) -> list[tuple[int, Tensor]]:
         """The position and the value of each parameter that is not frozen."""
         return self._source.learnable()
+
+    def entries(self, index: int) -> int:
+        """How many entries parameter number `index` has, those included that sparse storage leaves
+        out."""
+        return self._source.entries(index)
+
+    def places(self, index: int) -> Places | None:
+        """Where its entries stand in its matrix, if sparse storage keeps only some of them."""
+        return self._source.places(index)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """The penalty of parameter number `index`, whose value is `weight`; a 0-d tensor."""

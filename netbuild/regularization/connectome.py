@@ -3,6 +3,10 @@
 A reference has the shape of its parameter, (output_dim, input_dim) on a torch weight: axis 1 is
 presynaptic. References are buffers: they move with `.to()`, are saved by `state_dict()`, and are
 never the caller's own memory.
+
+Of a weight in sparse storage a reference is kept for the connections alone. It may be given so,
+(connection,), or as the whole matrix, which is read at the connections: what it holds elsewhere
+would add to a term (a distance, say) what no weight can change, and is left out.
 """
 
 from __future__ import annotations
@@ -201,13 +205,13 @@ class WeightsDistance(ReferencedRegularization, Lp):
         optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
         super().__init__(params, Lambda, p, norm, squared, reduction, optimizer)
-        self.hold_references(as_references(self.param_names, self.get_params(), reference_weights))
+        self.hold_references(given_references(self, reference_weights))
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """The distance of one parameter from its reference."""
         difference = weight - self.reference(index)
         # The induced norm is taken of the magnitudes, as NeuroTorch does; entrywise is the same.
-        return self.measure(difference.abs() if self.norm == "matrix" else difference)
+        return self.measure(index, difference.abs() if self.norm == "matrix" else difference)
 
 
 class ExcRatioTargetRegularization(BaseRegularization):
@@ -285,6 +289,13 @@ def mean_softsign(weight: Tensor) -> Tensor:
     return softsign(weight).sum() / weight.count_nonzero().clamp(min=1)
 
 
+def given_references(regularization: BaseRegularization, references: References) -> list[Tensor]:
+    """Copies of the caller's references, one per parameter, as the parameters are stored."""
+    names, params = regularization.param_names, regularization.get_params()
+    places = [regularization.places(index) for index in range(len(params))]
+    return as_references(names, params, references, places)
+
+
 def dale_signs(
     regularization: BaseRegularization, reference_weights: References | None, words: DaleWords
 ) -> list[Tensor]:
@@ -298,11 +309,18 @@ def dale_signs(
         if words:
             given = ", ".join(words)
             raise TypeError(f"{given}: for drawn references only, but reference_weights are given")
-        references = as_references(regularization.param_names, params, reference_weights)
+        references = given_references(regularization, reference_weights)
         return [torch.sign(reference) for reference in references]
     generator = dale_generator(words.get("seed", 0))
+    places = [regularization.places(index) for index in range(len(params))]
     return [
-        draw_dale_reference(param.shape, **words, generator=generator).to(param) for param in params
+        draw_dale_reference(
+            param.shape if where is None else where.shape,
+            **words,
+            generator=generator,
+            columns=None if where is None else where.columns.cpu().numpy(),
+        ).to(param)
+        for param, where in zip(params, places, strict=True)
     ]
 
 

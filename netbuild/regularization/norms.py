@@ -16,14 +16,17 @@ Norm: TypeAlias = Literal["entrywise", "matrix"]
 Reduction: TypeAlias = Literal["sum", "mean"]
 
 
-def lp_norm(weight: Tensor, p: float = 1, squared: bool = False, mean: bool = False) -> Tensor:
+def lp_norm(
+    weight: Tensor, p: float = 1, squared: bool = False, mean: bool = False, entries: int = 0
+) -> Tensor:
     """The entrywise norm (sum_ij |w_ij|^p)^(1/p) of one parameter of any shape; 0-d.
 
     `mean` takes the mean over the entries in place of the sum (p=1: the mean magnitude; p=2: the
     root mean square); `squared` squares the result (p=2: the sum, or mean, of squares). The
-    gradient at w = 0 is 0, also for the root. An empty parameter has norm 0.
+    gradient at w = 0 is 0, also for the root. An empty parameter has norm 0. `entries` is how many
+    there are where `weight` has only some, the others being 0.
     """
-    count = max(weight.numel(), 1) if mean else 1
+    count = max(entries or weight.numel(), 1) if mean else 1
     if p == 2 and squared:
         return weight.square().sum() / count
     # On the CPU vector_norm takes longer over a small L1 than the two operations do.
@@ -58,11 +61,13 @@ class Lp(BaseRegularization):
             inf), which moves only one column (p=1), one singular direction (p=2) or one row.
         squared: square each norm.
         reduction: "sum" over the entries of each parameter, or their "mean" (entrywise only), so
-            that Lambda need not follow the size of the layer.
+            that Lambda need not follow the size of the layer. The mean is over the whole matrix,
+            absent connections included, in dense and in sparse storage.
         optimizer: see `BaseRegularization`.
 
     Raises:
-        ValueError: p < 1, an unknown norm or reduction, or a mean of a matrix norm.
+        ValueError: p < 1, an unknown norm or reduction, a mean of a matrix norm, or a matrix norm
+            of a weight in sparse storage.
     """
 
     def __init__(
@@ -78,16 +83,24 @@ class Lp(BaseRegularization):
         super().__init__(params, Lambda, optimizer)
         self.p, self.norm, self.reduction = check_norm(p, norm, reduction)
         self.squared = squared
+        for index, name in enumerate(self.param_names if norm == "matrix" else ()):
+            if self.places(index) is not None:
+                raise ValueError(
+                    f"{name} is stored for its connections alone, and norm='matrix' needs the "
+                    "whole matrix; use norm='entrywise', or dense storage"
+                )
 
-    def measure(self, weight: Tensor) -> Tensor:
-        """The norm of `weight` that this regularization was told to take; 0-d."""
+    def measure(self, index: int, weight: Tensor) -> Tensor:
+        """The norm of parameter number `index` that this regularization was told to take; 0-d."""
         if self.norm == "matrix":
             return matrix_norm(weight, self.p, self.squared)
-        return lp_norm(weight, self.p, self.squared, self.reduction == "mean")
+        if self.reduction == "sum":
+            return lp_norm(weight, self.p, self.squared)
+        return lp_norm(weight, self.p, self.squared, True, self.entries(index))
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """||W||_p of one parameter."""
-        return self.measure(weight)
+        return self.measure(index, weight)
 
     def extra_repr(self) -> str:
         """The order and the kind of norm, for `print`."""

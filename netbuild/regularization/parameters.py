@@ -7,11 +7,21 @@ Neither way registers anything: a parameter that belongs to two modules would be
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from netbuild.regularization.arguments import did_you_mean
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the entries of a parameter that is stored for connections alone stand in its matrix."""
+
+    rows: Tensor  # (connection,): postsynaptic units
+    columns: Tensor  # (connection,): presynaptic units
+    shape: tuple[int, int]  # (output_dim, input_dim)
 
 
 class GivenTensors:
@@ -37,6 +47,14 @@ class GivenTensors:
         """The position and the tensor of each one that asks for a gradient."""
         return [(i, tensor) for i, tensor in enumerate(self._tensors) if tensor.requires_grad]
 
+    def entries(self, index: int) -> int:
+        """How many entries a parameter has."""
+        return self._tensors[index].numel()
+
+    def places(self, index: int) -> Places | None:
+        """Where they stand, if it is stored for connections alone; tensors are whole."""
+        return None
+
 
 class NamedParameters:
     """Parameters of a network by name, looked up at each call.
@@ -49,17 +67,28 @@ class NamedParameters:
     Args:
         owner: the network. It is not registered as a submodule of anything.
         names: dotted names as `owner.named_parameters()` spells them, each once.
+        among: of each parameter the entries that are meant, as positions in it when it is
+            flattened (entry,), and how many entries there are with those that sparse storage leaves
+            out. None: all of all.
 
     Raises:
         ValueError: a name that the owner does not have, with the nearest one, or a name twice.
     """
 
-    def __init__(self, owner: nn.Module, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        owner: nn.Module,
+        names: Sequence[str],
+        among: Sequence[tuple[Tensor, int]] | None = None,
+    ) -> None:
         if isinstance(names, str):
             raise TypeError(f"names must be a list of names, not the string {names!r}")
         self.names: tuple[str, ...] = tuple(names)
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"names must be different, but are {', '.join(self.names)}")
+        self._among = among
+        if among is not None and len(among) != len(self.names):
+            raise ValueError(f"`among` is of {len(among)} parameters, `names` of {len(self.names)}")
         self._owner = owner
         self._paths = tuple(_split(name) for name in self.names)
         known = [name for name, _ in owner.named_parameters(remove_duplicate=False)]
@@ -71,15 +100,39 @@ class NamedParameters:
 
     def read(self) -> list[Tensor]:
         """All parameters (effective weights where the layer has them), frozen ones among them."""
-        return [_effective(module, leaf, param) for module, leaf, param in self._lookup()]
+        return [self._value(i, *found) for i, found in enumerate(self._lookup())]
 
     def learnable(self) -> list[tuple[int, Tensor]]:
         """The position and the (effective) tensor of each parameter that is learnt."""
         return [
-            (i, _effective(module, leaf, param))
+            (i, self._value(i, module, leaf, param))
             for i, (module, leaf, param) in enumerate(self._lookup())
-            if param.requires_grad
+            if param.requires_grad or (leaf == "weight" and _scale_learns(module))
         ]
+
+    def entries(self, index: int) -> int:
+        """How many entries a parameter has; in sparse storage those that are not stored count."""
+        if self._among is not None:
+            return self._among[index][1]
+        module, leaf, param = self._lookup()[index]
+        if leaf == "weight" and hasattr(type(module), "targets"):
+            return int(module.input_dim) * int(module.output_dim)  # type: ignore[arg-type]
+        return param.numel()
+
+    def places(self, index: int) -> Places | None:
+        """Where they stand, if it is stored for connections alone, as a layer says that has
+        `targets` and `sources`."""
+        module, leaf, _ = self._lookup()[index]
+        if self._among is not None or leaf != "weight" or not hasattr(type(module), "targets"):
+            return None
+        shape = (int(module.output_dim), int(module.input_dim))  # type: ignore[arg-type]
+        return Places(module.targets, module.sources, shape)  # type: ignore[arg-type]
+
+    def _value(self, index: int, module: nn.Module, leaf: str, param: nn.Parameter) -> Tensor:
+        whole = _effective(module, leaf, param)
+        if self._among is None:
+            return whole
+        return whole.flatten()[self._among[index][0].to(whole.device)]
 
     def _lookup(self) -> list[tuple[nn.Module, str, nn.Parameter]]:
         # Down the modules' own dictionaries: about 0.2 microseconds a name, where get_parameter
@@ -110,6 +163,12 @@ def _effective(module: nn.Module, leaf: str, param: nn.Parameter) -> Tensor:
         effective: Tensor = module.effective_weight  # type: ignore[assignment]
         return effective
     return param
+
+
+def _scale_learns(module: nn.Module) -> bool:
+    """Whether a weight that is not learnt itself is multiplied with scales that are."""
+    scale = module._parameters.get("scale")
+    return scale is not None and scale.requires_grad
 
 
 def _check_tensor(name: str, tensor: Tensor) -> None:

@@ -9,19 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
+from netbuild.regularization.parameters import Places
 from netbuild.rounding import round_half_up
 from netbuild.streams import rng_of
 
 
 def as_references(
-    names: Sequence[str], params: Sequence[Tensor], references: Iterable[Any] | Mapping[str, Any]
+    names: Sequence[str],
+    params: Sequence[Tensor],
+    references: Iterable[Any] | Mapping[str, Any],
+    places: Sequence[Places | None] | None = None,
 ) -> list[Tensor]:
     """Copies of `references`, one per parameter, each with its dtype and device.
 
     Tensors, arrays and nested lists will do; a mapping is matched by the parameters' names.
+    `places` says of each parameter in sparse storage where its entries stand; a reference that is
+    a whole matrix is read there.
 
     Raises:
         TypeError: one tensor or array came where a list of them belongs.
@@ -41,14 +48,17 @@ def as_references(
             f"as many references as parameters are needed: {len(params)} parameters, "
             f"{len(references)} reference_weights"
         )
-    return [_as_reference(*item) for item in zip(names, params, references, strict=True)]
+    places = places or [None] * len(params)
+    return [_as_reference(*item) for item in zip(names, params, references, places, strict=True)]
 
 
-def _as_reference(name: str, param: Tensor, reference: Any) -> Tensor:
+def _as_reference(name: str, param: Tensor, reference: Any, where: Places | None) -> Tensor:
     if isinstance(reference, Tensor):
         copy = reference.detach().clone(memory_format=torch.contiguous_format)
     else:
         copy = torch.from_numpy(np.array(reference, dtype=np.float64, order="C"))
+    if where is not None and copy.shape == where.shape:
+        copy = copy[where.rows.to(copy.device), where.columns.to(copy.device)]
     if copy.shape != param.shape:
         transposed = copy.dim() == 2 and copy.T.shape == param.shape
         raise ValueError(
@@ -67,6 +77,7 @@ def draw_dale_reference(
     inh_first: bool = True,
     seed: int = 0,
     generator: np.random.Generator | None = None,
+    columns: NDArray[np.integer[Any]] | None = None,
 ) -> Tensor:
     """Signs that obey Dale's law: all opinions about one presynaptic unit's weights are alike.
 
@@ -79,9 +90,12 @@ def draw_dale_reference(
         inh_first: the inhibitory units are the first ones; else they are drawn.
         seed: of the draw; equal seeds give equal references.
         generator: draws in place of one made from `seed`.
+        columns: (connection,), the presynaptic unit of each entry of a weight in sparse storage,
+            for which alone signs are drawn then; N is their number.
 
     Returns:
-        A tensor of `shape` on the CPU: +1 excitatory, -1 inhibitory, 0 no opinion.
+        A tensor of `shape`, or (connection,), on the CPU: +1 excitatory, -1 inhibitory, 0 no
+        opinion.
 
     Raises:
         TypeError: seed is not an integer. ValueError: a share outside [0, 1].
@@ -94,10 +108,13 @@ def draw_dale_reference(
     inhibitory = np.arange(units) < round_half_up(inh_ratio, units)
     if not inh_first:
         rng.shuffle(inhibitory)
-    entries = math.prod(shape)
+    entries = math.prod(shape) if columns is None else len(columns)
     opinion = np.arange(entries) < round_half_up(rho, entries)
     rng.shuffle(opinion)
-    signs = np.where(inhibitory, np.int8(-1), np.int8(1)) * opinion.reshape(*shape[:-1], units)
+    signs = np.where(inhibitory, np.int8(-1), np.int8(1))
+    if columns is not None:
+        return torch.from_numpy(signs[columns] * opinion).to(torch.get_default_dtype())
+    signs = signs * opinion.reshape(*shape[:-1], units)
     return torch.from_numpy(signs).to(torch.get_default_dtype()).reshape(tuple(shape))
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from netbuild.spec.base import Model, NonNegative, Seed
 from netbuild.spec.selection import ByColumns
-from netbuild.spec.shorthand import Shorthand, named_file
+from netbuild.spec.shorthand import Shorthand, text
 from netbuild.spec.weights import Array, FileName, Rows
 
 ColumnName = Annotated[str | None, Field(min_length=1, max_length=200)]
@@ -75,12 +75,12 @@ class Control(Model):
 class Connectome(Model):
     """Real wiring: it says the layer's size, its units' names and signs, and their connections."""
 
-    edges: Annotated[EdgeFile, Shorthand(named_file, _FILE)] = Field(
+    edges: Annotated[EdgeFile, Shorthand(text("file"), _FILE)] = Field(
         description="the connections: an edge list (.csv, .tsv, .gz, .parquet, .feather) or a"
         " matrix (.csv with names, .npy, .npz, .mat, .graphml)",
         examples=["edges.csv"],
     )
-    neurons: Annotated[NeuronFile | None, Shorthand(named_file, _FILE)] = Field(
+    neurons: Annotated[NeuronFile | None, Shorthand(text("file"), _FILE)] = Field(
         None,
         description="the node table, in whose order the units stand; the names in the edges when"
         " left out",

@@ -16,6 +16,7 @@ from netbuild.spec.base import (
     told_by,
 )
 from netbuild.spec.masks import MaskFile, MaskValues
+from netbuild.spec.selection import Selection
 from netbuild.spec.shorthand import ROWS, Shorthand, listed, matrix
 
 
@@ -59,6 +60,17 @@ class Regularizer(Model):
         ),
         Shorthand(listed, {"type": "string"}),
     ]
+    from_: Selection | None = Field(
+        None,
+        alias="from",
+        description="only connections from these presynaptic units",
+        examples=[{"kind": "sensory"}],
+    )
+    to: Selection | None = Field(
+        None,
+        description="only connections to these postsynaptic units",
+        examples=[{"kind": "motor"}],
+    )
     Lambda: NonNegative = Field(1.0, description="its weight in the loss", examples=[1e-3])
 
 
@@ -155,6 +167,9 @@ class ActivityRegularizer(Model):
         Field(min_length=1, description="the layers whose rates are meant", examples=[["hidden"]]),
         Shorthand(listed, {"type": "string"}),
     ]
+    units: Selection | None = Field(
+        None, description="only the rates of these units", examples=[{"kind": "motor"}]
+    )
     of: Literal["sample", "unit_mean"] = Field(
         "sample",
         description="of each unit's rate at each step of each trial, or of its mean over batch and"

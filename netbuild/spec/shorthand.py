@@ -88,11 +88,6 @@ def number(key: str) -> Writer:
     return write
 
 
-def typed(node: Node) -> Node:
-    """A bare `type`."""
-    return _wrap(node, "type") if isinstance(node.value, str) else node
-
-
 def listed(node: Node) -> Node:
     """One item in place of a list of one."""
     if not isinstance(node.value, str):
@@ -100,9 +95,13 @@ def listed(node: Node) -> Node:
     return Node([_value(node)], node.place, node.key_place, 2, 2, short=True)
 
 
-def named_file(node: Node) -> Node:
-    """A file's bare name."""
-    return _wrap(node, "file") if isinstance(node.value, str) else node
+def text(key: str) -> Writer:
+    """Bare text for a section of which it is that key: `type`, `file`."""
+
+    def write(node: Node) -> Node:
+        return _wrap(node, key) if isinstance(node.value, str) else node
+
+    return write
 
 
 def array(node: Node) -> Node:

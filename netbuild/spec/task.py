@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from netbuild.spec.base import Model, Name, Positive, Seed, tag, told_by
-from netbuild.spec.shorthand import Shorthand, array
+from netbuild.spec.shorthand import Shorthand, array, text
 from netbuild.spec.weights import Array, FileName
 
 
@@ -147,7 +147,7 @@ class Neurogym(Model):
     )
     env_kwargs: EnvironmentArguments = Field(default={})
     trials: TrialValues = Field(default={})
-    envs: list[EnvironmentSpec] = Field(
+    envs: list[Annotated[EnvironmentSpec, Shorthand(text("env"))]] = Field(
         [],
         max_length=1000,
         description="several environments in place of `env`; each trial draws one of them",
@@ -162,6 +162,7 @@ class Neurogym(Model):
     batches: Annotated[
         Annotated[WholeTrials, tag(WholeTrials)] | Annotated[Windows, tag(Windows)],
         told_by("of", WholeTrials, Windows),
+        Shorthand(text("of"), {"enum": ["trials"]}),
     ] = Field(
         WholeTrials.model_construct(),
         description="what a batch is made of",

@@ -16,7 +16,7 @@ from netbuild.spec.base import (
     tag,
     told_by,
 )
-from netbuild.spec.shorthand import Shorthand, typed
+from netbuild.spec.shorthand import Shorthand, text
 
 LearningRate = Annotated[Positive, Field(description="learning rate", examples=[1e-3])]
 WeightDecay = Annotated[NonNegative, Field(description="weight decay", examples=[0.01])]
@@ -61,7 +61,7 @@ Schedule = Annotated[
     | Annotated[StepDecay, tag(StepDecay)]
     | Annotated[Exponential, tag(Exponential)],
     told_by("type", Cosine, StepDecay, Exponential),
-    Shorthand(typed, {"enum": ["cosine"]}),
+    Shorthand(text("type"), {"enum": ["cosine"]}),
 ]
 
 
@@ -123,7 +123,7 @@ OptimizerSpec = Annotated[
     | Annotated[RMSprop, tag(RMSprop)]
     | Annotated[Adagrad, tag(Adagrad)],
     told_by("type", SGD, Adam, AdamW, RMSprop, Adagrad),
-    Shorthand(typed, {"enum": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]}),
+    Shorthand(text("type"), {"enum": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]}),
 ]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from netbuild.spec.base import Fraction, Model, Positive, Size, tag, told_by
 from netbuild.spec.selection import Selection
-from netbuild.spec.shorthand import Shorthand, typed
+from netbuild.spec.shorthand import Shorthand, text
 
 From = Annotated[
     Selection | None,
@@ -38,7 +38,7 @@ Activation = Annotated[
     Annotated[Named, tag(Named)] | Annotated[Power, tag(Power)],
     told_by("type", Named, Power),
     Shorthand(
-        typed, {"enum": ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]}
+        text("type"), {"enum": ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]}
     ),
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from netbuild.environments import Drawn, Recipe, WindowSource, draw_trials
+from netbuild.environments import Drawn, Player, Recipe, WindowSource, draw_trials
 from netbuild.streams import rng_of
 from netbuild.tasks.task import Batch
 
@@ -27,6 +27,7 @@ class NeurogymTask:
         self.recipe, self.seed = recipe, seed
         self.scored = evaluation or recipe
         self._windows = None if recipe.window is None else WindowSource(recipe, seed)
+        self._players: dict[int, Player] = {}  # of the last batch, to be renewed
 
     def batch(self, step: int, size: int, rng: np.random.Generator | None = None) -> Batch:
         """The batch of one step; whole trials are drawn from `rng`, when it is given.
@@ -39,7 +40,8 @@ class NeurogymTask:
         """As `batch`, in numpy."""
         if self._windows is not None:
             return self._windows.batch(step, size)
-        return draw_trials(self.recipe, size, rng or rng_of(self.seed, "train", step))
+        rng = rng or rng_of(self.seed, "train", step)
+        return draw_trials(self.recipe, size, rng, self._players)
 
     def whole_trials(self, count: int, rng: np.random.Generator) -> Batch:
         """`count` trials as they are scored, whole ones even where windows are trained on."""

@@ -1,0 +1,155 @@
+"""What is made of the rows: one connection for each pair, by policies that are counted.
+
+A pair is one whole number, `post << bits | pre`, so that sorting puts pairs into a wiring's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netbuild.connectomes.options import Options
+from netbuild.masks import Wiring
+from netbuild.masks.wiring import from_targets
+
+Array = npt.NDArray[Any]
+Pairs = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the policies did."""
+
+    merged: int = 0  # rows that went into the connection of an earlier one
+    symmetrized: int = 0  # connections added the other way round
+    self_connections: int = 0  # removed
+    min_weight: int = 0  # removed
+
+
+class TwiceError(ValueError):
+    """A pair that stands in two rows, where that is an error."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"rows {first} and {second} are of one pair")
+        self.first, self.second = first, second
+
+
+def bits_of(n: int) -> int:
+    """How many bits a unit's position takes."""
+    return max(1, (n - 1).bit_length())
+
+
+def pairs_of(pre: Array, post: Array, n: int) -> Pairs:
+    """(row,): each pair as one number."""
+    pairs = post.astype(np.int64)
+    pairs <<= bits_of(n)
+    pairs |= pre
+    return pairs
+
+
+def applied(
+    pairs: Pairs, weights: npt.NDArray[np.float64] | None, n: int, options: Options
+) -> tuple[Wiring, npt.NDArray[np.float32], Counted]:
+    """The wiring (n, n) and the counts (connection,) of rows in any order; `pairs` is used up.
+
+    Raises TwiceError under `duplicates: error`.
+    """
+    rows = len(pairs)
+    pairs, values = merged(pairs, weights, n, options.duplicates)
+    distinct = len(pairs)
+    pairs, values, loops = without_loops(pairs, values, n, options)
+    added = 0
+    if options.symmetrize != "none":
+        before = len(pairs)
+        pairs, values = symmetrized(pairs, values, n, options.symmetrize)
+        added = len(pairs) - before
+    few = 0
+    if options.min_weight is not None:
+        enough = values >= options.min_weight
+        few = len(pairs) - int(np.count_nonzero(enough))
+        if few:
+            pairs, values = pairs[enough], values[enough]
+    return wired(pairs, n), values.astype(np.float32), Counted(rows - distinct, added, loops, few)
+
+
+def merged(
+    pairs: Pairs, weights: npt.NDArray[np.float64] | None, n: int, how: str
+) -> tuple[Pairs, npt.NDArray[np.float64]]:
+    """The distinct pairs, rising, and the sum or the largest of the weights of each.
+
+    Rows of one pair are added in their order, so that sums are the same on every machine.
+    """
+    pairs, order = sorted_pairs(pairs, n, order=weights is not None or how == "error")
+    first = np.empty(len(pairs), np.bool_)
+    first[:1] = True
+    np.not_equal(pairs[1:], pairs[:-1], out=first[1:])
+    repeated = not first.all()
+    if how == "error" and repeated:
+        assert order is not None
+        second = np.flatnonzero(~first)
+        earliest = second[np.argmin(order[second])]
+        raise TwiceError(int(order[earliest - 1]), int(order[earliest]))
+    values = np.ones(len(pairs)) if weights is None or order is None else weights[order]
+    if not repeated:
+        return pairs, values
+    starts = np.flatnonzero(first)
+    reduce = np.add if how == "sum" else np.maximum
+    return pairs[starts], reduce.reduceat(values, starts)
+
+
+def sorted_pairs(
+    pairs: Pairs, n: int, order: bool = True
+) -> tuple[Pairs, npt.NDArray[np.int64] | None]:
+    """The pairs rising, and the rows they came from, equal ones in the order of their rows.
+
+    Where they fit, pair and row are sorted together as one number: numpy sorts numbers several
+    times faster than it finds their order. `pairs` is used up.
+    """
+    if not order:
+        pairs.sort()
+        return pairs, None
+    bits = max(1, (len(pairs) - 1).bit_length())
+    if 2 * bits_of(n) + bits > 63:
+        rows = np.argsort(pairs, kind="stable")
+        return pairs[rows], rows
+    pairs <<= bits
+    pairs |= np.arange(len(pairs))
+    pairs.sort()
+    rows = pairs & ((1 << bits) - 1)
+    pairs >>= bits
+    return pairs, rows
+
+
+def without_loops(
+    pairs: Pairs, values: npt.NDArray[np.float64], n: int, options: Options
+) -> tuple[Pairs, npt.NDArray[np.float64], int]:
+    """Without connections of a neuron with itself, if these are not kept; how many there were."""
+    if options.self_connections:
+        return pairs, values, 0
+    bits = bits_of(n)
+    others = pairs >> bits != pairs & ((1 << bits) - 1)
+    loops = len(pairs) - int(np.count_nonzero(others))
+    return (pairs[others], values[others], loops) if loops else (pairs, values, 0)
+
+
+def symmetrized(
+    pairs: Pairs, values: npt.NDArray[np.float64], n: int, how: str
+) -> tuple[Pairs, npt.NDArray[np.float64]]:
+    """Both directions of every pair, with the sum or the larger of their two counts.
+
+    A neuron's connection with itself has one direction, and stays as it is.
+    """
+    bits = bits_of(n)
+    pre, post = pairs & ((1 << bits) - 1), pairs >> bits
+    others = pre != post
+    back = (pre << bits | post)[others]
+    return merged(np.concatenate([pairs, back]), np.concatenate([values, values[others]]), n, how)
+
+
+def wired(pairs: Pairs, n: int) -> Wiring:
+    """The wiring of distinct, rising pairs."""
+    bits = bits_of(n)
+    return from_targets(n, n, pairs >> bits, pairs & ((1 << bits) - 1))

@@ -1,0 +1,118 @@
+"""What was read and what was made of it, as plain numbers that can be printed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from netbuild.connectomes.policies import Counted, pairs_of
+from netbuild.masks import Wiring
+from netbuild.masks.paths import shown
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """A file that was read: where it lies, and the digest and the size of its bytes."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON; of the path the name alone, which is the same on every machine."""
+        return {"name": shown(self.path.name), "sha256": self.sha256, "size": self.size}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What reading a connectome did; what it says of the wiring is counted when it is asked for.
+
+    `rows` less what `dropped` and `counted.merged` name is the distinct pairs; these, less the
+    connections that `counted` says were removed and with those that it says were added, is the
+    edges.
+    """
+
+    wiring: Wiring
+    signs: npt.NDArray[np.int8] | None
+    rows: int  # rows, or cells, of the edge file
+    dropped: Mapping[str, int]  # reason -> rows
+    counted: Counted
+    files: Mapping[str, FileRead]  # "edges", "neurons"
+    columns: Mapping[str, Mapping[str, str]]  # "edges", "neurons" -> what for -> column
+    types: Mapping[str, int]  # the edges' neurotransmitters or types -> rows
+    policies: Mapping[str, Any]  # the options that were followed
+    origin: Mapping[str, Any] | None = None  # of a native file: the report of what it was made from
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return self.facts() | {"wiring": statistics(self.wiring, self.signs)}
+
+    def facts(self) -> dict[str, Any]:
+        """What is known without counting the wiring, as plain JSON."""
+        return {
+            "rows": self.rows,
+            "dropped": dict(self.dropped),
+            "duplicates_merged": self.counted.merged,
+            "symmetrized": self.counted.symmetrized,
+            "removed": {
+                "self_connections": self.counted.self_connections,
+                "min_weight": self.counted.min_weight,
+            },
+            "types": dict(self.types),
+            "files": {key: file.as_dict() for key, file in self.files.items()},
+            "columns": {key: dict(columns) for key, columns in self.columns.items()},
+            "policies": dict(self.policies),
+            "origin": None if self.origin is None else dict(self.origin),
+        }
+
+
+def statistics(wiring: Wiring, signs: npt.NDArray[np.int8] | None) -> dict[str, Any]:
+    """n, edges, density, self-connections, reciprocity, degrees, signs, isolated units.
+
+    Reciprocity is the fraction of the connections between two different neurons that have one the
+    other way round; None where there are no such connections.
+    """
+    n, sources, targets = wiring.input_dim, wiring.sources, wiring.targets
+    loops = int(np.count_nonzero(sources == targets))
+    indegree = np.diff(wiring.starts)
+    outdegree = np.bincount(sources, minlength=n)
+    return {
+        "n": n,
+        "edges": len(wiring),
+        "density": wiring.density,
+        "self_connections": loops,
+        "reciprocity": reciprocity(wiring, loops),
+        "indegree": degrees(indegree),
+        "outdegree": degrees(outdegree),
+        "isolated": int(np.count_nonzero((indegree == 0) & (outdegree == 0))),
+        "excitatory": None if signs is None else int(np.count_nonzero(signs > 0)),
+        "inhibitory": None if signs is None else int(np.count_nonzero(signs < 0)),
+        "free": n if signs is None else int(np.count_nonzero(signs == 0)),
+    }
+
+
+def reciprocity(wiring: Wiring, loops: int) -> float | None:
+    """The fraction of connections i -> j, i != j, for which j -> i exists."""
+    others = len(wiring) - loops
+    if not others:
+        return None
+    sources, targets = wiring.sources, wiring.targets
+    low, high = np.minimum(sources, targets), np.maximum(sources, targets)
+    pairs = pairs_of(high, low, wiring.input_dim)  # the same for both directions
+    pairs.sort()
+    return 2 * int(np.count_nonzero(pairs[1:] == pairs[:-1])) / others
+
+
+def degrees(numbers: npt.NDArray[Any]) -> dict[str, float]:
+    """The least, the median, the mean and the largest."""
+    return {
+        "min": int(numbers.min()),
+        "median": float(np.median(numbers)),
+        "mean": float(numbers.mean()),
+        "max": int(numbers.max()),
+    }

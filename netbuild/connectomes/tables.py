@@ -1,0 +1,268 @@
+"""Tables as polars reads them: text with any separator, Parquet, Feather; columns by name.
+
+Only the columns that are asked for are parsed, and each as what it is said to be: polars guesses
+no types here, so that an id never becomes a floating-point number on the way.
+
+Text is safe to read whoever wrote it. Of a binary table extension, first bytes and numbers of rows
+are checked, but polars trusts the lengths inside: one that was tampered with there can end the
+process for want of memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from netbuild.connectomes.files import MAX_BYTES, Source
+from netbuild.errors import DataFileError
+from netbuild.masks import text
+from netbuild.masks.paths import shown
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow")
+TEXT = (".csv", ".tsv", ".txt")
+HEADER_CAP = 1 << 20  # bytes of a header line
+SAMPLE = 1 << 16  # bytes that tell what a column of text holds
+FEW_ROWS = 8 << 20  # rows that a binary file of any size may declare
+ROWS_PER_BYTE = 200
+LISTED = 10  # columns in a message
+INTEGER = r"^(0|-?[1-9]\d{0,18})$"  # written as an id is: 007 is a name
+WHOLE = r"^[+-]?\d+$"
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of which only the names of the columns are known yet; nothing else is parsed."""
+
+    name: str  # the file's, fit for a message
+    content: bytes
+    suffix: str
+    columns: tuple[str, ...]  # stripped
+    separator: str = ","  # of text
+    quoted: bool = False  # whether text holds quotes at all
+    schema: Mapping[str, Any] | None = None  # dtypes of a binary file, by its own column names
+
+    @property
+    def first_row(self) -> int:
+        """The number of the first row of data: text has a header, which is row 1."""
+        return 2 if self.schema is None else 1
+
+    def index(self, column: str) -> int:
+        """The position of a column; raises DataFileError NB211 where its name stands twice."""
+        if self.columns.count(column) > 1:
+            what = f"{self.name} has {self.columns.count(column)} columns named {shown(column)}"
+            raise DataFileError("NB211", what, "rename one of them")
+        return self.columns.index(column)
+
+    def read(self, columns: Mapping[str, str], types: Mapping[str, Any]) -> pl.DataFrame:
+        """The columns (key -> its name here) as a frame with these keys.
+
+        Text is parsed as `types` say, and raises polars' error where it cannot be. Binary columns
+        come with types of their own.
+        """
+        places = {key: self.index(column) for key, column in columns.items()}
+        if self.schema is None:
+            return self._parse(self.content, places, types)
+        stored = list(self.schema)
+        reader: Callable[..., pl.DataFrame] = (
+            pl.read_parquet if self.suffix == ".parquet" else pl.read_ipc
+        )
+        wanted = dict.fromkeys(stored[place] for place in places.values())
+        with panics_as_errors(self.name):
+            frame = reader(io.BytesIO(self.content), columns=list(wanted))
+        return frame.select(pl.col(stored[place]).alias(key) for key, place in places.items())
+
+    def strings(self, columns: Mapping[str, str]) -> pl.DataFrame:
+        """The columns as stripped text, with null for what is missing."""
+        frame = self.read(columns, dict.fromkeys(columns, pl.String))
+        for key in columns:
+            if frame[key].dtype.is_nested():
+                what = f"the column {shown(columns[key])} of {self.name} holds lists or records"
+                raise DataFileError("NB211", what, "a column holds one value a row")
+        frame = pl.DataFrame({key: stripped(frame[key], self.name) for key in columns})
+        return frame.select(pl.when(pl.col(key) != "").then(pl.col(key)) for key in columns)
+
+    def sample(self, places: Mapping[str, int]) -> pl.DataFrame:
+        """The first rows of some columns of text (key -> position), stripped."""
+        header = self.content.find(b"\n", 0, HEADER_CAP) + 1
+        content = self.content[: header + SAMPLE]
+        if len(content) < len(self.content):
+            content = content[: content.rfind(b"\n") + 1]
+        with malformed_as_errors(self.name):
+            frame = self._parse(content, places, dict.fromkeys(places, pl.String))
+        return frame.select(pl.all().str.strip_chars())
+
+    def _parse(
+        self, content: bytes, places: Mapping[str, int], types: Mapping[str, Any]
+    ) -> pl.DataFrame:
+        """Those columns of text, parsed by polars under names that cannot collide."""
+        schema: dict[str, Any] = {f"c{i}": pl.String for i in range(len(self.columns))}
+        schema |= {f"c{place}": types[key] for key, place in places.items()}
+        with panics_as_errors(self.name):
+            frame = pl.read_csv(
+                content,
+                has_header=False,
+                skip_rows=1,
+                schema=schema,
+                columns=sorted(set(places.values())),
+                separator=self.separator,
+                quote_char='"' if self.quoted else None,
+                raise_if_empty=False,
+            )
+        return frame.select(pl.col(f"c{place}").alias(key) for key, place in places.items())
+
+
+def open_table(source: Source) -> Table:
+    """The table in a file: its header is read, its size judged, and the rest left.
+
+    Raises DataFileError: NB204 (no table), NB901 (a binary file that declares far more rows than
+    its bytes can hold).
+    """
+    if source.suffix in TEXT:
+        columns, separator = header_of(source.content, source.name)
+        quoted = b'"' in source.content
+        return Table(source.name, source.content, source.suffix, columns, separator, quoted)
+    scan = pl.scan_parquet if source.suffix == ".parquet" else pl.scan_ipc
+    with panics_as_errors(source.name), malformed_as_errors(source.name):
+        lazy = scan(io.BytesIO(source.content))
+        schema = dict(lazy.collect_schema())
+        rows = lazy.select(pl.len()).collect().item()
+    if rows > FEW_ROWS + ROWS_PER_BYTE * len(source.content):
+        what = f"{source.name} declares {rows:,} rows in {len(source.content):,} bytes"
+        raise DataFileError("NB901", what, "save it as .csv")
+    columns = tuple(column.strip() for column in schema)
+    return Table(source.name, source.content, source.suffix, columns, schema=schema)
+
+
+def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
+    """The names of the columns, and what parts them: the mark that makes most of them."""
+    line = first_line(content, name)
+    try:
+        cells = {mark: next(csv.reader([line], delimiter=mark), []) for mark in ",\t;"}
+    except csv.Error:
+        hint = "rows end in a line feed, and a cell that begins with a quote ends in one"
+        raise DataFileError("NB204", f"row 1 of {name} cannot be parted into cells", hint) from None
+    separator = max(cells, key=lambda mark: len(cells[mark]))
+    return tuple(cell.strip() for cell in cells[separator]), separator
+
+
+def first_line(content: bytes, name: str) -> str:
+    """The first line of text; raises NB204 where the file is no text, or none in UTF-8."""
+    if content.startswith(text.UTF16):
+        raise DataFileError("NB204", f"{name} is text in UTF-16; UTF-8 is read", "save it as UTF-8")
+    start = content[:HEADER_CAP].removeprefix(text.BOM)
+    if b"\0" in start:
+        raise DataFileError("NB204", f"{name} is not text: it holds NUL bytes")
+    try:
+        line = start.partition(b"\n")[0].decode()
+    except UnicodeDecodeError:
+        raise DataFileError("NB204", f"row 1 of {name} is not UTF-8", "save it as UTF-8") from None
+    return line.rstrip("\r")
+
+
+@contextmanager
+def panics_as_errors(name: str) -> Iterator[None]:
+    """Polars' panics are no ordinary exceptions, and a damaged file may bring them about."""
+    try:
+        yield
+    except pl.exceptions.PanicException:
+        raise DataFileError("NB204", f"{name} is malformed", "write it again") from None
+
+
+@contextmanager
+def malformed_as_errors(name: str) -> Iterator[None]:
+    """What polars cannot read is malformed; its message, which may repeat cells, is not shown."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError, ValueError):
+        hint = "each row has as many cells as the header; text is UTF-8"
+        raise DataFileError("NB204", f"{name} is malformed", hint) from None
+
+
+def stripped(cells: pl.Series, name: str) -> pl.Series:
+    """A column as text without blanks around it; missing cells stay missing.
+
+    Raises DataFileError NB901 where that is more than a file may hold: in a binary table a long
+    text is stored once, however many rows have it.
+    """
+    texts = cells.cast(pl.String)
+    if texts.str.len_bytes().sum() > MAX_BYTES:
+        what = f"{name} holds more than {MAX_BYTES:,} bytes of text in one column"
+        raise DataFileError("NB901", what, "shorten it, or leave it out")
+    return texts.str.strip_chars()
+
+
+def find(table: Table, wanted: str) -> str | None:
+    """The column of this name, else the only one that differs in small and capital letters."""
+    if wanted in table.columns:
+        return wanted
+    alike = [column for column in table.columns if column.casefold() == wanted.casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def given(table: Table, key: str, column: str) -> str:
+    """The column that an option names; raises DataFileError NB211 where it is not there."""
+    found = find(table, column)
+    if found is None:
+        what = f"{table.name} has no column {shown(column)}"
+        raise DataFileError("NB211", what, f"`{key}` names one of its columns: {listed(table)}")
+    return found
+
+
+def first_known(table: Table, known: Sequence[str]) -> str | None:
+    """The column with the first of these names, whatever its letters' size."""
+    by_name = {column.casefold(): column for column in reversed(table.columns)}
+    return next((by_name[name] for name in known if name in by_name), None)
+
+
+def listed(table: Table) -> str:
+    """The names of the columns, of which there may be many, for a message."""
+    names = ", ".join(shown(column) for column in table.columns[:LISTED])
+    more = len(table.columns) - LISTED
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def text_cells(
+    table: Table, columns: Sequence[str], name: str
+) -> tuple[list[int], dict[str, npt.NDArray[np.object_]]]:
+    """The numbers of the rows that are not empty, and their cells as text, "" being missing.
+
+    Raises DataFileError NB213 where the column `name` holds floating-point numbers.
+    """
+    keys = {f"column {i}": column for i, column in enumerate(columns)}
+    frame = table.strings(keys)
+    kept = ~frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    rows = (np.flatnonzero(kept.to_numpy()) + table.first_row).tolist()
+    frame = frame.filter(kept).fill_null("")
+    ids = frame[f"column {columns.index(name)}"]
+    kind = None if table.schema is None else list(table.schema.values())[table.index(name)]
+    if kind is not None and (kind.is_float() or kind.is_decimal()):
+        raise float_ids(table, name, f"row {table.first_row}")
+    if ids.str.contains(NUMBER).all() and not ids.str.contains(WHOLE).all():
+        raise float_ids(table, name, f"row {rows[(~ids.str.contains(WHOLE)).arg_max() or 0]}")
+    return rows, {column: as_objects(frame[key]) for key, column in keys.items()}
+
+
+def float_ids(table: Table, column: str, where: str) -> DataFileError:
+    """The error for ids that went through floating-point numbers."""
+    return DataFileError(
+        "NB213",
+        f"the column {shown(column)} of {table.name} holds floating-point numbers, the first in"
+        f" {where}; ids of 17 and more digits are not exact as such",
+        "write it again from the source with the ids as integers or as text",
+    )
+
+
+def as_objects(words: pl.Series) -> npt.NDArray[np.object_]:
+    """An object array of Python text: no longer than needed, however long one of them is."""
+    array = np.empty(len(words), object)
+    array[:] = words.to_list()
+    return array

@@ -1,0 +1,339 @@
+"""Edges and node tables together: names that match, signs, and the report."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netbuild.connectomes import Connectome, Options, matching, read_connectome
+from netbuild.connectomes.policies import sorted_pairs
+from netbuild.connectomes.report import statistics
+from netbuild.errors import DataFileError
+from netbuild.masks import Wiring
+from netbuild.masks.wiring import from_matrix
+
+EDGES = "pre,post,weight\nAVAL,DB1,3\nDB1,AVAL,2\nRID,AVAL,1\n"
+NEURONS = "name,kind,sign\nRID,inter,1\nDB1,motor,-1\nAVAL,inter,1\nI2L,inter,1\n"
+
+
+def read(folder: Path, edges: str, neurons: str | None, **options: Any) -> Connectome:
+    (folder / "edges.csv").write_text(edges)
+    if neurons is None:
+        return read_connectome(folder / "edges.csv", None, Options(**options))
+    (folder / "neurons.csv").write_text(neurons)
+    return read_connectome(folder / "edges.csv", folder / "neurons.csv", Options(**options))
+
+
+def test_units_are_in_the_order_of_the_node_table(tmp_path: Path) -> None:
+    connectome = read(tmp_path, EDGES, NEURONS)
+    wanted = np.zeros((4, 4), np.float32)
+    wanted[2, 1], wanted[1, 2], wanted[0, 2] = 3, 2, 1
+    assert (connectome.wiring.matrix(connectome.counts) == wanted).all()
+    assert connectome.neurons.columns["kind"].tolist() == ["inter", "motor", "inter", "inter"]
+    assert connectome.signs is not None
+    assert connectome.signs.tolist() == [1, -1, 1, 1]
+
+
+def test_without_a_table_units_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    assert read(tmp_path, EDGES, None).neurons.names.tolist() == ["AVAL", "DB1", "RID"]
+    ids = read(tmp_path, "pre,post\n10,9\n9,100\n", None)
+    assert ids.neurons.names.tolist() == ["9", "10", "100"]
+    assert ids.signs is None
+
+
+def test_edges_of_numbers_match_a_table_of_numbers_or_text(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("pre,post\n720575940600000001,720575940600000003\n")
+    ids = [720575940600000003, 720575940600000002, 720575940600000001]
+    for kind in (pl.Int64, pl.String):
+        pl.DataFrame({"root_id": ids}).cast(kind).write_parquet(tmp_path / "n.parquet")
+        wiring = read_connectome(tmp_path / "e.csv", tmp_path / "n.parquet").wiring
+        assert (wiring.sources.tolist(), wiring.targets.tolist()) == ([2], [0])
+
+
+def test_unmatched_edges_can_be_left_out(tmp_path: Path) -> None:
+    edges = EDGES + "XXXX,AVAL,5\nAVAL,YYYY,0\nAVAL,YYYY,7\n"
+    connectome = read(tmp_path, edges, NEURONS, unmatched="drop")
+    assert len(connectome.wiring) == 3
+    assert connectome.report.dropped == {"weight 0": 1, "not in the node table": 2}
+
+
+def test_signs_come_from_the_neurotransmitters_of_edges(tmp_path: Path) -> None:
+    edges = (
+        "pre_root_id,post_root_id,neuropil,syn_count,nt_type\n"
+        "1,2,FB,3,ACH\n1,2,EB,2,\n2,3,FB,1,gaba\n3,1,FB,1,SER\n"
+    )
+    connectome = read(tmp_path, edges, None, signs={"ACH": 1, "GABA": -1})
+    assert connectome.signs is not None
+    assert connectome.signs.tolist() == [1, -1, 0]
+    assert connectome.report.types == {"": 1, "ACH": 1, "SER": 1, "gaba": 1}
+
+
+def test_neurons_that_are_left_out_say_no_signs(tmp_path: Path) -> None:
+    edges = "pre,post,nt_type\nX,A,GABA\nY,B,odd\nA,B,ACH\n"
+    connectome = read(
+        tmp_path, edges, "name\nA\nB\n", signs=SIGNS, unknown="error", unmatched="drop"
+    )
+    assert connectome.signs is not None
+    assert connectome.signs.tolist() == [1, 0]
+
+
+def test_the_node_table_settles_mixed_neurotransmitters(tmp_path: Path) -> None:
+    edges = "pre,post,nt_type\nA,B,ACH\nA,B,GABA\nB,A,ACH\n"
+    signs = {"ACH": 1, "GABA": -1}
+    connectome = read(tmp_path, edges, "name,nt\nA,GABA\nB,ACH\n", signs=signs)
+    assert connectome.signs is not None
+    assert connectome.signs.tolist() == [-1, 1]
+
+
+MIXED = "pre,post,nt_type\nB,A,ACH\nA,B,ACH\nA,C,x\nA,C,GABA\nC,A,GABA\nC,A,ACH\n"
+SIGNS = {"ACH": 1, "GABA": -1}
+REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
+    "an unknown name": (
+        EDGES + "AVAL,avar,1\nDB2,AVAL,1\n",
+        NEURONS.replace("I2L", "AVAR"),
+        {},
+        "NB212",
+        "row 5 of edges.csv names avar, which neurons.csv does not have; it lacks 1 other too",
+        "did you mean AVAR? `unmatched: drop` leaves such edges out; `name: COLUMN` chooses the"
+        " column of names",
+    ),
+    "an unknown id": (
+        "pre,post\n101,102\n101,103\n",
+        "id\n101\n102\n",
+        {},
+        "NB212",
+        "row 3 of edges.csv names 103, which neurons.csv does not have",
+        "`unmatched: drop` leaves such edges out; `name: COLUMN` chooses the column of names",
+    ),
+    "an unknown name after rows that were left out": (
+        "pre,post,Type\nA,B,x\nA,Z,y\n\nA,B,x\nA,C,x\n",
+        "name\nA\nB\n",
+        {"where": {"Type": "x"}},
+        "NB212",
+        "row 6 of edges.csv names C, which neurons.csv does not have",
+        "`unmatched: drop` leaves such edges out; `name: COLUMN` chooses the column of names",
+    ),
+    "nothing matches": (
+        "pre,post\n1,2\n",
+        "name\nA\nB\n",
+        {"unmatched": "drop"},
+        "NB215",
+        "no connection is left of the 1 rows of edges.csv",
+        "left out were not in the node table: 1",
+    ),
+    "signs of both kinds": (
+        MIXED,
+        None,
+        {"signs": SIGNS},
+        "NB214",
+        "A is excitatory and inhibitory by its edges' neurotransmitters, row 3 and row 5 of"
+        " edges.csv, and so has 1 other",
+        "give each neuron its sign in a node table: `neurons: {file: FILE, sign: COLUMN}`",
+    ),
+    "an unknown neurotransmitter": (
+        "pre,post,nt_type\nA,B,ACH\nB,A,SER\n",
+        None,
+        {"signs": SIGNS, "unknown": "error"},
+        "NB214",
+        "row 3 of edges.csv has the neurotransmitter SER, which `signs` does not name",
+        "add it to `signs`, or say `unknown: free`",
+    ),
+    "a missing neurotransmitter": (
+        "pre,post,nt_type\nA,B,ACH\nB,A,\n",
+        None,
+        {"signs": SIGNS, "unknown": "error"},
+        "NB214",
+        "row 3 of edges.csv has no neurotransmitter, which `signs` does not name",
+        "add it to `signs`, or say `unknown: free`",
+    ),
+    "no neurotransmitters in either": (
+        "pre,post\nA,B\n",
+        "name\nA\nB\n",
+        {"signs": SIGNS},
+        "NB211",
+        "neither edges.csv nor neurons.csv has a column of neurotransmitters",
+        "`signs` are about one: name it with `type` of the edges, or `sign` of the neurons",
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", REFUSED)
+def test_refusals(trap: str, tmp_path: Path) -> None:
+    edges, neurons, options, code, what, hint = REFUSED[trap]
+    with pytest.raises(DataFileError) as caught:
+        read(tmp_path, edges, neurons, **options)
+    assert (caught.value.code, caught.value.what, caught.value.hint) == (code, what, hint)
+
+
+def test_messages_repeat_no_more_than_a_short_name(tmp_path: Path) -> None:
+    name = "\x1b[31m" + "x" * 5000
+    with pytest.raises(DataFileError) as caught:
+        read(tmp_path, f"pre,post\n{name},A\n", "name\nA\n")
+    assert "\x1b" not in caught.value.what
+    assert len(caught.value.what) < 250
+
+
+def test_the_nearest_name_is_found_among_many_quickly() -> None:
+    names = [f"cell{i}" for i in range(200_000)]
+    assert matching.nearest("Cell199", names) == "cell199"
+    assert matching.nearest("quite another", names) is None
+    assert matching.nearest("720575940600000001", ["720575940600000002"]) is None
+
+
+# --- The report
+
+
+@given(
+    st.integers(1, 7).flatmap(lambda n: st.lists(st.integers(0, 3), min_size=n * n, max_size=n * n))
+)
+def test_statistics_are_those_of_the_matrix(cells: list[int]) -> None:
+    n = int(len(cells) ** 0.5)
+    mask = np.array(cells).reshape(n, n) == 0
+    signs = (np.arange(n) % 3 - 1).astype(np.int8)
+    found = statistics(from_matrix(mask), signs)
+    others = mask & ~np.eye(n, dtype=bool)
+    mutual = (others & others.T).sum() / others.sum() if others.any() else None
+    assert found["reciprocity"] == mutual
+    assert found["edges"] == mask.sum()
+    assert found["density"] == mask.sum() / n**2
+    assert found["self_connections"] == np.trace(mask)
+    assert found["isolated"] == (~(mask.any(axis=0) | mask.any(axis=1))).sum()
+    for key, numbers in (("indegree", mask.sum(axis=0)), ("outdegree", mask.sum(axis=1))):
+        wanted = {"min": numbers.min(), "max": numbers.max(), "mean": numbers.mean()}
+        assert found[key] == wanted | {"median": np.median(numbers)}
+    kinds = (found["excitatory"], found["inhibitory"], found["free"])
+    assert kinds == tuple((signs == sign).sum() for sign in (1, -1, 0))
+
+
+def test_the_report_is_plain_json_and_says_what_was_followed(tmp_path: Path) -> None:
+    report = read(
+        tmp_path,
+        EDGES.replace("\n", ",x\n").replace("weight,x", "weight,Type"),
+        NEURONS,
+        where={"Type": ["x", "y"]},
+        min_weight=2,
+    ).report.as_dict()
+    assert json.loads(json.dumps(report)) == report
+    assert report["policies"] == {
+        "duplicates": "sum",
+        "self_connections": True,
+        "min_weight": 2,
+        "symmetrize": "none",
+        "unmatched": "error",
+        "signs": {},
+        "unknown": "free",
+        "where": {"Type": ["x", "y"]},
+        "rows": None,
+        "array": None,
+    }
+    assert report["columns"] == {
+        "edges": {"pre": "pre", "post": "post", "weight": "weight", "type": "Type"},
+        "neurons": {"name": "name", "sign": "sign"},
+    }
+    assert {key: file["name"] for key, file in report["files"].items()} == {
+        "edges": "edges.csv",
+        "neurons": "neurons.csv",
+    }
+    assert report["wiring"]["isolated"] == 2
+    assert report["wiring"]["reciprocity"] == 1
+
+
+PUBLISHED = {  # file, type -> neurons of the whole file, rows of the type, self-connections
+    ("herm_full_edgelist.csv", "chemical"): (448, 4681, 34),
+    ("herm_full_edgelist.csv", "electrical"): (448, 2698, 14),
+    ("aconnectome_white_1986_whole.csv", "chemical"): (309, 2386, 0),
+    ("aconnectome_white_1986_whole.csv", "electrical"): (309, 575, 6),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "kind"), PUBLISHED)
+def test_published_connectomes_have_their_counts(file: str, kind: str) -> None:
+    """Cook et al. 2019 and White et al. 1986, as the package cect ships them; it is not imported.
+
+    The first pads its names with blanks, the second is a .csv parted by tabs.
+    """
+    package = importlib.util.find_spec("cect")
+    if package is None or package.origin is None:
+        pytest.skip("cect is not installed")
+    path = Path(package.origin).parent / "data" / file
+    neurons, rows, loops = PUBLISHED[file, kind]
+    whole = read_connectome(path, None)
+    assert len(whole.neurons) == neurons
+    if neurons == 448:
+        assert whole.counts.sum() == 39_702
+    column = whole.report.columns["edges"]["type"]
+    one = read_connectome(path, None, Options(where={column: kind}, duplicates="error"))
+    statistics = one.report.as_dict()["wiring"]
+    assert (statistics["edges"], statistics["self_connections"]) == (rows, loops)
+
+
+# --- Sorting
+
+
+@given(
+    st.sampled_from([1, 5, 139_255, 2**31 - 1]).flatmap(
+        lambda n: st.tuples(
+            st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))
+        )
+    )
+)
+def test_pairs_are_sorted_stably_whether_or_not_they_fit(
+    drawn: tuple[int, list[tuple[int, int]]],
+) -> None:
+    n, rows = drawn
+    from netbuild.connectomes.policies import pairs_of
+
+    pre, post = np.array(rows, np.int64).reshape(-1, 2).T
+    pairs = pairs_of(pre, post, n)
+    found, order = sorted_pairs(pairs.copy(), n)
+    assert order is not None
+    assert order.tolist() == sorted(range(len(rows)), key=lambda i: (rows[i][1], rows[i][0]))
+    assert (found == pairs[order]).all()
+
+
+# --- Matrices meet node tables
+
+
+def test_a_matrix_without_names_takes_those_of_the_table(tmp_path: Path) -> None:
+    matrix = np.array([[0, 2, 0], [0, 0, 3], [1, 0, 0]])
+    np.save(tmp_path / "w.npy", matrix)
+    (tmp_path / "n.csv").write_text("name\nC\nB\nA\n")
+    options = Options(rows="pre")
+    connectome = read_connectome(tmp_path / "w.npy", tmp_path / "n.csv", options)
+    assert connectome.neurons.names.tolist() == ["C", "B", "A"]
+    assert (connectome.wiring.matrix(connectome.counts) == matrix).all()
+    alone = read_connectome(tmp_path / "w.npy", None, options)
+    assert alone.neurons.names.tolist() == ["0", "1", "2"]
+    (tmp_path / "n.csv").write_text("name\nC\nB\n")
+    with pytest.raises(DataFileError) as caught:
+        read_connectome(tmp_path / "w.npy", tmp_path / "n.csv", options)
+    assert caught.value.code == "NB201"
+    assert caught.value.what == "w.npy is a matrix of 3 neurons, n.csv has 2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",A,B,C\nA,0,2,0\nB,0,0,3\nC,1,0,0\n",
+        "row\tA\tB\tC\nA \t\t2\t0\nB\t0\t\t3\nC\t1\t0\t\n",
+    ],
+    ids=["an empty corner", "names of rows are those of columns"],
+)
+def test_a_matrix_with_names_is_told_from_an_edge_list(text: str, tmp_path: Path) -> None:
+    connectome = read(tmp_path, text, None)
+    wanted = np.array([[0, 2, 0], [0, 0, 3], [1, 0, 0]])
+    assert (connectome.wiring.matrix(connectome.counts) == wanted).all()
+    assert connectome.neurons.names.tolist() == ["A", "B", "C"]
+    reordered = read(tmp_path, text, "name\nC\nA\nB\n")
+    order = [2, 0, 1]
+    assert (reordered.wiring.matrix(reordered.counts) == wanted[np.ix_(order, order)]).all()
+    assert isinstance(reordered.wiring, Wiring)
