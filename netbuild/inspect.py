@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -90,14 +89,20 @@ def _parts(population: Population) -> Parts:
 def _between(
     path: str, linear: LinearLayer, sources: Parts, targets: Parts
 ) -> list[dict[str, Any]]:
-    weight = linear.effective_weight.detach().cpu()
-    here = torch.ones_like(weight, dtype=torch.bool)
-    here = here if linear.connected is None else linear.connected.cpu()
+    pre, post, weight = linear.connections()
+    block = _number(targets, linear.output_dim)[post] * (len(sources) + 1)
+    block += _number(sources, linear.input_dim)[pre]
+
+    def per_block(values: NDArray[Any] | None = None) -> NDArray[Any]:
+        count = (len(targets) + 1) * (len(sources) + 1)
+        return np.bincount(block, values, count).reshape(len(targets) + 1, -1)
+
+    total, sizes = per_block(), per_block(np.abs(weight))
+    excitatory, inhibitory = per_block(weight > 0), per_block(weight < 0)
     rows = []
-    for source, columns in sources.items():
-        for target, places in targets.items():
-            block = torch.from_numpy(places)[:, None], torch.from_numpy(columns)
-            values = weight[block][here[block]]
+    for j, (source, columns) in enumerate(sources.items()):
+        for i, (target, places) in enumerate(targets.items()):
+            count = int(total[i, j])
             rows.append(
                 {
                     "map": path,
@@ -105,14 +110,22 @@ def _between(
                     "to": target,
                     "from_units": len(columns),
                     "to_units": len(places),
-                    "n_connections": len(values),
-                    "density": len(values) / (len(columns) * len(places)),
-                    "n_excitatory": int((values > 0).sum()),
-                    "n_inhibitory": int((values < 0).sum()),
-                    "mean_weight": values.abs().mean().item() if len(values) else 0.0,
+                    "n_connections": count,
+                    "density": count / (len(columns) * len(places)),
+                    "n_excitatory": int(excitatory[i, j]),
+                    "n_inhibitory": int(inhibitory[i, j]),
+                    "mean_weight": float(sizes[i, j]) / count if count else 0.0,
                 }
             )
     return rows
+
+
+def _number(parts: Parts, count: int) -> NDArray[np.int64]:
+    """(unit,): the number of the part that each unit is in; one more where it is in none."""
+    number = np.full(count, len(parts))
+    for i, units in enumerate(parts.values()):
+        number[units] = i
+    return number
 
 
 def _held(layer: LinearLayer) -> int:

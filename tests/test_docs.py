@@ -77,7 +77,7 @@ def test_the_specs_shown_are_the_examples() -> None:
     first, *parts = blocks("yaml")
     assert lines(first) == lines((ROOT / "examples" / "digits_dale.yaml").read_text())
     for part in parts:
-        name = re.match(r"# (examples/\w+\.yaml)", part)
+        name = re.match(r"# (examples/[\w/]+\.yaml)", part)
         assert name is not None
         left = iter(lines((ROOT / name[1]).read_text()))
         assert all(line in left for line in lines(part)), "some of its lines, in their order"

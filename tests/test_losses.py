@@ -46,3 +46,26 @@ def test_score_leaves_the_mode_as_it_was_and_does_not_depend_on_its_chunks() -> 
     assert network.training
     assert set(score(one, batch, "cross_entropy")) == {"loss", "accuracy"}
     assert set(score(one, Batch(batch.inputs, torch.zeros(7, 3)), "mse")) == {"loss"}
+
+
+STEPS, CLASSES = torch.zeros(4, 5, 3), torch.zeros(4, 5, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "targets", "mask", "said"),
+    [
+        ("cross_entropy", STEPS, CLASSES.T, None, r"\(batch, time\) = \(4, 5\) .*not \(5, 4\)"),
+        ("cross_entropy", STEPS, CLASSES.int(), None, r"torch.int64, not \(4, 5\) torch.int32"),
+        ("cross_entropy", STEPS, CLASSES + 3, None, "classes 0 to 2, .*not 3 to 3"),
+        ("cross_entropy", STEPS[:, 0], CLASSES, None, r"\(batch\) = \(4,\) .*not \(4, 5\)"),
+        ("cross_entropy", STEPS, CLASSES, torch.ones(4), r"mask is .*\(4, 5\), not \(4,\)"),
+        ("mse", STEPS, STEPS.mT, None, r"\(batch, time, output\) = \(4, 5, 3\), .*\(4, 3, 5\)"),
+        ("mse", STEPS, CLASSES, None, r"\(4, 5, 3\), as the network's output, not \(4, 5\)"),
+        ("mse", STEPS, STEPS, torch.ones(5, 4), r"mask is .*\(4, 5\), not \(5, 4\)"),
+    ],
+)
+def test_targets_of_another_shape_are_refused(
+    kind: str, output: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor | None, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        task_loss(kind, output, Batch(output, targets, mask))

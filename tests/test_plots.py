@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import polars
 import pytest
-import torch
+import scipy.sparse
 from decision import decision_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import netbuild
 from netbuild import plots
-from netbuild.layers.plots import MOST, binned, matrix, new_axes
+from netbuild.layers.plots import MOST, MOST_SPARSE, binned, matrix, new_axes
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
 from netbuild.plots.panels import Span, name_spans

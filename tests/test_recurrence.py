@@ -1,4 +1,7 @@
-"""The fused recurrence against a plain loop under autograd, and against finite differences."""
+"""The fused recurrence against a plain loop under autograd, and against finite differences.
+
+Each law holds for a dense weight, and for one that has values on its connections only.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from netbuild.kernels import FORMULATIONS, NAMES, State, activation, recurrence
+from netbuild.kernels import (
+    FORMULATIONS,
+    NAMES,
+    Pattern,
+    SparseWeight,
+    State,
+    activation,
+    pattern,
+    recurrence,
+)
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda v: v,
@@ -35,7 +47,7 @@ class Case:
     """The arguments of a recurrence."""
 
     drive: Tensor  # (time, ..., batch, unit)
-    weight: Tensor
+    weight: Tensor  # or with a pattern the values (connection,)
     alpha: float | Tensor
     rate: Tensor
     potential: Tensor | None
@@ -43,6 +55,7 @@ class Case:
     rate_noise: Tensor | None
     formulation: str
     name: str
+    pattern: Pattern | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Those that may have a gradient, by name."""
@@ -88,10 +101,22 @@ def draw(
     )
 
 
+def sparse(case: Case, density: float = 0.5) -> Case:
+    """The same on a random wiring, of a weight without ensemble axes."""
+    mask = torch.rand(case.weight.shape, generator=torch.Generator().manual_seed(2)) < density
+    rows = functional.pad(mask.sum(1).cumsum(0), (1, 0))
+    where = pattern(rows, mask.nonzero()[:, 1], mask.shape[1])
+    return replace(case, weight=case.weight[mask], pattern=where)
+
+
+def weight_of(case: Case) -> Tensor | SparseWeight:
+    return case.weight if case.pattern is None else SparseWeight(case.weight, case.pattern)
+
+
 def fused(case: Case) -> tuple[Tensor, State]:
     return recurrence(
         case.drive,
-        case.weight,
+        weight_of(case),
         case.alpha,
         State(case.rate, case.potential),
         formulation=case.formulation,
@@ -104,6 +129,12 @@ def fused(case: Case) -> tuple[Tensor, State]:
 def plain(case: Case) -> tuple[Tensor, State]:
     """The equations, one step after the other."""
     f, r, v = FUNCTIONS[case.name], case.rate, case.potential
+    weight = case.weight
+    if case.pattern is not None:
+        posts = torch.arange(len(case.pattern.rows) - 1)
+        posts = posts.repeat_interleave(case.pattern.rows.diff())
+        places = (posts, case.pattern.columns.long())
+        weight = weight.new_zeros(case.pattern.shape).index_put(places, weight)
     a: Any = case.alpha
     if isinstance(a, Tensor) and a.dim() > 0:
         a = a.unsqueeze(-2)
@@ -111,7 +142,7 @@ def plain(case: Case) -> tuple[Tensor, State]:
     for t in range(len(case.drive)):
         n = 0 if case.noise is None else case.noise[t]
         m = 0 if case.rate_noise is None else case.rate_noise[t]
-        current = r @ case.weight.mT + case.drive[t]
+        current = r @ weight.mT + case.drive[t]
         if case.formulation == "current":
             assert v is not None
             v = (1 - a) * v + a * current + n
@@ -143,14 +174,16 @@ def outcome(run: Callable[[Case], tuple[Tensor, State]], case: Case) -> dict[str
 
 def assert_equal_to_plain(case: Case) -> None:
     single = case.drive.dtype == torch.float32
-    ours, expected = outcome(fused, case), outcome(plain, case)
+    precise = replace(case, **{name: tensor.double() for name, tensor in case.tensors().items()})
+    ours, expected = outcome(fused, case), outcome(plain, precise)
     assert ours.keys() == expected.keys()
     for name, value in expected.items():
         # Sums whose terms cancel are as precise as their terms: absolute in the largest entry.
-        absolute = (1e-5 if single else 1e-10) * max(1.0, value.abs().max().item())
+        largest = max(1.0, value.abs().max().item() if value.numel() else 0)
+        absolute = (1e-5 if single else 1e-10) * largest
         torch.testing.assert_close(
             ours[name],
-            value,
+            value.to(case.drive.dtype),
             rtol=1e-5 if single else 1e-10,
             atol=absolute,
             msg=lambda text, name=name: f"{name}: {text}",
@@ -167,6 +200,7 @@ def test_values_and_all_gradients_are_those_of_the_plain_loop(
         for noisy in (False, True):
             case = draw(formulation, name, alpha=alpha, noise=noisy, rate_noise=noisy, dtype=dtype)
             assert_equal_to_plain(case)
+            assert_equal_to_plain(sparse(case))
 
 
 @settings(max_examples=60, deadline=None)
@@ -184,16 +218,22 @@ def test_values_and_all_gradients_are_those_of_the_plain_loop(
 )
 def test_any_shape(**words: Any) -> None:
     assert_equal_to_plain(draw(**words))
+    if not words["ensemble"]:
+        for density in (0, 0.3, 1):
+            assert_equal_to_plain(sparse(draw(**words), density))
 
 
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("alpha", ["number", "scalar", "unit"])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_gradients_are_those_of_finite_differences(formulation: str, name: str, alpha: str) -> None:
+def test_gradients_are_those_of_finite_differences(
+    formulation: str, name: str, alpha: str, stored: str
+) -> None:
     case = draw(formulation, name, time=3, batch=2, units=3, alpha=alpha)
     if name not in SMOOTH:
         case = away_from_the_kink(case)
-    case = case.with_gradients()
+    case = (case if stored == "dense" else sparse(case, 0.7)).with_gradients()
     names, leaves = list(case.tensors()), list(case.tensors().values())
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -213,9 +253,11 @@ def away_from_the_kink(case: Case) -> Case:
     return replace(case, **quiet, **noise, drive=drive, potential=potential)
 
 
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_only_what_is_asked_for_has_a_gradient(formulation: str) -> None:
+def test_only_what_is_asked_for_has_a_gradient(formulation: str, stored: str) -> None:
     case = draw(formulation, "tanh", alpha="unit")
+    case = case if stored == "dense" else sparse(case)
     expected = outcome(plain, case)
     for name in case.tensors():
         leaf = getattr(case, name).clone().requires_grad_()
@@ -230,9 +272,11 @@ def test_only_what_is_asked_for_has_a_gradient(formulation: str) -> None:
         torch.testing.assert_close(leaf.grad, expected[f"gradient of {name}"])
 
 
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_two_calls_in_a_row_are_one(formulation: str) -> None:
-    case = draw(formulation, "softplus", time=7).with_gradients()
+def test_two_calls_in_a_row_are_one(formulation: str, stored: str) -> None:
+    case = draw(formulation, "softplus", time=7)
+    case = (case if stored == "dense" else sparse(case)).with_gradients()
     whole, last = fused(case)
     assert case.noise is not None
     assert case.rate_noise is not None
@@ -240,7 +284,7 @@ def test_two_calls_in_a_row_are_one(formulation: str) -> None:
     for steps in (slice(0, 3), slice(3, 7)):
         rates, state = recurrence(
             case.drive[steps],
-            case.weight,
+            weight_of(case),
             case.alpha,
             state,
             formulation=formulation,
@@ -257,14 +301,16 @@ def test_two_calls_in_a_row_are_one(formulation: str) -> None:
     torch.testing.assert_close(state.potential, last.potential)
 
 
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("alpha", ["number", "unit"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_the_same_bits_each_time_and_without_gradients(formulation: str, alpha: str) -> None:
+def test_the_same_bits_each_time_and_without_gradients(
+    formulation: str, alpha: str, stored: str
+) -> None:
     words: dict[str, Any] = {"time": 9, "batch": 5, "units": 33, "dtype": torch.float32}
     for noisy in (False, True):
-        case = draw(
-            formulation, "relu", alpha=alpha, noise=noisy, rate_noise=noisy, **words
-        ).with_gradients()
+        case = draw(formulation, "relu", alpha=alpha, noise=noisy, rate_noise=noisy, **words)
+        case = (case if stored == "dense" else sparse(case)).with_gradients()
         first, second = outcome(fused, case), outcome(fused, case)
         assert all(torch.equal(first[name], second[name]) for name in first)
         with torch.no_grad():
@@ -277,9 +323,11 @@ def test_the_same_bits_each_time_and_without_gradients(formulation: str, alpha: 
             assert torch.equal(fused(case)[0], rates)
 
 
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_the_arguments_stay_as_they_are(formulation: str) -> None:
-    case = draw(formulation, "relu", alpha="unit").with_gradients()
+def test_the_arguments_stay_as_they_are(formulation: str, stored: str) -> None:
+    case = draw(formulation, "relu", alpha="unit")
+    case = (case if stored == "dense" else sparse(case)).with_gradients()
     before = {name: tensor.detach().clone() for name, tensor in case.tensors().items()}
     rates, _ = fused(case)
     grad = torch.randn_like(rates)
@@ -317,8 +365,53 @@ def test_layouts_do_not_matter(formulation: str) -> None:
     torch.testing.assert_close(mean, gradients[0][1] / rates.numel())
 
 
-def test_states_broadcast_and_so_do_their_gradients() -> None:
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_layouts_do_not_matter_to_sparse_weights(formulation: str) -> None:
+    case = sparse(draw(formulation, "tanh", alpha="unit"))
+    expected = outcome(fused, case)
+    for order in [(0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0)]:
+        back = torch.argsort(torch.tensor(order)).tolist()
+        steps = {
+            name: getattr(case, name).permute(order).contiguous().permute(back)
+            for name in ("drive", "noise", "rate_noise")
+        }
+        state = {"rate": case.rate.mT.contiguous().mT}
+        other = outcome(fused, replace(case, **steps, **state))
+        assert all(torch.equal(other[name], value) for name, value in expected.items())
+    rates, _ = fused(case)
+    assert rates.mT.is_contiguous()
+
+
+@pytest.mark.parametrize("time", [1, 4])
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_sparse_networks_that_start_at_rest(formulation: str, time: int) -> None:
+    """Their first product is left out; the rates before it may want a gradient all the same."""
+    case = draw(formulation, "softplus", alpha="unit", time=time)
+    assert_equal_to_plain(sparse(replace(case, rate=torch.zeros_like(case.rate))))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_sparse_weights_give_the_same_bits_under_deterministic_algorithms(
+    formulation: str, threads: int
+) -> None:
+    case = sparse(draw(formulation, "relu", alpha="unit", batch=5, units=300, dtype=torch.float32))
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, *others = (outcome(fused, case) for _ in range(3))
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+    for other in others:
+        assert all(torch.equal(other[name], value) for name, value in first.items())
+
+
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
+def test_states_broadcast_and_so_do_their_gradients(stored: str) -> None:
     case = draw("current", "tanh")
+    case = case if stored == "dense" else sparse(case)
     rate = torch.rand(4, dtype=torch.float64, requires_grad=True)
     potential = torch.zeros((), dtype=torch.float64, requires_grad=True)
     narrow = replace(case, rate=rate, potential=potential)
@@ -364,12 +457,14 @@ def recurrence_node(rates: Tensor) -> Any:
     return node
 
 
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_the_memory_goes_with_the_results(formulation: str) -> None:
+def test_the_memory_goes_with_the_results(formulation: str, stored: str) -> None:
     """No circle holds a graph until the garbage collector comes by."""
     gc.disable()
     try:
-        case = draw(formulation, "relu", alpha="unit").with_gradients()
+        case = draw(formulation, "relu", alpha="unit")
+        case = (case if stored == "dense" else sparse(case)).with_gradients()
         result = fused(case)
         gone = [weakref.ref(case.drive), weakref.ref(recurrence_node(result[0]))]
         del case, result
@@ -398,12 +493,28 @@ def test_shapes_on_the_meta_device(formulation: str) -> None:
     assert [g.shape for g in gradients] == [t.shape for t in case.tensors().values()]
 
 
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_shapes_of_sparse_weights_on_the_meta_device(formulation: str) -> None:
+    case = sparse(draw(formulation, "power", alpha="unit"))
+    assert case.pattern is not None
+    there: dict[str, Any] = {name: tensor.to("meta") for name, tensor in case.tensors().items()}
+    case = replace(case, **there, pattern=case.pattern.to("meta")).with_gradients()
+    rates, _ = fused(case)
+    assert rates.shape == case.drive.shape
+    gradients = torch.autograd.grad(rates.sum(), list(case.tensors().values()))
+    assert [g.shape for g in gradients] == [t.shape for t in case.tensors().values()]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_cuda_and_the_processor_agree(formulation: str, name: str) -> None:
+def test_cuda_and_the_processor_agree(formulation: str, name: str, stored: str) -> None:
     case = draw(formulation, name, alpha="unit")
+    case = case if stored == "dense" else sparse(case)
     there = replace(case, **{n: tensor.cuda() for n, tensor in case.tensors().items()})
+    if case.pattern is not None:
+        there = replace(there, pattern=case.pattern.to("cuda"))
     ours, expected = outcome(fused, there), outcome(fused, case)
     for key, value in expected.items():
         torch.testing.assert_close(ours[key].cpu(), value)
@@ -437,3 +548,21 @@ def test_cuda_and_the_processor_agree(formulation: str, name: str) -> None:
 def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fused(replace(draw("current", "relu"), **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": torch.ones(15).double()}, r"values must be \(16,\), one for each connection"),
+        ({"weight": torch.ones(16).half()}, r"values must be float32 or float64; got"),
+        ({"weight": torch.ones(16)}, r"drive must be torch.float32 on cpu, as the weight"),
+        ({"drive": torch.ones(6, 2, 3, 4).double()}, r"drive must be \(time >= 1, batch, 4\)"),
+        (
+            {"pattern": pattern(torch.arange(17), torch.zeros(16).int(), 4)},
+            r"the pattern must be \(unit, unit\); got shape \(16, 4\)",
+        ),
+    ],
+)
+def test_sparse_weights_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fused(replace(sparse(draw("current", "relu"), 1), **change))

@@ -11,24 +11,34 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from netbuild.kernels import State
+from netbuild.kernels import SparseWeight, State
 from netbuild.layers.ctrnn import CTRNNLayer, Parameters
 
+MOST_UNITS = 4096  # 128 MiB for one Jacobian
 LARGEST = 2**22  # numbers in the Jacobians that are worked on at once: 32 MiB
 
 
 class Dynamics:
-    """F of one layer, with the weights that it has now; the layer itself is never changed."""
+    """F of one layer, with the weights that it has now; the layer itself is never changed.
+
+    A sparse recurrent weight is made a matrix, since Jacobians are. Raises ValueError for more
+    than 4,096 units.
+    """
 
     def __init__(self, layer: CTRNNLayer) -> None:
+        if layer.size > MOST_UNITS:
+            what = f"the layer has {layer.size:,} units"
+            raise ValueError(f"{what}; Jacobians are of at most {MOST_UNITS:,}")
         self.layer = layer
         self.size = layer.size
         with torch.no_grad():
             found = layer.parameters_of_step()
-        alpha = found.alpha
+        alpha, read, recurrent = found.alpha, found.input_weight, found.recurrent_weight
+        if isinstance(read, SparseWeight):
+            read = SparseWeight(read.values.detach().double(), read.pattern)
         self.params = Parameters(
-            found.input_weight.detach().double(),
-            found.recurrent_weight.detach().double(),
+            read if isinstance(read, SparseWeight) else read.detach().double(),
+            _dense(recurrent).detach().double(),
             found.bias.detach().double(),
             alpha.detach().double() if isinstance(alpha, Tensor) else alpha,
         )
@@ -68,3 +78,14 @@ class Dynamics:
         step = max(1, LARGEST // self.size**2)
         for start in range(0, count, step):
             yield slice(start, min(start + step, count))
+
+
+def _dense(weight: Tensor | SparseWeight) -> Tensor:
+    """(N, N)."""
+    if not isinstance(weight, SparseWeight):
+        return weight
+    values, where = weight
+    rows = torch.arange(where.shape[0], device=values.device).repeat_interleave(where.rows.diff())
+    whole = values.new_zeros(where.shape)
+    whole[rows, where.columns.long()] = values
+    return whole

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from netbuild.analysis.dynamics import MOST_UNITS as MOST_UNITS
 from netbuild.analysis.dynamics import Dynamics
 from netbuild.analysis.search import descend, newton, residual
 from netbuild.analysis.stability import MARGIN, around
@@ -19,7 +20,6 @@ from netbuild.layers.ctrnn import CTRNNLayer
 
 FIXED = 1e-10  # of the state's norm: the speed up to which a state is a fixed point
 NEAR = 50  # times `unique`: how far Newton's method may go from where the descent ended
-MOST_UNITS = 4096  # 128 MiB for one Jacobian
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,12 @@ def jacobians(layer: CTRNNLayer, u: Tensor, states: Tensor) -> Tensor:
 def _checked(move: Dynamics, u: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
     """The starts and an input for each, in float64 on the layer's device."""
     inputs, size = move.layer.input_dim, move.size
-    if size > MOST_UNITS:
-        raise ValueError(f"the layer has {size:,} units; Jacobians are of at most {MOST_UNITS:,}")
     if states.ndim != 2 or states.shape[1] != size or not len(states):
         raise ValueError(f"states must be (starts, {size}); got {tuple(states.shape)}")
     if u.shape not in ((inputs,), (len(states), inputs)):
         expected = f"({inputs},) or ({len(states)}, {inputs})"
         raise ValueError(f"u must be {expected}; got {tuple(u.shape)}")
-    like = move.params.recurrent_weight
+    like = move.params.bias
     x, u = states.detach().to(like), u.detach().to(like)
     for name, given in (("states", x), ("u", u)):
         if not given.isfinite().all():

@@ -15,7 +15,7 @@ from netbuild.check.context import LARGEST, Context, as_float32, matrix_of
 from netbuild.check.plan import MapPlan
 from netbuild.check.population import Population
 from netbuild.check.selection import select
-from netbuild.check.storage import stored, wants_sparse
+from netbuild.check.storage import WHOLE, stored, wants_sparse
 from netbuild.errors import DataFileError
 from netbuild.spec import masks as sources
 from netbuild.spec import weights
@@ -92,7 +92,12 @@ def arrays_of(context: Context, site: Site, signs: Matrix | None) -> MapPlan:
     )
     if site.wired is not None and wiring is not None:
         plan = _learnt_by(site.wired, plan)
-    return stored(site.words, plan)
+    plan = stored(site.words, plan)
+    if plan.wiring is not None and isinstance(site.words.weight, WHOLE):
+        what = "`orthogonal` is of a whole matrix, and `storage: sparse` keeps none"
+        hint = "write `storage: dense`, or another init"
+        context.problem("NB308", (*site.here, "weight"), what, hint)
+    return plan
 
 
 def wired_by(context: Context, i: int, layer: Any, reads: Population) -> Wired | None:
@@ -211,7 +216,8 @@ def _connected(context: Context, site: Site) -> Matrix | masks.Wiring | None:
 
 def _is_large(site: Site, source: sources.RandomMask) -> bool:
     """Whether a drawn mask is made as pairs, never as a matrix."""
-    whole = site.words.self_connections or (site.returns and site.reads.whole)
+    square = site.shape[0] == site.shape[1] and (site.reads.whole or not site.returns)
+    whole = site.words.self_connections or square
     sparse = wants_sparse(site.words, site.pairs, int(source.density * site.pairs))
     return site.pairs > LARGE and whole and sparse
 

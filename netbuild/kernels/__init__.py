@@ -3,5 +3,18 @@
 from netbuild.kernels.activations import NAMES, Activation, activation
 from netbuild.kernels.projection import projection
 from netbuild.kernels.recurrence import FORMULATIONS, State, recurrence
+from netbuild.kernels.sparse import Pattern, SparseWeight, pattern, sparse_linear
 
-__all__ = ["FORMULATIONS", "NAMES", "Activation", "State", "activation", "projection", "recurrence"]
+__all__ = [
+    "FORMULATIONS",
+    "NAMES",
+    "Activation",
+    "Pattern",
+    "SparseWeight",
+    "State",
+    "activation",
+    "pattern",
+    "projection",
+    "recurrence",
+    "sparse_linear",
+]

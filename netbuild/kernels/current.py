@@ -13,27 +13,25 @@ from netbuild.kernels.parts import (
     Kept,
     Trace,
     Wanted,
-    add_product_of,
     alpha_gradient,
     each,
     fresh,
+    fresh_steps,
     last_to_first,
     of_units,
-    transposed,
-    weight_gradient,
 )
+from netbuild.kernels.products import adder, back_adder, sent, weight_gradient
 
 
 def forward(x: Inputs, f: Activation, wanted: Wanted) -> Trace:
     """The rates and the last potential."""
     assert x.potential is not None
-    a, add_product = of_units(x.alpha), add_product_of(x.weight)
-    weight = transposed(x.weight).mul_(a)
-    rates = fresh(x.drive)
+    a, add_product = of_units(x.alpha), adder(x.weight, x.alpha)
+    rates = fresh_steps(x)
     clean = fresh(rates) if x.rate_noise is not None and any(wanted) else None
     potentials = fresh(rates) if wanted.alpha else None
     scratch = fresh(rates[0])
-    v, r = x.potential, x.rate
+    v, r = x.potential, sent(x.weight, x.rate)
     with torch.inference_mode():  # a lighter dispatch of each call
         for d, n, m, potential, s, rate in zip(
             each(x.drive),
@@ -45,7 +43,8 @@ def forward(x: Inputs, f: Activation, wanted: Wanted) -> Trace:
             strict=False,
         ):
             v = torch.lerp(v, d, a, out=potential)
-            add_product(v, r, weight)
+            if r is not None:
+                add_product(v, r)
             if n is not None:
                 v.add_(n)
             f.value(v, s)
@@ -64,9 +63,9 @@ def backward(
 
     g[t] = grad_rates[t] + q[t+1] W;  q[t] = (1-a) q[t+1] + a f'(v[t]) g[t].
     """
-    a, weight, add_product = of_units(x.alpha), x.weight.contiguous(), add_product_of(x.weight)
+    a, add_product = of_units(x.alpha), back_adder(x.weight)
     clean = x.rates if x.clean is None else x.clean
-    grad_drive = grad_rates.clone(memory_format=torch.contiguous_format)
+    grad_drive = fresh(clean).copy_(grad_rates)
     grad_rate_noise = fresh(clean) if wanted.rate_noise else None
     rest, q = torch.zeros_like(clean[0]), None
     with torch.inference_mode():
@@ -77,7 +76,7 @@ def backward(
             strict=False,
         ):
             if q is not None:
-                add_product(g, q, weight)
+                add_product(g, q)
             if g_out is not None:
                 g_out.copy_(g)
             f.pull(g, slope, g)
@@ -86,19 +85,23 @@ def backward(
                 grad_potential = None
             rest = q = torch.lerp(rest, g, a, out=g)
     assert q is not None
+    grad_rate = None
+    if wanted.rate:
+        grad_rate = torch.zeros_like(q)
+        add_product(grad_rate, q)
     grad_weight = grad_alpha = None
     if wanted.weight or wanted.alpha:
-        grad_weight = weight_gradient(grad_drive, x.rates, x.rate)
+        grad_weight = weight_gradient(x.weight, grad_drive, x.rates, x.rate)
     if wanted.alpha:
         assert grad_weight is not None
         assert x.potentials is not None
         assert x.potential is not None
-        grad_alpha = alpha_gradient(x, grad_drive, grad_weight, x.potentials, x.potential) / x.alpha
+        grad_alpha = alpha_gradient(x, grad_drive, grad_weight, x.potentials, x.potential)
     return Gradients(
         drive=grad_drive,
         weight=grad_weight,
         alpha=grad_alpha,
-        rate=q @ weight if wanted.rate else None,
+        rate=grad_rate,
         potential=q / a * (1 - a) if wanted.potential else None,
         noise=grad_drive / a if wanted.noise else None,
         rate_noise=grad_rate_noise,

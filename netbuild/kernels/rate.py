@@ -13,24 +13,23 @@ from netbuild.kernels.parts import (
     Kept,
     Trace,
     Wanted,
-    add_product_of,
     each,
     fresh,
+    fresh_steps,
     last_to_first,
     of_units,
     overlap,
-    transposed,
-    weight_gradient,
 )
+from netbuild.kernels.products import adder, back_adder, sent, weight_gradient
 
 
 def forward(x: Inputs, f: Activation, wanted: Wanted) -> Trace:
     """The rates; `clean` are the values of f alone."""
-    a, weight, add_product = of_units(x.alpha), transposed(x.weight), add_product_of(x.weight)
-    rates = fresh(x.drive)
+    a, add_product = of_units(x.alpha), adder(x.weight)
+    rates = fresh_steps(x)
     clean = fresh(rates) if any(wanted) else None
     scratch = fresh(rates[0])
-    r = x.rate
+    r, r_sent = x.rate, sent(x.weight, x.rate)
     with torch.inference_mode():  # a lighter dispatch of each call
         for d, n, m, s, rate in zip(
             each(x.drive),
@@ -41,9 +40,10 @@ def forward(x: Inputs, f: Activation, wanted: Wanted) -> Trace:
             strict=False,
         ):
             s.copy_(d) if n is None else torch.add(d, n, out=s)
-            add_product(s, r, weight)
+            if r_sent is not None:
+                add_product(s, r_sent)
             f.value(s, s)
-            r = torch.lerp(r, s, a, out=rate)
+            r = r_sent = torch.lerp(r, s, a, out=rate)
             if m is not None:
                 r.add_(m)
     return Trace(rates, clean=clean)
@@ -61,8 +61,7 @@ def backward(
     h[t] = a grad_rates[t] + (1-a) h[t+1] + a q[t+1] W;  q[t] = f' h[t].
     """
     assert x.clean is not None
-    a, add_product = of_units(x.alpha), add_product_of(x.weight)
-    weight = x.weight * a  # by columns: h belongs to the presynaptic units
+    a, add_product = of_units(x.alpha), back_adder(x.weight, b=x.alpha)
     grad_drive = fresh(x.rates)
     h_all = fresh(x.rates) if wanted.alpha or wanted.rate_noise else None
     scratch = fresh(x.rates[0])
@@ -77,10 +76,15 @@ def backward(
         ):
             h = torch.lerp(h, from_outside, a, out=scratch if h_out is None else h_out)
             if q is not None:
-                add_product(h, q, weight)
+                add_product(h, q)
             f.pull(h, slope, q_out)
             q = q_out
     assert q is not None
+    grad_rate = None
+    if wanted.rate:
+        grad_rate = h * (1 - a)
+        add_product(grad_rate, q)
+        grad_rate /= a
     grad_alpha = None
     if wanted.alpha:  # sum of h (f(...) - r[t-1]) / a
         assert h_all is not None
@@ -88,9 +92,9 @@ def backward(
         grad_alpha /= x.alpha
     return Gradients(
         drive=grad_drive,
-        weight=weight_gradient(grad_drive, x.rates, x.rate) if wanted.weight else None,
+        weight=weight_gradient(x.weight, grad_drive, x.rates, x.rate) if wanted.weight else None,
         alpha=grad_alpha,
-        rate=h / a * (1 - a) + q @ x.weight if wanted.rate else None,
+        rate=grad_rate,
         noise=grad_drive if wanted.noise else None,
         rate_noise=h_all / a if wanted.rate_noise and h_all is not None else None,
     )

@@ -6,12 +6,14 @@
 
 The loops do two to three calls a step into memory that is there already; derivatives come from the
 stored noiseless values of f, and the gradient of the weights is one product over all time steps.
+The same code runs a dense weight and one that has values on its connections only; the memory of
+the states differs, as the products want it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,10 +22,15 @@ from torch.autograd.function import once_differentiable
 from netbuild.kernels.activations import Activation
 from netbuild.kernels.current import CURRENT
 from netbuild.kernels.parts import Formulation, Inputs, Kept, Wanted
+from netbuild.kernels.products import Weight
 from netbuild.kernels.rate import RATE
+from netbuild.kernels.sparse import Pattern, SparseWeight, check_weight
 from netbuild.kernels.update import UPDATE
 
 FORMULATIONS: Mapping[str, Formulation] = {"current": CURRENT, "rate": RATE, "update": UPDATE}
+
+
+Some = TypeVar("Some", Inputs, Kept)
 
 
 class State(NamedTuple):
@@ -38,7 +45,7 @@ class State(NamedTuple):
 
 def recurrence(
     drive: Tensor,
-    weight: Tensor,
+    weight: Tensor | SparseWeight,
     alpha: float | Tensor,
     initial: State,
     *,
@@ -52,7 +59,8 @@ def recurrence(
     Args:
         drive: d, what comes from outside at each step, biases included
             (time, ..., batch, unit). It enters in the same step. `...` are ensemble axes, or none.
-        weight: W (..., unit, unit), axis -1 is presynaptic.
+        weight: W (..., unit, unit), axis -1 is presynaptic; or a `SparseWeight` (unit, unit),
+            without ensemble axes: the gradient is of its values.
         alpha: a, in (0, 1], dt / tau: a number, or a tensor (), (unit,) or (..., unit).
         initial: the state before the first step; its tensors broadcast to (..., batch, unit).
             `current` needs both of them. Zero potential and zero rate are a network at rest;
@@ -64,8 +72,9 @@ def recurrence(
             step, and in `rate` and `update` is what leaks; shaped like the drive.
 
     Returns:
-        The rates r (time, ..., batch, unit), contiguous, and the state after the last step, from
-        which another call goes on as if there had been one.
+        The rates r (time, ..., batch, unit), contiguous, or with a sparse weight in memory that
+        is (time, unit, batch); and the state after the last step, from which another call goes
+        on as if there had been one.
 
     Every tensor may require a gradient, once: differentiating the gradient again raises a
     RuntimeError. Without a gradient to come, nothing is stored but what is returned.
@@ -82,42 +91,73 @@ def recurrence(
         raise ValueError("initial.potential belongs to formulation 'current', and to it alone")
     inputs = Inputs(drive, weight, alpha, initial.rate, initial.potential, noise, rate_noise)
     _check(inputs)
-    shape = drive.shape
-    inputs = inputs._replace(rate=initial.rate.expand(shape[1:]))
-    if initial.potential is not None:
-        inputs = inputs._replace(potential=initial.potential.expand(shape[1:]))
-    if isinstance(alpha, Tensor):
-        inputs = inputs._replace(alpha=alpha.expand(weight.shape[:-1]).contiguous())
-    if weight.dim() > 3:
+    inputs = _expanded(inputs)
+    if drive.dim() > 4:
         inputs = _one_ensemble_axis(inputs)
     rates, potential = _run(inputs, FORMULATIONS[formulation], activation)
-    if weight.dim() > 3:
-        rates = rates.view(shape)
-        potential = None if potential is None else potential.view(shape[1:])
+    if drive.dim() > 4:
+        rates = rates.view(drive.shape)
+        potential = None if potential is None else potential.view(drive.shape[1:])
     return rates, State(rates[-1], potential)
 
 
+def _expanded(x: Inputs) -> Inputs:
+    """The same with states (..., batch, unit) and alpha, where it is a tensor, (..., unit)."""
+    state, dense = x.drive.shape[1:], not isinstance(x.weight, SparseWeight)
+
+    def wide(given: Tensor) -> Tensor:
+        whole = given.expand(state)
+        return whole if dense else whole.mT.contiguous().mT
+
+    alpha = x.alpha
+    if isinstance(alpha, Tensor):
+        alpha = alpha.expand(*state[:-2], state[-1]).contiguous()
+    potential = None if x.potential is None else wide(x.potential)
+    return x._replace(alpha=alpha, rate=wide(x.rate), potential=potential)
+
+
 def _run(
-    inputs: Inputs, formulation: Formulation, activation: Activation
+    x: Inputs, formulation: Formulation, activation: Activation
 ) -> tuple[Tensor, Tensor | None]:
+    values, where = _values(x.weight)
+    given = x._replace(weight=values)
     if torch.is_grad_enabled() and any(
-        isinstance(given, Tensor) and given.requires_grad for given in inputs
+        isinstance(each, Tensor) and each.requires_grad for each in given
     ):
-        return _Recurrence.apply(formulation, activation, *inputs)  # type: ignore[no-any-return, no-untyped-call]
-    trace = formulation.forward(inputs, activation, Wanted())
+        return _Recurrence.apply(formulation, activation, where, *given)  # type: ignore[no-any-return, no-untyped-call]
+    trace = formulation.forward(x, activation, Wanted())
     return trace.rates, trace.potential
+
+
+def _values(weight: Weight) -> tuple[Tensor, Pattern | None]:
+    """A weight as what has a gradient, and what has none."""
+    return weight if isinstance(weight, SparseWeight) else (weight, None)
+
+
+def _with_pattern(x: Some, where: Pattern | None) -> Some:
+    """The same, where its weight is the values on a pattern, with both together."""
+    if where is None:
+        return x
+    assert isinstance(x.weight, Tensor)
+    return x._replace(weight=SparseWeight(x.weight, where))
 
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, formulation: Formulation, activation: Activation, *given: Any
+        ctx: Any,
+        formulation: Formulation,
+        activation: Activation,
+        where: Pattern | None,
+        *given: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        x, wanted = Inputs(*given), Wanted(*ctx.needs_input_grad[2:])
+        wanted = Wanted(*ctx.needs_input_grad[3:])
+        x = _with_pattern(Inputs(*given), where)
         trace = formulation.forward(x, activation, wanted)
-        ctx.formulation, ctx.activation, ctx.wanted = formulation, activation, wanted
+        ctx.formulation, ctx.activation, ctx.where = formulation, activation, where
+        ctx.wanted = wanted
         kept = Kept(
-            weight=x.weight,
+            weight=_values(x.weight)[0],
             alpha=x.alpha,
             rate=x.rate,
             potential=x.potential,
@@ -136,7 +176,7 @@ class _Recurrence(torch.autograd.Function):
     def backward(
         ctx: Any, grad_rates: Tensor | None, grad_potential: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        kept = Kept(*ctx.saved_tensors)
+        kept = _with_pattern(Kept(*ctx.saved_tensors), ctx.where)
         if ctx.alpha is not None:
             kept = kept._replace(alpha=ctx.alpha)
         if grad_rates is None:
@@ -144,7 +184,7 @@ class _Recurrence(torch.autograd.Function):
         gradients = ctx.formulation.backward(
             kept, ctx.activation, ctx.wanted, grad_rates, grad_potential
         )
-        return None, None, *gradients
+        return None, None, None, *gradients
 
 
 def _one_ensemble_axis(x: Inputs) -> Inputs:
@@ -153,6 +193,7 @@ def _one_ensemble_axis(x: Inputs) -> Inputs:
     def flat(steps: Tensor | None) -> Any:
         return None if steps is None else steps.flatten(1, -3)
 
+    assert isinstance(x.weight, Tensor)
     return Inputs(
         drive=flat(x.drive),
         weight=x.weight.flatten(0, -3),
@@ -166,25 +207,23 @@ def _one_ensemble_axis(x: Inputs) -> Inputs:
 
 def _check(x: Inputs) -> None:
     """Shapes, dtypes and devices fit together."""
-    weight, drive = x.weight, x.drive
-    if weight.dim() < 2 or weight.shape[-1] != weight.shape[-2]:
-        raise ValueError(f"weight must be (..., unit, unit); got shape {tuple(weight.shape)}")
-    ensemble, units = weight.shape[:-2], weight.shape[-1]
-    fits = drive.dim() == weight.dim() + 1 and drive.shape[1:-2] == ensemble
+    drive, weight = x.drive, x.weight
+    shape = _checked_shape(weight)
+    values, _ = _values(weight)
+    ensemble, units = shape[:-2], shape[-1]
+    fits = drive.dim() == len(shape) + 1 and drive.shape[1:-2] == ensemble
     if not fits or drive.shape[-1] != units or drive.shape[0] == 0:
         axes = ", ".join(["time >= 1", *map(str, ensemble), "batch", str(units)])
         raise ValueError(f"drive must be ({axes}); got shape {tuple(drive.shape)}")
-    if not weight.dtype.is_floating_point:
-        raise ValueError(f"weight must be floating-point; got {weight.dtype}")
     if not isinstance(x.alpha, Tensor) and not 0 < x.alpha <= 1:
         raise ValueError(f"alpha must be in (0, 1]; got {x.alpha!r}")
-    wide = {"alpha": weight.shape[:-1], "rate": drive.shape[1:], "potential": drive.shape[1:]}
+    wide = {"alpha": shape[:-1], "rate": drive.shape[1:], "potential": drive.shape[1:]}
     for name, given in zip(Inputs._fields, x, strict=True):
-        if not isinstance(given, Tensor):
+        if name == "weight" or not isinstance(given, Tensor):
             continue
-        if given.dtype != weight.dtype or given.device != weight.device:
+        if given.dtype != values.dtype or given.device != values.device:
             raise ValueError(
-                f"{name} must be {weight.dtype} on {weight.device}, as the weight; "
+                f"{name} must be {values.dtype} on {values.device}, as the weight; "
                 f"got {given.dtype} on {given.device}"
             )
         if name in wide and not _broadcasts(given.shape, wide[name]):
@@ -196,6 +235,21 @@ def _check(x: Inputs) -> None:
                 f"{name} must be shaped like the drive, {tuple(drive.shape)}; "
                 f"got shape {tuple(given.shape)}"
             )
+
+
+def _checked_shape(weight: Weight) -> torch.Size:
+    """(..., unit, unit)."""
+    if isinstance(weight, SparseWeight):
+        check_weight(weight)
+        shape = torch.Size(weight.pattern.shape)
+        if shape[0] != shape[1]:
+            raise ValueError(f"the pattern must be (unit, unit); got shape {tuple(shape)}")
+        return shape
+    if weight.dim() < 2 or weight.shape[-1] != weight.shape[-2]:
+        raise ValueError(f"weight must be (..., unit, unit); got shape {tuple(weight.shape)}")
+    if not weight.dtype.is_floating_point:
+        raise ValueError(f"weight must be floating-point; got {weight.dtype}")
+    return weight.shape
 
 
 def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:

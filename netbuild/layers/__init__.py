@@ -6,6 +6,8 @@ from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
 from netbuild.layers.linear import LinearLayer
 from netbuild.layers.network import Network, Source
+from netbuild.layers.sparse import SparseLinearLayer, linear_layer
+from netbuild.layers.wiring import PerConnection
 
 __all__ = [
     "CTRNNLayer",
@@ -13,8 +15,11 @@ __all__ = [
     "Dropout",
     "LinearLayer",
     "Network",
+    "PerConnection",
     "Source",
+    "SparseLinearLayer",
     "activation",
     "attach",
+    "linear_layer",
     "verify",
 ]

@@ -23,7 +23,10 @@ class Bounds(NamedTuple):
 def bounds_of(
     sign: Tensor | None, connected: Tensor | None, plasticity: Tensor | None, dtype: torch.dtype
 ) -> Bounds:
-    """The bounds of (O, I) masks, in the weight's dtype; `sign` None: signs bind nothing."""
+    """The bounds of (O, I) masks, in the weight's dtype; `sign` None: signs bind nothing.
+
+    Masks (connection,) have bounds of that shape, or (1,) where all signs are alike.
+    """
     present = None if connected is None else connected.to(dtype)
     rate = plasticity if present is None or plasticity is None else plasticity * present
     lower = upper = None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
@@ -28,7 +29,7 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     lerp(before, after, p), which is the very bits of before where p = 0; (c) absent connections
     and wrong signs are then set to 0; (d) an LBFGS forgets its curvature, which was measured on
     the other side of that projection. What a recurrent layer learns beside its weights (alpha) is
-    clamped to the range in which it makes sense.
+    clamped to the range in which it makes sense, as scales of connections are.
 
     Calling it again changes nothing. Several optimizers may each own a part of the module.
     Parameters of the module that `add_param_group` adds later are taken in at the next step,
@@ -187,9 +188,9 @@ class _Kept:
             return
         size = now.abs()
         places = int(size.where(still, torch.inf).argmin()), int(size.where(still, -1.0).argmax())
-        weight, columns = self.weight.detach(), self.layer.input_dim
-        # By row and column: a weight whose memory is not contiguous has no flat view.
-        self.probes = tuple(weight[divmod(place, columns)] for place in places)
+        weight = self.weight.detach()
+        # By position on each axis: a weight whose memory is not contiguous has no flat view.
+        self.probes = tuple(weight[np.unravel_index(place, weight.shape)] for place in places)
 
 
 class _ZeroGradient:
@@ -283,9 +284,12 @@ def _checks(path: str, layer: LinearLayer, initial: Mapping[str, Tensor] | None)
         signed = here & (layer.sign != 0)
         wrong = signed & ~(weight * layer.sign >= 0)
         checks.append(Check(path, "sign", int(signed.sum()), int(wrong.sum())))
+    stored, entries = weight.numel(), layer.input_dim * layer.output_dim
     if connected is not None:
         wrong = ~here & (weight != 0)
         checks.append(Check(path, "absent", int((~here).sum()), int(wrong.sum())))
+    elif layer.is_wired:  # what is not stored cannot be violated
+        checks.append(Check(path, "absent", entries - stored, 0))
     if layer.plasticity is not None and initial is not None:
         frozen = here & (layer.plasticity == 0)
         name = f"{path}.weight" if path else "weight"

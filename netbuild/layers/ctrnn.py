@@ -9,15 +9,17 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from netbuild import kernels
-from netbuild.kernels import FORMULATIONS, State
+from netbuild.kernels import FORMULATIONS, SparseWeight, State, sparse_linear
 from netbuild.layers.activations import activation as activation_of
 from netbuild.layers.given import array, dimension, flag, known_keys, one_of, unknown
 from netbuild.layers.linear import LinearLayer
+from netbuild.layers.sparse import linear_layer
 from netbuild.layers.spectrum import spectral_radius
 from netbuild.streams import seed_of
 
@@ -33,10 +35,10 @@ SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is held: a time constant of 10,
 
 
 class Parameters(NamedTuple):
-    """What one step of a layer needs, as tensors: weights are effective ones."""
+    """What one step of a layer needs: weights are effective ones."""
 
-    input_weight: Tensor  # (N, I)
-    recurrent_weight: Tensor  # (N, N)
+    input_weight: Tensor | SparseWeight  # (N, I)
+    recurrent_weight: Tensor | SparseWeight  # (N, N)
     bias: Tensor  # (N,), of both maps
     alpha: Tensor | float  # (), (N,)
 
@@ -92,7 +94,8 @@ class CTRNNLayer(nn.Module):
         input_noise: on what the layer reads, as much as `noise` would be if it went through W_in:
             sqrt(2 / alpha) sigma N(0, 1) in `euler_maruyama`, which needs one alpha that is not
             learnt; sigma N(0, 1) in the other scalings.
-        input, recurrent: the words of LinearLayer without the sizes, e.g. `{weight: normal}`.
+        input, recurrent: the words of `linear_layer` without the sizes, e.g. `{weight: normal}`;
+            with `storage: sparse` values are kept for the connections alone.
         kernel: `fused`, or `reference`: a plain loop over `step`.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
             initial values come from torch's global generator, the noise from seed 0.
@@ -206,8 +209,8 @@ class CTRNNLayer(nn.Module):
             rate_noise: added to the rates, (..., N).
         """
         alpha = params.alpha
-        x = functional.linear(state.rate, params.recurrent_weight, params.bias)
-        x = x + functional.linear(u, params.input_weight)
+        x = _product(state.rate, params.recurrent_weight, params.bias)
+        x = x + _product(u, params.input_weight)
         if self.formulation == "rate":
             rate = (1 - alpha) * state.rate + alpha * self.activation(x + noise / alpha)
             return State(rate + rate_noise)
@@ -239,8 +242,8 @@ class CTRNNLayer(nn.Module):
         elif not self.alpha.ndim and not self.alpha.requires_grad and self.alpha.is_cpu:
             alpha = self.alpha.item()  # a plain number spares the kernel a tensor
         return Parameters(
-            self.input.effective_weight,
-            self.recurrent.effective_weight,
+            self.input.factor,
+            self.recurrent.factor,
             self.recurrent.bias + self.input.bias,
             alpha,
         )
@@ -248,10 +251,10 @@ class CTRNNLayer(nn.Module):
     def _run_fused(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
     ) -> Tensor:
-        if self.input_dim < FEW:
+        if self.input_dim < FEW and isinstance(params.input_weight, Tensor):
             drive = kernels.projection(u, params.input_weight, params.bias)  # (T, B, N)
         else:
-            drive = functional.linear(u, params.input_weight, params.bias)
+            drive = _product(u, params.input_weight, params.bias)
         if noise is not None and self.formulation == "rate":
             noise = noise / params.alpha
         rates, _ = kernels.recurrence(
@@ -301,7 +304,10 @@ class CTRNNLayer(nn.Module):
     # What the layer tells of itself
 
     def get_specs(self) -> dict[str, int | float | bool]:
-        """Sizes, the range of alpha, and the spectral radius of the effective recurrent weight."""
+        """Sizes, the range of alpha, and the spectral radius of the effective recurrent weight.
+
+        `isolated_units` have no recurrent connection with another unit.
+        """
         alpha = self.alpha.detach()
         return {
             "input_dim": self.input_dim,
@@ -311,8 +317,18 @@ class CTRNNLayer(nn.Module):
             "alpha_max": alpha.max().item(),
             "initial_state_learnable": self.initial_state is not None
             and self.initial_state.requires_grad,
-            "spectral_radius": spectral_radius(self.recurrent.effective_weight),
+            "spectral_radius": spectral_radius(self.recurrent.matrix()),
+            "isolated_units": self._isolated_units(),
         }
+
+    def _isolated_units(self) -> int:
+        if not self.recurrent.is_wired:
+            return int(self.size == 1)
+        pre, post, _ = self.recurrent.connections()
+        met = np.zeros(self.size, bool)
+        for ends in (pre, post):
+            met[ends[pre != post]] = True
+        return int((~met).sum())
 
     def extra_repr(self) -> str:
         """Sizes and the equation."""
@@ -329,7 +345,7 @@ class CTRNNLayer(nn.Module):
                 raise ValueError(f"the sizes of `{what}` are the layer's; take {key!r} away")
         if seed is not None:
             words.setdefault("seed", seed_of(seed, what))
-        return LinearLayer.from_dict({"input_dim": input_dim, "output_dim": self.size} | words)
+        return linear_layer({"input_dim": input_dim, "output_dim": self.size} | words)
 
     def _register_alpha(self, alpha: Any, tau: Any, dt: float | None, groups: Any) -> None:
         if (alpha is None) == (tau is None):
@@ -383,6 +399,13 @@ class CTRNNLayer(nn.Module):
                 "input_noise scaled by 'euler_maruyama' needs one alpha that is not learnt: "
                 "an input reaches units of every alpha; use scaling 'none'"
             )
+
+
+def _product(x: Tensor, weight: Tensor | SparseWeight, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b, (..., input) to (..., output)."""
+    if isinstance(weight, SparseWeight):
+        return sparse_linear(x, weight.values, weight.pattern, bias)
+    return functional.linear(x, weight, bias)
 
 
 def _words_of(given: str | Mapping[str, Any]) -> tuple[Any, ...]:

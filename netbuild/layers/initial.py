@@ -172,14 +172,47 @@ def draw(
         if scheme in SCHEMES:
             raise ValueError(f"init {scheme!r} needs a matrix; a bias takes {', '.join(known)}")
         raise unknown("init", scheme, known)
-    names = arguments_of(scheme)
-    for name, value in arguments.items():
-        if name not in names:
-            raise unknown(f"argument of init {scheme!r}", name, names)
-        _check_argument(scheme, name, value)
-    if scheme == "constant" and "value" not in arguments:
-        raise ValueError("init 'constant' needs a value")
+    _check_arguments(scheme, arguments)
     return SCHEMES[scheme](shape, fan_in, generator, **arguments)
+
+
+def draw_connections(
+    scheme: str, sources: Tensor, targets: Tensor, shape: Shape, generator: Random, **arguments: Any
+) -> Tensor:
+    """Values (connection,) for those entries alone of a matrix that are connections.
+
+    The distribution of each value is that of `draw` for the whole matrix: the fans are the
+    matrix's, whatever its wiring is. The numbers are others, since none is drawn for entries that
+    are not there.
+
+    Args:
+        sources, targets: (connection,), columns and rows.
+        shape: (output_dim, input_dim).
+
+    Raises ValueError and TypeError as `draw` does, and ValueError for `orthogonal`, which is of
+    the whole matrix.
+    """
+    if scheme not in SCHEMES:
+        raise unknown("init", scheme, SCHEMES)
+    _check_arguments(scheme, arguments)
+    count, (fan_out, fan_in) = (len(sources),), shape
+    if scheme == "orthogonal":
+        raise ValueError("init 'orthogonal' is of a whole matrix; sparse storage has none")
+    if scheme == "identity":
+        diagonal = (sources == targets).to(torch.get_default_dtype())
+        return diagonal.mul_(arguments.get("gain", 1.0))
+    if scheme.startswith("xavier"):
+        std = arguments.get("gain", 1.0) * math.sqrt(2 / (fan_in + fan_out))
+    elif scheme.startswith("kaiming"):
+        fan = fan_in if arguments.get("mode", "fan_in") == "fan_in" else fan_out
+        kind = arguments.get("nonlinearity", "leaky_relu")
+        std = nn.init.calculate_gain(kind, arguments.get("a", 0.0)) / math.sqrt(fan)
+    else:
+        return SCHEMES[scheme](count, fan_in, generator, **arguments)
+    if scheme.endswith("normal"):
+        return normal(count, fan_in, generator, std=std)
+    bound = math.sqrt(3) * std
+    return uniform(count, fan_in, generator, low=-bound, high=bound)
 
 
 class Start(NamedTuple):
@@ -200,6 +233,24 @@ def start_of(
     """
     if given is None and what == "bias":
         return Start(zero(tuple(axes.values()), fan_in, generator), drawn=True, learn=False)
+    said = said_of(what, given)
+    if said.init is None:
+        return Start(parameter_values(what, said.value, axes), drawn=False, learn=said.learn)
+    values = draw(said.init, tuple(axes.values()), fan_in, generator, **said.arguments)
+    return Start(values, drawn=True, learn=said.learn)
+
+
+class Said(NamedTuple):
+    """What a caller wrote for a parameter: an init with its arguments, or values of his own."""
+
+    init: str | None
+    arguments: dict[str, Any]
+    value: Any
+    learn: bool
+
+
+def said_of(what: str, given: Any) -> Said:
+    """A caller's words, told apart; see `start_of`."""
     if given is None:
         raise TypeError(f"{what} must be an init's name, a mapping or an array; got None")
     words = dict(given) if isinstance(given, Mapping) else {}
@@ -214,14 +265,18 @@ def start_of(
         if not isinstance(given, str):
             raise TypeError(f"{what}.init must be the name of a scheme; got {given!r}")
     if isinstance(given, str):
-        shape = tuple(axes.values())
-        return Start(draw(given, shape, fan_in, generator, **words), drawn=True, learn=learn)
-    return Start(parameter_values(what, given, axes), drawn=False, learn=learn)
+        return Said(given, words, None, learn)
+    return Said(None, {}, given, learn)
 
 
 def parameter_values(what: str, given: Any, axes: Mapping[str, int]) -> Tensor:
     """A caller's array in torch's default dtype; ValueError if it overflows there."""
-    values = shaped(what, given, **axes).to(torch.get_default_dtype())
+    return as_parameter(what, shaped(what, given, **axes))
+
+
+def as_parameter(what: str, numbers: Tensor) -> Tensor:
+    """Finite numbers in torch's default dtype; ValueError if one overflows there."""
+    values = numbers.to(torch.get_default_dtype())
     if not bool(torch.isfinite(values).all()):
         raise ValueError(f"{what} holds numbers too large for {values.dtype}")
     return values + 0.0  # -0.0 becomes 0.0: a masked zero has one pattern of bits
@@ -229,6 +284,16 @@ def parameter_values(what: str, given: Any, axes: Mapping[str, int]) -> Tensor:
 
 def _empty(shape: Shape) -> Tensor:
     return torch.empty(shape, device="cpu")
+
+
+def _check_arguments(scheme: str, arguments: Mapping[str, Any]) -> None:
+    names = arguments_of(scheme)
+    for name, value in arguments.items():
+        if name not in names:
+            raise unknown(f"argument of init {scheme!r}", name, names)
+        _check_argument(scheme, name, value)
+    if scheme == "constant" and "value" not in arguments:
+        raise ValueError("init 'constant' needs a value")
 
 
 def _check_argument(scheme: str, name: str, value: Any) -> None:

@@ -6,31 +6,59 @@ Masks are given as (I, O), weights as torch has them, (O, I).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from netbuild.layers.balance import EI_BALANCES, balance_factors
 from netbuild.layers.bounds import bounds_of, effective, project
 from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
-from netbuild.layers.initial import Start, parameter_values, start_of
+from netbuild.layers.initial import (
+    Start,
+    as_parameter,
+    draw,
+    parameter_values,
+    said_of,
+    start_of,
+)
+from netbuild.layers.scale import scale_of
 from netbuild.layers.spectrum import scaled_to
+from netbuild.layers.wiring import (
+    PerConnection,
+    connections_of,
+    is_array,
+    per_connection,
+    targets_of,
+)
 from netbuild.streams import seed_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from netbuild.kernels.sparse import SparseWeight
+
 DALE = ("project", "abs", "none")
 DALE_INITS = ("abs", "clamp")
 KEYS = (
     *("input_dim", "output_dim", "weight", "bias"),
     *("ei_mask", "sparsity_mask", "plasticity_mask"),
-    *("dale_init", "ei_balance", "spectral_radius", "dale", "seed"),
+    *("dale_init", "ei_balance", "spectral_radius", "dale", "scale_groups", "scale", "seed"),
 )
+
+
+class Connections(NamedTuple):
+    """The connections of a map, by postsynaptic and then by presynaptic unit; (connection,)."""
+
+    pre: NDArray[np.int32]
+    post: NDArray[np.int32]
+    weight: NDArray[Any]  # effective
 
 
 class LinearLayer(nn.Module):
@@ -61,10 +89,17 @@ class LinearLayer(nn.Module):
         dale: `project`: the parameter itself obeys its signs. `abs`: the parameter is raw and
             the forward pass uses |w| times the sign; a supplied array is then kept as it is.
             `none`: the signs are kept for reference, bind nothing, and do not shape the start.
+        scale_groups: (input_dim, output_dim), whole numbers from 0 to G - 1: the group of each
+            connection. The effective weight is then the weight times the scale of its group.
+        scale: with groups: a number, an array (G,), or `{value: ..., learn: bool}` of these, none
+            below 0; 1 and learnt when left out. Without an array, G is counted from the groups of
+            what is stored. `attach` holds learnt scales at 0 or above.
         seed: of the initial values; weight and bias have a stream each. None draws from torch's
             global generator.
 
-    Arrays may be numpy arrays, tensors or nested lists; they are copied, never aliased.
+    Arrays may be numpy arrays, tensors or nested lists; they are copied, never aliased. A
+    sparsity mask may also be a scipy.sparse array or a wiring (see `connections_of`), and with a
+    sparsity mask the other arrays of this shape may be `PerConnection`.
 
     Raises:
         ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1];
@@ -77,13 +112,17 @@ class LinearLayer(nn.Module):
     sign: Tensor | None  # (O, I) int8: 1 excitatory, -1 inhibitory, 0 free
     connected: Tensor | None  # (O, I) bool
     plasticity: Tensor | None  # (O, I), the weight's dtype
-    # Derived from those three, and not saved; see `Bounds`.
+    scale: Tensor | None  # (G,)
+    scale_groups: Tensor | None  # (O, I) int32
+    # Derived from the first three, and not saved; see `Bounds`.
     present: Tensor | None
     rate: Tensor | None
     lower: Tensor | None
     upper: Tensor | None
     fractional: bool  # some plasticity lies strictly between 0 and 1
     mask_version: int  # counts the changes of the masks
+    storage: ClassVar[str] = "dense"
+    bounded_parameters: ClassVar[Mapping[str, tuple[float, float]]] = {"scale": (0.0, math.inf)}
 
     def __init__(
         self,
@@ -99,6 +138,8 @@ class LinearLayer(nn.Module):
         ei_balance: str = "none",
         spectral_radius: float | None = None,
         dale: str = "project",
+        scale_groups: Any = None,
+        scale: Any = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -107,19 +148,23 @@ class LinearLayer(nn.Module):
         self.dale = one_of("dale", dale, DALE)
         one_of("dale_init", dale_init, DALE_INITS)
         one_of("ei_balance", ei_balance, EI_BALANCES)
-        self._learnt_before_freeze: tuple[bool, bool] | None = None
+        self._learnt_before_freeze: dict[str, bool] | None = None
 
         self._register_masks(ei_mask, sparsity_mask, plasticity_mask)
         self._derive_bounds()
-        axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
-        start = start_of("weight", weight, axes, self.input_dim, _generator(seed, "weight"))
+        groups = None if scale_groups is None else self._array("scale_groups", scale_groups)
+        self.scale, groups = scale_of(scale, groups)
+        self.register_buffer("scale_groups", groups)
+        # Whether the parameter is something else than what the forward pass uses.
+        self.is_raw = dale == "abs" or groups is not None
+        start = self._start(weight, _generator(seed, "weight"))
         self._refuse_raw_zeros(start, dale_init)
         values = self._constrained(start, dale_init, ei_balance)
         if spectral_radius is not None:
-            seen = effective(values, self.sign, self.connected) if dale == "abs" else values
+            seen = self._matrix(self._effective(values).detach())
             values = scaled_to(values, seen, spectral_radius)
         self.weight = nn.Parameter(values, requires_grad=start.learn)
-        axes.pop("input_dim")
+        axes = {"output_dim": self.output_dim}
         start = start_of("bias", bias, axes, self.input_dim, _generator(seed, "bias"))
         self.bias = nn.Parameter(start.values, requires_grad=start.learn)
         self.register_load_state_dict_post_hook(_derive_bounds_again)  # type: ignore[no-untyped-call]
@@ -149,15 +194,23 @@ class LinearLayer(nn.Module):
         return self.gate is not None or self.lower is not None
 
     @property
+    def is_wired(self) -> bool:
+        """Whether a mask says which connections there are."""
+        return self.connected is not None
+
+    @property
     def effective_weight(self) -> Tensor:
         """(output_dim, input_dim): the weight that the forward pass uses."""
-        if self.dale == "abs":
-            return effective(self.weight, self.sign, self.connected)
-        return self.weight
+        return self._effective(self.weight)
+
+    @property
+    def factor(self) -> Tensor | SparseWeight:
+        """What the forward pass multiplies with; for the kernels."""
+        return self.effective_weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim)."""
-        weight = self.effective_weight if self.dale == "abs" else self.weight
+        weight = self.effective_weight if self.is_raw else self.weight
         if x.ndim == 3 and x.stride(0) < x.stride(1):
             # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
             return functional.linear(x.transpose(0, 1), weight, self.bias).transpose(0, 1)
@@ -185,8 +238,7 @@ class LinearLayer(nn.Module):
     @torch.no_grad()
     def set_weight(self, value: Any) -> None:
         """Copy an array (output_dim, input_dim) into the weight and project it."""
-        axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
-        self.weight.copy_(parameter_values("weight", value, axes))
+        self.weight.copy_(self._values(value))
         self.enforce_constraints()
 
     @torch.no_grad()
@@ -219,23 +271,24 @@ class LinearLayer(nn.Module):
             parameter: `weight` or `bias`.
         """
         one_of("parameter", parameter, ("weight", "bias"))
-        if self.connected is not None and (most := int(self.connected.sum(-1).max())):
+        if most := self._most_received():
             getattr(self, parameter).mul_(self.input_dim / most)
 
     def freeze(self) -> None:
-        """Let neither weight nor bias learn; their gradients are dropped."""
+        """Let neither weight nor bias nor scales learn; their gradients are dropped."""
         if self._learnt_before_freeze is None:
-            self._learnt_before_freeze = (self.weight.requires_grad, self.bias.requires_grad)
-        for parameter in (self.weight, self.bias):
+            self._learnt_before_freeze = {
+                name: parameter.requires_grad for name, parameter in self.named_parameters()
+            }
+        for parameter in self.parameters():
             parameter.requires_grad_(False)
             parameter.grad = None  # an optimizer would still take a step along it
 
     def unfreeze(self) -> None:
         """Let learn again what learnt before `freeze`."""
         if self._learnt_before_freeze is not None:
-            weight, bias = self._learnt_before_freeze
-            self.weight.requires_grad_(weight)
-            self.bias.requires_grad_(bias)
+            for name, learnt in self._learnt_before_freeze.items():
+                self.get_parameter(name).requires_grad_(learnt)
             self._learnt_before_freeze = None
 
     # What the layer tells of itself
@@ -247,13 +300,14 @@ class LinearLayer(nn.Module):
         `frozen_fraction` is the part of the connections whose plasticity is 0.
         """
         weight = self.effective_weight.detach()
-        here = torch.ones_like(weight, dtype=torch.bool)
-        here = here if self.connected is None else self.connected
-        sign = torch.zeros_like(here, dtype=torch.int8) if self.sign is None else self.sign
-        n = int(here.sum())
-        frozen = 0 if self.plasticity is None else int((here & (self.plasticity == 0)).sum())
-        density = n / here.numel()
-        return {
+        entries = self.input_dim * self.output_dim
+        sign = weight.new_zeros((), dtype=torch.int8) if self.sign is None else self.sign
+        n = weight.numel() if self.connected is None else int(self.connected.sum())
+        frozen = 0 if self.plasticity is None else self._count(self.plasticity == 0)
+        signed = {kind: self._count(torch.sign(sign) == kind) for kind in (1, -1)}
+        if weight.numel() < entries:  # some are not stored, and 0
+            weight = torch.cat((weight, weight.new_zeros(1)))
+        specs: dict[str, int | float | bool] = {
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "weight_learnable": self.weight.requires_grad,
@@ -262,14 +316,33 @@ class LinearLayer(nn.Module):
             "weight_max": weight.max().item(),
             "bias_min": self.bias.detach().min().item(),
             "bias_max": self.bias.detach().max().item(),
-            "density": density,
-            "sparsity": 1 - density,
+            "density": n / entries,
+            "sparsity": 1 - n / entries,
             "n_connections": n,
-            "n_excitatory": int((here & (sign > 0)).sum()),
-            "n_inhibitory": int((here & (sign < 0)).sum()),
-            "n_free": int((here & (sign == 0)).sum()),
+            "n_excitatory": signed[1],
+            "n_inhibitory": signed[-1],
+            "n_free": n - signed[1] - signed[-1],
             "frozen_fraction": frozen / n if n else 0.0,
         }
+        if self.scale is not None:
+            specs |= {
+                "n_scales": self.scale.numel(),
+                "scale_learnable": self.scale.requires_grad,
+                "scale_min": self.scale.detach().min().item(),
+                "scale_max": self.scale.detach().max().item(),
+            }
+        return specs
+
+    def connections(self) -> Connections:
+        """The connections and their effective weights, as columns of numbers."""
+        here = self.effective_weight.new_ones(()) if self.connected is None else self.connected
+        post, pre = here.expand(self.output_dim, self.input_dim).nonzero(as_tuple=True)
+        weight = self.effective_weight.detach()[post, pre].cpu().numpy()
+        return Connections(pre.int().cpu().numpy(), post.int().cpu().numpy(), weight)
+
+    def matrix(self) -> Tensor | Any:
+        """(output_dim, input_dim): the effective weight, detached."""
+        return self._matrix(self.effective_weight.detach())
 
     def plot_layer(
         self, kind: Literal["weight", "dist"] = "weight", ax: Axes | None = None
@@ -287,17 +360,16 @@ class LinearLayer(nn.Module):
 
         one_of("kind of plot", kind, ("weight", "dist"))
         ax = plots.new_axes() if ax is None else ax
-        weight = self.effective_weight.detach()
         if kind == "weight":
-            return plots.matrix(ax, weight)
-        return plots.distribution(ax, weight, self.sign, self.connected)
+            return plots.matrix(ax, self.matrix())
+        return plots.distribution(ax, self.effective_weight.detach(), self.sign, self.connected)
 
     def extra_repr(self) -> str:
         """Sizes, and what the masks say."""
         words = [f"input_dim={self.input_dim}", f"output_dim={self.output_dim}"]
         if not self.weight.is_meta:
             specs = self.get_specs()
-            if self.connected is not None:
+            if self.is_wired:
                 words.append(f"density={specs['density']:.3g}")
             if self.sign is not None:
                 words += [f"{key}={specs[key]}" for key in ("n_excitatory", "n_inhibitory")]
@@ -305,35 +377,101 @@ class LinearLayer(nn.Module):
                 words.append(f"frozen_fraction={specs['frozen_fraction']:.3g}")
         if self.sign is not None:
             words.append(f"dale={self.dale!r}")
+        if self.scale is not None:
+            words.append(f"scales={self.scale.numel()}")
         return ", ".join(words)
 
     # How it is made
 
     def _register_masks(self, ei_mask: Any, sparsity_mask: Any, plasticity_mask: Any) -> None:
-        """The masks as buffers in weight orientation; None where one is not given."""
-        ei = self._mask("ei_mask", ei_mask, vector=True)
-        sparsity = self._mask("sparsity_mask", sparsity_mask)
-        plasticity = self._mask("plasticity_mask", plasticity_mask)
+        """The masks as buffers in the weight's shape; None where one is not given."""
+        self._register_wiring(sparsity_mask)
+        ei = None if ei_mask is None else self._array("ei_mask", ei_mask, vector=True)
+        plasticity = None
+        if plasticity_mask is not None:
+            plasticity = self._array("plasticity_mask", plasticity_mask)
         if plasticity is not None:
             outside = plasticity[(plasticity < 0) | (plasticity > 1)]
             if len(outside):
                 raise ValueError(f"plasticity_mask must lie in [0, 1]; it holds {outside[0]:g}")
             plasticity = plasticity.to(torch.get_default_dtype())
         self.register_buffer("sign", None if ei is None else ei.sign().to(torch.int8))
-        self.register_buffer("connected", None if sparsity is None else sparsity > 0)
         self.register_buffer("plasticity", plasticity)
 
-    def _mask(self, what: str, given: Any, vector: bool = False) -> Tensor | None:
+    def _register_wiring(self, sparsity_mask: Any) -> None:
+        connected = None
+        if sparsity_mask is not None and is_array(sparsity_mask):
+            connected = self._array("sparsity_mask", sparsity_mask) > 0
+        elif sparsity_mask is not None:
+            starts, sources = connections_of(sparsity_mask, self.input_dim, self.output_dim)
+            connected = torch.zeros((self.output_dim, self.input_dim), dtype=torch.bool)
+            connected[targets_of(starts).long(), sources.long()] = True
+        self.register_buffer("connected", connected)
+
+    def _array(self, what: str, given: Any, vector: bool = False) -> Tensor:
         """A mask given as (I, O), or as (I,) where a vector will do, copied into (O, I)."""
-        if given is None:
-            return None
+        if isinstance(given, PerConnection):
+            return self._spread(what, given)
         values = array(what, given)
         if vector and values.ndim == 1:
             values = shaped(what, values, input_dim=self.input_dim)
             return values.expand(self.output_dim, -1).contiguous()
-        return shaped(
-            what, values, input_dim=self.input_dim, output_dim=self.output_dim
-        ).T.contiguous()
+        sizes = {"input_dim": self.input_dim, "output_dim": self.output_dim}
+        return shaped(what, values, **sizes).T.contiguous()
+
+    def _spread(self, what: str, given: PerConnection) -> Tensor:
+        """(O, I) with the values in their places, and 0 elsewhere."""
+        if self.connected is None:
+            raise ValueError(f"{what} is per connection, but there is no sparsity_mask")
+        values = per_connection(what, given, int(self.connected.sum()))
+        return torch.zeros(self.connected.shape, dtype=values.dtype).masked_scatter_(
+            self.connected.cpu(), values
+        )
+
+    def _values(self, given: Any) -> Tensor:
+        """A caller's weight in the parameter's shape and the default dtype."""
+        if isinstance(given, PerConnection):
+            return as_parameter("weight", self._spread("weight", given))
+        axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
+        return parameter_values("weight", given, axes)
+
+    def _drawn(self, scheme: str, generator: torch.Generator | None, **arguments: Any) -> Tensor:
+        shape = (self.output_dim, self.input_dim)
+        return draw(scheme, shape, self.input_dim, generator, **arguments)
+
+    def _start(self, weight: Any, generator: torch.Generator | None) -> Start:
+        """What the caller wrote for the weight, as values."""
+        said = said_of("weight", weight)
+        if said.init is None:
+            return Start(self._values(said.value), drawn=False, learn=said.learn)
+        values = self._drawn(said.init, generator, **said.arguments)
+        return Start(values, drawn=True, learn=said.learn)
+
+    def _effective(self, weight: Tensor) -> Tensor:
+        """What the forward pass uses of a parameter's values."""
+        if self.dale == "abs":
+            weight = effective(weight, self.sign, self.connected)
+        if self.scale is not None and self.scale_groups is not None:
+            factors = self.scale.index_select(0, self.scale_groups.flatten())
+            weight = weight * factors.view_as(weight)
+        return weight
+
+    def _matrix(self, weight: Tensor) -> Tensor | Any:
+        """(O, I), for what reads matrices."""
+        return weight
+
+    def _balance(self, weight: Tensor, sign: Tensor, kind: str) -> Tensor:
+        return balance_factors(weight, sign, kind)
+
+    def _count(self, condition: Tensor) -> int:
+        """How many connections fulfil a condition on the weight's entries."""
+        if self.connected is not None:
+            condition = condition & self.connected
+        return int(condition.sum())
+
+    def _most_received(self) -> int:
+        """The most connections that a unit receives; 0 where nothing says so."""
+        return 0 if self.connected is None else int(self.connected.sum(-1).max())
 
     def _derive_bounds(self) -> None:
         """What a step needs of the masks; again whenever the masks change."""
@@ -376,8 +514,7 @@ class LinearLayer(nn.Module):
         if self.connected is not None:
             weight = weight.where(self.connected, 0.0)
         if sign is not None and ei_balance != "none":
-            seen = effective(weight, sign, self.connected) if self.dale == "abs" else weight
-            weight = weight * balance_factors(seen, sign, ei_balance)
+            weight = weight * self._balance(self._effective(weight).detach(), sign, ei_balance)
         return weight + 0.0  # -0.0 becomes 0.0
 
 

@@ -144,14 +144,15 @@ class Network(nn.Module):
         return {
             f"{path}.effective_weight": module.effective_weight
             for path, module in self.named_modules()
-            if isinstance(module, LinearLayer) and module.dale == "abs"
+            if isinstance(module, LinearLayer) and module.is_raw
         }
 
     def effective_parameter(self, name: str) -> Tensor:
         """The tensor that regularizers and plots use for a parameter.
 
         It is the parameter itself, or, for the weight of a layer whose parameter is raw
-        (`dale="abs"`), the weight that the forward pass uses.
+        (`dale="abs"`, or with scales), the weight that the forward pass uses; of sparse storage
+        (connection,).
 
         Raises:
             ValueError: no parameter has that name; the nearest one is named.

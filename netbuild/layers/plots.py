@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Weight: TypeAlias = Tensor | NDArray[Any] | Any  # the last is a scipy.sparse array
 EXCITATORY, INHIBITORY, FREE = "#b2182b", "#2166ac", "#555555"  # the ends of the map RdBu_r
 MOST = 2000  # rows and columns that a figure has pixels for
+MOST_SPARSE = 800  # the same of sparse weights: fewer bins have something in each
+PART = 2**22  # connections that are put into their bins at once
 
 
 def new_axes() -> Axes:
@@ -24,11 +27,12 @@ def new_axes() -> Axes:
     return Figure(layout="constrained").subplots()
 
 
-def matrix(ax: Axes, weight: Tensor | NDArray[Any], percentile: float = 100) -> Figure:
+def matrix(ax: Axes, weight: Weight, percentile: float = 100) -> Figure:
     """Draw an (output_dim, input_dim) weight, red above zero and blue below.
 
     The colours end at a percentile of the magnitudes that are not 0; below 100 a few large weights
-    do not pale all others. More than 2,000 units are drawn as the means of neighbours.
+    do not pale all others. More than 2,000 units, of a sparse weight 800, are drawn as the means of
+    neighbours.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -56,32 +60,44 @@ def matrix(ax: Axes, weight: Tensor | NDArray[Any], percentile: float = 100) -> 
     return figure
 
 
-def binned(weight: Tensor | NDArray[Any]) -> NDArray[np.float64]:
-    """(output_dim, input_dim), or, beyond 2,000 units, the means of equal parts of an axis.
+def binned(weight: Weight, most: int | None = None) -> NDArray[np.float64]:
+    """(output_dim, input_dim), or, of too many units, the means of equal parts of an axis.
 
-    A sparse tensor is never made dense.
+    `most` parts: 2,000, and 800 of a scipy.sparse array, if it is left out. Of such an array what
+    is not stored counts as 0, and it is never made dense.
     """
     rows, columns = weight.shape
-    if isinstance(weight, Tensor) and weight.layout is not torch.strided:
-        entries = weight.detach().cpu().to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
-        (i, j), values = entries.indices().numpy(), entries.values().double().numpy()
-        high, wide = min(rows, MOST), min(columns, MOST)
-        where = (i * high // rows) * wide + j * wide // columns
-        sums = np.bincount(where, values, minlength=high * wide).reshape(high, wide)
-        return np.asarray(sums / (bin_lengths(rows)[:, None] * bin_lengths(columns)))
+    if not isinstance(weight, (Tensor, np.ndarray)):
+        return _binned_sparse(weight.tocsr(), MOST_SPARSE if most is None else most)
+    most = MOST if most is None else most
     dense = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else weight
     for axis, count in ((0, rows), (1, columns)):
-        if count > MOST:
-            lengths = bin_lengths(count)
+        if count > most:
+            lengths = bin_lengths(count, most)
             starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
             parts = np.add.reduceat(dense, starts, axis=axis, dtype=np.float64)
             dense = parts / (lengths[:, None] if axis == 0 else lengths)
     return np.asarray(dense, np.float64)
 
 
-def bin_lengths(count: int) -> NDArray[np.int64]:
-    """How many of `count` units are in each of at most 2,000 nearly equal parts."""
-    return np.bincount(np.arange(count) * min(count, MOST) // count)
+def _binned_sparse(weight: Any, most: int) -> NDArray[np.float64]:
+    """The means of the parts of a CSR array, from its connections, some at a time."""
+    rows, columns = weight.shape
+    high, wide = min(rows, most), min(columns, most)
+    sums = np.zeros(high * wide)
+    for start in range(0, weight.nnz, PART):
+        part = slice(start, min(start + PART, weight.nnz))
+        i = np.searchsorted(weight.indptr, np.arange(part.start, part.stop), "right") - 1
+        j = weight.indices[part].astype(np.int64)
+        where = (i * high // rows) * wide + j * wide // columns
+        sums += np.bincount(where, weight.data[part], minlength=high * wide)
+    lengths = bin_lengths(rows, high)[:, None] * bin_lengths(columns, wide)
+    return np.asarray(sums.reshape(high, wide) / lengths)
+
+
+def bin_lengths(count: int, most: int = MOST) -> NDArray[np.int64]:
+    """How many of `count` units are in each of at most so many nearly equal parts."""
+    return np.bincount(np.arange(count) * min(count, most) // count)
 
 
 def distribution(ax: Axes, weight: Tensor, sign: Tensor | None, connected: Tensor | None) -> Figure:

@@ -1,6 +1,8 @@
-"""The spectral radius of a recurrent weight."""
+"""The spectral radius of a recurrent weight, dense or sparse."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,32 +12,40 @@ class SpectrumError(ValueError):
     """A weight whose spectral radius is 0, which no factor changes."""
 
 
-def spectral_radius(weight: Tensor) -> float:
-    """The largest magnitude of an eigenvalue of a square matrix (N, N)."""
+def spectral_radius(weight: Tensor | Any) -> float:
+    """The largest magnitude of an eigenvalue of a square matrix (N, N).
+
+    Of a tensor by LAPACK; of a scipy.sparse array by `sparse_spectrum.radius_of`, to a thousandth.
+    """
+    if not isinstance(weight, Tensor):
+        from netbuild.layers.sparse_spectrum import radius_of
+
+        return radius_of(weight)
     if weight.is_meta:
         return float("nan")
     values = torch.linalg.eigvals(weight.detach().to("cpu", torch.float64))
     return float(values.abs().max())
 
 
-def scaled_to(weight: Tensor, effective: Tensor, radius: float) -> Tensor:
+def scaled_to(weight: Tensor, effective: Tensor | Any, radius: float) -> Tensor:
     """`weight`, multiplied such that `effective`, which goes with it, has the spectral radius.
 
     Args:
-        weight: (N, N), the parameter.
-        effective: (N, N), what the forward pass makes of it.
+        weight: the parameter, as it is stored.
+        effective: (N, N), what the forward pass makes of it: a tensor or a scipy.sparse array.
         radius: > 0.
 
     Raises:
         ValueError: the weight is not square, or `radius` is not above 0.
         SpectrumError: the radius of the effective weight is 0 (all zero, or no cycle).
     """
-    if weight.shape[0] != weight.shape[1]:
-        raise ValueError(f"a spectral radius needs a square weight; this is {tuple(weight.shape)}")
+    if effective.shape[0] != effective.shape[1]:
+        shape = tuple(effective.shape)
+        raise ValueError(f"a spectral radius needs a square weight; this is {shape}")
     if not radius > 0:
         raise ValueError(f"the spectral radius must be above 0; got {radius!r}")
     now = spectral_radius(effective)
-    largest = float(effective.abs().max())
+    largest = float(abs(effective).max())
     if not now > 1e-6 * largest:  # rounding alone gives a nilpotent matrix some
         raise SpectrumError(
             "the spectral radius of this weight is 0 (it is zero, or its connections form no "

@@ -45,9 +45,12 @@ def eigenvalues(
         if name not in known:
             raise unusable(f"no recurrent layer `{name}`", f"there are {', '.join(known)}")
         one = known[name]
-    if len(one.weight) > MOST:
-        raise unusable(f"the eigenvalues of {len(one.weight):,} units; at most {MOST:,} are drawn")
-    values = np.linalg.eigvals(one.weight.astype(np.float64))
+    count = one.weight.shape[0]
+    if count > MOST:
+        what = f"the eigenvalues of {count:,} units; at most {MOST:,} are drawn"
+        raise unusable(what, "`netbuild inspect` shows the spectral radius, whatever the size")
+    weight = one.weight if isinstance(one.weight, np.ndarray) else one.weight.toarray()
+    values = np.linalg.eigvals(weight.astype(np.float64))
     values = values[np.argsort(-np.abs(values), kind="stable")]
     radius = float(np.abs(values[0]))
     ax = new_axes(3.4, 3.2) if ax is None else ax

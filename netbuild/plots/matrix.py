@@ -40,7 +40,8 @@ def weights(
 
     Units stand by area and sign, with strips that say so (red excitatory, blue inhibitory) and
     lines between the groups. Colours are symmetric around 0, up to the 99th percentile of the
-    weights that are not 0. Of more than 2,000 units the means of neighbours are drawn.
+    weights that are not 0. Of more than 2,000 units, of a sparse map 800, the means of neighbours
+    are drawn.
 
     Args:
         source: a run, its maps (`run.maps()`), or one of them.
@@ -80,8 +81,8 @@ def _panel(ax: Axes, name: str, one: LabelledMap, selectivities: Mapping[str, fl
     plots.matrix(ax, weight, PERCENTILE)
     drawn = plots.binned(weight)
     rows, columns = (
-        names[np.cumsum(lengths := plots.bin_lengths(len(names))) - lengths]
-        for names in (one.post.name[post], one.pre.name[pre])
+        names[np.cumsum(lengths := plots.bin_lengths(len(names), bins)) - lengths]
+        for names, bins in zip((one.post.name[post], one.pre.name[pre]), drawn.shape, strict=True)
     )
     _strips(ax, one.post.at(post), one.pre.at(pre))
     ax.set_title(name, fontsize="medium")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from netbuild.check.plan import LayerPlan
 from netbuild.layers import LinearLayer, Network
@@ -18,9 +19,11 @@ Array = NDArray[Any]
 class LabelledMap(NamedTuple):
     """One map's effective weight and its units."""
 
-    weight: Array  # (post, pre), torch's layout; 0 where there is no connection
+    # (post, pre), torch's layout; 0 where there is no connection. In sparse storage it is a
+    # scipy.sparse CSR array, whose rows are the postsynaptic units: `.tocoo()` gives columns.
+    weight: Array | Any
     bias: Array  # (post,)
-    connected: Array | None  # (post, pre) bool; None: everything is
+    connected: Array | None  # (post, pre) bool; None: everything is, or all that is stored
     pre: Units
     post: Units
 
@@ -37,7 +40,7 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
         plan = plans[layer]
         pre = plan.gives if which == "recurrent" else plan.reads
         found[name] = LabelledMap(
-            module.effective_weight.detach().float().cpu().numpy().copy(),
+            _numbers(module.matrix()),
             module.bias.detach().float().cpu().numpy().copy(),
             None if module.connected is None else module.connected.cpu().numpy().copy(),
             units_of(pre, plans),
@@ -46,14 +49,30 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
     return found
 
 
+def _numbers(weight: Tensor | Any) -> Array | Any:
+    """A copy of a weight in float32, as dense or sparse as it is."""
+    if isinstance(weight, Tensor):
+        return weight.float().cpu().numpy().copy()
+    return weight.astype(np.float32, copy=True)
+
+
 def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
-    """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on."""
+    """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on.
+
+    A sparse weight is in CSR's parts: `<map>/data` (connection,), `<map>/indices` (connection,),
+    the presynaptic units, `<map>/indptr` (post + 1,) and `<map>/shape`.
+    """
     found: dict[str, Array] = {
         "format": np.array("netbuild weights 1"),
         "rows": np.array("post"),
     }
     for name, one in maps.items():
-        found[f"{name}/weight"], found[f"{name}/bias"] = one.weight, one.bias
+        found[f"{name}/bias"] = one.bias
+        if isinstance(one.weight, np.ndarray):
+            found[f"{name}/weight"] = one.weight
+        else:
+            for part in ("data", "indices", "indptr", "shape"):
+                found[f"{name}/{part}"] = np.asarray(getattr(one.weight, part))
         if one.connected is not None:
             found[f"{name}/connected"] = one.connected
         for side, units in (("pre", one.pre), ("post", one.post)):
