@@ -19,7 +19,7 @@ import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.tasks import ArraysTask
-from netbuild.training.run import RunWriter
+from netbuild.training.writer import RunWriter
 from netbuild.training.trainer import Trainer
 
 SPEC = Path(__file__).parent.parent / "examples" / "digits_dale.yaml"

@@ -9,19 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netbuild.check.named import Named
 from netbuild.check.plan import LayerPlan
 from netbuild.check.population import Population
 from netbuild.layers import CTRNNLayer, LinearLayer, Network
 from netbuild.regularization import RegularizationList
 
 
-def summary(network: Network, initial: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
+def summary(
+    network: Network, initial: Mapping[str, Tensor] | None = None, *, spectrum: bool = False
+) -> dict[str, Any]:
     """Everything that `netbuild inspect` shows.
 
     `layers` are each layer's `get_specs`; `parameters` counts values: those that learn, those that
     masks hold where they are, and those that do not learn at all; `constraints` counts, for each,
     the weights that it covers and that violate it (frozen ones against `initial`); `regularizers`
-    are the raw and weighted terms.
+    are the raw and weighted terms. `spectrum`: see `Network.get_specs`.
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
@@ -32,7 +35,7 @@ def summary(network: Network, initial: Mapping[str, Tensor] | None = None) -> di
     # Those of activity have no value before something is run.
     terms = {name: item.raw() for name, item in own.items() if not item.needs_activity}
     return {
-        "layers": network.get_specs(),
+        "layers": network.get_specs(spectrum=spectrum),
         "parameters": {
             "total": total,
             "learnable": total - held - fixed,
@@ -55,8 +58,13 @@ def summary(network: Network, initial: Mapping[str, Tensor] | None = None) -> di
     }
 
 
-def areas(network: Network, plans: Mapping[str, LayerPlan]) -> list[dict[str, Any]]:
+def areas(
+    network: Network, plans: Mapping[str, LayerPlan], by: str | None = None
+) -> list[dict[str, Any]]:
     """The connections of each recurrent layer with areas, from each to each.
+
+    With `by`, a column of node tables, its values take the place of areas; ValueError where no
+    recurrent layer has such a column.
 
     One row for every pair: the map, `from`, `to`, how many units each has, how
     many connections, their density, how many are excitatory and inhibitory, and the mean magnitude
@@ -65,19 +73,38 @@ def areas(network: Network, plans: Mapping[str, LayerPlan]) -> list[dict[str, An
     rows = []
     for plan in plans.values():
         module = network.get_submodule(plan.name)
-        if not isinstance(module, CTRNNLayer) or not plan.gives.areas:
+        if not isinstance(module, CTRNNLayer) or not _has(plan.gives, by):
             continue
         for name, reads in (("input", plan.reads), ("recurrent", plan.gives)):
             linear = module.input if name == "input" else module.recurrent
-            rows += _between(f"{plan.name}.{name}", linear, _parts(reads), _parts(plan.gives))
+            rows += _between(
+                f"{plan.name}.{name}", linear, _parts(reads, by), _parts(plan.gives, by)
+            )
+    if by is not None and not rows:
+        tables = [
+            plan.gives.table.columns for plan in plans.values() if isinstance(plan.gives, Named)
+        ]
+        known = sorted({column for columns in tables for column in columns})
+        listed = f"; the columns are {', '.join(known)}" if known else ""
+        raise ValueError(f"no recurrent layer has a node table with a column {by}{listed}")
     return rows
+
+
+def _has(population: Population, by: str | None) -> bool:
+    """Whether the units are in areas, or have a column of that name."""
+    if by is None:
+        return bool(population.areas)
+    return isinstance(population, Named) and by in population.table.columns
 
 
 Parts = dict[str, NDArray[np.intp]]
 
 
-def _parts(population: Population) -> Parts:
-    """The positions of each area's units among those of a population."""
+def _parts(population: Population, by: str | None) -> Parts:
+    """The positions of each area's units among those of a population, or of each value's."""
+    if by is not None and isinstance(population, Named) and by in population.table.columns:
+        column = population.table.columns[by][population.chosen]
+        return {value: np.flatnonzero(column == value) for value in dict.fromkeys(column.tolist())}
     whole = population.indices
     parts = {
         area: np.searchsorted(whole, population.part(area=area).indices)

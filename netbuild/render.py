@@ -17,6 +17,7 @@ from rich.text import Text
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 
 MOST_PROBLEMS = 50
+MOST_AREAS = 5  # of which a table has room for more than counts
 _WIDEST = 400  # of a source line's excerpt
 
 
@@ -207,19 +208,23 @@ def _areas(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     for path in dict.fromkeys(row["map"] for row in rows):
         mine = {(row["from"], row["to"]): row for row in rows if row["map"] == path}
         targets = list(dict.fromkeys(target for _, target in mine))
-        out.print(f"{path}: connections (density), mean weight")
+        whole = len(targets) <= MOST_AREAS
+        said = "connections (density), mean weight" if whole else "connections"
+        out.print(f"{path}: {said}")
         table = Table()
         table.add_column("from \\ to")
         for target in targets:
             table.add_column(target, justify="right")
         for source in dict.fromkeys(source for source, _ in mine):
-            table.add_row(source, *[_pair(mine.get((source, target))) for target in targets])
+            table.add_row(source, *[_pair(mine.get((source, target)), whole) for target in targets])
         out.print(table)
 
 
-def _pair(row: Mapping[str, Any] | None) -> str:
+def _pair(row: Mapping[str, Any] | None, whole: bool) -> str:
     if row is None or not row["n_connections"]:
         return "-"
+    if not whole:
+        return f"{row['n_connections']:,}"
     return f"{row['n_connections']:,} ({row['density']:.3g}), {row['mean_weight']:.3g}"
 
 
@@ -280,6 +285,69 @@ def _left_out(report: Mapping[str, Any]) -> Iterable[str]:
         yield f"  {report['symmetrized']:,} connections added the other way round"
     for kind, count in report["types"].items():
         yield f"  {count:,} rows of {kind or 'no type'}"
+
+
+_STATUS = {
+    "finished": "green",
+    "stopped early": "green",
+    "running": "cyan",
+    "interrupted": "yellow",
+    "diverged": "red",
+    "failed": "red",
+    "damaged": "red",
+}
+
+
+def run_table(
+    rows: Sequence[Mapping[str, str]],
+    columns: Mapping[str, bool],
+    dispensable: Sequence[str],
+) -> None:
+    """Print runs, one a line; columns of numbers, those that are True, are flush right.
+
+    On a terminal the `dispensable` columns are left out, from the last of them on, until lines fit.
+    """
+    out = console()
+    table = [{name: _printable(row[name]) for name in columns} for row in rows]
+    width = {n: max(cell_len(n), *(cell_len(row[n]) for row in table)) for n in columns}
+    shown, left_out = list(columns), []
+    for name in reversed(dispensable) if out.is_terminal else ():
+        if sum(width[n] + 2 for n in shown) - 2 > out.width and name in shown:
+            shown.remove(name)
+            left_out.append(name)
+
+    def line_of(row: Mapping[str, str]) -> Text:
+        return Text("  ").join(_cell(name, row[name], width[name], columns[name]) for name in shown)
+
+    lines = [line_of({name: name for name in shown}), *map(line_of, table)]
+    lines[0].stylize("bold")
+    for line in lines:
+        line.rstrip()
+        if out.is_terminal:
+            line.truncate(out.width, overflow="ellipsis")
+    if out.is_terminal:
+        out.print(Text("\n").join(lines), soft_wrap=True)
+    else:
+        print("\n".join(line.plain for line in lines))
+    if left_out:
+        notes([f"no room for {', '.join(left_out)}; --format json has them"])
+
+
+def _cell(column: str, text: str, width: int, right: bool) -> Text:
+    space = " " * (width - cell_len(text))
+    cell = Text(text, style=_STATUS.get(text, "") if column == "status" else "")
+    return Text(space).append_text(cell) if right else cell.append(space)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def notes(lines: Iterable[str]) -> None:
+    """Print remarks on standard error."""
+    out = console(sys.stderr)
+    for line in lines:
+        out.print(Text(_printable(line)), soft_wrap=True)
 
 
 def _value(value: object) -> str:

@@ -2,12 +2,12 @@
 
     python generate.py [--neurons 139255] [--connections 15000000] [--seed 0] [--out .]
 
-It writes `edges.parquet` and `neurons.parquet` with the columns of FlyWire's tables, release 783:
-139,255 neurons with 18-digit ids, their class and neurotransmitter; a row of `edges` for each pair
-of neurons and neuropil with the count of synapses. The numbers of neurons of each class are those
-of Dorkenwald et al. 2024 (doi 10.1038/s41586-024-07558-y). Which neurons are connected is chance:
-numbers of partners are log-normal, counts of synapses have a heavy tail. 2.7 million connections
-are those of five synapses and more; 15 million are all.
+It writes `trials.npz`, a task, and `edges.parquet` and `neurons.parquet` with the columns of
+FlyWire's tables, release 783: 139,255 neurons with 18-digit ids, their class and neurotransmitter;
+a row of `edges` for each pair of neurons and neuropil with the count of synapses. The numbers of
+neurons of each class are those of Dorkenwald et al. 2024 (doi 10.1038/s41586-024-07558-y). Which
+neurons are connected is chance: numbers of partners are log-normal, counts of synapses have a heavy
+tail. 2.7 million connections are those of five synapses and more; 15 million are all.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ TWO_NEUROPILS = 0.05  # of the pairs meet in two, and have two rows
 
 
 def main() -> None:
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--neurons", type=int, default=sum(CLASSES.values()))
     parser.add_argument("--connections", type=int, default=15_000_000)
@@ -47,6 +48,7 @@ def main() -> None:
     neurons = node_table(given.neurons, rng)
     edges = edge_list(neurons["root_id"].to_numpy(), given.connections, rng)
     given.out.mkdir(parents=True, exist_ok=True)
+    np.savez(given.out / "trials.npz", **trials(rng))
     for name, table in (("neurons", neurons), ("edges", edges)):
         path = given.out / f"{name}.parquet"
         table.write_parquet(path)
@@ -85,6 +87,21 @@ def edge_list(ids: np.ndarray, count: int, rng: np.random.Generator) -> pl.DataF
             "syn_count": synapses[rows],
         }
     )
+
+
+def trials(rng: np.random.Generator, count: int = 400, time: int = 10) -> dict[str, np.ndarray]:
+    """Which of two noisy inputs is the larger? Inputs (trial, time, input), targets (trial, time).
+
+    The first input is 1 throughout; the answer counts in the last three steps.
+    """
+    right = rng.integers(0, 2, count)
+    strength = rng.choice([0.1, 0.2, 0.4], count)
+    signal = np.stack([1 - right, right], axis=1)[:, None] * strength[:, None, None]
+    evidence = 0.5 + signal + 0.2 * rng.standard_normal((count, time, 2))
+    inputs = np.concatenate([np.ones((count, time, 1)), evidence], axis=2).astype(np.float32)
+    mask = np.tile(np.arange(time) >= time - 3, (count, 1)).astype(np.float32)
+    targets = np.tile(right[:, None], (1, time)).astype(np.int64)
+    return {"x": inputs, "y": targets, "mask": mask, "strength": strength}
 
 
 def distinct_pairs(neurons: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -33,6 +33,16 @@ def inspect(
         typer.Argument(metavar="[FILE]", help="With `inspect masks`: an edge list or a matrix."),
     ] = None,
     neurons: Neurons = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by", metavar="COLUMN", help="Count connections by a column of the node table."
+        ),
+    ] = None,
+    spectrum: Annotated[
+        bool,
+        typer.Option("--spectrum", help="The spectral radius of large networks too, in seconds."),
+    ] = False,
     set_: Set = None,
     unset: Unset = None,
     device: Device = None,
@@ -52,15 +62,13 @@ def inspect(
     run_path = find_run(target)
     if run_path is not None:
         refuse_changes(run_path, set_, unset)
-        title, found = _of_run(run_path, device)
+        title, found = _of_run(run_path, device, by, spectrum)
     else:
         spec = load_spec(target, set_, unset, device, data_root, warn=form)
         from netbuild.builder import build
-        from netbuild.inspect import areas, summary
 
-        network = build(spec)
         title = f"{spec.model.name} (initial network)"
-        found = summary(network) | {"areas": areas(network, spec.plan.layers)}
+        found = _found(build(spec), spec, by, spectrum)
     if form is Format.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
@@ -79,11 +87,21 @@ def _masks(file: Path, neurons: Path | None, changes: Any, form: Format) -> None
         connectome_tables(report)
 
 
-def _of_run(path: Any, device: str | None) -> tuple[str, dict[str, Any]]:
-    from netbuild.inspect import areas, summary
+def _of_run(
+    path: Any, device: str | None, by: str | None, spectrum: bool
+) -> tuple[str, dict[str, Any]]:
     from netbuild.training import open_run
 
     run = open_run(path, verify=False)
     network = run.network(device=device or "cpu", verified=False)
-    found = summary(network, run.initial) | {"areas": areas(network, run.spec.plan.layers)}
-    return f"{run.path} (step {run.step})", found
+    return f"{run.path} (step {run.step})", _found(network, run.spec, by, spectrum, run.initial)
+
+
+def _found(network: Any, spec: Any, by: str | None, spectrum: bool, initial: Any = None) -> Any:
+    from netbuild.inspect import areas, summary
+
+    try:
+        between = areas(network, spec.plan.layers, by)
+    except ValueError as error:
+        raise NetbuildError(f"--by: {error}", Exit.USAGE) from None
+    return summary(network, initial, spectrum=spectrum) | {"areas": between}

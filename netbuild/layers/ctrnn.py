@@ -31,6 +31,7 @@ KEYS = (
     *("kernel", "seed", "name"),
 )
 FEW = 128  # inputs, for which one more, of ones, is cheaper than adding the bias to every row
+QUICK = 2_000_000  # values of a weight whose spectral radius is told without being asked for
 SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is held: a time constant of 10,000 steps
 
 
@@ -303,12 +304,14 @@ class CTRNNLayer(nn.Module):
 
     # What the layer tells of itself
 
-    def get_specs(self) -> dict[str, int | float | bool]:
+    def get_specs(self, *, spectrum: bool = False) -> dict[str, int | float | bool | None]:
         """Sizes, the range of alpha, and the spectral radius of the effective recurrent weight.
 
-        `isolated_units` have no recurrent connection with another unit.
+        `isolated_units` have no recurrent connection with another unit. The radius is None where
+        it takes seconds, above QUICK values, unless `spectrum` asks for it.
         """
         alpha = self.alpha.detach()
+        quick = spectrum or self.recurrent.weight.numel() <= QUICK
         return {
             "input_dim": self.input_dim,
             "size": self.size,
@@ -317,7 +320,7 @@ class CTRNNLayer(nn.Module):
             "alpha_max": alpha.max().item(),
             "initial_state_learnable": self.initial_state is not None
             and self.initial_state.requires_grad,
-            "spectral_radius": spectral_radius(self.recurrent.matrix()),
+            "spectral_radius": spectral_radius(self.recurrent.matrix()) if quick else None,
             "isolated_units": self._isolated_units(),
         }
 

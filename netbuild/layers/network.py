@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from netbuild.layers import constraints
 from netbuild.layers.activations import activation
 from netbuild.layers.constraints import Check
+from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
 from netbuild.layers.given import dimension, unknown
 from netbuild.layers.linear import LinearLayer
@@ -131,10 +132,15 @@ class Network(nn.Module):
             if module is not self and callable(setter := getattr(module, "set_step", None)):
                 setter(step)
 
-    def get_specs(self) -> dict[str, dict[str, int | float | bool]]:
-        """{path: specs} of every layer, and every map inside a layer, that has them."""
+    def get_specs(
+        self, *, spectrum: bool = False
+    ) -> dict[str, dict[str, int | float | bool | None]]:
+        """{path: specs} of every layer, and every map inside a layer, that has them.
+
+        `spectrum`: with the spectral radius of recurrent weights whose radius takes seconds too.
+        """
         return {
-            path: getter()
+            path: getter(spectrum=True) if spectrum and isinstance(module, CTRNNLayer) else getter()
             for path, module in self.named_modules()
             if module is not self and callable(getter := getattr(module, "get_specs", None))
         }
