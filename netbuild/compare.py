@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from netbuild.check import Spec
 
 Difference = tuple[str, Any, Any]  # a path, and its value in each; None where it has none
+Record = Mapping[str, Any]  # a line of a run's log
+
+CLOCK = ("steps_per_second",)  # what of a record tells the time
+KINDS = ("train", "evaluation")  # of records, in their order within a step
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first step at which two logs, both of which have it, say something else."""
+
+    step: int
+    kind: str  # "train" or "evaluation"
+    differences: list[Difference]
+    agreed: int | None  # the last step before it at which they agree
 
 
 def values_of(spec: Spec) -> dict[str, Any]:
-    """Every resolved value of a spec by its path; of a file, what it holds and not its name."""
-    values = {path: value for path, value, _ in spec.origins()}
-    digests = {where: f"sha256 {record.sha256[:16]}" for where, record in spec.files.items()}
-    return values | digests
+    """Every resolved value of a spec by its path; what names a file is one of its inputs."""
+    return {path: value for path, value, _ in spec.origins() if path not in spec.files}
+
+
+def inputs_of(spec: Spec) -> dict[str, Any]:
+    """What the files that a spec names hold, by where it names them; not how they are called."""
+    return {where: f"sha256 {record.sha256[:16]}" for where, record in spec.files.items()}
+
+
+def overrides_of(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides that a run was started with; `about` is its `run.json`."""
+    given = {"--set": about.get("overrides"), "--unset": about.get("unset")}
+    return {option: value for option, value in given.items() if value}
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference]:
@@ -27,6 +52,46 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Differ
     ]
 
 
+def first_divergence(one: Iterable[Record], other: Iterable[Record]) -> Divergence | None:
+    """Where the logs of two runs differ first; None where they never do in steps that both have.
+
+    Records are compared by step and kind, whatever steps lie between; what tells the time is not.
+    """
+    lefts, rights = _in_order(one), _in_order(other)
+    left, right = next(lefts, None), next(rights, None)
+    agreed: int | None = None
+    while left is not None and right is not None:
+        if _rank(left) < _rank(right):
+            left = next(lefts, None)
+        elif _rank(right) < _rank(left):
+            right = next(rights, None)
+        else:
+            found = differences(_timeless(left), _timeless(right))
+            if found:
+                return Divergence(int(left["step"]), str(left["kind"]), found, agreed)
+            agreed = int(left["step"])
+            left, right = next(lefts, None), next(rights, None)
+    return None
+
+
+def _in_order(records: Iterable[Record]) -> Iterator[Record]:
+    return (
+        record
+        for record in records
+        if isinstance(record, Mapping)
+        and record.get("kind") in KINDS
+        and isinstance(record.get("step"), int)
+    )
+
+
+def _rank(record: Record) -> tuple[int, int]:
+    return int(record["step"]), KINDS.index(record["kind"])
+
+
+def _timeless(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in flat(record).items() if key not in CLOCK}
+
+
 def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested data by path, e.g. {"packages.torch": "2.13.0"}."""
     found: dict[str, Any] = {}
@@ -37,4 +102,6 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

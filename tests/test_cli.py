@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import netbuild
@@ -43,6 +42,8 @@ def test_help_lists_every_command(cli: Any) -> None:
         "explain",
         "analyze",
         "export",
+        "runs",
+        "evaluate",
     ):
         assert f" {command} " in result.out
         assert cli(command, "--help").code == 0
@@ -141,31 +142,6 @@ def test_origins_of_every_value(cli: Any, small: Path) -> None:
     assert origins["layers[hidden].activation.type: relu"].startswith(f"{small}:10:")
     records = json.loads(cli("config", over, "--origins", "--format", "json").out)
     assert {"path": "device", "value": "auto", "origin": "default"} in records
-
-
-def test_diff_of_specs_is_by_meaning(cli: Any, small: Path) -> None:
-    other = small.parent / "other.yaml"
-    other.write_text(cli("config", small, "--set", "seed=9", "--unset", "training.evaluate").out)
-    assert cli("diff", small, small).out == "no difference\n"
-    assert cli("diff", small, other).out.splitlines() == [
-        "spec",
-        "  seed: 3 -> 9",
-        "  training.evaluate.every: 8 -> (none)",
-    ]
-    records = json.loads(cli("diff", other, small, "--format", "json").out)
-    assert records["spec"][0] == {"path": "seed", "a": 9, "b": 3}
-
-
-def test_diff_of_runs_tells_inputs_and_scores(cli: Any, small: Path, tmp_path: Path) -> None:
-    runs = [netbuild.train(small, tmp_path / "runs") for _ in range(2)]
-    assert cli("diff", runs[0].path, runs[1].path).out == "no difference\n"
-    rng = np.random.default_rng(5)
-    np.savez(tmp_path / "data.npz", x=rng.normal(size=(60, 5)), y=rng.integers(0, 3, 60))
-    changed = netbuild.train(small, tmp_path / "runs")
-    out = cli("diff", runs[0].path, changed.path).out
-    assert "  task.file: sha256 " in out
-    assert re.search(r"metrics\n  accuracy: .*\n  loss: ", out)
-    assert cli("diff", runs[0].path, small).out.startswith("spec\n  task.file: sha256")
 
 
 def test_build_writes_the_initial_network(cli: Any, small: Path, tmp_path: Path) -> None:

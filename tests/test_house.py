@@ -19,8 +19,9 @@ ALLOWED = {
     "streams": set(),
     "spec": {"errors"},
     "masks": {"errors", "rounding"},
+    "connectomes": {"errors", "masks"},
     "environments": {"errors", "streams"},
-    "check": {"errors", "streams", "spec", "masks", "environments"},
+    "check": {"errors", "streams", "spec", "masks", "connectomes", "environments"},
     "kernels": {"errors"},
     "layers": {"streams", "kernels"},
     "regularization": {"rounding", "streams"},
@@ -29,6 +30,7 @@ ALLOWED = {
     "convert": {"spec", "check"},
     "explanations": set(),
     "compare": {"check"},
+    "listing": {"errors", "spec"},
     "inspect": {"layers", "regularization", "check"},
     "plots": {"errors", "layers", "training", "analysis"},
     "analysis": {"streams", "kernels", "layers", "tasks"},
@@ -38,11 +40,14 @@ ALLOWED = {
     },
     "cli": {
         *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
-        *("explanations", "compare", "analysis", "netbuild"),
+        *("explanations", "compare", "listing", "analysis", "connectomes", "netbuild"),
     },
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }
-WORDS = {"errors", "rounding", "streams", "spec", "masks", "check", "explanations", "compare"}
+WORDS = {
+    *("errors", "rounding", "streams", "spec", "masks", "check", "explanations", "compare"),
+    "listing",
+}
 FORBIDDEN_IN_WORDS = {"torch", "matplotlib", "polars", "scipy", "rich", "safetensors"}
 
 
@@ -83,6 +88,8 @@ def test_only_render_knows_rich_and_words_know_no_torch(path: Path) -> None:
     outside = {name.split(".")[0] for name in imports(path)}
     if part_of(path) in WORDS:
         assert not outside & FORBIDDEN_IN_WORDS
+    if part_of(path) == "connectomes":
+        assert not outside & {"torch", "matplotlib", "safetensors", "pydantic", "yaml"}
     if part_of(path) != "render":
         assert "rich" not in outside
     if part_of(path) in ("layers", "regularization", "tasks"):
@@ -133,6 +140,7 @@ def loaded_by(code: str) -> set[str]:
         "import netbuild; netbuild.SpecError; netbuild.load",
         "import netbuild.cli",
         "import netbuild.spec.schema",
+        "import netbuild.connectomes, netbuild.check",
     ],
 )
 def test_words_do_not_wait_for_maths(code: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.listing import find_run as find_run
 
 if TYPE_CHECKING:
     from netbuild.check import Spec
@@ -70,52 +70,6 @@ def refuse_changes(run: Path, changes: Sequence[str] | None, unset: Sequence[str
     if changes or unset:
         what = f"{run} is a run; --set and --unset change a spec"
         raise NetbuildError(what, Exit.USAGE, f"name {run}/resolved.yaml instead")
-
-
-def find_run(target: str, root: Path = Path("runs")) -> Path | None:
-    """The run that a target names, or None when it names none; raises NetbuildError for two.
-
-    A folder that holds `run.json`; else, below `root`, the newest for `latest` or `NAME/latest`,
-    or the one run whose folder's name begins with the target.
-    """
-    path = Path(target)
-    if (path / "run.json").is_file():
-        return path
-    if path.is_file():
-        return None
-    below, _, last = target.rpartition("/")
-    home = Path(below) if below and Path(below).is_dir() else root / below
-    pattern = "*" if last == "latest" else f"{_literal(last)}*"
-    found = [*home.glob(f"{pattern}/run.json"), *home.glob(f"*/{pattern}/run.json")]
-    runs = sorted({file.parent for file in found}, key=_started)
-    if last == "latest" and runs:
-        saved = [run for run in runs if any((run / "checkpoints").glob("step-*"))]
-        return (saved or runs)[-1]
-    if len(runs) > 1:
-        shown = ", ".join(str(run) for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
-        hint = "write more of the name, or `latest`"
-        raise NetbuildError(f"{len(runs)} runs begin with {target}: {shown}", Exit.RUN, hint)
-    if runs:
-        return runs[0]
-    if path.suffix not in (".yaml", ".yml") and not path.exists() and last != "latest":
-        what = f"{target} is neither a spec nor a run"
-        raise NetbuildError(what, Exit.USAGE, f"runs are looked for below {home}")
-    if path.is_dir() or last == "latest":
-        what = "there is no run yet" if last == "latest" else f"{target} is not a run directory"
-        raise NetbuildError(what, Exit.RUN, f"looked below {home}")
-    return None
-
-
-def _started(run: Path) -> tuple[str, str]:
-    """When a run was started; two of one second have names in no order."""
-    try:
-        return str(json.loads((run / "run.json").read_bytes())["started"]), str(run)
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", str(run)
-
-
-def _literal(text: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def load_spec(

@@ -1,0 +1,126 @@
+"""`netbuild evaluate`: scores a checkpoint of a run on the test trials."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.errors import Exit, NetbuildError
+
+if TYPE_CHECKING:
+    from netbuild.training.evaluation import Evaluation
+    from netbuild.training.run import Run, Which
+
+
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
+        ),
+    ],
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")
+    ] = "last",
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, help="How many; if left out, as the training has them."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write a row a trial to this .parquet file."
+        ),
+    ] = None,
+    device: Device = None,
+    form: Form = Format.text,
+    quiet: Quiet = False,
+) -> None:
+    """Score a checkpoint on the test trials, as the training did; the run is left as it is."""
+    which = _which(checkpoint)
+    _check_file(output)
+    path = find_run(target)
+    if path is None:
+        raise NetbuildError(f"{target} is a spec; a run is evaluated", Exit.USAGE)
+    from netbuild.cli.train import prepare_as
+    from netbuild.training import open_run
+    from netbuild.training.evaluation import evaluate as score
+
+    run = open_run(path, verify=False)
+    prepare_as(run)  # with other threads the last bits may differ
+    found = score(run, which, trials=trials, device=device or "cpu")
+    if output is not None:
+        _write(output, found)
+    if form is Format.json:
+        print(json.dumps(_record(run, found), ensure_ascii=False))
+    else:
+        _tell(run, found, quiet)
+        if output is not None and not quiet:
+            print(output)
+
+
+def _which(text: str) -> Which:
+    if text == "best" or text == "last":
+        return text  # type: ignore[return-value]
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    raise NetbuildError(f"--checkpoint is best, last or a step; got `{text}`", Exit.USAGE)
+
+
+def _check_file(output: Path | None) -> None:
+    """Refuse, before anything is computed, what could not be written."""
+    if output is None:
+        return
+    if output.suffix.lower() != ".parquet":
+        raise NetbuildError(f"{output}: trials are written as .parquet", Exit.USAGE)
+    if not output.parent.is_dir():
+        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+
+
+def _write(output: Path, found: Evaluation) -> None:
+    from netbuild.training.files import replace_file
+    from netbuild.training.table import trial_frame
+
+    buffer = io.BytesIO()
+    trial_frame(found.columns).write_parquet(buffer)
+    replace_file(output, buffer.getvalue())
+
+
+def _record(run: Run, found: Evaluation) -> dict[str, Any]:
+    shown = {"run": str(run.path), "step": found.step, "trials": found.trials}
+    if found.stage:
+        shown["stage"] = found.stage
+    return {**shown, **_known(found.values), "logged": _known(found.logged)}
+
+
+def _known(value: Any) -> Any:
+    """Data whose numbers JSON can hold."""
+    if isinstance(value, dict):
+        return {key: _known(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _tell(run: Run, found: Evaluation, quiet: bool) -> None:
+    if not quiet:
+        stage = f", stage {found.stage}" if found.stage else ""
+        print(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} test trials")
+    print(_scores(found.values))
+    for name, value in found.values.get("environments", {}).items():
+        print(f"  {name}: accuracy {value:.4f}")
+    if found.logged is None or quiet:
+        return
+    if found.logged == _known(found.values):
+        print("the log of the training has the same")
+    else:
+        print(f"the log of the training has {_scores(found.logged)}")
+
+
+def _scores(values: dict[str, Any]) -> str:
+    known = [(key, values[key]) for key in ("accuracy", "loss") if key in values]
+    return ", ".join(f"{key} {'nan' if x is None else format(x, '.4f')}" for key, x in known)

@@ -1,0 +1,163 @@
+"""`netbuild runs`: the runs below a folder, what each was, and how it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netbuild.cli.options import Form, Format, Quiet
+from netbuild.errors import Exit, NetbuildError
+from netbuild.listing import COLUMNS, Entry, entries
+
+if TYPE_CHECKING:
+    from netbuild.listing.filters import SpecValues
+
+DEFAULT = Path("runs")
+# Of the table; where there is no room, those below are left out, the last first.
+SHOWN = ("name", "run", "status", "step", "accuracy", "loss", "best", "seed", "spec", "commit")
+DISPENSABLE = ("name", "best", "seed", "loss", "commit", "spec", "started")
+
+
+def runs(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="The folder that runs are looked for below.")
+    ] = DEFAULT,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="KEY=VALUE",
+            help="Only runs whose column, or path of their spec, is so; also !=, >, <, >= and <=."
+            " Repeatable.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="KEY",
+            help="By a column or a path of the spec, -KEY from high to low; else by `started`.",
+        ),
+    ] = None,
+    form: Form = Format.text,
+    quiet: Quiet = False,
+) -> None:
+    """List runs, the newest last: status, step, scores, seed, hash of the spec, commit, start.
+
+    Damaged ones are listed as such. With --quiet: the folders alone.
+    """
+    from netbuild.listing.filters import SpecValues, parse_condition
+
+    conditions = [parse_condition(text) for text in filters or ()]
+    key, descending = _sort_key(sort)
+    specs = SpecValues()
+    if not folder.is_dir() and folder != DEFAULT:
+        raise NetbuildError(f"there is no folder {folder}", Exit.IO)
+    found = entries(folder) if folder.is_dir() else []
+    count = len(found)
+    # What reads specs comes last: there are fewer runs then.
+    for condition in sorted(conditions, key=lambda each: each.key not in COLUMNS):
+        found = [each for each in found if condition.holds(each, specs)]
+        if condition.value.value is not None:
+            specs.require(condition.key)
+    extra = key if key is not None and key not in COLUMNS else None
+    if key is not None:
+        found.sort(key=lambda each: _order(_value(each, key, specs)), reverse=descending)
+        if extra is not None:
+            specs.require(extra)
+    if form is Format.json:
+        print(json.dumps([_record(e, extra, specs) for e in found], indent=1, ensure_ascii=False))
+    elif quiet:
+        for each in found:
+            print(each.path)
+    elif not found:
+        below = f"below {folder}" + (f"; {count:,} are, and no filter fits them" if count else "")
+        print(f"no run {below}")
+    else:
+        _print(found, folder, extra, specs)
+
+
+def _sort_key(sort: str | None) -> tuple[str | None, bool]:
+    if sort is None:
+        return None, False
+    from netbuild.listing.filters import check_key
+
+    key = sort.removeprefix("-")
+    check_key(key)
+    return key, sort.startswith("-")
+
+
+def _value(each: Entry, key: str, specs: SpecValues) -> Any:
+    return getattr(each, key) if key in COLUMNS else specs.value(each, key)
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Numbers before text; what is missing first, far from the prompt."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, (bool, int, float)):
+        return 1, float(value), ""
+    return 2, 0.0, value if isinstance(value, str) else json.dumps(value)
+
+
+def _record(each: Entry, extra: str | None, specs: SpecValues) -> dict[str, Any]:
+    record = {key: getattr(each, key) for key in COLUMNS} | {"path": str(each.path)}
+    return record if extra is None else record | {extra: specs.value(each, extra)}
+
+
+def _print(found: Sequence[Entry], folder: Path, extra: str | None, specs: SpecValues) -> None:
+    from netbuild.listing.filters import NUMBERS
+    from netbuild.render import run_table
+
+    columns = [*SHOWN, *([extra] if extra else ()), "started"]
+    for column in ("accuracy", "loss", "best"):
+        if all(getattr(each, column) is None for each in found):
+            columns.remove(column)
+    rows = []
+    numbers = {column: column in NUMBERS for column in columns}
+    for each in found:
+        row = {column: _shown(each, column) for column in columns if column != extra}
+        if extra is not None:
+            value = specs.value(each, extra)
+            numbers[extra] = numbers[extra] or isinstance(value, (int, float))
+            row[extra] = _inline(value)
+        row["run"] = _folder(each, folder)
+        rows.append(row)
+    run_table(rows, numbers, DISPENSABLE)
+    problems = {str(each.path): each.problem for each in found if each.problem}
+    if problems:
+        from netbuild.render import notes
+
+        notes(f"{path}: {problem}" for path, problem in problems.items())
+
+
+def _folder(each: Entry, below: Path) -> str:
+    """A run's folder as the table names it: its own name, unless it lies in an odd place."""
+    if each.path.parent == below / (each.name or "?"):
+        return each.path.name
+    return str(each.path.relative_to(below)) if each.path != below else str(each.path)
+
+
+def _shown(each: Entry, column: str) -> str:
+    value = getattr(each, column)
+    if value is None:
+        return "-"
+    if column == "commit":
+        return str(value)[:7] + ("+" if each.changed else "")
+    if column == "spec":
+        return str(value)[:8]
+    if column == "started":
+        return str(value)[:19].replace("T", " ")
+    if column == "step":
+        return f"{value:,}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _inline(value: Any) -> str:
+    from netbuild.spec.dump import inline
+
+    return "-" if value is None else inline(value)

@@ -1,0 +1,256 @@
+"""What is known of a run at a glance: its `run.json`, and the tail of its log while it trains."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+LEVELS = 3  # of folders that are looked through
+MOST_BYTES = 1 << 24  # of one file that is read
+TAIL = 1 << 16  # bytes of a log's end
+ENDED = ("finished", "stopped early", "interrupted")  # what a run says that has saved its end
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run as a table shows it; None is what it does not say."""
+
+    path: Path
+    status: str  # of run.json; "interrupted" if it says "running" and nobody holds the lock
+    name: str | None = None
+    step: int | None = None  # the last logged one while it is running, else the last saved one
+    accuracy: float | None = None  # of the last evaluation
+    loss: float | None = None
+    best: float | None = None  # of `stop_when`'s metric, else the accuracy, else the loss
+    seed: int | None = None
+    spec: str | None = None  # its hash
+    commit: str | None = None
+    changed: bool | None = None  # whether there were uncommitted changes
+    started: str | None = None  # UTC, ISO 8601
+    problem: str = ""  # why it is "damaged"
+
+    @property
+    def run(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+
+COLUMNS = ("run", *(field.name for field in fields(Entry)))
+
+
+def entries(root: Path) -> list[Entry]:
+    """Every run below a folder, damaged ones too, by the time at which it was started.
+
+    Raises OSError where the folder cannot be read.
+    """
+    found = [entry(path) for path in run_folders(root)]
+    return sorted(found, key=lambda each: (each.started or "", str(each.path)))
+
+
+def run_folders(root: Path, levels: int = LEVELS) -> Iterator[Path]:
+    """The run directories at or below a folder, in the order of their names, each one once.
+
+    Hidden folders are left out, and what a run holds. Raises OSError where `root` cannot be read.
+    """
+    yield from _walk(root, levels, set())
+
+
+def _walk(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    about = folder.stat()
+    if (about.st_dev, about.st_ino) in seen:  # a link to what has been here
+        return
+    seen.add((about.st_dev, about.st_ino))
+    with os.scandir(folder) as items:
+        found = {item.name: item for item in items}
+    if "run.json" in found or {".lock", "checkpoints", "inputs"} <= found.keys():
+        yield folder
+        return
+    for name in sorted(found) if levels else ():
+        if name.startswith(".") or not _is_folder(found[name]):
+            continue
+        try:
+            yield from _walk(folder / name, levels - 1, seen)
+        except PermissionError:
+            yield folder / name  # it may be a run: it is listed with what is the matter
+        except OSError:  # it was removed meanwhile
+            continue
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:
+        return False
+
+
+def entry(path: Path) -> Entry:
+    """What is known of one run; whatever is wrong with its files makes it "damaged"."""
+    try:
+        about = read_about(path)
+    except FileNotFoundError:
+        if is_locked(path):
+            return Entry(path, "running")
+        return Entry(path, "damaged", problem="no run.json: it ended before it began")
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        return Entry(path, "damaged", problem=_reason(error))
+    status = _text(about.get("status")) or "unknown"
+    step, best = about.get("step"), about.get("best")
+    scores: Mapping[str, Any] = about
+    if status not in ENDED:  # what `run.json` says may be of an earlier start
+        saved, state = _saved(path)
+        step, best = saved, state.get("best")
+        scores = _last(state.get("evaluations"))
+        if status == "running" and is_locked(path) is False:
+            status = "interrupted"
+        elif status == "running":
+            logged, evaluation = _logged(path)
+            step, scores = logged if logged is not None else step, evaluation or scores
+    git = about.get("git")
+    git = git if isinstance(git, Mapping) else {}
+    return Entry(
+        path,
+        status,
+        name=_text(about.get("name")),
+        step=_whole(step),
+        accuracy=_number(scores.get("accuracy")),
+        loss=_number(scores.get("loss")),
+        best=_number(best.get("value")) if isinstance(best, Mapping) else None,
+        seed=_whole(about.get("seed")),
+        spec=_text(about.get("spec_hash")),
+        commit=_text(git.get("commit")),
+        changed=bool(git["changed"]) if "changed" in git else None,
+        started=_text(about.get("started")),
+    )
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a run's `run.json` says; raises OSError, and ValueError for what is not one."""
+    about = json.loads(_read(path / "run.json"))
+    if not isinstance(about, dict) or "format" not in about:
+        raise ValueError("run.json is not that of a run")
+    if about["format"] != FORMAT:
+        raise ValueError("it was written by a newer netbuild")
+    return about
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a process trains a run now; None where that cannot be told.
+
+    The lock is asked for, shared and without waiting, and given back at once.
+    """
+    try:
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
+            raise ValueError(f"{path.name} is not a regular file of fair size")
+        return stream.read()
+
+
+def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
+    """The newest checkpoint's step and what its state says; (None, {}) without one."""
+    newest = newest_checkpoint(path)
+    if newest is None:
+        return None, {}
+    step, folder = newest
+    try:
+        state = json.loads(_read(folder / "state.json"))
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return step, {}
+    return step, state if isinstance(state, Mapping) else {}
+
+
+def _last(evaluations: object) -> Mapping[str, Any]:
+    """The last of some evaluations; {} of anything else."""
+    last = evaluations[-1] if isinstance(evaluations, list) and evaluations else {}
+    return last if isinstance(last, Mapping) else {}
+
+
+def newest_checkpoint(path: Path) -> tuple[int, Path] | None:
+    """The step and the folder of a run's newest checkpoint, whole or not."""
+    try:
+        names = os.listdir(path / "checkpoints")
+    except OSError:
+        return None
+    steps = [(name, name.removeprefix("step-")) for name in names if name.startswith("step-")]
+    known = [(int(step), name) for name, step in steps if step.isascii() and step.isdecimal()]
+    if not known:
+        return None
+    step, name = max(known)
+    return step, path / "checkpoints" / name
+
+
+def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
+    """The last step in a run's log, and the last evaluation of those near its end."""
+    try:
+        with open(path / "metrics.jsonl", "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(size - TAIL, 0))
+            lines = stream.read(TAIL).split(b"\n")[:-1]
+    except OSError:
+        return None, {}
+    last: int | None = None
+    for line in reversed(lines):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # the first of them is cut off
+        step = _whole(record.get("step")) if isinstance(record, Mapping) else None
+        if step is None:
+            continue
+        last = step if last is None else last
+        if record.get("kind") == "evaluation":
+            return last, record
+    return last, {}
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return f"run.json: {error.strerror or type(error).__name__}"
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError, MemoryError)):
+        return "run.json is not JSON"
+    return str(error)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    """A finite number; NaN is what an accuracy is where nothing can be right."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
