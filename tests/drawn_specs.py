@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawn_connectomes import Drawn, draw_connectome
 
 from netbuild.spec.dump import dump_yaml
 
@@ -65,13 +66,23 @@ def draw_spec(seed: int, folder: Path) -> dict[str, Any]:
     return Drawer(random.Random(seed), folder, f"d{seed}").spec()
 
 
+Selections = list[tuple[Any, list[int]]]  # what a `from` or a `to` may say, and whom it means
+Columns = dict[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Units:
-    """Units of one layer, in order: the sign of each, 0 where it has none, and its area."""
+    """Units of one layer, in order: the sign of each, 0 where it has none, and its area.
+
+    Those of a connectome have names and columns too.
+    """
 
     layer: str
     signs: tuple[int, ...]
     areas: tuple[str, ...]
+    columns: Columns = field(default_factory=dict)
+    signed_by_table: bool = False
+    shuffled: bool = False  # the signs are there, and chance says whose they are
 
     @classmethod
     def like(cls, layer: str, size: int, excitatory: float | None = None, area: str = "") -> Units:
@@ -81,32 +92,81 @@ class Units:
         first = int(excitatory * size + 0.5)
         return cls(layer, (1,) * first + (-1,) * (size - first), (area,) * size)
 
+    @classmethod
+    def of(cls, layer: str, drawn: Drawn) -> Units:
+        """The neurons of a connectome."""
+        n = len(drawn.names)
+        areas = drawn.columns.get("area", ("",) * n)
+        columns = drawn.columns | {"name": drawn.names}
+        if drawn.signs is not None:
+            columns["sign"] = tuple(map(str, drawn.signs))
+        shuffled = drawn.control.get("shuffle") == "signs"
+        if shuffled:
+            del columns["sign"]
+        return cls(
+            layer, drawn.signs or (0,) * n, areas, columns, drawn.signs is not None, shuffled
+        )
+
     @property
     def size(self) -> int:
         return len(self.signs)
 
     @property
     def signed(self) -> bool:
-        return any(self.signs)
+        return self.signed_by_table or any(self.signs)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Those of neurons; None where there is no table."""
+        return self.columns.get("name")
 
     def __add__(self, other: Units) -> Units:
         return Units(self.layer, self.signs + other.signs, self.areas + other.areas)
 
     def part(self, chosen: list[int]) -> Units:
-        signs, areas = (self.signs[i] for i in chosen), (self.areas[i] for i in chosen)
-        return Units(self.layer, tuple(signs), tuple(areas))
+        def some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[i] for i in chosen)
 
-    def selections(self) -> dict[str, list[int]]:
-        """What a `from` or a `to` may say of these units, and which of them that is."""
+        columns = {key: some(cells) for key, cells in self.columns.items()}
+        return replace(self, signs=some(self.signs), areas=some(self.areas), columns=columns)
+
+    def selections(self, *, areas: bool = True) -> Selections:
+        """What a `from` or a `to` may say of these units in a word, and which of them that is."""
         wholes = {self.layer: list(range(self.size))}
-        for area in filter(None, self.areas):
+        for area in filter(None, self.areas if areas else ()):
             wholes[area] = [i for i, own in enumerate(self.areas) if own == area]
         parts = {
             f"{name}.{word}": [i for i in units if self.signs[i] == sign]
             for name, units in wholes.items()
             for word, sign in SIGNS.items()
+            if not self.shuffled
         }
-        return wholes | {text: units for text, units in parts.items() if units}
+        return list((wholes | {text: units for text, units in parts.items() if units}).items())
+
+    def by_columns(self, rng: random.Random) -> Selections:
+        """Some ways to say by columns which of these units are meant."""
+        found: Selections = []
+        for _ in range(4 if self.columns and self.size else 0):
+            like = rng.randrange(self.size)  # who is meant in any case
+            wanted, here = {}, set(range(self.size))
+            for key in rng.sample(list(self.columns), rng.randint(1, min(2, len(self.columns)))):
+                cells = self.columns[key]
+                values = [cells[like], *rng.sample(cells, 1)][: rng.randint(1, 2)]
+                here &= {i for i, cell in enumerate(cells) if cell in values}
+                said = [said_as(key, value, rng) for value in values]
+                wanted[key] = said[0] if len(said) == 1 and rng.random() < 0.7 else said
+            found.append((wanted, sorted(here)))
+        return found
+
+
+def said_as(key: str, value: str, rng: random.Random) -> str | int:
+    """A value of a column as text or as a number; a sign also in a word."""
+    choices: list[str | int] = [value]
+    if value.lstrip("-").isdigit() and str(int(value)) == value:
+        choices.append(int(value))
+    if key == "sign":
+        choices += [word for word, sign in SIGNS.items() if str(sign) == value]
+    return rng.choice(choices)
 
 
 @dataclass
@@ -121,6 +181,9 @@ class Drawer:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of parameters, as torch's
     signed: set[str] = field(default_factory=set)
     recurrent: list[str] = field(default_factory=list)  # the layers that need time
+    sparse: set[str] = field(default_factory=set)  # weights without a matrix
+    reads: dict[str, Units] = field(default_factory=dict)  # by each weight
+    before: str = "input"
     dt: bool = False  # whether anything needs it
 
     def maybe(self, chance: float = 0.5) -> bool:
@@ -139,10 +202,11 @@ class Drawer:
         inputs = self.rng.randint(1, 5)
         self.known["input"] = Units.like("input", inputs)
         layers = [self.layer(i) for i in range(self.rng.randint(1, 4))]
+        if layers[-1]["type"] == "dropout":
+            units = self.known["input"]
+            layers.append(self.linear(f"l{len(layers)}", "input", units, self.rng.randint(1, 6)))
         outputs = self.known[layers[-1]["name"]].size
         task = self.task(inputs, outputs, loss)
-        if layers[-1]["type"] == "dropout":
-            layers.append(self.linear(f"l{len(layers)}", "input", self.known["input"], outputs))
         self.let_learn(layers[-1])
         spec: dict[str, Any] = {"netbuild": 1, "task": task, "layers": layers}
         if self.dt or self.maybe(0.1):
@@ -158,6 +222,7 @@ class Drawer:
 
     @staticmethod
     def let_learn(layer: dict[str, Any]) -> None:
+        layer.get("connectome", {}).pop("learn", None)
         words = layer.get("input", {})
         for holder in (layer, words, *words.get("projections", ())):
             if isinstance(holder.get("weight"), dict):
@@ -178,22 +243,42 @@ class Drawer:
         kind = self.rng.choices(list(LAYERS), [weight for weight, _ in LAYERS.values()])[0]
         if not i and kind == "dropout":
             kind = "linear"
-        return LAYERS[kind][1](self, name, source, units, self.rng.randint(1, 6))
+        layer = LAYERS[kind][1](self, name, source, units, self.rng.randint(1, 6))
+        self.before = name
+        return layer
 
-    def source(self) -> tuple[str, Units]:
+    def source(self) -> tuple[Any, Units]:
         units = self.known[self.rng.choice(list(self.known))]
-        text, chosen = self.rng.choice(list(units.selections().items()))
+        table = units.names is not None
+        found = units.selections(areas=not table)
+        if table and self.maybe():
+            # Which layer's they are must be said where it is not the layer before.
+            layer = {"layer": units.layer}
+            found = [
+                (layer | wanted if units.layer != self.before or self.maybe() else wanted, chosen)
+                for wanted, chosen in [*units.by_columns(self.rng), (layer, [*range(units.size)])]
+            ]
+            found = [(wanted, chosen) for wanted, chosen in found if wanted]
+        text, chosen = self.rng.choice(found)
         return text, units.part(chosen)
 
-    def dropout(self, name: str, source: str, reads: Units, size: int) -> dict[str, Any]:
+    def dropout(self, name: str, source: Any, reads: Units, size: int) -> dict[str, Any]:
         # An area's name means the layer that has it, whatever passes its units on.
-        self.known[name] = Units(name, reads.signs, ("",) * reads.size)
+        self.known[name] = replace(reads, layer=name)
+        if reads.names is None:
+            self.known[name] = Units(name, reads.signs, ("",) * reads.size)
         return {"name": name, "type": "dropout", "from": source, "p": self.rng.choice([0, 0.5])}
 
-    def linear(self, name: str, source: str, reads: Units, size: int) -> dict[str, Any]:
-        layer: dict[str, Any] = {"name": name, "type": "linear", "from": source, "output_dim": size}
+    def linear(self, name: str, source: Any, reads: Units, size: int) -> dict[str, Any]:
+        layer: dict[str, Any] = {"name": name, "type": "linear", "from": source}
         layer |= self.some(input_dim=reads.size, activation=[self.activation()])
-        layer |= self.excitatory()
+        if reads.size > 1 and self.maybe(0.25):
+            drawn = draw_connectome(self.rng, self.next_path, reads.size, reads.names)
+            layer |= {"connectome": drawn.words} | self.some(output_dim=reads.size)
+            self.known[name] = Units.of(name, drawn)
+            gives = self.known[name]
+            return layer | self.map_keys(name, (reads.size, gives.size), reads, gives, drawn)
+        layer |= {"output_dim": size} | self.excitatory()
         self.known[name] = Units.like(name, size, layer.get("excitatory"))
         return layer | self.map_keys(name, (reads.size, size), reads)
 
@@ -206,13 +291,17 @@ class Drawer:
 
     # recurrent layers
 
-    def ctrnn(self, name: str, source: str, reads: Units, size: int) -> dict[str, Any]:
+    def ctrnn(self, name: str, source: Any, reads: Units, size: int) -> dict[str, Any]:
         self.recurrent.append(name)
         layer: dict[str, Any] = {"name": name, "type": "ctrnn", "from": source}
-        layer |= self.excitatory()
+        drawn = draw_connectome(self.rng, self.next_path) if self.maybe(0.3) else None
+        layer |= self.excitatory() if drawn is None else {}
         layer |= self.some(input_dim=reads.size, activation=[self.activation(1)])
         layer |= self.some(formulation=["current", "rate", "update"], kernel=["fused", "reference"])
-        if self.maybe(0.4):
+        if drawn is not None:
+            self.known[name] = Units.of(name, drawn)
+            layer |= {"connectome": drawn.words} | self.some(size=len(drawn.names))
+        elif self.maybe(0.4):
             layer |= self.areas(name, layer.get("excitatory"))
         else:
             layer["size"] = size
@@ -231,8 +320,9 @@ class Drawer:
             self.default_map(f"{name}.input", reads, gives)
         if self.maybe(0.8):
             shape = (gives.size, gives.size)
-            layer["recurrent"] = self.map_keys(f"{name}.recurrent", shape, gives, gives)
-            layer["recurrent"] |= self.spectral_radius(layer["recurrent"], gives)
+            layer["recurrent"] = self.map_keys(f"{name}.recurrent", shape, gives, gives, drawn)
+            if drawn is None or not drawn.control:
+                layer["recurrent"] |= self.spectral_radius(layer["recurrent"], drawn)
         else:
             self.default_map(f"{name}.recurrent", gives, gives)
         return layer
@@ -287,13 +377,19 @@ class Drawer:
 
     def default_map(self, name: str, reads: Units, gives: Units) -> None:
         """What is known of a map of which the spec says nothing."""
+        self.reads[f"{name}.weight"] = reads
         self.shapes |= {f"{name}.weight": (gives.size, reads.size), f"{name}.bias": (gives.size,)}
         if reads.signed:
             self.signed.add(f"{name}.weight")
 
-    def spectral_radius(self, words: dict[str, Any], units: Units) -> dict[str, Any]:
-        """Sometimes one, where the weights are sure to have another than 0."""
+    def spectral_radius(self, words: dict[str, Any], drawn: Drawn | None) -> dict[str, Any]:
+        """Sometimes one, where the weights are sure to have another than 0.
+
+        The circle of a connectome whose rows all count has none but itself to be looked at.
+        """
         keys = {"sparsity_mask", "density", "projections", "self_connections", "ei_balance"}
+        if drawn is not None and not any(i == j for i, j in drawn.pairs):
+            return {}
         sure = words.get("weight", "normal") in ("normal", "uniform", "xavier_normal", "orthogonal")
         if keys & words.keys() or not sure or words.get("dale_init") == "clamp":
             return {}
@@ -302,27 +398,45 @@ class Drawer:
     # maps
 
     def map_keys(
-        self, name: str, shape: tuple[int, int], reads: Units, gives: Units | None = None
+        self,
+        name: str,
+        shape: tuple[int, int],
+        reads: Units,
+        gives: Units | None = None,
+        wired: Drawn | None = None,
     ) -> dict[str, Any]:
         """The keys of a map whose parameters are `NAME.weight` and `NAME.bias`.
 
-        One that says which units it reaches may consist of projections.
+        One that says which units it reaches may consist of projections, or be a connectome's.
         """
+        sparse = self.maybe(0.3)
+        counts = ["connectome", {"init": "connectome"} | self.some(scale=[0.1, 2]) | self.learn()]
+        weight = self.rng.choice(counts) if wired and self.maybe(0.6) else self.weight(shape)
         found = self.some(
-            weight=[self.weight(shape)],
+            weight=[weight],
             bias=[self.bias(shape[1])],
             seed=[1, 2],
             dale=["project", "abs", "none"],
             dale_init=["abs", "clamp"],
         )
-        found |= self.signs(shape, reads) | self.masks(shape)
+        if wired is None:
+            found |= self.signs(shape, reads) | self.masks(shape)
+        else:
+            found |= self.plasticity(shape, reads, gives) | self.some(self_connections=False)
+        if sparse:
+            found["storage"] = "sparse"
+            self.sparse.add(f"{name}.weight")
+            self.without_orthogonal(found)
+        else:
+            found |= self.some(storage=["auto", "dense"])
         self.shapes[f"{name}.weight"] = shape[::-1]
+        self.reads[f"{name}.weight"] = reads
         if found.get("bias", "") is not None:
             self.shapes[f"{name}.bias"] = (shape[1],)
         if reads.signed or "ei_mask" in found:
             self.signed.add(f"{name}.weight")
             found |= self.some(ei_balance=["row", "global", "nn4n", "none"])
-        if gives is not None and self.maybe(0.4):
+        if gives is not None and wired is None and self.maybe(0.4):
             self.divide(found, reads, gives)
         if f"{name}.weight" in self.signed and found.get("dale") == "abs":
             for part in (found, *found.get("projections", ())):
@@ -339,6 +453,13 @@ class Drawer:
             learn = weight.get("learn", True) if isinstance(weight, dict) else True
             words["weight"] = {"init": "normal", "learn": learn}
 
+    @staticmethod
+    def without_orthogonal(words: dict[str, Any]) -> None:
+        """Rows that are orthogonal take a whole matrix."""
+        weight = words.get("weight")
+        if "orthogonal" in (weight, weight.get("init") if isinstance(weight, dict) else ""):
+            words["weight"] = "normal"
+
     def divide(self, words: dict[str, Any], reads: Units, gives: Units) -> None:
         """Make a map consist of projections, without matrices of the whole of it."""
         for key in ("weight", "sparsity_mask", "plasticity_mask"):
@@ -353,8 +474,8 @@ class Drawer:
         taken = np.zeros((reads.size, gives.size), bool)
         projections = []
         for _ in range(self.rng.randint(1, 4)):
-            source, sources = self.rng.choice(list(reads.selections().items()))
-            target, targets = self.rng.choice(list(gives.selections().items()))
+            source, sources = self.rng.choice(reads.selections() + reads.by_columns(self.rng))
+            target, targets = self.rng.choice(gives.selections() + gives.by_columns(self.rng))
             where = np.ix_(sources, targets)
             if taken[where].any():
                 continue
@@ -370,6 +491,8 @@ class Drawer:
         if reads.signed or "ei_mask" in words:
             found |= self.some(ei_balance=["row", "global", "nn4n", "none"])
         found |= self.masks(shape, returns=reads.layer == gives.layer)
+        if self.maybe(0.3):
+            found |= self.between(reads, gives)
         if self.maybe(0.1):
             found["self_connections"] = True
         return found
@@ -439,11 +562,28 @@ class Drawer:
         elif kind == "counts":
             counts = {"threshold": self.rng.choice([0, 2.5])}
             masks["sparsity_mask"] = self.matrix(rng.integers(0, 5, shape)) | counts
-        if self.maybe(0.3):
-            drawn = {"generate": "random", "density": 0.5} | self.some(seed=[1])
-            matrix = self.matrix(np.round(rng.random(shape), 1))
-            masks["plasticity_mask"] = self.rng.choice([drawn, matrix])
-        return masks
+        return masks | self.plasticity(shape)
+
+    def plasticity(
+        self, shape: tuple[int, int], reads: Units | None = None, gives: Units | None = None
+    ) -> dict[str, Any]:
+        """Sometimes a mask of what learns."""
+        if self.maybe(0.7):
+            return {}
+        if reads is not None and gives is not None and self.maybe():
+            return self.between(reads, gives)
+        rng = np.random.default_rng(self.rng.randrange(1000))
+        drawn = {"generate": "random", "density": 0.5} | self.some(seed=[1])
+        matrix = self.matrix(np.round(rng.random(shape), 1))
+        return {"plasticity_mask": self.rng.choice([drawn, matrix])}
+
+    def between(self, reads: Units, gives: Units) -> dict[str, Any]:
+        """Connections from and to some neurons learn; none is said where there are no tables."""
+        ends = {}
+        for key, units in (("from", reads), ("to", gives)):
+            if (found := units.by_columns(self.rng)) and self.maybe(0.7):
+                ends[key] = found[0][0]
+        return {"plasticity_mask": ends} if ends else {}
 
     def signs(self, shape: tuple[int, int], reads: Units) -> dict[str, Any]:
         """Sometimes an `ei_mask`, for units that have no signs of their own."""
@@ -527,14 +667,16 @@ class Drawer:
         one = self.rng.choice(weights)
         shape = self.shapes[one]
         reference = self.matrix(np.random.default_rng(i).normal(size=shape[::-1]))
-        norm = self.norm()
+        whole = [name for name in weights if name not in self.sparse]
+        norm = self.norm(whole)
         params = self.rng.choice(["*", one, ["*.weight"], [self.rng.choice(names), "*.weight"]])
         kinds: list[dict[str, Any]] = [
             {"type": "L1", "params": params} | norm,
             {"type": "L2", "params": params} | norm,
             {"type": "Lp", "params": self.rng.choice(names)} | self.some(p=[1, 2]) | norm,
             {"type": "Lp", "params": self.rng.choice(names), "p": 1.5} | self.some(squared=True),
-            {"type": "ExcRatioTargetRegularization", "params": "*.weight"}
+            {"type": "ExcRatioTargetRegularization"}
+            | {"params": self.rng.choice(["*.weight", one])}
             | self.some(exc_target_ratio=[0.7]),
             {"type": "InhRatioTargetRegularization", "params": one}
             | self.some(inh_target_ratio=[0.3]),
@@ -543,7 +685,8 @@ class Drawer:
             | norm,
         ]
         if norm.get("norm") == "matrix":
-            kinds = [kind | {"params": "*.weight"} for kind in kinds[:3]] + kinds[-1:]
+            last = kinds[-1:] if one in whole else []
+            kinds = [kind | {"params": whole} for kind in kinds[:3]] + last
         if signed:
             kinds.append(self.dale() | {"params": self.rng.sample(signed, 1)})
         if free:
@@ -552,18 +695,32 @@ class Drawer:
         if one in free:
             kinds.append(self.dale() | {"params": one, "reference": reference})
         kinds += [self.firing_rate()] * 2
-        return self.rng.choice(kinds) | self.some(name=[f"r{i}"], Lambda=[0, 1e-3])
+        found = self.rng.choice(kinds) | self.some(name=[f"r{i}"], Lambda=[0, 1e-3])
+        if found.get("params") == one and found.get("norm") != "matrix":
+            found |= self.ends(one)
+        return found
+
+    def ends(self, weight: str) -> dict[str, Any]:
+        """Sometimes only some connections of a weight are meant."""
+        reads, gives = self.reads[weight], self.known[weight.partition(".")[0]]
+        return self.some(**{"from": self.wanted(reads), "to": self.wanted(gives)})
+
+    def wanted(self, units: Units) -> list[Any]:
+        """What a selection of these units may say."""
+        return [said for said, _ in units.selections() + units.by_columns(self.rng)]
 
     def firing_rate(self) -> dict[str, Any]:
         kind = self.rng.choice(["FiringRateL1", "FiringRateL2", "FiringRateVariance"])
         names = [name for name in self.known if name != "input"]
         layers: Any = self.rng.sample(names, self.rng.randint(1, len(names)))
+        units = {}
         if self.maybe():
             layers = layers[0]
-        return {"type": kind, "layers": layers} | self.some(of=["sample", "unit_mean"])
+            units = self.some(units=self.wanted(self.known[layers]))
+        return {"type": kind, "layers": layers} | units | self.some(of=["sample", "unit_mean"])
 
-    def norm(self) -> dict[str, Any]:
-        if self.maybe(0.2):
+    def norm(self, whole: list[str]) -> dict[str, Any]:
+        if whole and self.maybe(0.2):
             return {"norm": "matrix"} | self.some(squared=[True, False], reduction=["sum"])
         entries = {"squared": [True, False], "reduction": ["sum", "mean"]}
         return self.some(**entries, norm=["entrywise"])
@@ -588,7 +745,7 @@ class Drawer:
             best = {"metric": "loss", "at_most": 1e-9}
             if loss == "cross_entropy":
                 best = {"metric": "accuracy", "at_least": 1.0}
-            of = self.some(of=["all", "worst_task"])
+            of = self.some(of=["all"])  # `worst_task` is of several environments
             training["stop_when"] = best | of | self.some(mean_of_last=[2], patience=[1, 2])
         if "steps" in training and self.maybe(0.2):
             training["stages"] = self.stages(training)

@@ -36,6 +36,9 @@ WORDS = [
     *("\x00", "\x85", "\u2028", "\ufeff", "é", "🧠", "<Linear>", "../data/task.npz", "a.npy"),
     *("ctrnn", "rate", "update", "fused", "V1", "V1.excitatory", "hidden.V1", "FiringRateL2"),
     *("hidden.excitatory", "*.weight", "[a-", "cuda:1", "../../../x", "http://x", "~/x", "%", "@"),
+    *("connectome", "sparse", "brain", "{kind: motor}", "{layer: brain, sign: -1}", "[A, B]"),
+    *("edges.csv", "../data/edges.csv", "../data/neurons.csv", "../data/edges_twice.csv"),
+    *("degree_preserving", "er", "signs", "scale_per_type", "nothing", "max", "drop", "{a: 1}"),
 ]
 MEMORY = 3 * 10**6  # bytes: what is accepted is small enough to be built
 DRAWN = 60  # right specs beside those of the corpus

@@ -29,6 +29,7 @@ TEXTS = (
     *("A0", "A0.excitatory", "B0", "B1.inhibitory", "a.recurrent.weight", "a.alpha"),
     *("../data/task.npz", "../data/wiring.npy", "../data/wiring.csv", "../data/bias.npy"),
     *("../data/maps.npz", "../data/signs.npy", "../data/plastic.csv", "../data/none.npy"),
+    *("kind", "area", "motor", "sensory", "A", "B", "ACH", "GABA", "pre", "post", "weight"),
 )
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e300, 2**40, 10**20, "", "x", "1e-3", "no", " "),
@@ -73,12 +74,18 @@ def settled(data: dict[str, Any]) -> dict[str, Any]:
     known, before = ["input"], "input"  # what can be read; the layer that is read by default
     for i, (layer, name) in enumerate(zip(layers, NAMES, strict=False)):
         layer["name"] = name
-        source = (layer.get("from") or before).partition(".")[0]
+        read = layer.get("from")
+        if isinstance(read, dict):  # columns, of the layer before
+            read = before
+            layer["from"] = {key: word for key, word in layer["from"].items() if key != "layer"}
+        source = (read or before).partition(".")[0]
         if source not in known:
             del layer["from"]
             source = before
         if "input_dim" in layer and i:
             del layer["input_dim"]
+        if layer.get("connectome"):
+            settle_wiring(layer)
         if layer["type"] == "ctrnn":
             settle_units(layer, source)
         known += [name, *layer.get("areas", ())]
@@ -96,6 +103,25 @@ def settled(data: dict[str, Any]) -> dict[str, Any]:
     return kept | {"layers": layers} | ({"regularizers": regularizers} if regularizers else {})
 
 
+def settle_wiring(layer: dict[str, Any]) -> None:
+    """Give a connectome files that are there, and their three neurons to a layer."""
+    files = {"edges": "../data/edges.csv", "neurons": "../data/neurons.csv"}
+    layer["connectome"] = layer["connectome"] | files
+    layer["connectome"].pop("where", None)
+    if "types" in layer["connectome"] or layer["connectome"].get("learn") == "scale_per_type":
+        layer["connectome"]["types"] = "kind"
+    for key in ("areas", "excitatory", "size", "output_dim"):
+        layer.pop(key, None)
+    map_ = layer if layer["type"] == "linear" else layer.get("recurrent", {})
+    said = ("density", "sparsity_mask", "ei_mask", "projections")
+    kept = {key: value for key, value in map_.items() if key not in said}
+    layer |= {"recurrent": kept} if "recurrent" in layer else {}
+    for key in said if map_ is layer else ():
+        layer.pop(key, None)
+    if layer["type"] == "linear":
+        layer["from"] = "input"
+
+
 def settle_units(layer: dict[str, Any], source: str) -> None:
     """Give a recurrent layer units, areas of its own, time constants, and projections of these."""
     name = layer["name"]
@@ -105,12 +131,13 @@ def settle_units(layer: dict[str, Any], source: str) -> None:
         layer.pop("size", None)
     else:
         layer.pop("areas", None)
-        layer.setdefault("size", 4)
+        if not layer.get("connectome"):
+            layer.setdefault("size", 4)
     if layer.get("tau") is not None or layer.get("alpha") is None:
         layer.pop("alpha", None)
         layer["tau"] = layer.get("tau") or 100
     reached = list(layer.get("areas", [name]))
-    reads = {"input": (layer.get("from") or source).partition(".")[0], "recurrent": name}
+    reads = {"input": source, "recurrent": name}
     for key, text in reads.items():
         words = layer.get(key)
         if words and words.get("projections"):
@@ -143,6 +170,8 @@ class FromSchema:
                 return st.one_of(*(self.any(each) for each in branches(schema, word)))
         if "properties" in schema:
             return self.section(schema)
+        if isinstance(schema["type"], list):
+            return st.one_of(*(self.any(schema | {"type": kind}) for kind in schema["type"]))
         return LEAVES[schema["type"]](self, schema)
 
     def named(self, name: str) -> Values:
@@ -214,8 +243,11 @@ LEAVES: dict[str, Callable[[FromSchema, dict[str, Any]], Values]] = {
 def branches(schema: dict[str, Any], word: str) -> list[dict[str, Any]]:
     """The branches of a union, each with what is said of the whole."""
     whole = {key: value for key, value in schema.items() if key != word}
+    needed = whole.pop("required", [])
     return [
-        each | {k: v for k, v in whole.items() if each.get(k, True) is True}
+        each
+        | {k: v for k, v in whole.items() if each.get(k, True) is True}
+        | {"required": [*needed, *each.get("required", ())]}
         for each in schema[word]
     ]
 

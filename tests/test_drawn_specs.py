@@ -21,7 +21,7 @@ from netbuild.training.trainer import Trainer
 
 CHUNKS = 20  # so that workers share them
 EACH = 100
-COVERING = 500  # specs in which every key occurs
+COVERING = 600  # specs in which every key occurs
 
 
 def loaded(seed: int, folder: Path) -> Spec:
@@ -84,7 +84,9 @@ def sections(section: BaseModel) -> Iterator[BaseModel]:
 # read their spaces from; their tests draw them.
 NEVER_DRAWN = {
     *("Neurogym", "EnvironmentSpec", "EvaluationTrials", "TargetLevels", "WholeTrials", "Windows"),
+    "StartFrom",  # which needs a run
 }
+NEVER_SAID = {"SpecFile.start_from", "StopWhen.of=worst_task"}  # of several environments
 
 
 def drawn_words(folder: Path) -> set[str]:
@@ -120,6 +122,7 @@ def test_drawn_specs_hold_every_key_of_the_language(tmp_path: Path) -> None:
     wanted = set(language())
     assert len(wanted) > 350
     drawn = drawn_words(tmp_path)
+    wanted -= NEVER_SAID
     never = {word for word in wanted - drawn if word.partition(".")[0] in NEVER_DRAWN}
     assert sorted(wanted - drawn - never) == []
     assert {word.partition(".")[0] for word in never} == NEVER_DRAWN

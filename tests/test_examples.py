@@ -160,3 +160,76 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].startswith("(200, ")
+
+
+WORM = EXAMPLES / "celegans"
+
+
+def test_the_worm_is_that_of_cook_and_others() -> None:
+    """Counts of the published connectome, taken from the files without the program's readers."""
+    nodes = [line.split(",") for line in (WORM / "neurons.csv").read_text().split()[1:]]
+    edges = [line.split(",") for line in (WORM / "edges.csv").read_text().split()[1:]]
+    names = [name for name, _, _ in nodes]
+    assert (len(names), len({(pre, post) for pre, post, _ in edges})) == (302, 3638)
+    assert sum(sign == "-1" for _, _, sign in nodes) == 26
+    plan = netbuild.load(WORM / "celegans.yaml").plan
+    recurrent = plan.layers["worm"].maps["recurrent"]
+    found = np.ones((302, 302), bool) if recurrent.connected is None else recurrent.connected
+    if recurrent.wiring is not None:
+        found = recurrent.wiring.matrix()
+    wanted = np.zeros((302, 302), bool)
+    for pre, post, _ in edges:
+        wanted[names.index(pre), names.index(post)] = True
+    assert (found == wanted).all()
+    motor = [i for i, (_, kind, _) in enumerate(nodes) if kind == "motor"]
+    assert plan.layers["readout"].reads.indices.tolist() == motor
+    entry = plan.layers["worm"].maps["input"].connected
+    assert entry is not None
+    sensory = [kind == "sensory" for _, kind, _ in nodes]
+    assert entry.tolist() == [sensory] * len(entry)
+
+
+def test_the_rewired_worm_keeps_the_numbers_of_partners() -> None:
+    plans = [
+        netbuild.load(WORM / f"{name}.yaml").plan.layers["worm"].maps["recurrent"]
+        for name in ("celegans", "rewired")
+    ]
+    first, second = (
+        plan.connected if plan.wiring is None else plan.wiring.matrix() for plan in plans
+    )
+    assert first is not None
+    assert second is not None
+    for axis in (0, 1):
+        assert (first.sum(axis) == second.sum(axis)).all()
+    assert (first & second).sum() < 0.5 * first.sum()
+
+
+@pytest.mark.parametrize("name", ["celegans", "rewired"])
+def test_the_worm_is_trained(name: str, tmp_path: Path) -> None:
+    changes = ["training.steps=8", "training.log_every=1", "training.evaluate={trials: 20}"]
+    run = netbuild.train(netbuild.load(WORM / f"{name}.yaml", changes), tmp_path)
+    losses = [record["loss"] for record in run.metrics if record["kind"] == "train"]
+    assert len(losses) == 8
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+    assert not [check for check in run.network().verify(run.initial) if check.violations]
+
+
+def test_the_fly_is_generated_and_trained(tmp_path: Path) -> None:
+    fly = EXAMPLES / "fly_scale"
+    command = [sys.executable, str(fly / "generate.py"), "--neurons", "2000"]
+    command += ["--connections", "40000", "--out", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(result.stdout.splitlines()) == 2
+    shutil.copy(fly / "fly.yaml", tmp_path)
+    changes = ["training.steps=2", "training.evaluate={trials: 2}"]
+    spec = netbuild.load(tmp_path / "fly.yaml", changes)
+    wiring = spec.plan.layers["brain"].maps["recurrent"].wiring
+    assert wiring is not None
+    assert (wiring.input_dim, len(wiring)) == (2000, 40_000)
+    run = netbuild.train(spec, tmp_path / "runs")
+    assert run.initial["brain.recurrent.weight"].shape == (40_000,)
+    losses = [record["loss"] for record in run.metrics if record["kind"] == "train"]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+    assert not [check for check in run.network().verify(run.initial) if check.violations]

@@ -55,17 +55,20 @@ from fuzz_specs import Specs
 fuzz = Specs("7", Path(sys.argv[1]))
 print([fuzz.case(number) for number in (1, 39, 40, 500)])
 """
-    (tmp_path / "there").mkdir()
-    said = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "there")],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    (tmp_path / "here").mkdir()
-    here = Specs("7", tmp_path / "here")
-    assert said.strip() == str([here.case(number) for number in (1, 39, 40, 500)])
+    said = []
+    for seed in ("1", "2"):  # of Python's own hashes
+        (tmp_path / seed).mkdir()
+        result = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / seed)],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
+        )
+        said.append(result.stdout)
+    assert said[0] == said[1]
+    assert len(said[0]) > 1000
 
 
 def test_blocks_are_the_data_that_they_are_made_of() -> None:

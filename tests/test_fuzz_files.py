@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import fuzzing
 import numpy as np
 import pytest
+from fuzz_connectomes import Connectomes
 from fuzz_files import MAKERS, USES, Case, Files, arrays, bombs, right_files
 
+from netbuild.connectomes import read_connectome
 from netbuild.errors import DataFileError
 from netbuild.masks import read_array, read_header
 
@@ -66,3 +69,43 @@ def test_a_long_cell_takes_no_longer_than_its_length(tmp_path: Path, letter: str
         with suppress(DataFileError):
             read(path)
     assert time.process_time() - began < 2  # about 0.01 s; quadratic, it takes half an hour
+
+
+def test_whatever_a_connectome_holds_is_told_or_read(tmp_path: Path) -> None:
+    tally = fuzzing.short(Connectomes("0", tmp_path), 1000)
+    assert not tally.failures
+    assert tally.accepted > 200
+    wanted = {"NB201", "NB204", "NB205", "NB206", "NB211", "NB212", "NB214", "NB215"}
+    assert set(tally.codes) >= wanted
+
+
+def test_right_connectomes_are_read(tmp_path: Path) -> None:
+    fuzz = Connectomes("", tmp_path)
+    assert not any(fuzz.judge(case) for case in fuzz.pool)
+    kinds = {case.edges.partition(".")[2] for case in fuzz.pool}
+    assert kinds >= {"csv", "tsv", "txt", "csv.gz", "graphml", "npy", "npz", "mat"}
+
+
+@pytest.mark.parametrize("entity", ["laughs", "file"])
+def test_entities_of_a_graph_are_never_looked_up(tmp_path: Path, entity: str) -> None:
+    """Expanded, the first would be gigabytes, and the second would hold what is in the file."""
+    (tmp_path / "secret").write_text("secret")
+    grow = "".join(f'<!ENTITY e{i + 1} "{f"&e{i};" * 100}">' for i in range(9))
+    own = f'<!ENTITY e0 "ha">{grow}' if entity == "laughs" else '<!ENTITY e9 SYSTEM "secret">'
+    graph = '<graph edgedefault="directed"><node id="&e9;"/></graph>'
+    path = tmp_path / "g.graphml"
+    path.write_text(f"<!DOCTYPE g [{own}]><graphml>{graph}</graphml>")
+    before = fuzzing.peak()
+    with pytest.raises(DataFileError, match="document type") as caught:
+        read_connectome(path, None)
+    assert caught.value.code == "NB204"
+    assert fuzzing.peak() - before < 10 << 20
+
+
+def test_a_bomb_of_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv.gz"
+    path.write_bytes(gzip.compress(b"pre,post\n" + b"1,2\n" * (40 << 20), compresslevel=1))
+    before = fuzzing.peak()
+    with pytest.raises(DataFileError, match="unpacks to more than"):
+        read_connectome(path, None)
+    assert fuzzing.peak() - before < fuzzing.GROWTH

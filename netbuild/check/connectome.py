@@ -80,6 +80,10 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         what = "`scale_per_type` needs the column that says each neuron's type"
         context.problem("NB102", here, what, "for example `types: kind`", key=True)
         return None
+    if (word := twice_said(words)) is not None:
+        what = f"`signs` says two things of `{show(word)}`; capitals do not count"
+        context.problem("NB308", (*here, "signs", word), what, "take one of them away", key=True)
+        return None
     read = _read(context, here, words)
     if read is None:
         return None
@@ -128,6 +132,15 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
         where = context.parsed.tree.spell((*here, which, "file"))
         context.files[where] = FileRecord(file.file, str(found.path), found.sha256, found.size)
     return read
+
+
+def twice_said(words: Connectome) -> str | None:
+    """A neurotransmitter that has another sign under another spelling."""
+    seen: dict[str, int] = {}
+    signs = (words.signs or {}).items()
+    return next(
+        (word for word, sign in signs if seen.setdefault(word.casefold(), sign) != sign), None
+    )
 
 
 def options_of(words: Connectome) -> connectomes.Options:

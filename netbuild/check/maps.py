@@ -150,6 +150,9 @@ def _signs(context: Context, site: Site) -> Matrix | None:
     here, words, reads = site.here, site.words, site.reads
     location = (*here, "ei_mask")
     source = words.ei_mask
+    of_neurons = site.wired.table.signs if site.wired else None  # of units read that have none
+    if source is None and not reads.signed and of_neurons is not None:
+        return of_neurons
     if source is None:
         if not reads.signed and words.ei_balance != "none":
             what = "there are no signs to balance"

@@ -10,6 +10,7 @@ import numpy as np
 
 from netbuild.check.context import Context
 from netbuild.check.maps import Matrix, Site, arrays_of, bias_of, check_map
+from netbuild.check.named import Named
 from netbuild.check.plan import BlockPlan, MapPlan
 from netbuild.check.population import Population, area_meant
 from netbuild.check.selection import LAYER, Wanted, select, spelled
@@ -191,6 +192,7 @@ def selected(
     if not chosen.signed:
         what = f"the units of `{name}` have no signs"
         hint = "" if whole.layer == "input" else "give it `excitatory`, e.g. `excitatory: 0.8`"
+        hint = "give its node table a column of signs" if isinstance(whole, Named) else hint
         context.problem("NB302", location, what, hint)
         return None
     part_of = chosen.part(sign=PARTS[part])

@@ -158,7 +158,9 @@ def _input_readers(context: Context) -> Iterator[tuple[int, Known]]:
             before = ""
             continue
         read = before if layer.from_ is None else layer.from_
-        if isinstance(read, str) and read in same:
+        if isinstance(read, dict):
+            read = str(read.get(LAYER, before))
+        if read in same:
             yield i, layer
             if isinstance(layer, Dropout):
                 same.add(layer.name)
@@ -194,6 +196,8 @@ def _source(
     if not population.signed:
         what = f"the units of `{name}` have no signs"
         hint = f"give `{name}` a key `excitatory`, e.g. `excitatory: 0.8`"
+        if isinstance(population, Named):
+            hint = "give its node table a column of signs"
         context.problem("NB302", location, what, hint)
         return None
     chosen = population.part(sign=PARTS[part])

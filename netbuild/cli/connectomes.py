@@ -54,7 +54,7 @@ def convert(
 
 def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Connectome:
     """The connectome of a command line; raises NetbuildError."""
-    from netbuild.check.connectome import options_of
+    from netbuild.check.connectome import options_of, twice_said
     from netbuild.connectomes import read_connectome
     from netbuild.spec.connectome import Connectome as Words
 
@@ -66,6 +66,13 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     words = _validated(Words, tree)
     if words.control is not None or words.learn != "weights":
         what = "`control` and `learn` are of a network; a file is read as it is"
+        raise NetbuildError(what, Exit.USAGE)
+    given = words.edges.file, words.neurons.file if words.neurons else str(neurons)
+    if given != (str(edges), str(neurons)):
+        what = "the files are those of the command line; `--set` says how they are read"
+        raise NetbuildError(what, Exit.USAGE, "name the node table by --neurons FILE")
+    if (word := twice_said(words)) is not None:
+        what = f"--set signs: it says two things of {word}; capitals do not count"
         raise NetbuildError(what, Exit.USAGE)
     try:
         return read_connectome(edges, neurons, options_of(words))
@@ -105,6 +112,8 @@ def _validated(model: Any, tree: dict[str, Any]) -> Any:
         said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
         if first["type"] == "extra_forbidden":
             said = "there is no such key"
+        elif first["type"] == "model_type":
+            said = "it has keys of its own, as edges.weight=COLUMN says one"
         what = f"--set {key}: {said}"
         raise NetbuildError(
             what, Exit.USAGE, f"the keys are those of `connectome`: {known}"

@@ -54,6 +54,9 @@ def inspect(
     `netbuild inspect masks FILE` says what a connectome's file holds.
     """
     if target == MASKS and file is not None:
+        given = {"--unset": unset, "--device": device, "--data-root": data_root, "--by": by}
+        if odd := [name for name, value in given.items() if value is not None]:
+            raise NetbuildError(f"`inspect masks` takes no {odd[0]}", Exit.USAGE)
         _masks(file, neurons, set_, form)
         return
     if file is not None or neurons is not None:

@@ -1,0 +1,125 @@
+"""Wiring: the same connections as a matrix has, in the order of its rows when it is transposed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from netbuild.masks import Wiring, random_mask, random_wiring
+from netbuild.masks import wiring as wirings
+
+Mask = npt.NDArray[np.bool_]
+SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 7))
+MASKS = SHAPES.flatmap(lambda shape: arrays.arrays(np.bool_, shape))
+
+
+def pairs_of(mask: Mask) -> list[tuple[int, int]]:
+    """(post, pre) of each connection, in a plain loop."""
+    inputs, outputs = mask.shape
+    return [(j, i) for j in range(outputs) for i in range(inputs) if mask[i, j]]
+
+
+@given(MASKS)
+def test_a_mask_and_its_wiring_are_the_same(mask: Mask) -> None:
+    found = wirings.from_matrix(mask)
+    assert (found.input_dim, found.output_dim) == mask.shape
+    assert list(zip(found.targets.tolist(), found.sources.tolist(), strict=True)) == pairs_of(mask)
+    assert len(found) == mask.sum()
+    assert found.density == pytest.approx(mask.mean())
+    assert found.starts.tolist() == [0, *np.cumsum(mask.sum(axis=0)).tolist()]
+    assert (found.starts.dtype, found.sources.dtype, found.targets.dtype) == (np.int32,) * 3
+    np.testing.assert_array_equal(found.matrix(), mask)
+
+
+@given(MASKS, st.randoms())
+def test_pairs_in_any_order_are_put_into_order(mask: Mask, random: Any) -> None:
+    pairs = pairs_of(mask)
+    random.shuffle(pairs)
+    post, pre = (np.array([pair[k] for pair in pairs], np.int64) for k in (0, 1))
+    inputs, outputs = mask.shape
+    found, order = wirings.from_pairs(inputs, outputs, pre, post)
+    np.testing.assert_array_equal(found.matrix(), mask)
+    values = np.array([10 * j + i for j, i in pairs])  # each says which it is
+    whole = found.matrix(values[order])
+    for i, j in zip(*np.nonzero(mask), strict=True):
+        assert whole[i, j] == 10 * j + i
+
+
+@given(MASKS)
+def test_values_of_connections_come_back_from_their_matrix(mask: Mask) -> None:
+    found = wirings.from_matrix(mask)
+    values = np.arange(1, len(found) + 1, dtype=np.float32)
+    whole = found.matrix(values)
+    assert whole.dtype == np.float32
+    np.testing.assert_array_equal(found.of(whole), values)
+    assert (whole[~mask] == 0).all()
+
+
+@given(MASKS, st.integers(0, 2**16))
+def test_some_connections_are_kept_in_their_order(mask: Mask, seed: int) -> None:
+    found = wirings.from_matrix(mask)
+    chosen = np.random.default_rng(seed).random(len(found)) < 0.5
+    kept = found.keep(chosen)
+    expected = mask.copy()
+    expected[found.sources[~chosen], found.targets[~chosen]] = False
+    np.testing.assert_array_equal(kept.matrix(), expected)
+    np.testing.assert_array_equal(kept.sources, found.sources[chosen])
+
+
+def test_numbers_above_0_are_connections() -> None:
+    found = wirings.from_matrix(np.array([[0.0, 2.5], [-1.0, 0.1]]))
+    assert found.matrix().tolist() == [[False, True], [False, True]]
+
+
+@given(
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.floats(0, 1),
+    st.integers(0, 2**32),
+    st.booleans(),
+)
+def test_drawn_pairs_are_those_of_the_drawn_mask(
+    inputs: int, outputs: int, density: float, seed: int, loops: bool
+) -> None:
+    outputs = outputs if loops else inputs
+    mask = random_mask(inputs, outputs, density, np.random.default_rng(seed), loops)
+    found = random_wiring(inputs, outputs, density, np.random.default_rng(seed), loops)
+    assert isinstance(found, Wiring)
+    np.testing.assert_array_equal(found.matrix(), mask)
+
+
+@pytest.mark.parametrize(
+    ("pre", "post", "words"),
+    [
+        ([0, 1, 0], [1, 1, 1], "a pair of units is there twice"),
+        ([0, 2], [0, 0], "pre holds a unit outside 0 to 1"),
+        ([-1], [0], "pre holds a unit outside 0 to 1"),
+        ([0], [3], "post holds a unit outside 0 to 2"),
+    ],
+)
+def test_pairs_that_cannot_be_are_refused(pre: list[int], post: list[int], words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        wirings.from_pairs(2, 3, np.array(pre), np.array(post))
+
+
+def test_more_than_positions_can_count_is_refused() -> None:
+    nothing = np.zeros(0, np.int64)
+    with pytest.raises(ValueError, match="at most 2,147,483,647 units"):
+        wirings.from_pairs(2**31, 1, nothing, nothing)
+    assert len(wirings.from_pairs(3, 2, nothing, nothing)[0]) == 0
+
+
+def test_ids_of_many_units_do_not_overflow() -> None:
+    """post * input_dim + pre does not fit into 32 bits."""
+    n = 200_000
+    pre, post = np.array([n - 1, 0], np.int32), np.array([n - 1, n - 2], np.int32)
+    found, order = wirings.from_pairs(n, n, pre, post)
+    assert order.tolist() == [1, 0]
+    assert found.sources.tolist() == [0, n - 1]
+    assert found.targets.tolist() == [n - 2, n - 1]
