@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz reproduce slow clean
+.PHONY: demo test check format bench fuzz faults reproduce slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -28,7 +28,12 @@ SECONDS ?= 600
 JOBS ?= 1
 fuzz: .venv/developer
 	$(BIN)/python tests/fuzz_specs.py $(SECONDS) --jobs $(JOBS); specs=$$?; \
-	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && exit $$specs
+	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && \
+	$(BIN)/python tests/fuzz_connectomes.py $(SECONDS) --jobs $(JOBS) && exit $$specs
+
+# Trainings that are killed, starved of disk and damaged, some minutes; writes docs/faults.json.
+faults: .venv/developer
+	$(BIN)/python tests/faults
 
 # Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
 reproduce: .venv/developer

@@ -27,6 +27,7 @@ FILES = {
     "edges.csv": "pre,post,weight\nA,B,3\nB,C,2\nC,A,1\nA,B,4\n",
     "floats.csv": "pre,post,weight\n7.2057594e17,7.2057595e17,3\n",
     "neurons.csv": "name,kind,nt\nA,sensory,ACH\nB,inter,GABA\nC,motor,ACH\n",
+    "kinds.csv": "pre,post,weight,Type\nA,B,3,chemical\nA,B,2,electrical\nB,A,1,chemical\n",
     "few.csv": "name,kind,nt\nA,sensory,ACH\nB,inter,GABA\n",
     "classes.csv": "".join(f"{i % 3}\n" for i in range(12)),
 }
@@ -194,7 +195,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB204": Explanation(
         "a file that is damaged or of another format",
-        "Files are .npy, .npz, .csv, .tsv or .txt, by their name and by their first bytes. Pickled"
+        "Files are .npy, .npz, .csv, .tsv or .txt, those of a connectome also .parquet, .feather,"
+        " .mat, .graphml and .gz, by their name and by their first bytes. Pickled"
         " and object arrays are never read; a truncated file or a ragged table is refused.",
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: ragged.csv"),
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
@@ -365,6 +367,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         " training may still diverge at once.",
         _RECURRENT + "}\n",
         _RECURRENT + ",\n     recurrent: {ei_balance: row}}\n",
+    ),
+    "NB604": Explanation(
+        "connections of several kinds in one",
+        "Some pairs of neurons are connected by chemical and by electrical synapses, in rows of"
+        " their own, and `duplicates` makes one connection of them. Few models mean that: `where`"
+        " reads the rows of one kind alone.",
+        _wired("edges: kinds.csv"),
+        _wired("edges: kinds.csv, where: {Type: chemical}"),
     ),
     "NB901": Explanation(
         "more than a machine can give",

@@ -426,14 +426,15 @@ class Drawer:
         if sparse:
             found["storage"] = "sparse"
             self.sparse.add(f"{name}.weight")
-            self.without_orthogonal(found)
+            self.without_whole(found)
         else:
             found |= self.some(storage=["auto", "dense"])
         self.shapes[f"{name}.weight"] = shape[::-1]
         self.reads[f"{name}.weight"] = reads
         if found.get("bias", "") is not None:
             self.shapes[f"{name}.bias"] = (shape[1],)
-        if reads.signed or "ei_mask" in found:
+        own = wired is not None and wired.signs is not None
+        if reads.signed or own or "ei_mask" in found:
             self.signed.add(f"{name}.weight")
             found |= self.some(ei_balance=["row", "global", "nn4n", "none"])
         if gives is not None and wired is None and self.maybe(0.4):
@@ -454,10 +455,11 @@ class Drawer:
             words["weight"] = {"init": "normal", "learn": learn}
 
     @staticmethod
-    def without_orthogonal(words: dict[str, Any]) -> None:
-        """Rows that are orthogonal take a whole matrix."""
+    def without_whole(words: dict[str, Any]) -> None:
+        """Rows that are orthogonal, and the identity, take a whole matrix."""
         weight = words.get("weight")
-        if "orthogonal" in (weight, weight.get("init") if isinstance(weight, dict) else ""):
+        init = weight.get("init") if isinstance(weight, dict) else weight
+        if init in ("orthogonal", "identity"):
             words["weight"] = "normal"
 
     def divide(self, words: dict[str, Any], reads: Units, gives: Units) -> None:

@@ -46,7 +46,7 @@ def test_what_is_taken_goes_by_the_word_and_then_by_the_measured_crossover(
     found = wants_sparse(words, pairs, connections)
     if storage == "auto":
         large = pairs >= LEAST_PAIRS and connections <= MOST_DENSITY * pairs
-        assert found == (large and init != "orthogonal")
+        assert found == (large and init == "normal")
     else:
         assert found == (storage == "sparse")
 
@@ -100,7 +100,6 @@ WORDS = [
     "weight: w.npy, sparsity_mask: m.npy, ei_mask: [1, -1, 0, 1, -1], ei_balance: row",
     "weight: w.npy, sparsity_mask: m.npy, ei_mask: [1, -1, 0, 1, -1], ei_balance: global",
     "weight: w.npy, sparsity_mask: m.npy, ei_mask: s.npy, plasticity_mask: p.npy",
-    "weight: identity, density: 0.7",
 ]
 
 
@@ -220,11 +219,12 @@ def test_a_matrix_norm_needs_a_matrix(tmp_path: Path) -> None:
     assert said.startswith("NB305 regularizers[0].norm: `a.weight` keeps values of its connections")
 
 
-def test_rows_that_are_orthogonal_take_a_matrix(tmp_path: Path) -> None:
-    text = LAYER.replace("{}", "weight: orthogonal, density: 0.4, storage: {}")
+@pytest.mark.parametrize("init", ["orthogonal", "identity"])
+def test_some_inits_take_a_matrix(tmp_path: Path, init: str) -> None:
+    text = LAYER.replace("{}", f"weight: {init}, density: 0.4, storage: {{}}")
     assert said_of(tmp_path, text.format("auto")) == []
     (said,) = said_of(tmp_path, text.format("sparse"))
-    assert said.startswith("NB308 layers[a].weight: `orthogonal` is of a whole matrix")
+    assert said.startswith(f"NB308 layers[a].weight: `{init}` is of a whole matrix")
 
 
 def test_large_maps_without_self_connections_are_drawn_as_pairs(tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ def test_the_node_table_settles_mixed_neurotransmitters(tmp_path: Path) -> None:
 
 MIXED = "pre,post,nt_type\nB,A,ACH\nA,B,ACH\nA,C,x\nA,C,GABA\nC,A,GABA\nC,A,ACH\n"
 SIGNS = {"ACH": 1, "GABA": -1}
+DROP = (
+    "`unmatched: drop` leaves such edges out; `neurons: {file: FILE, name: COLUMN}` chooses the"
+    " column of names"
+)
 REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
     "an unknown name": (
         EDGES + "AVAL,avar,1\nDB2,AVAL,1\n",
@@ -102,8 +106,7 @@ REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
         {},
         "NB212",
         "row 5 of edges.csv names avar, which neurons.csv does not have; it lacks 1 other too",
-        "did you mean AVAR? `unmatched: drop` leaves such edges out; `name: COLUMN` chooses the"
-        " column of names",
+        f"did you mean AVAR? {DROP}",
     ),
     "an unknown id": (
         "pre,post\n101,102\n101,103\n",
@@ -111,7 +114,7 @@ REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
         {},
         "NB212",
         "row 3 of edges.csv names 103, which neurons.csv does not have",
-        "`unmatched: drop` leaves such edges out; `name: COLUMN` chooses the column of names",
+        DROP,
     ),
     "an unknown name after rows that were left out": (
         "pre,post,Type\nA,B,x\nA,Z,y\n\nA,B,x\nA,C,x\n",
@@ -119,7 +122,7 @@ REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
         {"where": {"Type": "x"}},
         "NB212",
         "row 6 of edges.csv names C, which neurons.csv does not have",
-        "`unmatched: drop` leaves such edges out; `name: COLUMN` chooses the column of names",
+        DROP,
     ),
     "nothing matches": (
         "pre,post\n1,2\n",
@@ -160,7 +163,8 @@ REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
         {"signs": SIGNS},
         "NB211",
         "neither edges.csv nor neurons.csv has a column of neurotransmitters",
-        "`signs` are about one: name it with `type` of the edges, or `sign` of the neurons",
+        "`signs` are about one: say `edges: {file: FILE, transmitter: COLUMN}` or `neurons: {file:"
+        " FILE, sign: COLUMN}`",
     ),
 }
 

@@ -111,9 +111,11 @@ def expected(rows: list[tuple[str, str, int]], options: Options) -> Edges:
     return {pair: w for pair, w in found.items() if w >= least}
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet", ".feather"])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
+    suffix=st.sampled_from([".csv", ".tsv.gz", ".parquet", ".feather"]),
     rows=ROWS,
     duplicates=st.sampled_from(["sum", "max"]),
     loops=st.booleans(),
@@ -182,6 +184,22 @@ TRAPS: dict[str, tuple[str, str, dict[str, Any], Edges]] = {
         'pre,post,weight,note\n"A","B",3,"x, y"\n"B","C","2","a ""b"""\n',
         {},
         SMALL,
+    ),
+    "a cell of many lines where the sample ends": (
+        "edges.csv",
+        "pre,post,weight,note\n"
+        + 8_000 * "A,B,1,x\n"
+        + 'B,C,2,"'
+        + 5_000 * "a line\n"
+        + '"\nC,D,4,\n',
+        {},
+        {("A", "B"): 8000.0, ("B", "C"): 2.0, ("C", "D"): 4.0},
+    ),
+    "a first cell longer than the sample": (
+        "edges.csv",
+        'note,pre,post\n"' + 20_000 * "line\n" + '",A,B\n',
+        {},
+        {("A", "B"): 1.0},
     ),
     "counts written as floating-point numbers": (
         "edges.csv",
@@ -310,6 +328,72 @@ def test_what_was_left_out_is_reported(tmp_path: Path) -> None:
     assert report["wiring"]["edges"] == 1
 
 
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from("AB"), st.sampled_from("AB"), st.sampled_from(["chemical", "gap", ""])
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_connections_of_several_kinds_of_synapse_are_counted(
+    rows: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    frame = pl.DataFrame(rows, schema=["Source", "Target", "Type"], orient="row")
+    report = read(tmp_path / "edges.csv", as_file(frame, ".csv")).report
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for pre, post, kind in rows:
+        kinds.setdefault((pre, post), set()).add(kind)
+    assert report.mixed == sum(len(words) > 1 for words in kinds.values())
+    words = [kind for _, _, kind in rows]
+    if any(words):
+        assert report.columns["edges"]["kind"] == "Type"
+        assert report.types == {word: words.count(word) for word in set(words)}
+
+
+def test_kinds_of_rows_that_are_left_out_do_not_mix(tmp_path: Path) -> None:
+    text = "pre,post,weight,Type\nA,B,3,chemical\nA,B,0,electrical\nB,C,1,electrical\n"
+    assert read(tmp_path / "e.csv", text).report.mixed == 0
+    text += "B,C,1,chemical\nC,C,1,chemical\nC,C,1,electrical\nA,B,1,chemical\n"
+    assert read(tmp_path / "e.csv", text).report.as_dict()["mixed"] == 2
+    assert read(tmp_path / "e.csv", text, where={"Type": "chemical"}).report.mixed == 0
+    assert read(tmp_path / "e.csv", text, duplicates="max").report.mixed == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "types"),
+    [
+        ("pre,post,Type\nA,B,GABA\nA,B,ACH\n", {"type": "Type"}, {"ACH": 1, "GABA": 1}),
+        ("pre,post,type\nA,B,gap junction\nA,B,GABA\n", {"type": "type"}, None),
+        ("pre,post,type\nA,B,Chemical synapse\nA,B,EJ\n", {"kind": "type"}, None),
+        (
+            "pre,post,nt_type,type\nA,B,ACH,electrical\nA,B,ACH,chem\n",
+            {"type": "nt_type", "kind": "type"},
+            {"ACH": 2},
+        ),
+    ],
+)
+def test_a_column_of_types_is_of_transmitters_or_of_synapses(
+    text: str, columns: dict[str, str], types: dict[str, int] | None, tmp_path: Path
+) -> None:
+    report = read(tmp_path / "e.csv", text).report
+    assert report.columns["edges"] == {"pre": "pre", "post": "post"} | columns
+    assert report.mixed == int("kind" in columns)
+    if types is not None:
+        assert report.types == types
+
+
+def test_kinds_of_synapse_are_transmitters_where_that_is_said(tmp_path: Path) -> None:
+    text = "pre,post,Type\nA,B,chemical\nB,A,electrical\n"
+    found = read(tmp_path / "e.csv", text, type="Type", signs={"chemical": 1})
+    assert found.signs is not None
+    assert found.signs.tolist() == [1, 0]
+
+
 def test_ids_of_neighbours_stay_apart_in_parquet_and_csv(tmp_path: Path) -> None:
     ids = list(range(FIRST, FIRST + 200))
     frame = pl.DataFrame({"pre": ids, "post": ids[::-1]})
@@ -329,6 +413,12 @@ def test_categories_and_other_integers_are_read(tmp_path: Path) -> None:
 # --- What is refused, and the whole message
 
 HEAD = "pre,post,weight\n"
+ENDS = "`edges: {file: FILE, pre: COLUMN, post: COLUMN}`"
+SIGNS = (
+    "`signs` are about one: say `edges: {file: FILE, transmitter: COLUMN}` or `neurons: {file:"
+    " FILE, sign: COLUMN}`"
+)
+CELLS = "each row has as many cells as the header; quote text that holds separators"
 REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
     "ids with .0": (
         f"{HEAD}{FIRST}.0,{FIRST}.0,1\n",
@@ -351,8 +441,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
         {},
         "NB205",
         "the weight in row 3 of edges.csv is negative",
-        "counts are not negative: give signs in a node table (`neurons: {file: FILE, sign:"
-        " COLUMN}`), or neurotransmitters and `signs`",
+        "counts are not negative: signs are given in a node table, `neurons: {file: FILE, sign:"
+        " COLUMN}`",
     ),
     "NaN": (
         f"{HEAD}A,B,3\n\nB,C,NaN\n",
@@ -408,37 +498,96 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
         {},
         "NB211",
         "no two columns of edges.csv are recognised as pre- and postsynaptic neurons",
-        "say `pre: COLUMN, post: COLUMN`; its columns are from, to, n (a matrix with names has an"
-        " empty first cell, or `rows` with it)",
+        f"say {ENDS}; its columns are from, to, n",
     ),
     "no header": (
         "A,B,3\nB,C,2\n",
         {},
         "NB211",
         "no two columns of edges.csv are recognised as pre- and postsynaptic neurons",
-        "say `pre: COLUMN, post: COLUMN`; its columns are A, B, 3 (a matrix with names has an"
-        " empty first cell, or `rows` with it)",
+        "is the header missing? add a first row pre,post,weight; if not, say"
+        f" {ENDS}; its columns are A, B, 3",
+    ),
+    "no header, no weights": (
+        "A,B\nB,C\n",
+        {},
+        "NB211",
+        "no two columns of edges.csv are recognised as pre- and postsynaptic neurons",
+        f"is the header missing? add a first row pre,post; if not, say {ENDS}; its columns are"
+        " A, B",
+    ),
+    "numbers alone": (
+        "0,1\n1,0\n",
+        {},
+        "NB211",
+        "the first row of edges.csv holds numbers alone, no names",
+        "a matrix needs names in its first row and column, or to be saved as .npy; an edge list"
+        " needs a first row pre,post",
+    ),
+    "numbers alone, of a matrix": (
+        "0,1\n1,0\n",
+        {"rows": "pre"},
+        "NB211",
+        "the first row of edges.csv holds numbers alone, no names",
+        "a matrix needs names in its first row and column, or to be saved as .npy",
+    ),
+    "a rectangular matrix with text in its corner": (
+        "cell,M1,M2\nS1,0,3\nS2,1,0\n",
+        {},
+        "NB211",
+        "no two columns of edges.csv are recognised as pre- and postsynaptic neurons",
+        "is it a matrix with names? Say `edges: {file: FILE, rows: pre}` if its rows are"
+        " presynaptic neurons, else `post`; if not, say"
+        f" {ENDS}; its columns are cell, M1, M2",
+    ),
+    "a comment": (
+        "# made by hand, for x\npre,post,weight\nA,B,3\n",
+        {},
+        "NB204",
+        "row 1 of edges.csv is a comment",
+        "remove it: row 1 holds the names of the columns",
+    ),
+    "blanks between columns": (
+        "pre post weight\nA B 3\n",
+        {},
+        "NB204",
+        "row 1 of edges.csv is a single cell, with blanks in it",
+        "columns are parted by commas, semicolons or tabs: write one of these for the blanks",
     ),
     "a column that is not there": (
         f"{HEAD}A,B,3\n",
         {"weight": "synapses"},
         "NB211",
         "edges.csv has no column synapses",
-        "`weight` names one of its columns: pre, post, weight",
+        "say `edges: {file: FILE, weight: COLUMN}`; its columns are pre, post, weight",
+    ),
+    "a column of neurotransmitters that is not there": (
+        f"{HEAD}A,B,3\n",
+        {"type": "nt"},
+        "NB211",
+        "edges.csv has no column nt",
+        "say `edges: {file: FILE, transmitter: COLUMN}`; its columns are pre, post, weight",
+    ),
+    "a column that is not there, of a filter": (
+        f"{HEAD}A,B,3\n",
+        {"where": {"nt": "GABA"}},
+        "NB211",
+        "edges.csv has no column nt",
+        "say `where: {COLUMN: VALUE}`; its columns are pre, post, weight",
     ),
     "only one of two columns given": (
         f"{HEAD}A,B,3\n",
         {"pre": "pre"},
         "NB211",
         "of the two columns of neurons of edges.csv only one is given",
-        "say `post` too; its columns are pre, post, weight",
+        f"say both, {ENDS}; its columns are pre, post, weight",
     ),
     "two pairs of columns": (
         "pre,post,pre_root_id,post_root_id\nA,B,1,2\n",
         {},
         "NB211",
         "edges.csv has two pairs of columns for neurons, pre and pre_root_id among them",
-        "say which are meant: `pre: COLUMN, post: COLUMN`",
+        f"say which are meant: {ENDS}",
     ),
     "a column twice": (
         "pre,post,weight,weight\nA,B,3,4\n",
@@ -493,8 +642,36 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
         f"{HEAD}A,B,3\nB,C,2,9\n",
         {},
         "NB204",
-        "edges.csv is malformed",
-        "each row has as many cells as the header; text is UTF-8",
+        "row 3 of edges.csv has 4 cells, the header has 3",
+        CELLS,
+    ),
+    "a first row that is too short": (
+        f"{HEAD}A,B\nC,D,3\n",
+        {},
+        "NB204",
+        "row 2 of edges.csv has 2 cells, the header has 3",
+        CELLS,
+    ),
+    "one row that is too long, far down, after blank lines": (
+        HEAD + "\n\n" + 20_000 * "A,B,1\n" + "A,B,1,4\nA,B,1\n",
+        {},
+        "NB204",
+        "row 20,004 of edges.csv has 4 cells, the header has 3",
+        CELLS,
+    ),
+    "a row that is too long, after a cell of two lines": (
+        f'{HEAD}"A\nb",B,1\nA,B,1,4\n',
+        {},
+        "NB204",
+        "row 3 of edges.csv has 4 cells, the header has 3",
+        CELLS,
+    ),
+    "a quote that does not close": (
+        f'{HEAD}A,B,1\n"A,B,1\nA,B,1\n',
+        {},
+        "NB204",
+        "row 3 of edges.csv cannot be parted into cells",
+        "a quote that opens must close, before the next separator",
     ),
     "no text": (
         f"{HEAD}A\0,B,3\n",
@@ -508,7 +685,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
         {"signs": {"GABA": -1}},
         "NB211",
         "edges.csv has no column of neurotransmitters that is recognised",
-        "`signs` are about one: name it with `type` of the edges, or `sign` of the neurons",
+        SIGNS,
+    ),
+    "signs where the types are of synapses": (
+        "Source,Target,Type\nA,B,chemical\nA,C,Gap junction\n",
+        {"signs": {"GABA": -1}},
+        "NB211",
+        "edges.csv has no column of neurotransmitters that is recognised",
+        SIGNS,
     ),
 }
 
@@ -618,13 +802,22 @@ DAMAGED: dict[str, tuple[str, bytes, str, str]] = {
         *("e.csv.gz", PACKED[:20] + b"\xff\xff\xff\xff" + PACKED[24:], "NB204"),
         "e.csv.gz is not an intact gzip file",
     ),
-    "Parquet, cut": ("e.parquet", PARQUET[:-30], "NB204", "e.parquet is malformed"),
-    "Feather, cut": ("e.feather", ARROW[:-30], "NB204", "e.feather is malformed"),
+    "Parquet, cut": ("e.parquet", PARQUET[:-30], "NB204", "e.parquet is truncated"),
+    "Feather, cut": ("e.feather", ARROW[:-30], "NB204", "e.feather is truncated"),
     "UTF-16": (
         *("e.csv", TEXT.decode().encode("utf-16"), "NB204"),
         "e.csv is text in UTF-16; UTF-8 is read",
     ),
-    "Latin-1": ("e.csv", TEXT + "é,A,1\n".encode("latin-1"), "NB204", "e.csv is malformed"),
+    "Latin-1": (
+        "e.csv",
+        TEXT + "é,A,1\n".encode("latin-1"),
+        "NB204",
+        "row 4 of e.csv is not UTF-8",
+    ),
+    "a header that lies, in a table that ends as it should": (
+        *("e.parquet", PARQUET[:4] + bytes(len(PARQUET) - 8) + PARQUET[-4:], "NB204"),
+        "e.parquet is malformed",
+    ),
     "another extension": (
         *("e.xlsx", b"PK\x03\x04", "NB204"),
         "the extension of e.xlsx is not one that is read",

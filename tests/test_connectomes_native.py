@@ -61,6 +61,22 @@ def test_what_was_written_is_read(connectome: Connectome, tmp_path: Path) -> Non
     assert path.read_bytes() == first
 
 
+def test_what_was_counted_when_it_was_made_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("pre,post,Type\nA,B,chemical\nA,B,electrical\nB,A,chemical\n")
+    write_native(read_connectome(tmp_path / "e.csv", None), tmp_path / "c.npz")
+    report = read_connectome(tmp_path / "c.npz", None).report
+    assert report.mixed == report.as_dict()["mixed"] == 1
+
+
+def test_arrays_can_be_written_to(connectome: Connectome, tmp_path: Path) -> None:
+    write_native(connectome, tmp_path / "c.npz")
+    found = read_connectome(tmp_path / "c.npz", None)
+    assert found.signs is not None
+    for array in (found.wiring.starts, found.wiring.sources, found.counts, found.signs):
+        assert array.flags.writeable
+        assert array.flags.aligned
+
+
 def test_policies_are_applied_to_it(connectome: Connectome, tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
     write_native(connectome, path)

@@ -19,9 +19,11 @@ from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan
 from netbuild.check.projections import check_projected
 from netbuild.check.stages import check_same_files, check_same_network, check_stages
+from netbuild.check.start import check_start
 from netbuild.check.targets import check_regularizers
 from netbuild.check.wiring import check_learning, check_names, check_wiring
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
+from netbuild.masks import project_root
 from netbuild.spec.ctrnn import CTRNN
 from netbuild.spec.document import Document, parse, read
 from netbuild.spec.dump import dump_yaml, resolved
@@ -119,6 +121,11 @@ class Spec:
         for location, value in _leaves(self.data, ()):
             node = tree.at(location)
             yield tree.spell(location), value, str(node.place) if node else "default"
+
+    @property
+    def root(self) -> Path:
+        """The folder that files which it names lie in."""
+        return self.options.data_root or project_root(self.folder)
 
     @property
     def texts(self) -> dict[Path, str]:
@@ -309,7 +316,8 @@ def run_checks(
     regularizers = check_regularizers(context, plans)
     task = check_task(context, width, last.gives if last else None, environments)
     check_sequences(context, task)
-    return Plan({plan.name: plan for plan in plans.values()}, regularizers, task)
+    start = check_start(context, plans)
+    return Plan({plan.name: plan for plan in plans.values()}, regularizers, task, start)
 
 
 def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:

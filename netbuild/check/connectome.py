@@ -131,6 +131,15 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
         found = read.report.files[which]
         where = context.parsed.tree.spell((*here, which, "file"))
         context.files[where] = FileRecord(file.file, str(found.path), found.sha256, found.size)
+    if read.report.mixed:
+        count = f"{read.report.mixed:,} connection" + ("s are" if read.report.mixed > 1 else " is")
+        what = f"{count} made of rows of several kinds of synapse"
+        column = read.report.columns["edges"].get("kind", "Type")
+        kinds = " or ".join(
+            f"`where: {{{column}: {kind}}}`" for kind in list(read.report.types)[:2]
+        )
+        hint = f"read one kind: {kinds}" if kinds else "read one kind, with `where`"
+        context.problem("NB604", (*here, "edges"), what, hint)
     return read
 
 

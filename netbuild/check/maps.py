@@ -94,7 +94,8 @@ def arrays_of(context: Context, site: Site, signs: Matrix | None) -> MapPlan:
         plan = _learnt_by(site.wired, plan)
     plan = stored(site.words, plan)
     if plan.wiring is not None and isinstance(site.words.weight, WHOLE):
-        what = "`orthogonal` is of a whole matrix, and `storage: sparse` keeps none"
+        init = site.words.weight.init
+        what = f"`{init}` is of a whole matrix, and `storage: sparse` keeps none"
         hint = "write `storage: dense`, or another init"
         context.problem("NB308", (*site.here, "weight"), what, hint)
     return plan

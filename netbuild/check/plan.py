@@ -108,3 +108,4 @@ class Plan:
     layers: dict[str, LayerPlan] = field(default_factory=dict)
     regularizers: list[RegularizerPlan] = field(default_factory=list)
     task: TaskPlan | EnvironmentPlan | TaskWidths | None = None
+    start: dict[str, Matrix] = field(default_factory=dict)  # parameters that another run gives

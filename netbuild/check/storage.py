@@ -15,8 +15,8 @@ from netbuild.spec.maps import Map
 # Where sparse products beat dense ones, forward and backward, as benchmarks/sparse.py measures it.
 LEAST_PAIRS = 500 * 500
 MOST_DENSITY = 0.1
-# Inits of which a value depends on all others of the matrix.
-WHOLE = (weights.Orthogonal,)
+# Inits that mean a whole matrix: of which a value depends on all others, or that are its diagonal.
+WHOLE = (weights.Orthogonal, weights.Identity)
 
 
 def wants_sparse(words: Map, pairs: int, connections: int) -> bool:

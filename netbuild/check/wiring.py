@@ -27,14 +27,19 @@ class Sources:
     """What can be read so far: the input and the layers above by name, and areas by theirs."""
 
     layers: dict[str, Population | None] = field(default_factory=dict)  # None: with a problem
-    areas: dict[str, Population] = field(default_factory=dict)
+    areas: dict[str, Population] = field(default_factory=dict)  # whose they are
 
     def add(self, name: str, population: Population | None) -> None:
         """Let a layer, or the input, be read; the first of a name counts."""
         self.layers.setdefault(name, population)
-        if population is not None and not isinstance(population, Named):
-            for area in population.areas:
-                self.areas.setdefault(area, population.part(area=area))
+        if population is None:
+            return
+        for area in population.areas:
+            self.areas.setdefault(area, population)
+
+    def named(self, name: str) -> Population | None:
+        """The units of a layer or of an area; None where they have a problem."""
+        return self.layers[name] if name in self.layers else self.areas[name].part(area=name)
 
 
 def check_names(context: Context) -> None:
@@ -187,7 +192,7 @@ def _source(
         hint = hint or context.near(f"{name}.{part}", [f"{name}.{p}" for p in PARTS])
         context.problem("NB302", location, what, hint)
         return None
-    population = sources.layers[name] if name in sources.layers else sources.areas[name]
+    population = sources.named(name)
     if dot and (name == INPUT or (population is not None and population.layer == INPUT)):
         context.problem("NB302", location, "a network's inputs have no signs", f"read `{name}`")
         return None

@@ -2,7 +2,8 @@
 
 - options: the policies, under the spec's names
 - connectome: from files to wiring, counts and signs; nodes: node tables; report: what was done
-- files, tables, edges: one open and one digest; polars; edge lists
+- files, tables, edges: one open and one digest; polars; edge lists; faults: what is wrong there
+- probe, trial: another process reads a binary table first
 - adjacency, dense, sparse_npz, matlab, graphml: matrices and graphs
 - raw, matching, policies, signs: from rows to one connection for each pair
 - native: what reading came to, in a form that loads at once

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes import matching, native, policies, signs
-from netbuild.connectomes.files import Source
+from netbuild.connectomes.files import TABLES, TEXT, Source
 from netbuild.connectomes.nodes import NodeTable, from_names, read_nodes, sign_of
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.options import Options, spelled
 from netbuild.connectomes.policies import Counted, TwiceError
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.report import FileRead, Report
@@ -21,16 +21,13 @@ from netbuild.errors import DataFileError
 from netbuild.masks import Wiring
 from netbuild.masks.paths import shown
 from netbuild.masks.readers import translated
+from netbuild.masks.text import NUMBER
 
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table
 
 Array = npt.NDArray[Any]
-SUFFIXES = (
-    *(".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow"),
-    *(".npy", ".npz", ".mat", ".graphml"),
-)
-TEXT = (".csv", ".tsv", ".txt")
+SUFFIXES = (*TABLES, ".npy", ".npz", ".mat", ".graphml")
 LEAST, MOST = 1e-30, 1e28  # weights whose sums are float32
 TYPES_LISTED = 50
 OF_TABLES = ("pre", "post", "weight", "type", "array", "rows", "where", "name")
@@ -62,8 +59,7 @@ def read_connectome(
     `duplicates: error`).
     """
     options = options or Options()
-    with translated(edges):
-        source = Source(edges, SUFFIXES)
+    with translated(edges), Source(edges, SUFFIXES) as source:
         if source.suffix == ".npz" and native.is_native(source.content):
             return from_native(source, neurons, options)
         raw = read_raw(source, options)
@@ -95,14 +91,39 @@ def read_raw(source: Source, options: Options) -> RawEdges:
     ends = edges.ends_of(table, options)
     if ends is not None:
         return edges.read(source, table, ends, options)
+    if (error := tables.not_a_header(table)) is not None:
+        raise error
     if source.suffix in TEXT and is_matrix(table, options):
         return adjacency.read(path, content, options)
-    raise DataFileError(
-        "NB211",
-        f"no two columns of {source.name} are recognised as pre- and postsynaptic neurons",
-        f"say `pre: COLUMN, post: COLUMN`; its columns are {tables.listed(table)}"
-        " (a matrix with names has an empty first cell, or `rows` with it)",
-    )
+    raise unrecognised(table, options)
+
+
+def unrecognised(table: Table, options: Options) -> DataFileError:
+    """The error for a table that is no edge list as it stands, and what it may be instead."""
+    from netbuild.connectomes import adjacency, tables
+
+    what = f"no two columns of {table.name} are recognised as pre- and postsynaptic neurons"
+    hint = f"say {spelled('pre', 'post')}; its columns are {tables.listed(table)}"
+    if table.schema is not None:
+        return DataFileError("NB211", what, hint)
+    numbers = [NUMBER.fullmatch(cell) is not None for cell in table.columns]
+    header = f"a first row {','.join(('pre', 'post', 'weight')[: max(2, len(numbers))])}"
+    if all(numbers):
+        what = f"the first row of {table.name} holds numbers alone, no names"
+        hint = "a matrix needs names in its first row and column, or to be saved as .npy"
+        if options.rows is None:
+            hint += f"; an edge list needs {header}"
+        return DataFileError("NB211", what, hint)
+    sample = table.sample({str(place): place for place in range(min(2, len(numbers)))})
+    cells = {cell for column in sample for cell in column.to_list()}
+    if adjacency.looks_labelled(table.columns) and sample["1"].str.contains(tables.NUMBER).all():
+        rows = "`edges: {file: FILE, rows: pre}` if its rows are presynaptic neurons, else `post`"
+        return DataFileError(
+            "NB211", what, f"is it a matrix with names? Say {rows}; if not, {hint}"
+        )
+    if any(numbers) or not cells.isdisjoint(table.columns):
+        return DataFileError("NB211", what, f"is the header missing? add {header}; if not, {hint}")
+    return DataFileError("NB211", what, hint)
 
 
 def is_matrix(table: Table, options: Options) -> bool:
@@ -153,10 +174,13 @@ def assembled(
     if not keep.all():
         pre, post = pre[keep], post[keep]
         weight = None if weight is None else weight[keep]
+    kinds = None
+    if raw.kinds is not None and len(raw.kinds) > 1 and raw.kind is not None:
+        kinds = raw.kind[keep]
     pairs = policies.pairs_of(pre, post, len(table))
     del pre, post
     try:
-        wiring, counts, counted = policies.applied(pairs, weight, len(table), options)
+        wiring, counts, counted = policies.applied(pairs, weight, len(table), options, kinds)
     except TwiceError as error:
         raise twice(raw, np.flatnonzero(keep), error, source.name) from None
     if not len(wiring):
@@ -185,10 +209,7 @@ def checked(weight: npt.NDArray[np.float64], raw: RawEdges, name: str) -> npt.ND
             problem = f"is above {MOST:g}"
     hint = "write a number in its place, or remove the row"
     if problem == "is negative":
-        hint = (
-            "counts are not negative: give signs in a node table (`neurons: {file: FILE, sign:"
-            " COLUMN}`), or neurotransmitters and `signs`"
-        )
+        hint = f"counts are not negative: signs are given in a node table, {spelled('sign')}"
     raise DataFileError("NB205", f"the weight in {raw.place(row)} of {name} {problem}", hint)
 
 
@@ -200,7 +221,7 @@ def signs_of_edges(
         what = f"{files[0]} has no column of neurotransmitters that is recognised"
         if files[1]:
             what = f"neither {files[0]} nor {files[1]} has a column of neurotransmitters"
-        hint = "`signs` are about one: name it with `type` of the edges, or `sign` of the neurons"
+        hint = f"`signs` are about one: say {spelled('type')} or {spelled('sign')}"
         raise DataFileError("NB211", what, hint)
     return signs.of_edges(raw, pre, table.names, options, files[0])
 
@@ -234,8 +255,9 @@ def from_native(source: Source, neurons: Path | None, options: Options) -> Conne
         raise DataFileError("NB211", what, "leave `neurons` out")
     for key in OF_TABLES:
         if getattr(options, key):
-            what = f"{name} is a whole connectome, read once already; `{key}` was for that"
-            raise DataFileError("NB211", what, f"leave `{key}` out, or name the original file")
+            said = "transmitter" if key == "type" else key
+            what = f"{name} is a whole connectome, read once already; `{said}` was for that"
+            raise DataFileError("NB211", what, f"leave `{said}` out, or name the original file")
     held = native.read(source.content, name)
     source.content = b""
     columns = {}
@@ -247,7 +269,7 @@ def from_native(source: Source, neurons: Path | None, options: Options) -> Conne
         unit_signs, sign = sign_of(columns, options, name, None)
         if sign is None:
             what = f"{name} has no column of neurotransmitters that is recognised"
-            raise DataFileError("NB211", what, "name one of its columns: `sign: COLUMN`")
+            raise DataFileError("NB211", what, "convert the original files again, with `signs`")
         used = {"sign": sign}
     names = matching.as_text(np.array(held.names, object), len(held.names))
     table = NodeTable(names, columns, unit_signs, used=used)
@@ -300,13 +322,14 @@ def files_of(source: Source, table: NodeTable) -> dict[str, FileRead]:
 
 
 def tally(raw: RawEdges) -> dict[str, int]:
-    """How many rows there are of each neurotransmitter or type, the most frequent first."""
-    if raw.type is None:
+    """How many rows there are of each neurotransmitter, else kind of synapse; most rows first."""
+    at, words = (raw.kind, raw.kinds) if raw.type is None else (raw.type, raw.types)
+    if at is None:
         return {}
-    if raw.types is None:
-        words, counts = np.unique(raw.type.astype(str), return_counts=True)
+    if words is None:
+        words, counts = np.unique(at.astype(str), return_counts=True)
     else:
-        words, counts = raw.types, np.bincount(raw.type, minlength=len(raw.types))
+        counts = np.bincount(at, minlength=len(words))
     order = np.argsort(-counts, kind="stable")[:TYPES_LISTED]
     return {str(words[i]): int(counts[i]) for i in order}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.options import MOST_NEURONS, Options
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import npy, npz
@@ -48,8 +48,9 @@ def refuse_columns(options: Options, name: str) -> None:
     """A matrix has no columns to choose: options that name some were meant for another file."""
     for key in COLUMNS:
         if getattr(options, key):
-            what = f"{name} is a matrix, and `{key}` is about the columns of an edge list"
-            raise DataFileError("NB211", what, f"leave `{key}` out")
+            said = "transmitter" if key == "type" else key
+            what = f"{name} is a matrix, and `{said}` is about the columns of an edge list"
+            raise DataFileError("NB211", what, f"leave `{said}` out")
 
 
 def of_matrix(matrix: Array, options: Options, name: str) -> RawEdges:
@@ -67,6 +68,9 @@ def size_of(shape: tuple[int, ...], options: Options, name: str) -> int:
         if len(shape) == 3:
             hint = "a connectome is one matrix: save that of one subject, or their mean"
         raise DataFileError("NB201", f"the array in {name} is {sizes}", hint)
+    if shape[0] > MOST_NEURONS:
+        what = f"the array in {name} is of {shape[0]:,} neurons"
+        raise DataFileError("NB901", what, f"at most {MOST_NEURONS:,} are read")
     if options.rows is None:
         raise DataFileError(
             "NB306",
@@ -107,7 +111,7 @@ def of_entries(
 def not_a_weight(weight: float, where: str) -> DataFileError:
     """The error for a weight that is negative or not finite."""
     if weight < 0 and weight > -np.inf:
-        hint = "weights are counts or strengths; signs belong into the node table's `sign`"
+        hint = "counts have no sign; those of units are in `neurons: {file: FILE, sign: COLUMN}`"
         return DataFileError("NB205", f"{where} is negative", hint)
     hint = "write a number in its place, or 0 for no connection"
     return DataFileError("NB205", f"{where} is not a finite number", hint)

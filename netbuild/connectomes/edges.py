@@ -6,6 +6,7 @@ floating-point number, and two neurons would become one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ import polars as pl
 
 from netbuild.connectomes import tables
 from netbuild.connectomes.files import Source
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.options import Options, spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.tables import (
     INTEGER,
@@ -38,7 +39,14 @@ ENDS = (
 )
 WEIGHTS = ("weight", "syn_count", "synapses", "count")
 TRANSMITTERS = ("nt_type", "neurotransmitter", "nt", "top_nt", "type")
+KINDS = ("type", "synapse_type", "syn_type", "synapse")  # of synapse, if these words alone:
+SYNAPSE = re.compile(
+    r"(chem(ical)?|electric(al)?|gap)([ _-]?(synapse|junction)s?)?"
+    r"|gj|ej|nmj|sp?|rp?",  # send, receive, of several partners: the words of White et al. 1986
+    re.IGNORECASE,
+)
 COUNT = r"^[+-]?\d{1,18}$"
+Labels = tuple[npt.NDArray[np.int32], npt.NDArray[np.object_]]  # positions, in words
 SHOWN_VALUES = 5  # values of a column, in a message
 
 
@@ -55,18 +63,17 @@ def ends_of(table: Table, options: Options) -> tuple[str, str] | None:
     if options.pre is not None and options.post is not None:
         return tables.given(table, "pre", options.pre), tables.given(table, "post", options.post)
     if options.pre is not None or options.post is not None:
-        missing = "post" if options.post is None else "pre"
         raise DataFileError(
             "NB211",
             f"of the two columns of neurons of {table.name} only one is given",
-            f"say `{missing}` too; its columns are {tables.listed(table)}",
+            f"say both, {spelled('pre', 'post')}; its columns are {tables.listed(table)}",
         )
     if len(known) > 1:
         (first, _), (second, _) = known[:2]
         raise DataFileError(
             "NB211",
             f"{table.name} has two pairs of columns for neurons, {first} and {second} among them",
-            "say which are meant: `pre: COLUMN, post: COLUMN`",
+            f"say which are meant: {spelled('pre', 'post')}",
         )
     return known[0] if known else None
 
@@ -89,6 +96,8 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
     filters = {
         f"where {i}": tables.given(table, "where", column) for i, column in enumerate(options.where)
     }
+    if (of_synapses := tables.first_known(table, KINDS)) is not None:
+        columns["kind"] = of_synapses
     frame = parsed(table, columns | filters)
     rows = frame.height
     frame, dropped, places = chosen(table, frame, options.kept(), filters)
@@ -98,11 +107,15 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
     weight = None
     if "weight" in columns:
         weight = weights(table, frame["weight"], columns["weight"], places)
-    kind = types = None
-    if "type" in columns:
-        kind, types = labelled(stripped(frame["type"], table.name).fill_null(""))
+    labels: dict[str, Labels] = {}
+    for key in ("type", "kind"):
+        if key in columns:
+            labels[key] = labelled(stripped(frame[key], table.name).fill_null(""))
+    settle(labels, columns, options)
+    transmitter, transmitters = labels.get("type", (None, None))
+    kind, kinds = labels.get("kind", (None, None))
     return RawEdges(
-        *(pre, post, weight, kind, types, names),
+        *(pre, post, weight, transmitter, transmitters, names, kind, kinds),
         numbered=True,
         n=len(names),
         rows=rows,
@@ -116,7 +129,7 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
 def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
     """The columns: numbers where all of a column's cells are, else as stripped text."""
     if table.schema is not None:
-        with tables.malformed_as_errors(table.name):
+        with table.malformed_as_errors():
             return table.read(columns, {})
     sample = table.sample({key: table.index(column) for key, column in columns.items()})
     types: dict[str, Any] = dict.fromkeys(columns, pl.String)
@@ -128,8 +141,19 @@ def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
         return table.read(columns, types)
     except pl.exceptions.PolarsError:
         pass  # a cell is not what the first ones were; as text it can be found, and named
-    with tables.malformed_as_errors(table.name):
+    with table.malformed_as_errors():
         return table.strings(columns)
+
+
+def settle(labels: dict[str, Labels], columns: dict[str, str], options: Options) -> None:
+    """A column `type` says neurotransmitters or kinds of synapses; its words tell which."""
+    if "kind" not in labels:
+        return
+    words = [word for word in labels["kind"][1] if word]
+    if not (words and all(map(SYNAPSE.fullmatch, words))):
+        del labels["kind"], columns["kind"]
+    elif options.type is None and columns.get("type") == columns["kind"]:
+        del labels["type"], columns["type"]
 
 
 def holds_only(column: pl.Series, pattern: str) -> bool:
@@ -254,7 +278,7 @@ def weights(
     return values.cast(pl.Float64).to_numpy()
 
 
-def labelled(words: pl.Series) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.object_]]:
+def labelled(words: pl.Series) -> Labels:
     """A column of few distinct words, as positions in them."""
     distinct = words.unique().sort()
     positions = pl.DataFrame({"word": distinct}).with_row_index("at").cast({"at": pl.Int32})

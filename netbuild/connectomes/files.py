@@ -7,6 +7,7 @@ import threading
 import zlib
 from pathlib import Path
 
+from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
 from netbuild.masks import npz
 from netbuild.masks.paths import shown
@@ -14,7 +15,10 @@ from netbuild.masks.readers import opened
 
 MAX_BYTES = 4 << 30  # of a file, and of what a .gz unpacks to
 GZIP = b"\x1f\x8b"
+POLARS = (b"PAR1", b"ARROW1")  # binary tables; they end as they begin
 CHUNK = 4 << 20
+TEXT = (".csv", ".tsv", ".txt")
+TABLES = (*TEXT, ".parquet", ".feather", ".arrow")
 # First bytes by extension (.gz taken off first); None is text.
 FORMATS = {
     ".csv": None,
@@ -41,7 +45,10 @@ BINARY = {
 
 
 class Source:
-    """A file that has been read: its bytes, unpacked, and its size and digest as it lay on disk."""
+    """A file that has been read: its bytes, unpacked, and its size and digest as it lay on disk.
+
+    A binary table has a `probe`, a process that reads the same bytes first; `with` ends it.
+    """
 
     def __init__(self, path: Path, accepted: tuple[str, ...], max_bytes: int = MAX_BYTES) -> None:
         self.path = path
@@ -62,10 +69,23 @@ class Source:
         self._hashing = threading.Thread(target=self._digest.update, args=(packed,), daemon=True)
         self._hashing.start()
         compressed = path.suffix.lower() == ".gz"
-        self._check_magic(packed, GZIP if compressed else FORMATS[self.suffix])
+        magic = GZIP if compressed else FORMATS[self.suffix]
+        self._check_magic(packed, magic)
+        self.probe: Probe | None = None
+        if magic in POLARS:
+            if len(packed) < 2 * len(magic) or not packed.endswith(magic):
+                raise DataFileError("NB204", f"{self.name} is truncated", "copy it again")
+            self.probe = Probe(packed, self.suffix, self.name)
         self.content = unpacked(packed, self.name, max_bytes) if compressed else packed
         if compressed:
             self._check_magic(self.content, None)
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.probe is not None:
+            self.probe.close()
 
     @property
     def sha256(self) -> str:
@@ -99,7 +119,7 @@ def suffix_of(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix == ".gz":
         inner = Path(path.stem).suffix.lower()
-        return inner if inner in (".csv", ".tsv", ".txt") else suffix
+        return inner if inner in TEXT else suffix
     return suffix
 
 

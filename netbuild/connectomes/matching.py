@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes.nodes import NodeTable
+from netbuild.connectomes.options import spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks.paths import shown
@@ -75,7 +76,7 @@ def unmatched(
         absent[end[missing[end]]] = True
     others = int(np.count_nonzero(absent)) - 1
     more = f"; it lacks {others:,} other{'s' if others > 1 else ''} too" if others else ""
-    hint = "`unmatched: drop` leaves such edges out; `name: COLUMN` chooses the column of names"
+    hint = f"`unmatched: drop` leaves such edges out; {spelled('name')} chooses the column of names"
     if (best := nearest(name, neurons.names.tolist())) is not None:
         hint = f"did you mean {shown(best)}? {hint}"
     what = f"{raw.place(row)} of {files[0]} names {shown(name)}, which {files[1]} does not have"

@@ -13,23 +13,26 @@ import io
 import json
 import os
 import secrets
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from netbuild.errors import DataFileError
-from netbuild.masks import Wiring, npz
+from netbuild.masks import Wiring, npy, npz
 from netbuild.masks.paths import shown
 
 VERSION = 1
 MARK = "netbuild_connectome"
 MAX_BYTES = 1 << 34
 KINDS = {"starts": np.int32, "sources": np.int32, "counts": np.float32, "signs": np.int8}
+LOCAL = struct.Struct("<26x2H")  # before a member: the lengths of its name and its extra field
 Array = npt.NDArray[Any]
 
 
@@ -121,10 +124,36 @@ def read(content: bytes, name: str) -> Native:
 
 def part(content: bytes, key: str, name: str) -> Array:
     """One of the arrays, which have one dimension and the type of their key."""
-    array = npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
+    array = stored(content, key, name)
+    if array is None:
+        array = npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
     if array.ndim != 1 or (key in KINDS and array.dtype != KINDS[key]):
         raise malformed(name, f"its `{key}` is not a list of the right kind")
     return array
+
+
+def stored(content: bytes, key: str, name: str) -> Array | None:
+    """An array that is not compressed, with a single copy of its bytes; None: it is.
+
+    Raises what `npz.array_from` raises. Zipfile alone would copy tens of megabytes thrice.
+    """
+    file = io.BytesIO(content)
+    npz.check_end_record(file, len(content), name)
+    with zipfile.ZipFile(file) as archive:
+        member, _ = npz.pick(archive, len(content), key, name, MAX_BYTES)
+    if member.compress_type != zipfile.ZIP_STORED:
+        return None
+    at = member.header_offset
+    if content[at : at + 4] != npz.MAGIC or len(content) < at + LOCAL.size:
+        raise npz.damaged(member, name)
+    at += LOCAL.size + sum(LOCAL.unpack_from(content, at))  # the name, and what comes after it
+    view = memoryview(content)[at : at + member.file_size]
+    if len(view) != member.file_size or zlib.crc32(view) != member.CRC:
+        raise npz.damaged(member, name)
+    label = f"{shown(member.filename)} in {name}"
+    layout = npy.layout_of(bytes(view[: npy.HEAD]), len(view), label, MAX_BYTES)
+    # What lies in bytes is not writable, so that this makes the one copy.
+    return npy.array_from(layout, cast(bytearray, view), label)
 
 
 def texts(

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes import signs
-from netbuild.connectomes.files import Source
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.files import TABLES, Source
+from netbuild.connectomes.options import MOST_NEURONS, Options, spelled
 from netbuild.errors import DataFileError
 from netbuild.masks.paths import shown
 from netbuild.masks.readers import translated
@@ -26,7 +26,6 @@ NAMES = ("root_id", "bodyid", "name", "id", "neuron", "cell")  # the surest firs
 SIGNS = ("sign",)
 TRANSMITTERS = ("nt_type", "neurotransmitter", "nt", "top_nt")
 MAX_BYTES = 1 << 30
-MOST_NEURONS = 1 << 24
 MOST_COLUMNS = 1000
 
 
@@ -53,17 +52,16 @@ def read_nodes(path: Path, options: Options | None = None) -> NodeTable:
     DataFileError: NB202 to NB204 and NB901 (the file), NB211 (columns), NB212 (a name that is
     missing or there twice), NB213 (ids as floating-point numbers), NB214 (a sign that is none).
     """
-    from netbuild.connectomes import tables
-
     options = options or Options()
-    with translated(path):
-        source = Source(path, tables.SUFFIXES, MAX_BYTES)
+    with translated(path), Source(path, TABLES, MAX_BYTES) as source:
+        from netbuild.connectomes import tables  # polars, while the other process starts
+
         table = tables.open_table(source)
         if len(table.columns) > MOST_COLUMNS:
             what = f"{table.name} has {len(table.columns):,} columns"
             raise DataFileError("NB901", what, f"at most {MOST_COLUMNS:,} are read")
         column = name_column(table, options)
-        with tables.malformed_as_errors(table.name):
+        with table.malformed_as_errors():
             cells = tables.text_cells(table, [each for each in table.columns if each], column)
         rows, texts = cells
         if len(rows) > MOST_NEURONS:
@@ -86,8 +84,10 @@ def name_column(table: Table, options: Options) -> str:
         return tables.given(table, "name", options.name)
     column = tables.first_known(table, NAMES)
     if column is None:
+        if (error := tables.not_a_header(table)) is not None:
+            raise error
         what = f"{table.name} has no column of names that is recognised"
-        hint = f"say which it is: `name: COLUMN`; its columns are {tables.listed(table)}"
+        hint = f"say which it is: {spelled('name')}; its columns are {tables.listed(table)}"
         raise DataFileError("NB211", what, hint)
     return column
 
@@ -103,7 +103,7 @@ def check_names(names: Names, rows: list[int], file: str, column: str) -> None:
             raise DataFileError("NB212", what, "each row is one neuron, and has a name")
         if (before := seen.setdefault(name, row)) != row:
             what = f"row {row} of {file} has the name of row {before}, {shown(name)}"
-            hint = "each neuron has one row; `name: COLUMN` chooses another column"
+            hint = f"each neuron has one row; {spelled('name')} chooses another column"
             raise DataFileError("NB212", what, hint)
 
 
@@ -120,7 +120,7 @@ def sign_of(
         if column is None:
             what = f"{file} has no column {shown(options.sign)}"
             listed = ", ".join(shown(each) for each in list(columns)[:10])
-            raise DataFileError("NB211", what, f"`sign` names one of its columns: {listed}")
+            raise DataFileError("NB211", what, f"say {spelled('sign')}; its columns are {listed}")
     else:
         known = SIGNS + (TRANSMITTERS if options.signs else ())
         column = next((by_name[each] for each in known if each in by_name), None)

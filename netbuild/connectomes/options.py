@@ -14,6 +14,16 @@ Unknown = Literal["free", "error"]
 Value = str | int
 
 
+def spelled(*keys: str) -> str:
+    """How a spec names columns: `edges: {file: FILE, pre: COLUMN}`, from this module's names."""
+    file = "neurons" if keys[0] in ("name", "sign") else "edges"
+    columns = [f"{'transmitter' if key == 'type' else key}: COLUMN" for key in keys]
+    return f"`{file}: {{{', '.join(['file: FILE', *columns])}}}`"
+
+
+MOST_NEURONS = 1 << 24
+
+
 @dataclass(frozen=True)
 class Options:
     """What may be said about the files of a connectome; every default is the safe one.
@@ -24,7 +34,7 @@ class Options:
     pre: str | None = None  # columns of the edge file
     post: str | None = None
     weight: str | None = None
-    type: str | None = None  # its neurotransmitter
+    type: str | None = None  # its neurotransmitter; a spec says `transmitter`
     name: str | None = None  # columns of the node table
     sign: str | None = None  # +1, -1, 0 or a neurotransmitter
     array: str | None = None  # of an .npz or .mat file

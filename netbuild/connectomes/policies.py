@@ -24,6 +24,7 @@ class Counted:
     """What the policies did."""
 
     merged: int = 0  # rows that went into the connection of an earlier one
+    mixed: int = 0  # connections that were made of rows of different kinds
     symmetrized: int = 0  # connections added the other way round
     self_connections: int = 0  # removed
     min_weight: int = 0  # removed
@@ -51,14 +52,19 @@ def pairs_of(pre: Array, post: Array, n: int) -> Pairs:
 
 
 def applied(
-    pairs: Pairs, weights: npt.NDArray[np.float64] | None, n: int, options: Options
+    pairs: Pairs,
+    weights: npt.NDArray[np.float64] | None,
+    n: int,
+    options: Options,
+    kinds: Array | None = None,
 ) -> tuple[Wiring, npt.NDArray[np.float32], Counted]:
     """The wiring (n, n) and the counts (connection,) of rows in any order; `pairs` is used up.
 
+    `kinds` (row,) are numbers, of which only is counted how many pairs have several.
     Raises TwiceError under `duplicates: error`.
     """
     rows = len(pairs)
-    pairs, values = merged(pairs, weights, n, options.duplicates)
+    pairs, values, mixed = merged(pairs, weights, n, options.duplicates, kinds)
     distinct = len(pairs)
     pairs, values, loops = without_loops(pairs, values, n, options)
     added = 0
@@ -72,17 +78,23 @@ def applied(
         few = len(pairs) - int(np.count_nonzero(enough))
         if few:
             pairs, values = pairs[enough], values[enough]
-    return wired(pairs, n), values.astype(np.float32), Counted(rows - distinct, added, loops, few)
+    counted = Counted(rows - distinct, mixed, added, loops, few)
+    return wired(pairs, n), values.astype(np.float32), counted
 
 
 def merged(
-    pairs: Pairs, weights: npt.NDArray[np.float64] | None, n: int, how: str
-) -> tuple[Pairs, npt.NDArray[np.float64]]:
-    """The distinct pairs, rising, and the sum or the largest of the weights of each.
+    pairs: Pairs,
+    weights: npt.NDArray[np.float64] | None,
+    n: int,
+    how: str,
+    kinds: Array | None = None,
+) -> tuple[Pairs, npt.NDArray[np.float64], int]:
+    """The distinct pairs, rising; the sum or the largest of the weights; how many mix kinds.
 
     Rows of one pair are added in their order, so that sums are the same on every machine.
     """
-    pairs, order = sorted_pairs(pairs, n, order=weights is not None or how == "error")
+    needed = weights is not None or how == "error" or kinds is not None
+    pairs, order = sorted_pairs(pairs, n, order=needed)
     first = np.empty(len(pairs), np.bool_)
     first[:1] = True
     np.not_equal(pairs[1:], pairs[:-1], out=first[1:])
@@ -94,10 +106,16 @@ def merged(
         raise TwiceError(int(order[earliest - 1]), int(order[earliest]))
     values = np.ones(len(pairs)) if weights is None or order is None else weights[order]
     if not repeated:
-        return pairs, values
+        return pairs, values, 0
     starts = np.flatnonzero(first)
+    mixed = 0
+    if kinds is not None and order is not None:
+        kinds = kinds[order]
+        other = ~first[1:] & (kinds[1:] != kinds[:-1])
+        # Of each pair the rows stand together, so that its number is that of starts before them.
+        mixed = len(np.unique(np.searchsorted(starts, np.flatnonzero(other) + 1, "right")))
     reduce = np.add if how == "sum" else np.maximum
-    return pairs[starts], reduce.reduceat(values, starts)
+    return pairs[starts], reduce.reduceat(values, starts), mixed
 
 
 def sorted_pairs(
@@ -146,7 +164,9 @@ def symmetrized(
     pre, post = pairs & ((1 << bits) - 1), pairs >> bits
     others = pre != post
     back = (pre << bits | post)[others]
-    return merged(np.concatenate([pairs, back]), np.concatenate([values, values[others]]), n, how)
+    both = np.concatenate([values, values[others]])
+    pairs, values, _ = merged(np.concatenate([pairs, back]), both, n, how)
+    return pairs, values
 
 
 def wired(pairs: Pairs, n: int) -> Wiring:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netbuild.masks.paths import shown
+
 Array = npt.NDArray[Any]
 
 
@@ -27,6 +29,8 @@ class RawEdges:
     type: Array | None = None  # (row,): neurotransmitters, stripped text; "" is unknown
     types: Array | None = None  # the distinct ones, where `type` holds positions in them
     names: Array | None = None  # (unit,): all units in order, where the format lists them
+    kind: Array | None = None  # (row,): positions in `kinds`, which are of synapses
+    kinds: Array | None = None  # (kind,): chemical, electrical ...; "" is unknown
     numbered: bool = False  # pre and post are positions
     n: int = 0  # the number of units, where `numbered`
     rows: int = 0  # rows of a table, or cells of a matrix, that were read
@@ -47,4 +51,4 @@ class RawEdges:
             pre, post = units[pre], units[post]
         elif self.numbered:
             pre, post = f"unit {pre}", f"unit {post}"
-        return f"the connection from {pre} to {post}"
+        return f"the connection from {shown(str(pre))} to {shown(str(post))}"

@@ -44,9 +44,18 @@ class Report:
     counted: Counted
     files: Mapping[str, FileRead]  # "edges", "neurons"
     columns: Mapping[str, Mapping[str, str]]  # "edges", "neurons" -> what for -> column
-    types: Mapping[str, int]  # the edges' neurotransmitters or types -> rows
+    types: Mapping[str, int]  # the edges' neurotransmitters, or kinds of synapse -> rows
     policies: Mapping[str, Any]  # the options that were followed
     origin: Mapping[str, Any] | None = None  # of a native file: the report of what it was made from
+
+    @property
+    def mixed(self) -> int:
+        """Connections that merge rows of different kinds of synapse, chemical and electrical.
+
+        Of a native file: what was counted when it was made.
+        """
+        before = (self.origin or {}).get("mixed", 0)
+        return self.counted.mixed or (before if type(before) is int else 0)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -58,6 +67,7 @@ class Report:
             "rows": self.rows,
             "dropped": dict(self.dropped),
             "duplicates_merged": self.counted.merged,
+            "mixed": self.mixed,
             "symmetrized": self.counted.symmetrized,
             "removed": {
                 "self_connections": self.counted.self_connections,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.options import Options, spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks.paths import shown
@@ -60,7 +60,8 @@ def of_edges(raw: RawEdges, pre: Array, names: Array, options: Options, file: st
         words, at = np.unique(raw.type.astype(str), return_inverse=True)
     given = {word.casefold(): sign for word, sign in options.signs.items()}
     if options.unknown == "error":
-        unknown = np.array([str(word).casefold() not in given for word in words])[at] & (pre >= 0)
+        alien = np.array([str(word).casefold() not in given for word in words], np.bool_)
+        unknown = alien[at] & (pre >= 0)
         if unknown.any():
             row = int(np.argmax(unknown))
             word = str(words[at[row]])
@@ -92,5 +93,5 @@ def mixed(
         "NB214",
         f"{shown(str(names[unit]))} is excitatory and inhibitory by its edges' neurotransmitters,"
         f" {raw.place(int(first))} and {raw.place(int(others[0]))} of {file}{more}",
-        "give each neuron its sign in a node table: `neurons: {file: FILE, sign: COLUMN}`",
+        f"give each neuron its sign in a node table: {spelled('sign')}",
     )

@@ -3,15 +3,15 @@
 Only the columns that are asked for are parsed, and each as what it is said to be: polars guesses
 no types here, so that an id never becomes a floating-point number on the way.
 
-Text is safe to read whoever wrote it. Of a binary table extension, first bytes and numbers of rows
-are checked, but polars trusts the lengths inside: one that was tampered with there can end the
-process for want of memory.
+Text is safe to read whoever wrote it. Of a binary table polars trusts the lengths inside, so that
+one that was tampered with there can end the process: another process reads it first (`probe`).
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,18 +21,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from netbuild.connectomes.files import MAX_BYTES, Source
+from netbuild.connectomes import faults
+from netbuild.connectomes.files import MAX_BYTES, TEXT, Source
+from netbuild.connectomes.options import spelled
+from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
 from netbuild.masks import text
 from netbuild.masks.paths import shown
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow")
-TEXT = (".csv", ".tsv", ".txt")
 HEADER_CAP = 1 << 20  # bytes of a header line
 SAMPLE = 1 << 16  # bytes that tell what a column of text holds
 FEW_ROWS = 8 << 20  # rows that a binary file of any size may declare
 ROWS_PER_BYTE = 200
 LISTED = 10  # columns in a message
+COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that is none
 INTEGER = r"^(0|-?[1-9]\d{0,18})$"  # written as an id is: 007 is a name
 WHOLE = r"^[+-]?\d+$"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -49,6 +51,7 @@ class Table:
     separator: str = ","  # of text
     quoted: bool = False  # whether text holds quotes at all
     schema: Mapping[str, Any] | None = None  # dtypes of a binary file, by its own column names
+    probe: Probe | None = None  # reads a binary file's columns before this process does
 
     @property
     def first_row(self) -> int:
@@ -76,6 +79,8 @@ class Table:
             pl.read_parquet if self.suffix == ".parquet" else pl.read_ipc
         )
         wanted = dict.fromkeys(stored[place] for place in places.values())
+        if self.probe is not None:
+            self.probe.columns(list(wanted))
         with panics_as_errors(self.name):
             frame = reader(io.BytesIO(self.content), columns=list(wanted))
         return frame.select(pl.col(stored[place]).alias(key) for key, place in places.items())
@@ -96,9 +101,25 @@ class Table:
         content = self.content[: header + SAMPLE]
         if len(content) < len(self.content):
             content = content[: content.rfind(b"\n") + 1]
-        with malformed_as_errors(self.name):
+            if self.quoted and content.count(b'"') % 2:  # cut inside a cell of several lines
+                content = content[: content.rfind(b"\n", 0, content.rfind(b'"')) + 1]
+        with self.malformed_as_errors():
             frame = self._parse(content, places, dict.fromkeys(places, pl.String))
         return frame.select(pl.all().str.strip_chars())
+
+    @contextmanager
+    def malformed_as_errors(self) -> Iterator[None]:
+        """What polars cannot read is malformed; of text, the row at fault is found again."""
+        try:
+            with malformed_as_errors(self.name):
+                yield
+        except DataFileError as error:
+            if self.schema is not None or error.code != "NB204":
+                raise
+            found = faults.first_fault(
+                self.content, self.separator, self.quoted, len(self.columns), self.name
+            )
+            raise found or error from None
 
     def _parse(
         self, content: bytes, places: Mapping[str, int], types: Mapping[str, Any]
@@ -130,6 +151,8 @@ def open_table(source: Source) -> Table:
         columns, separator = header_of(source.content, source.name)
         quoted = b'"' in source.content
         return Table(source.name, source.content, source.suffix, columns, separator, quoted)
+    if source.probe is not None:
+        source.probe.table()
     scan = pl.scan_parquet if source.suffix == ".parquet" else pl.scan_ipc
     with panics_as_errors(source.name), malformed_as_errors(source.name):
         lazy = scan(io.BytesIO(source.content))
@@ -139,7 +162,9 @@ def open_table(source: Source) -> Table:
         what = f"{source.name} declares {rows:,} rows in {len(source.content):,} bytes"
         raise DataFileError("NB901", what, "save it as .csv")
     columns = tuple(column.strip() for column in schema)
-    return Table(source.name, source.content, source.suffix, columns, schema=schema)
+    return Table(
+        *(source.name, source.content, source.suffix, columns), schema=schema, probe=source.probe
+    )
 
 
 def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
@@ -166,6 +191,20 @@ def first_line(content: bytes, name: str) -> str:
     except UnicodeDecodeError:
         raise DataFileError("NB204", f"row 1 of {name} is not UTF-8", "save it as UTF-8") from None
     return line.rstrip("\r")
+
+
+def not_a_header(table: Table) -> DataFileError | None:
+    """The error for a first row that holds no names of columns: a comment, or one long cell."""
+    if table.schema is not None:
+        return None
+    if COMMENT.match(table.columns[0]):
+        hint = "remove it: row 1 holds the names of the columns"
+        return DataFileError("NB204", f"row 1 of {table.name} is a comment", hint)
+    if len(table.columns) == 1 and len(table.columns[0].split()) > 1:
+        what = f"row 1 of {table.name} is a single cell, with blanks in it"
+        hint = "columns are parted by commas, semicolons or tabs: write one of these for the blanks"
+        return DataFileError("NB204", what, hint)
+    return None
 
 
 @contextmanager
@@ -213,7 +252,8 @@ def given(table: Table, key: str, column: str) -> str:
     found = find(table, column)
     if found is None:
         what = f"{table.name} has no column {shown(column)}"
-        raise DataFileError("NB211", what, f"`{key}` names one of its columns: {listed(table)}")
+        said = "say `where: {COLUMN: VALUE}`" if key == "where" else f"say {spelled(key)}"
+        raise DataFileError("NB211", what, f"{said}; its columns are {listed(table)}")
     return found
 
 
