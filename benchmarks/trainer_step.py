@@ -19,8 +19,8 @@ import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.tasks import ArraysTask
-from netbuild.training.writer import RunWriter
 from netbuild.training.trainer import Trainer
+from netbuild.training.writer import RunWriter
 
 SPEC = Path(__file__).parent.parent / "examples" / "digits_dale.yaml"
 STEPS = 200  # a turn

@@ -31,7 +31,7 @@ key is an error, tags are refused, anchors and `<<` work.
 """
 # Section by section; the names are the models'.
 SECTIONS = (
-    ("A spec", ["SpecFile"]),
+    ("A spec", ["SpecFile", "StartFrom"]),
     ("Layers", ["Linear", "CTRNN", "Dropout", "Named", "Power"]),
     (
         "Recurrent layers: areas, maps, time constants, noise",

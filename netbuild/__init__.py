@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from netbuild.errors import SpecError as SpecError
     from netbuild.layers import attach as attach
     from netbuild.training import Run as Run
+    from netbuild.training import fork as fork
     from netbuild.training import open_run as open_run
+    from netbuild.training import reproduce as reproduce
+    from netbuild.training import resume as resume
     from netbuild.training import train as train
 
 __version__ = "0.1.0"
@@ -29,8 +32,11 @@ _HOMES = {
     "SpecError": "netbuild.errors",
     "attach": "netbuild.layers",
     "build": "netbuild.builder",
+    "fork": "netbuild.training",
     "load": "netbuild.check",
     "open_run": "netbuild.training",
+    "reproduce": "netbuild.training",
+    "resume": "netbuild.training",
     "save_spec": "netbuild.convert",
     "train": "netbuild.training",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from netbuild.check import Spec, load
@@ -66,8 +67,16 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     reads_input = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
     width = max(stop for reads in reads_input for _, stop in reads.spans)
     network = Network(modules, input_dim=width, sources=sources, activations=activations)
+    _take_start(network, spec.plan.start)
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)
+
+
+@torch.no_grad()
+def _take_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
+    """Parameters that begin as another run has them."""
+    for name, values in start.items():
+        network.get_parameter(name).copy_(torch.from_numpy(values.copy()))
 
 
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:

@@ -14,7 +14,7 @@ from decision import decision_run
 
 import netbuild
 from netbuild.training import activity as module
-from netbuild.training.activity import Activity, evaluating, load_activity
+from netbuild.training.activity import Activity, load_activity
 from netbuild.training.selectivity import selectivity
 from netbuild.training.units import Units
 
@@ -106,18 +106,6 @@ def test_some_of_the_trials() -> None:
     for wrong in ([0, 1], [True, False]):
         with pytest.raises(ValueError, match="a truth value for each of 3 trials"):
             activity.where(np.array(wrong))
-
-
-def test_every_module_goes_back_to_its_own_mode() -> None:
-    network = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout())
-    network[0].eval()
-    with evaluating(network):
-        assert not any(module.training for module in network.modules())
-        assert not torch.is_grad_enabled()
-    with pytest.raises(TypeError), evaluating(network):
-        network("no tensor")
-    assert [module.training for module in network.modules()] == [True, False, True]
-    assert torch.is_grad_enabled()
 
 
 def test_chunks_change_nothing(

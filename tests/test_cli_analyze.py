@@ -98,9 +98,12 @@ def test_what_is_left_out_is_said(cli: Any, tmp_path: Path) -> None:
 
 
 def test_trials_without_a_value_are_counted() -> None:
-    trials = {"coh": np.array([5.0, np.nan, np.nan]), "side": np.array(["a", "b", "b"])}
+    trials = {"coh": np.array([5.0, np.nan, np.nan]), "side": np.array(["a", "b", ""])}
     found = SimpleNamespace(trials=trials, period="")
-    assert [*_left_out(found, ["coh", "side"])] == ["2 of 3 trials have no `coh` and are left out"]
+    assert [*_left_out(found, ["coh", "side"])] == [
+        "2 of 3 trials have no `coh` and are left out",
+        "1 of 3 trials have no `side` and are left out",
+    ]
 
 
 def test_the_same_seed_gives_the_same_bits(cli: Any, run: Path, tmp_path: Path) -> None:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from netbuild.errors import Exit, NetbuildError
 from netbuild.training import files
+
+CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close", "ftruncate")
+
+
+@contextmanager
+def failing(number: int, code: int) -> Iterator[list[str]]:
+    """The n-th call that changes the disk fails, once; gives the list of calls so far."""
+    made: list[str] = []
+
+    def wrap(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **more: object) -> object:
+            made.append(name)
+            if len(made) == number and name != "close":
+                raise OSError(code, os.strerror(code))
+            return real(*arguments, **more)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, wrap(name, getattr(os, name)))
+        yield made
 
 
 def test_write_file_never_overwrites(tmp_path: Path) -> None:
@@ -53,3 +81,115 @@ def test_write_folder_is_whole(tmp_path: Path) -> None:
 
 def test_canonical_json_does_not_depend_on_order() -> None:
     assert files.canonical_json({"b": 1, "a": [1.5, "é"]}) == '{"a":[1.5,"é"],"b":1}'
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_whichever_call_fails_a_folder_is_whole_or_not_there(tmp_path: Path, code: int) -> None:
+    content = {"x": b"1", "y": b"2" * 10**5}
+    for number in itertools.count(1):
+        home = tmp_path / str(number)
+        home.mkdir()
+        done = False
+        with failing(number, code) as made, suppress(OSError):
+            files.write_folder(home / "folder", content)
+            done = True
+        if (home / "folder").exists():
+            assert {p.name: p.read_bytes() for p in (home / "folder").iterdir()} == content
+        assert done or code != errno.EIO  # what may pass is tried again
+        if code != errno.EIO and not (home / "folder").exists():
+            assert not [p for p in home.iterdir() if not p.name.startswith(".")]
+        files.remove_leftovers(home)
+        assert [p.name for p in home.iterdir()] in ([], ["folder"])
+        if len(made) < number:
+            break
+    assert number > 12
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_whichever_call_fails_a_file_is_the_old_or_the_new(tmp_path: Path, code: int) -> None:
+    path = tmp_path / "a"
+    for number in itertools.count(1):
+        path.write_bytes(b"old")
+        done = False
+        with failing(number, code) as made, suppress(OSError):
+            files.replace_file(path, b"new and longer")
+            done = True
+        assert path.read_bytes() in ((b"new and longer",) if done else (b"old", b"new and longer"))
+        assert done or code != errno.EIO
+        files.remove_leftovers(tmp_path)
+        if len(made) < number:
+            break
+    assert number > 6
+
+
+def test_what_fails_each_time_is_told_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        files.write_folder(tmp_path / "folder", {"x": b"1"})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_that_lies_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+
+    def lie(descriptor: int, data: memoryview) -> int:
+        return real(descriptor, bytes(len(data)))
+
+    monkeypatch.setattr(os, "write", lie)
+    with pytest.raises(OSError, match="does not hold what was written"):
+        files.write_folder(tmp_path / "folder", {"x": b"123"})
+
+
+def test_what_is_appended_begins_where_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    at = files.append(path, b"one\n", 0)
+    at = files.append(path, b"two\n", at)
+    with open(path, "ab") as stream:
+        stream.write(b"tor")  # a write that came to half of its end
+    assert files.append(path, b"three\n", at) == 14
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    files.cut_file(path, 4)
+    assert path.read_bytes() == b"one\n"
+
+
+def test_leftovers_go_and_everything_else_stays(tmp_path: Path) -> None:
+    kept = ["a.tmp", ".a.tmp", ".hidden", "step-00000001", ".x.0123456.tmp"]
+    for name in kept:
+        (tmp_path / name).write_text("")
+    (tmp_path / ".run.json.01234567.tmp").write_text("")
+    (tmp_path / ".step-00000002.89abcdef.tmp").mkdir()
+    (tmp_path / ".step-00000002.89abcdef.tmp" / "state.json").write_text("")
+    files.remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+def test_only_regular_files_of_fair_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="not a regular file"):
+        files.read_file(tmp_path / "fifo")
+    (tmp_path / "a").write_bytes(b"12345")
+    assert files.read_file(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        files.read_file(tmp_path / "a", 4)
+
+
+def test_a_disk_that_is_nearly_full_is_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(f_bavail=3, f_frsize=1 << 20)
+    monkeypatch.setattr(os, "statvfs", lambda path: free)
+    files.require_space(tmp_path, 2 << 20)
+    with pytest.raises(NetbuildError, match=r"has 3,145,728 bytes free; 4,194,304 are needed") as e:
+        files.require_space(tmp_path, 3 << 20)
+    assert e.value.exit_code == Exit.IO
+
+
+def test_new_folders_are_exclusive(tmp_path: Path) -> None:
+    files.make_folders(tmp_path / "a" / "b" / "c")
+    with pytest.raises(FileExistsError):
+        files.make_folders(tmp_path / "a" / "b" / "c")

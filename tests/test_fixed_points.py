@@ -345,6 +345,17 @@ def test_principal_components_are_those_of_numpy() -> None:
         pca(x, 7)
 
 
+def test_principal_components_of_more_units_than_states() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(8, 40)) * rng.normal(size=40))
+    found, both = pca(x, 3), pca(torch.cat([x] * 6), 3)  # the same directions, from 48 states
+    for one, other in zip(found, both, strict=True):
+        torch.testing.assert_close(one, other)
+    flat = pca(torch.ones(5, 40, dtype=torch.float64), 2)
+    torch.testing.assert_close(flat.components @ flat.components.T, torch.eye(2).double())
+    assert flat.explained.tolist() == [0, 0]
+
+
 # A network with a task
 
 
@@ -463,6 +474,36 @@ def test_the_figure_shows_each_condition_and_each_kind_of_point() -> None:
     kinds = [[line.get_label() for line in axes.lines if line.get_zorder() > 1] for axes in panels]
     assert sorted(kinds[0]) == ["saddle", "stable", "stable", "unstable direction"]
     assert kinds[1] == ["stable"]
+    figure.canvas.draw()
+
+
+def test_trials_of_no_condition_are_in_no_panel() -> None:
+    network, batch = network_of(), trials_of()
+    words = np.array(["a", "b", "", "a", "b", ""])
+    batch = batch._replace(trials={**(batch.trials or {}), "word": words})
+    found = study(network, batch, starts=10, condition=["word"])
+    assert found.labels == ("word=a", "word=b")  # "" is no value
+    assert found.which.tolist() == [0, 1, -1, 0, 1, -1]
+    panels = [axes for axes in plots.fixed_points(found).axes if axes.get_title()]
+    drawn = [sum(line.get_zorder() == 1 for line in axes.lines) for axes in panels]
+    assert drawn == [2, 2]
+
+
+@pytest.mark.parametrize("count", [7, 12])
+def test_answers_are_told_apart_and_in_order(count: int) -> None:
+    network = network_of()
+    batch = trials_of(count=2 * count)
+    answers = np.arange(2 * count) % count
+    answers[-1] = -1  # nothing is right
+    batch = batch._replace(trials={**(batch.trials or {}), "answer": answers})
+    figure = plots.fixed_points(study(network, batch, starts=10))
+    shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    colours = {line.get_color() for line in figure.axes[0].lines if line.get_zorder() == 1}
+    assert len(colours) == count + 1
+    bars = [axes.get_ylabel() for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    named = [f"answer {i}" for i in range(count)] if count <= 7 else []
+    assert shown[: len(named) + 1] == [*named, "trials"]
+    assert bars == ([] if count <= 7 else ["right answer"])
     figure.canvas.draw()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from netbuild.layers import Check, Dropout, LinearLayer, Network, Source
+from netbuild.layers import Check, Dropout, LinearLayer, Network, Source, evaluating
 from netbuild.layers.network import reserved_names
 
 
@@ -167,6 +167,18 @@ def test_everything_moves():
     for module in net.modules():
         assert not [v for v in vars(module).values() if isinstance(v, torch.Tensor)]
     assert net(torch.ones(3, 5, device="meta")).shape == (3, 2)
+
+
+def test_every_module_goes_back_to_its_own_mode():
+    network = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout())
+    network[0].eval()
+    with evaluating(network):
+        assert not any(module.training for module in network.modules())
+        assert not torch.is_grad_enabled()
+    with pytest.raises(TypeError), evaluating(network):
+        network("no tensor")
+    assert [module.training for module in network.modules()] == [True, False, True]
+    assert torch.is_grad_enabled()
 
 
 def test_copies_are_independent():

@@ -493,6 +493,24 @@ def test_rates_of_units_by_sign_area_and_name(activity: Activity) -> None:
         assert caught.value.exit_code == 2
 
 
+def test_without_coherence_it_is_the_right_answer_that_tells_trials_apart(
+    activity: Activity,
+) -> None:
+    trials = {name: values for name, values in activity.trials.items() if name != "coh"}
+    trials["choice"] = np.zeros(120, int)  # as of an untrained network
+    trials["answer"] = np.where(np.arange(120) < 5, -1, trials["answer"])  # nothing is right
+
+    def drawn() -> list[str]:
+        changed = (activity.rates, activity.inputs, activity.units, trials, activity.steps, 20.0)
+        return [*dict.fromkeys(plots.rates(Activity(*changed)).data["condition"].tolist())]
+
+    assert drawn() == ["1", "2"]
+    trials["answer"] = np.full(120, -1)
+    assert drawn() == ["0"]
+    del trials["answer"], trials["choice"]
+    assert drawn() == ["all trials"]
+
+
 # Several environments
 
 

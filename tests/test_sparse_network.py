@@ -132,9 +132,45 @@ def test_large_sparse_maps_are_drawn_in_bins() -> None:
     assert len(data["weight"]) == 800 * 800
     assert data["weight"].sum() * 250**2 == pytest.approx(len(places))
     assert data["pre"][0] == "a_1"  # excitatory units come first
+    whole = one._replace(weight=np.broadcast_to(0.0, shape))
     with pytest.raises(NetbuildError, match="200,000 units; at most") as caught:
-        plots.eigenvalues(one)
+        plots.eigenvalues(whole)
     assert "inspect" in str(caught.value.hint)
+
+
+def rotations(radii: Any, angle: float) -> Any:
+    """A sparse matrix whose eigenvalues are each radius times e^(i angle) and e^(-i angle)."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return scipy.sparse.block_diag(
+        [r * np.array([[cos, -sin], [sin, cos]]) for r in radii], format="csr"
+    )
+
+
+def test_the_largest_eigenvalues_of_a_large_sparse_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    radii = np.concatenate([np.linspace(2.0, 1.0, 30), np.full(600, 0.1)])
+    count = 2 * len(radii)
+    units = Units(np.arange(count).astype(np.str_), np.full(count, ""), np.zeros(count, np.int8))
+    weight = scipy.sparse.csr_array(rotations(radii, 0.7))
+    one = LabelledMap(weight, np.zeros(count), None, units, units)
+
+    toarray = scipy.sparse.csr_array.toarray
+
+    def small(self: Any) -> Any:
+        assert self.shape[0] < count, "the whole was made dense"
+        return toarray(self)
+
+    monkeypatch.setattr(scipy.sparse.csr_array, "toarray", small)
+    figure, data = plots.eigenvalues(one)
+    expected = np.repeat(radii[:10], 2)
+    found = np.hypot(data["real"], data["imaginary"])
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+    np.testing.assert_allclose(np.abs(data["imaginary"]), expected * np.sin(0.7), rtol=2e-3)
+    assert (
+        figure.axes[0].get_title() == f"spectral radius 2, dashed: 1\n20 of {count:,} eigenvalues"
+    )
+    chain = scipy.sparse.eye_array(count, k=1, format="csr")  # no cycle: all are 0
+    _, data = plots.eigenvalues(one._replace(weight=chain))
+    assert (data["real"].tolist(), data["imaginary"].tolist()) == ([0.0], [0.0])
 
 
 @pytest.mark.parametrize("formulation", ["current", "rate", "update"])

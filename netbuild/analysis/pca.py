@@ -35,8 +35,12 @@ def pca(states: Tensor, components: int = 2) -> PCA:
     x = states.detach().double()
     mean = x.mean(0)
     x = x - mean
-    variances, vectors = torch.linalg.eigh(x.T @ x)  # the least variance first
-    vectors = vectors.T.flip(0)[:components]
+    if components <= len(x) < x.shape[1]:  # fewer states than units: the smaller matrix
+        variances, mixes = torch.linalg.eigh(x @ x.T)
+        vectors = torch.linalg.qr(x.T @ mixes.flip(1)[:, :components]).Q.T
+    else:
+        variances, vectors = torch.linalg.eigh(x.T @ x)  # the least variance first
+        vectors = vectors.T.flip(0)[:components]
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     total = variances.clamp(min=0).sum()
     explained = variances.clamp(min=0).flip(0)[:components] / torch.where(total > 0, total, 1.0)

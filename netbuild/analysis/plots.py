@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from netbuild.analysis.pca import PCA
 from netbuild.analysis.study import Study
+from netbuild.layers.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 80 / 25.4, 66 / 25.4  # inches, of one panel
@@ -38,13 +41,10 @@ def fixed_points(study: Study) -> Figure:
     Filled points are stable, open ones saddles; a line through a point is an unstable direction
     as it is seen in the plane, always of one length. Slow points are small and grey.
     """
-    from matplotlib.figure import Figure
-
     count = len(study.labels)
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
-    size = (WIDTH * columns, HEIGHT * rows + 10 / 25.4)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(WIDTH * columns, HEIGHT * rows + 10 / 25.4)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axis = study.plane
     for place, axes in enumerate(grid.flat):
@@ -57,29 +57,59 @@ def fixed_points(study: Study) -> Figure:
     for place, axes in enumerate(grid.flat[:count]):
         _points(axes, study, axis, place)
         _labels(axes, study, axis, left=place % columns == 0, low=place + columns >= count)
-    _legend(figure, list(grid.flat[:count]))
+    panels = list(grid.flat[:count])
+    if len(answers := _colours(study)) > len(ANSWERS):
+        bar = figure.colorbar(_mappable(answers), ax=panels)
+        bar.set_label("right answer", fontsize=SIZE)
+        bar.ax.tick_params(labelsize=SIZE - 1, length=2.5)
+    _legend(figure, panels)
     return figure
 
 
 def _trials(axes: Axes, study: Study, axis: PCA, place: int) -> None:
     """Trajectories of some trials of a condition, from their first step on, by right answer."""
-    own = np.flatnonzero((study.which == place) | (study.which == -1))
-    answers = np.asarray((study.trials or {}).get("answer", np.full(len(study.within), -1)))
-    order = {answer: i for i, answer in enumerate(sorted(set(answers.tolist()) - {-1}))}
+    given = (study.which == -1).all()  # inputs that belong to no trials: all are shown
+    own = np.arange(len(study.which)) if given else np.flatnonzero(study.which == place)
+    answers, colours = _answers(study), _colours(study)
     for trial in own[:TRIALS]:
         states = study.trajectories.states[trial].cpu()[torch.from_numpy(study.within[trial])]
         x, y = _xy(axis, states)
-        answer = int(answers[trial])
-        known = answer in order
+        answer = float(answers[trial])
+        few = answer in colours and len(colours) <= len(ANSWERS)
         axes.plot(
             x,
             y,
-            color=ANSWERS[order[answer] % len(ANSWERS)] if known else "#999999",
+            color=colours.get(answer, "#999999"),
             alpha=0.4,
             linewidth=0.6,
             zorder=1,
-            label=f"answer {answer}" if known else "trials",
+            label=f"answer {answer:g}" if few else "trials",
         )
+
+
+def _answers(study: Study) -> NDArray[np.float64]:
+    """(trial,): the right answers; NaN where there is none."""
+    given = (study.trials or {}).get("answer")
+    answers = np.full(len(study.within), np.nan) if given is None else np.asarray(given, float)
+    return np.where(answers == -1, np.nan, answers)
+
+
+def _colours(study: Study) -> dict[float, Any]:
+    """The colour of each answer, by number; of more than seven, along one map."""
+    known = np.unique(_answers(study))
+    known = known[~np.isnan(known)]
+    found: list[float] = known.tolist()
+    if len(found) <= len(ANSWERS):
+        return dict(zip(found, ANSWERS, strict=False))
+    return dict(zip(found, map(tuple, _mappable(found).to_rgba(known)), strict=True))
+
+
+def _mappable(answers: Collection[float]) -> ScalarMappable:
+    """Numbers as colours, dark to bright."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    return ScalarMappable(Normalize(min(answers), max(answers)), "viridis")
 
 
 def _points(axes: Axes, study: Study, axis: PCA, place: int) -> None:
@@ -130,7 +160,12 @@ def _legend(figure: Figure, panels: list[Axes]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     order = ["answer", "trials", *MARKERS, "unstable direction", "slow point"]
-    names = sorted(found, key=lambda name: (order.index(name.rstrip(" 0123456789")), name))
+
+    def place(name: str) -> tuple[int, float]:
+        word, _, number = name.partition(" ")
+        return (0, float(number)) if word == "answer" else (order.index(name), 0.0)
+
+    names = sorted(found, key=place)
     legend = figure.legend(
         [found[name] for name in names],
         names,

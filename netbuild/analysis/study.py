@@ -155,7 +155,7 @@ def _averages(
     columns = [np.asarray(trials[name]).tolist() for name in condition]
     rows = list(zip(*columns, strict=True)) if columns else [()] * len(u)
     present = {rows[trial] for trial in np.flatnonzero(steps.any(1))}
-    combinations = sorted(row for row in present if all(value == value for value in row))  # no NaN
+    combinations = sorted(row for row in present if not any(map(is_missing, row)))
     if not combinations:
         raise ValueError("no trial has a step of that period")
     if len(combinations) > MOST_CONDITIONS:
@@ -194,6 +194,11 @@ def _drawn(states: Tensor, within: NDArray[np.bool_], starts: int, seed: int) ->
     rng = rng_of(seed, "fixed points")
     chosen = rng.choice(flat, size=min(starts, len(flat)), replace=False)
     return states.flatten(0, 1)[torch.from_numpy(chosen).to(states.device)]
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value of a trial's variable says that there is none: NaN, or "" of text."""
+    return value != value or value == ""
 
 
 def _short(value: object) -> str:

@@ -5,14 +5,11 @@ B trials, T time, I inputs, N units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from netbuild.layers import Network
+from netbuild.layers import Network, evaluating
 from netbuild.layers.ctrnn import CTRNNLayer
 
 
@@ -42,7 +39,7 @@ def trajectories(network: Network, layer: str, x: Tensor) -> Trajectories:
     def listen(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         read.append(given[0])
 
-    with evaluating(network), torch.no_grad():
+    with evaluating(network):
         hook = module.register_forward_pre_hook(listen)
         try:
             network(x)
@@ -56,18 +53,6 @@ def recurrent_layers(network: Network) -> dict[str, CTRNNLayer]:
     return {
         name: module for name, module in network.named_children() if isinstance(module, CTRNNLayer)
     }
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Every module in its evaluation mode, and back in its own afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _states(layer: CTRNNLayer, u: Tensor) -> Tensor:

@@ -160,6 +160,8 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
     """What was asked for and is in no condition: trials without the period, or without a value."""
     import numpy as np
 
+    from netbuild.analysis.study import is_missing
+
     trials = found.trials or {}
     starts = trials.get(f"{found.period}_start") if found.period else None
     lacking = np.asarray(starts) < 0 if starts is not None else np.zeros(0, bool)
@@ -171,8 +173,7 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
         yield f"{what} and are left out; --period names another"
     for name in condition:
         values = np.asarray(trials[name])
-        known = values == values  # not NaN
-        if missing := int((~known).sum()):
+        if missing := sum(map(is_missing, values.tolist())):
             yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
 
 

@@ -44,7 +44,8 @@ def export(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the effective weights, or the activity, with names, areas and signs of the units.
+    """Write the effective weights, or the activity, with names, areas and signs of the units, and
+    all that a node table says of them.
 
     Beside the weights stand each layer's activation, and of recurrent layers alpha, the initial
     state, the formulation and dt: all that their equation needs.

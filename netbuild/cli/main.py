@@ -19,11 +19,15 @@ from netbuild.cli.build import build
 from netbuild.cli.config import config
 from netbuild.cli.connectomes import convert
 from netbuild.cli.diff import diff
+from netbuild.cli.evaluate import evaluate
 from netbuild.cli.explain import explain
 from netbuild.cli.export import export
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
 from netbuild.cli.plot import plot
+from netbuild.cli.reproduce import reproduce
+from netbuild.cli.resume import resume
+from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
@@ -63,11 +67,15 @@ for _command in (
     build,
     inspect,
     train,
+    resume,
+    reproduce,
+    evaluate,
     plot,
     analyze,
     export,
     convert,
     diff,
+    runs,
     schema,
     explain,
 ):

@@ -48,11 +48,11 @@ class Sort(StrEnum):
 
 # Which options each kind takes, beside the files.
 _TAKES: dict[Kind, tuple[str, ...]] = {
-    Kind.weights: ("layer", "sort", "trials"),
+    Kind.weights: ("layer", "from_", "to", "by", "sort", "trials"),
     Kind.distributions: (),
     Kind.learning: ("panel",),
     Kind.psychometric: ("condition", "environment", "trials"),
-    Kind.trajectories: ("layer", "condition", "align", "environment", "trials"),
+    Kind.trajectories: ("layer", "units", "condition", "align", "environment", "trials"),
     Kind.rates: ("layer", "units", "condition", "align", "environment", "trials"),
     Kind.eigenvalues: ("layer",),
 }
@@ -104,7 +104,28 @@ def plot(
         typer.Option(
             "--units",
             metavar="WHICH",
-            help="For rates: excitatory, inhibitory, an area, or one unit's name.",
+            help="For rates and trajectories: excitatory, inhibitory, an area, a unit's name, or"
+            " by a column of the node table, kind=motor or kind=inter,motor.",
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="WHICH", help="For weights: presynaptic units, as of --units."
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="WHICH", help="For weights: postsynaptic units, as of --units."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="For weights: group units by a column of the node table, not by area.",
         ),
     ] = None,
     sort: Annotated[
@@ -132,6 +153,9 @@ def plot(
         "align": align,
         "environment": environment,
         "units": units,
+        "from_": from_,
+        "to": to,
+        "by": by,
         "sort": None if sort is None else sort.value,
         "panel": panel,
         "trials": trials,
@@ -140,10 +164,9 @@ def plot(
     _check_files(kind, output, data)
     for name in options:
         if name not in _TAKES[kind]:
-            takes = ", ".join(f"--{name}" for name in _TAKES[kind]) or "none of these"
-            raise NetbuildError(
-                f"--kind {kind.value} takes no --{name}", Exit.USAGE, f"it takes {takes}"
-            )
+            takes = ", ".join(f"--{name.strip('_')}" for name in _TAKES[kind]) or "none of these"
+            what = f"--kind {kind.value} takes no --{name.strip('_')}"
+            raise NetbuildError(what, Exit.USAGE, f"it takes {takes}")
     run_path = find_run(target)
     if run_path is not None:
         refuse_changes(run_path, set_, unset)

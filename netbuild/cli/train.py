@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +24,15 @@ from netbuild.cli.options import (
     Unset,
     load_spec,
 )
+from netbuild.cli.signals import Signals
 
 if TYPE_CHECKING:
     from netbuild.check import Spec
     from netbuild.training import Record, Run, Trainer
+    from netbuild.training.recorder import Watcher
+    from netbuild.training.resuming import IfChanged
+
+    Start = Callable[[Watcher, Callable[[Trainer], None]], Run]
 
 
 def train(
@@ -38,34 +44,122 @@ def train(
     unset: Unset = None,
     device: Device = None,
     data_root: DataRoot = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the newest unfinished run of this very spec, if there is."
+        ),
+    ] = False,
     form: Form = Format.text,
     quiet: Quiet = False,
 ) -> None:
     """Train a spec; the constraints hold after every step and are verified in the saved weights."""
-    checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else form)
-    prepare_process(checked)
-    from netbuild.render import Progress
+    with Signals() as signals:
+        checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else form)
+        if not resume:
+            _begin(checked, out, signals, form, quiet)
+            return
+        from netbuild.training.resuming import only_one, unfinished
+
+        with only_one(out, checked):
+            found = unfinished(out, checked)
+            if found is None:
+                _begin(checked, out, signals, form, quiet)
+            else:
+                go_on(found, signals, form, quiet, if_changed="ignore")
+
+
+def _begin(spec: Spec, out: Path, signals: Signals, form: Format, quiet: bool) -> None:
+    prepare_process(spec)
     from netbuild.training import train as run_training
 
-    signals = Signals()
-    started = time.perf_counter()
-    with Progress(checked.model.name, quiet=quiet or form is not Format.text) as progress:
+    def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
+        return run_training(spec, out, watch=watch, watch_start=begin)
+
+    show(spec.model.name, start, signals, form, quiet)
+
+
+def go_on(
+    path: Path,
+    signals: Signals,
+    form: Format,
+    quiet: bool,
+    *,
+    if_changed: IfChanged = "refuse",
+    device: str | None = None,
+) -> None:
+    """Resume a run, on as many threads as it was started with."""
+    from netbuild.training import open_run
+    from netbuild.training import resume as resume_run
+    from netbuild.training.resuming import has_ended
+
+    run = open_run(path, verify=False)
+    if has_ended(run):
+        about = run.about
+        if form is Format.json or quiet:
+            _summary(run, 0.0, form, quiet)
+        else:
+            ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
+            print(f"{ended}; nothing is left to do")
+            print(f"run: {run.path}")
+        return
+    prepare_as(run)
+
+    def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
+        return resume_run(
+            path,
+            if_changed=if_changed,
+            device=device,
+            watch=watch,
+            watch_start=begin,
+            warn=warn,
+        )
+
+    show(str(run.about["name"]), start, signals, form, quiet)
+
+
+def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) -> None:
+    """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""
+    from netbuild.render import Progress
+
+    began = time.perf_counter()
+    with Progress(title, quiet=quiet or form is not Format.text) as progress:
 
         def begin(trainer: Trainer) -> None:
             signals.trainer = trainer
-            progress.begin(_known(trainer))
+            progress.begin(last_step(trainer))
 
         def watch(record: Record, trainer: Trainer) -> None:
-            progress.update(record.kind, record.step, _known(trainer), record.values)
+            progress.update(record.kind, record.step, last_step(trainer), record.values)
+            signals.written()
 
-        with signals:
-            run = run_training(checked, out, watch=watch, watch_start=begin)
-    _summary(run, time.perf_counter() - started, form, quiet)
+        run = start(watch, begin)
+    _summary(run, time.perf_counter() - began, form, quiet)
     if signals.received is not None and run.about["status"] == "interrupted":
+        step = run.about["step"]
+        print(f"interrupted after step {step}, saved: netbuild resume {run.path}", file=sys.stderr)
         raise typer.Exit(128 + signals.received)
 
 
-def _known(trainer: Trainer) -> int | None:
+def prepare_as(run: Run) -> None:
+    """The process as the run had it: on as many threads."""
+    threads = run.about.get("environment", {}).get("threads")
+    known = type(threads) is int and 0 < threads <= MOST_THREADS
+    prepare_process(with_threads(run.spec, threads) if known else run.spec)
+
+
+def warn(message: str) -> None:
+    """One line on standard error."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def with_threads(spec: Spec, threads: int) -> Spec:
+    """The same spec with a number of threads."""
+    training = spec.model.training.model_copy(update={"threads": threads})
+    return replace(spec, model=spec.model.model_copy(update={"training": training}))
+
+
+def last_step(trainer: Trainer) -> int | None:
     """The last step; None where only a stage's `stop_when` tells it."""
     from netbuild.spec.stages import UNTIL
 
@@ -85,6 +179,7 @@ def prepare_process(spec: Spec) -> None:
 
 # Multiplications of a layer for one batch; below it a second thread gains less than it waits.
 SMALL = 1 << 22
+MOST_THREADS = 4096
 
 
 def threads_of(spec: Spec) -> int:
@@ -101,32 +196,6 @@ def threads_of(spec: Spec) -> int:
     if largest * spec.model.training.batch_size < SMALL:
         return 1
     return len(os.sched_getaffinity(0))
-
-
-class Signals:
-    """SIGINT and SIGTERM ask the trainer to stop after its step; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.trainer: Trainer | None = None
-        self.received: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
-            os._exit(128 + number)
-        self.received = number
-        if self.trainer is None:  # nothing has been trained: there is nothing to save
-            raise SystemExit(128 + number)
-        self.trainer.stop = True
 
 
 def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:

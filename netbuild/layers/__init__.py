@@ -5,7 +5,7 @@ from netbuild.layers.constraints import Check, attach, verify
 from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
 from netbuild.layers.linear import LinearLayer
-from netbuild.layers.network import Network, Source
+from netbuild.layers.network import Network, Source, evaluating
 from netbuild.layers.sparse import SparseLinearLayer, linear_layer
 from netbuild.layers.wiring import PerConnection
 
@@ -20,6 +20,7 @@ __all__ = [
     "SparseLinearLayer",
     "activation",
     "attach",
+    "evaluating",
     "linear_layer",
     "verify",
 ]

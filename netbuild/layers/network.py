@@ -6,7 +6,8 @@ B batch, T time, N units.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -211,6 +212,19 @@ class _NoRegularizers(nn.Module):
 
     def forward(self, activity: Mapping[str, Tensor] | None = None) -> Tensor:
         return torch.zeros((), requires_grad=True)  # it can be backpropagated
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Every module in its evaluation mode, without gradients, and back in its own mode after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def reserved_names() -> frozenset[str]:

@@ -20,11 +20,16 @@ MOST_SPARSE = 800  # the same of sparse weights: fewer bins have something in ea
 PART = 2**22  # connections that are put into their bins at once
 
 
-def new_axes() -> Axes:
-    """Axes in a figure of their own, which pyplot does not know and nothing needs to close."""
+def new_figure(width: float = 4.2, height: float = 3.6) -> Figure:
+    """A figure in inches, which pyplot does not know and nothing needs to close."""
     from matplotlib.figure import Figure
 
-    return Figure(layout="constrained").subplots()
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(width: float = 4.2, height: float = 3.6) -> Axes:
+    """Axes in a figure of their own."""
+    return new_figure(width, height).subplots()
 
 
 def matrix(ax: Axes, weight: Weight, percentile: float = 100) -> Figure:

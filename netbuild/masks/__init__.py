@@ -5,6 +5,7 @@
 - values: what makes an array a sparsity, sign or plasticity mask, and which way round it lies
 - generators: masks that are drawn, with exact numbers of connections
 - wiring: connections as pairs, where a matrix would be too large
+- tensors: the arrays of a safetensors file
 """
 
 from netbuild.masks.generators import (
@@ -15,7 +16,7 @@ from netbuild.masks.generators import (
     random_wiring,
     unit_signs,
 )
-from netbuild.masks.paths import locate, project_root
+from netbuild.masks.paths import locate, project_root, refuse_what_is_no_path
 from netbuild.masks.readers import ArrayFile, Header, read_array, read_header
 from netbuild.masks.values import as_plasticity, as_signs, as_sparsity, finite, oriented
 from netbuild.masks.wiring import Wiring
@@ -39,6 +40,7 @@ __all__ = [
     "random_wiring",
     "read_array",
     "read_header",
+    "refuse_what_is_no_path",
     "round_half_up",
     "unit_signs",
 ]

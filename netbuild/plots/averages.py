@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 MOST_ENVIRONMENTS = 24  # that have a panel each
+# After the coherence: what is right, as an untrained network may always choose the same.
+FALLBACKS = ("answer", "choice")
 MOST_NAMES = 9  # in one column of a legend
 CROWDED = 20  # names, above which every second one is left out
 
@@ -36,12 +38,14 @@ class Averaged(NamedTuple):
     time_label: str
     periods: list[Period]
     trials: int  # in the averages
+    units: str = ""  # which of the layer's, where not all
 
     @property
     def title(self) -> str:
         """What is averaged."""
         environment = f"{self.environment}: " if self.environment else ""
-        return f"{environment}{self.layer}, {self.trials} trials"
+        units = f" {self.units}" if self.units else ""
+        return f"{environment}{self.layer}{units}, {self.trials} trials"
 
     def column(self, rows: int) -> dict[str, Array]:
         """The environment as a column of a table, where there are several."""
@@ -87,7 +91,7 @@ def averaged(
 ) -> list[Averaged]:
     """Averages by a variable, in time from a period's start, one of each environment.
 
-    Without a name the variable is the coherence, else what is chosen; the alignment is to
+    Without a name the variable is the coherence, else the right choice; the alignment is to
     `stimulus` where all trials have one, else to their start. Where environments are together, one
     without the variable or period that is named is averaged over all trials, or from their start.
     Raises NetbuildError (exit 2) for what none has, and for several environments if only `one`
@@ -138,9 +142,10 @@ def _condition(activity: Activity, name: str | None) -> Condition | None:
         found = condition_of(activity.trials, name)
     except NetbuildError:
         return None
-    if found is None and name is None and "choice" in activity.trials:
-        found = condition_of(activity.trials, "choice")
-    return found
+    if found is not None or name is not None:
+        return found
+    known = (condition_of(activity.trials, word) for word in FALLBACKS if word in activity.trials)
+    return next((one for one in known if one and not np.isnan(one.values).all()), None)
 
 
 def _alignment(activity: Activity, name: str | None) -> str | None:

@@ -47,6 +47,8 @@ def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condit
     if values.dtype.kind not in "biuf":
         return Condition(name, values, False)
     values = values.astype(float)
+    if name == "answer":
+        values = np.where(values < 0, np.nan, values)  # nothing is right there
     side = _sides(trials, name)
     if re.fullmatch(r"coh(_\d+)?", name) and side is not None and not (values < 0).any():
         return Condition(f"signed {name} (%)", values * side + 0.0, True)

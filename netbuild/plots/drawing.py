@@ -1,4 +1,4 @@
-"""What every figure shares: axes of its own, colours, and data that can be written."""
+"""What every figure shares: colours, legends, and data that can be written."""
 
 from __future__ import annotations
 
@@ -29,18 +29,6 @@ class Drawing(NamedTuple):
 
     figure: Figure
     data: Table
-
-
-def new_figure(width: float = 4.0, height: float = 3.0) -> Figure:
-    """A figure in inches that pyplot does not know; at 80 mm its text is of 8 points."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def new_axes(width: float = 4.0, height: float = 3.0) -> Axes:
-    """Axes in a figure of their own."""
-    return new_figure(width, height).subplots()
 
 
 def figure_of(ax: Axes) -> Figure:

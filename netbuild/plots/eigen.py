@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from netbuild.plots.drawing import GREY, PALETTE, Drawing, figure_of, new_axes, open_frame, unusable
+from netbuild.layers.plots import new_axes
+from netbuild.layers.spectrum import spectral_radius
+from netbuild.plots.drawing import GREY, PALETTE, Drawing, figure_of, open_frame, unusable
 from netbuild.training import Run
 from netbuild.training.maps import LabelledMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 8000  # units; their eigenvalues take minutes
+MOST = 8000  # units of a dense map; their eigenvalues take minutes
+MOST_SPARSE = 1000  # of a sparse one, which LAPACK takes as a matrix
+LARGEST, BASIS, RESTARTS = 20, 100, 6  # eigenvalues of larger sparse maps, and ARPACK's effort
 
 
 def eigenvalues(
@@ -29,8 +34,10 @@ def eigenvalues(
         source: a run, its maps (`run.maps()`), or one of them.
         layer: a recurrent layer; the first one when left out.
 
-    Returns the figure and a row an eigenvalue, the largest first: real, imaginary. Raises
-    NetbuildError (exit 2) where no layer is recurrent, or has more than 8,000 units.
+    Of a sparse map with more than 1,000 units, which is not made dense, those of the 20 largest
+    that ARPACK finds are drawn. Returns the figure and a row an eigenvalue, the largest first:
+    real, imaginary. Raises NetbuildError (exit 2) where no layer is recurrent, or a dense map has
+    more than 8,000 units.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -46,13 +53,7 @@ def eigenvalues(
             raise unusable(f"no recurrent layer `{name}`", f"there are {', '.join(known)}")
         one = known[name]
     count = one.weight.shape[0]
-    if count > MOST:
-        what = f"the eigenvalues of {count:,} units; at most {MOST:,} are drawn"
-        raise unusable(what, "`netbuild inspect` shows the spectral radius, whatever the size")
-    weight = one.weight if isinstance(one.weight, np.ndarray) else one.weight.toarray()
-    values = np.linalg.eigvals(weight.astype(np.float64))
-    values = values[np.argsort(-np.abs(values), kind="stable")]
-    radius = float(np.abs(values[0]))
+    values, radius = _spectrum(one.weight)
     ax = new_axes(3.4, 3.2) if ax is None else ax
     turn = np.linspace(0, 2 * np.pi, 361)
     ax.axhline(0, color="#dddddd", linewidth=0.8, zorder=0)
@@ -64,6 +65,43 @@ def eigenvalues(
     ax.set(xlim=(-end, end), ylim=(-end, end))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-    ax.set_title(f"spectral radius {radius:.3g}, dashed: 1", fontsize="medium")
+    some = "" if len(values) == count else f"\n{len(values)} of {count:,} eigenvalues"
+    ax.set_title(f"spectral radius {radius:.3g}, dashed: 1{some}", fontsize="medium")
     open_frame(ax)
     return Drawing(figure_of(ax), {"real": values.real, "imaginary": values.imag})
+
+
+def _spectrum(weight: NDArray[Any] | Any) -> tuple[NDArray[np.complex128], float]:
+    """Eigenvalues of a matrix or a scipy.sparse array, the largest first; the spectral radius."""
+    count = weight.shape[0]
+    sparse = not isinstance(weight, np.ndarray)
+    if not sparse and count > MOST:
+        what = f"the eigenvalues of {count:,} units; at most {MOST:,} are drawn"
+        raise unusable(what, "`netbuild inspect` shows the spectral radius, whatever the size")
+    if sparse and count > MOST_SPARSE:
+        return _largest(weight)
+    whole: NDArray[Any] = weight if isinstance(weight, np.ndarray) else weight.toarray()
+    values = np.linalg.eigvals(whole.astype(np.float64)).astype(np.complex128)
+    values = values[np.argsort(-np.abs(values), kind="stable")]
+    return values, float(np.abs(values[0]))
+
+
+def _largest(weight: Any) -> tuple[NDArray[np.complex128], float]:
+    """The largest eigenvalues of a scipy.sparse array, those of them that are found."""
+    from scipy.sparse.linalg import ArpackNoConvergence, eigs
+
+    radius = spectral_radius(weight)
+    if not radius:  # all are 0, and rounding would scatter them
+        return np.zeros(1, np.complex128), 0.0
+    start = np.random.default_rng(0).normal(size=weight.shape[0])
+    words = {"v0": start, "ncv": BASIS, "maxiter": RESTARTS, "tol": 1e-3}
+    try:
+        values = eigs(
+            weight.astype(np.float64), LARGEST, which="LM", return_eigenvectors=False, **words
+        )
+    except ArpackNoConvergence as stopped:
+        values = stopped.eigenvalues
+    if not len(values):
+        what = f"none of the largest eigenvalues of {weight.shape[0]:,} units was found"
+        raise unusable(what, f"the spectral radius is {radius:.3g}")
+    return values[np.argsort(-np.abs(values), kind="stable")], radius

@@ -1,20 +1,22 @@
-"""A weight matrix with its units sorted by area and sign, and labelled."""
+"""A weight matrix with its units sorted into groups by area and sign, and labelled."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.errors import NetbuildError
 from netbuild.layers import plots
-from netbuild.plots.drawing import Drawing, Table, figure_of, new_figure, stacked, unusable
+from netbuild.plots.drawing import Drawing, Table, figure_of, stacked, unusable
+from netbuild.plots.panels import new_panels
 from netbuild.training import Run
 from netbuild.training.maps import LabelledMap
 from netbuild.training.selectivity import selectivity
-from netbuild.training.units import Units
+from netbuild.training.units import Units, no_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,20 @@ COLUMNS = 4  # of panels
 PERCENTILE = 99  # of the weights, at which colours end
 LETTER = 0.035  # width of a letter, as a part of the axes
 STRIP = 0.03  # width of the colour strips, as a part of the axes
+LINE = 0.04  # height of a name, as a part of the axes
+PAD = 11  # points between an axis and the names, where the strips are
+MOST_GROUPS = 100  # of one column
+MOST_LINES = 40  # between groups; more would cover the weights
+Scores: TypeAlias = Mapping[str, float]  # of units, by their names
+
+
+class _Group(NamedTuple):
+    """Neighbours of one word (an area, or the value of a column) and one sign."""
+
+    start: int
+    stop: int
+    word: str
+    sign: int
 
 
 def weights(
@@ -33,6 +49,9 @@ def weights(
     ax: Axes | None = None,
     *,
     layer: str | None = None,
+    from_: str | None = None,
+    to: str | None = None,
+    by: str | None = None,
     sort: str | None = None,
     trials: int = 500,
 ) -> Drawing:
@@ -47,36 +66,47 @@ def weights(
         source: a run, its maps (`run.maps()`), or one of them.
         ax: one Axes, for one map; without it each map has its own.
         layer: which map, e.g. `hidden.recurrent`; with `ax` the first recurrent one when left out.
+        from_, to: a selection of presynaptic and of postsynaptic units, e.g. `kind=sensory`, as
+            `Units.where` reads it; all when left out. Of several maps those that have such units
+            are drawn.
+        by: a column of the node table whose values group the units in place of areas; units that
+            no node table names stand by area.
         sort: `selectivity` sorts recurrent units within their groups by d' between the two right
             choices, in the stimulus; it needs a run.
         trials: of the run, from which the selectivity is taken.
 
     Returns the figure and a row a weight: map, post, pre, weight, in the order of the figure (of
-    means, with the names of the first units). Raises NetbuildError (exit 2) for a map that is not
-    there.
+    means, with the names of the first units). Raises NetbuildError (exit 2) for a map, units or a
+    column that is not there, and for a column of more than 100 values.
     """
     maps = _chosen(source, layer, one=ax is not None)
-    found: dict[str, float] = {}
+    maps = _restricted(maps, from_, to)
+    if by is not None:
+        _check_column(maps, by)
+    found: dict[str, Scores] = {}
     if sort == "selectivity":
         if not isinstance(source, Run):
             raise unusable("only the units of a run have a selectivity")
         found = _selectivities(source, trials)
     elif sort is not None:
         raise unusable(f"units are not sorted by `{sort}`", "`selectivity`")
-    if ax is None:
-        columns = min(COLUMNS, len(maps))
-        rows = -(-len(maps) // columns)
-        figure = new_figure(4.0 * columns, 3.4 * rows)
-        places = [figure.add_subplot(rows, columns, i + 1) for i in range(len(maps))]
-    else:
-        places = [ax]
-    panels = zip(places, maps.items(), strict=True)
-    parts = [_panel(place, name, one, found) for place, (name, one) in panels]
+    columns = min(COLUMNS, len(maps))
+    places = new_panels(len(maps), columns, 4.0, 3.4) if ax is None else [ax]
+    ends = " ".join(f"{word} {which}" for word, which in (("from", from_), ("to", to)) if which)
+    parts = []
+    for place, (name, one) in zip(places, maps.items(), strict=True):
+        sides = _sides(source, name, found)
+        parts.append(_panel(place, name, one, by, sides))
+        place.set_title(f"{name}\n{ends}".strip(), fontsize="medium")
     return Drawing(figure_of(places[0]), stacked(parts))
 
 
-def _panel(ax: Axes, name: str, one: LabelledMap, selectivities: Mapping[str, float]) -> Table:
-    post, pre = (_order(units, selectivities) for units in (one.post, one.pre))
+def _panel(
+    ax: Axes, name: str, one: LabelledMap, by: str | None, scores: tuple[Scores, Scores]
+) -> Table:
+    words = [_words(units, by) for units in (one.post, one.pre)]
+    sides = zip((one.post, one.pre), words, scores, strict=True)
+    post, pre = (_order(units, word, values) for units, word, values in sides)
     weight = one.weight[post][:, pre]
     plots.matrix(ax, weight, PERCENTILE)
     drawn = plots.binned(weight)
@@ -84,8 +114,8 @@ def _panel(ax: Axes, name: str, one: LabelledMap, selectivities: Mapping[str, fl
         names[np.cumsum(lengths := plots.bin_lengths(len(names), bins)) - lengths]
         for names, bins in zip((one.post.name[post], one.pre.name[pre]), drawn.shape, strict=True)
     )
-    _strips(ax, one.post.at(post), one.pre.at(pre))
-    ax.set_title(name, fontsize="medium")
+    _strips(ax, _groups(words[0][post], one.post.sign[post]), len(post), vertical=True)
+    _strips(ax, _groups(words[1][pre], one.pre.sign[pre]), len(pre), vertical=False)
     return {
         "map": np.full(drawn.size, name),
         "post": np.repeat(rows, len(columns)),
@@ -111,77 +141,151 @@ def _chosen(
     return {name: maps[name]}
 
 
-def _order(units: Units, selectivities: Mapping[str, float]) -> Array:
-    """Positions by area, in the order in which areas come, then sign, then selectivity."""
-    areas = {area: i for i, area in enumerate(dict.fromkeys(units.area.tolist()))}
-    area = np.array([areas[a] for a in units.area.tolist()])
-    value = np.array([selectivities.get(name, 0.0) for name in units.name.tolist()])
-    return np.asarray(np.lexsort((np.arange(len(value)), -value, -units.sign.astype(int), area)))
+def _restricted(
+    maps: Mapping[str, LabelledMap], from_: str | None, to: str | None
+) -> Mapping[str, LabelledMap]:
+    """The selected rows and columns of each map, without those that have none such."""
+    if from_ is None and to is None:
+        return maps
+    found: dict[str, LabelledMap] = {}
+    errors: dict[str, NetbuildError] = {}
+    for name, one in maps.items():
+        try:
+            pre = _positions(one.pre, from_)
+            post = _positions(one.post, to)
+        except NetbuildError as error:
+            errors[name] = error
+            continue
+        connected = None if one.connected is None else one.connected[post][:, pre]
+        weight, bias = one.weight[post][:, pre], one.bias[post]
+        found[name] = LabelledMap(weight, bias, connected, one.pre.at(pre), one.post.at(post))
+    if not found:
+        recurrent = [name for name in maps if name.endswith(".recurrent")]
+        raise errors[(recurrent or list(maps))[0]]
+    return found
 
 
-def _selectivities(run: Run, trials: int) -> dict[str, float]:
+def _positions(units: Units, selection: str | None) -> Array:
+    everything = np.ones(len(units.name), dtype=bool)
+    return np.flatnonzero(everything if selection is None else units.where(selection))
+
+
+def _check_column(maps: Mapping[str, LabelledMap], by: str) -> None:
+    """Raise NetbuildError where no units have the column, or it has too many values."""
+    sides = [units for one in maps.values() for units in (one.pre, one.post)]
+    columns = [column for units in sides if (column := units.column(by)) is not None]
+    if not columns:
+        raise no_column(by, dict.fromkeys(name for units in sides for name in units.columns))
+    most = max(len(np.unique(column)) for column in columns)
+    if most > MOST_GROUPS:
+        raise unusable(f"`{by}` has {most:,} values; at most {MOST_GROUPS} groups are drawn")
+
+
+def _words(units: Units, by: str | None) -> Array:
+    """(unit,): the group of each; areas are none where they are too many for that."""
+    column = None if by is None else units.column(by)
+    if column is None:
+        column = units.area
+        if len(np.unique(column)) > MOST_GROUPS:
+            return np.full(len(column), "")
+    return column
+
+
+def _order(units: Units, words: Array, scores: Scores) -> Array:
+    """Positions by group, in the order in which groups come, then sign, then score."""
+    _, first, which = np.unique(words, return_index=True, return_inverse=True)
+    value: Array = np.zeros(len(words))
+    if scores:
+        value = np.array([scores.get(name, 0.0) for name in units.name.tolist()])
+    return np.asarray(np.lexsort((-value, -units.sign.astype(int), first[which])))
+
+
+def _selectivities(run: Run, trials: int) -> dict[str, Scores]:
     """d' of the units of every recurrent layer, by their names."""
     activity = run.activity(trials)
-    found: dict[str, float] = {}
+    found: dict[str, Scores] = {}
     for name, plan in run.spec.plan.layers.items():
         if "recurrent" in plan.maps:
             values = selectivity(activity, name)
-            found |= dict(zip(activity.units[name].name.tolist(), values.tolist(), strict=True))
+            found[name] = dict(
+                zip(activity.units[name].name.tolist(), values.tolist(), strict=True)
+            )
     if not found:
         raise unusable("no layer of this run is recurrent")
     return found
 
 
-def _groups(units: Units) -> list[tuple[int, int, str, int]]:
-    """Runs of units of one area and sign: (start, stop, area, sign); none if all are alike."""
-    keys = list(zip(units.area.tolist(), units.sign.tolist(), strict=True))
-    edges = [0, *(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]), len(keys)]
-    found = [(a, b, *keys[a]) for a, b in pairwise(edges)]
-    return found if len(found) > 1 or keys[0] != ("", 0) else []
+def _sides(
+    source: Run | LabelledMap | Mapping[str, LabelledMap], name: str, found: Mapping[str, Scores]
+) -> tuple[Scores, Scores]:
+    """The scores of the postsynaptic and of the presynaptic units of a map."""
+    layer, _, which = name.partition(".")
+    if not isinstance(source, Run) or not found:
+        return {}, {}
+    before = layer if which == "recurrent" else source.spec.plan.layers[layer].reads.layer
+    return found.get(layer, {}), found.get(before, {})
 
 
-def _strips(ax: Axes, post: Units, pre: Units) -> None:
-    """A strip of colours along each axis, a line between groups, and the groups' names."""
-    rows, columns = _groups(post), _groups(pre)
-    _lines(ax, rows, len(post.name), vertical=True)
-    _lines(ax, columns, len(pre.name), vertical=False)
-    if rows:
-        names = _names(rows, len(post.name))
-        ax.set_yticks([(a + b - 1) / 2 for a, b in names], names.values())
-        ax.tick_params("y", length=0, pad=11, labelsize="small")
-    if columns:
-        names = _names(columns, len(pre.name))
-        ax.xaxis.tick_top()
-        crowded = any(
-            len(name) * LETTER > (b - a) / len(pre.name) for (a, b), name in names.items()
-        )
-        ax.set_xticks([(a + b - 1) / 2 for a, b in names], names.values())
-        ax.tick_params("x", length=0, pad=8, labelsize="small", rotation=90 if crowded else 0)
+def _groups(words: Array, signs: Array) -> list[_Group]:
+    """Runs of units of one word and sign, in order; none if all are alike and have neither."""
+    change = (words[1:] != words[:-1]) | (signs[1:] != signs[:-1])
+    edges = [0, *(np.flatnonzero(change) + 1).tolist(), len(words)]
+    found = [_Group(a, b, str(words[a]), int(signs[a])) for a, b in pairwise(edges)]
+    return found if len(found) > 1 or found[0][2:] != ("", 0) else []
 
 
-def _lines(
-    ax: Axes, groups: list[tuple[int, int, str, int]], count: int, *, vertical: bool
-) -> None:
+def _strips(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> None:
+    """A strip of colours along an axis, a line between groups, and the groups' names."""
+    if not groups:
+        return
+    _lines(ax, groups, count, vertical=vertical)
+    names = _names(groups, count)
+    middles = [(a + b - 1) / 2 for a, b in names]
+    if vertical:
+        ax.set_yticks(middles, names.values())
+        ax.tick_params("y", length=0, pad=PAD, labelsize="small")
+        if not names:
+            ax.yaxis.labelpad += PAD
+        return
+    ax.xaxis.tick_top()
+    crowded = any(len(name) * LETTER > (b - a) / count for (a, b), name in names.items())
+    ax.set_xticks(middles, names.values())
+    ax.tick_params("x", length=0, pad=PAD, labelsize="small", rotation=90 if crowded else 0)
+
+
+def _lines(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> None:
     from matplotlib.patches import Rectangle
 
     place = ax.get_yaxis_transform() if vertical else ax.get_xaxis_transform()
-    for start, stop, _, sign in groups:
-        if sign:
-            low, length = start - 0.5, stop - start
+    line = ax.axhline if vertical else ax.axvline
+    words = 1 + sum(one.word != other.word for one, other in pairwise(groups))
+    for group, after in zip(groups, [*groups[1:], None], strict=True):
+        if group.sign:
+            low, length = group.start - 0.5, group.stop - group.start
             at = (-STRIP - 0.01, low) if vertical else (low, 1.01)
             size = (STRIP, length) if vertical else (length, STRIP)
-            ax.add_patch(
-                Rectangle(at, *size, transform=place, clip_on=False, color=COLOURS[sign], lw=0)
-            )
-        if stop < count:
-            line = ax.axhline if vertical else ax.axvline
-            line(stop - 0.5, color="#444444", linewidth=0.6)
+            colour = COLOURS[group.sign]
+            ax.add_patch(Rectangle(at, *size, transform=place, clip_on=False, color=colour, lw=0))
+        if after is not None:
+            same = after.word == group.word  # only the sign differs
+            if (len(groups) if same else words) <= MOST_LINES:
+                line(group.stop - 0.5, color="#444444", linewidth=0.3 if same else 0.6)
 
 
-def _names(groups: list[tuple[int, int, str, int]], count: int) -> dict[tuple[int, int], str]:
-    """{(start, stop): name} of the groups that are large enough for one."""
-    return {
-        (start, stop): name
-        for start, stop, area, sign in groups
-        if (name := f"{area} {LETTERS[sign]}".strip()) and (stop - start) / count > 0.04
-    }
+def _names(groups: list[_Group], count: int) -> dict[tuple[int, int], str]:
+    """{(start, stop): name} of the groups that are large enough for one.
+
+    Where those of one word are not, but are together, the word stands for them.
+    """
+    found: dict[tuple[int, int], str] = {}
+    for word, run in groupby(groups, lambda group: group.word):
+        own = list(run)
+        large = [group for group in own if (group.stop - group.start) / count > LINE]
+        whole = (own[0].start, own[-1].stop)
+        if word and len(large) < len(own) and (whole[1] - whole[0]) / count > LINE:
+            found[whole] = word
+            continue
+        for group in large:
+            if name := f"{word} {LETTERS[group.sign]}".strip():
+                found[group.start, group.stop] = name
+    return found

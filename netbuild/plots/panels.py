@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netbuild.layers import LinearLayer, Network
-from netbuild.plots.drawing import GREY, figure_of, new_figure
+from netbuild.layers.plots import new_figure
+from netbuild.plots.drawing import GREY, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -34,6 +34,7 @@ def trajectories(
     ax: Axes | None = None,
     *,
     layer: str | None = None,
+    units: str | None = None,
     condition: str | None = None,
     align: str | None = None,
     environment: str | None = None,
@@ -50,8 +51,10 @@ def trajectories(
         source: a run, or its activity.
         ax: one Axes, for one environment; without it each environment has its own.
         layer: the first one when left out.
-        condition: a variable of the trials; the coherence, signed, when left out, or what is
-            chosen. An environment without the variable has one path, of all its trials.
+        units: a selection of the layer's units, e.g. `kind=motor`, as `Units.where` reads it; the
+            plane is then that of their rates.
+        condition: a variable of the trials; the coherence, signed, when left out, or the right
+            choice. An environment without the variable has one path, of all its trials.
         align: the period from whose start time is counted; `stimulus` when left out.
         environment: one of several, all when left out.
         trials: of a run, how many, of all environments together.
@@ -61,8 +64,9 @@ def trajectories(
     time, pc1, pc2. Raises NetbuildError (exit 2) for networks without time, for what is not there,
     and for several environments in one `ax`.
     """
+    activity = source.activity(trials) if isinstance(source, Run) else source
     parts = averaged(
-        source,
+        activity,
         trials,
         environment=environment,
         layer=layer,
@@ -70,11 +74,15 @@ def trajectories(
         align=align,
         one=ax is not None,
     )
-    units = parts[0].rates.shape[-1]
-    if units < 2:
-        raise unusable(f"layer `{parts[0].layer}` has one unit, which makes no plane")
+    if units is not None:
+        here = activity.units[parts[0].layer].where(units)
+        parts = [part._replace(rates=part.rates[..., here], units=units) for part in parts]
+    count = parts[0].rates.shape[-1]
+    if count < 2:
+        what = f"`{units}` is one unit" if units else f"layer `{parts[0].layer}` has one unit"
+        raise unusable(f"{what}, which makes no plane")
     if plane is None:
-        plane = principal_plane(np.concatenate([part.rates.reshape(-1, units) for part in parts]))
+        plane = principal_plane(np.concatenate([part.rates.reshape(-1, count) for part in parts]))
     columns = min(COLUMNS, len(parts))
     places = new_panels(len(parts), columns, 4.0, 3.1) if ax is None else [ax]
     data = [_panel(place, part, plane) for place, part in zip(places, parts, strict=True)]

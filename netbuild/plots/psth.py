@@ -16,7 +16,6 @@ from netbuild.plots.drawing import (
     figure_of,
     open_frame,
     stacked,
-    unusable,
 )
 from netbuild.plots.panels import Span, name_spans, new_panels
 from netbuild.training import Run
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[Any]
-KINDS = {"excitatory": 1, "inhibitory": -1}
+KINDS = ("excitatory", "inhibitory")  # a panel each
 
 
 def rates(
@@ -51,8 +50,9 @@ def rates(
         ax: one Axes, for one environment; without it there are panels for each environment, and
             for its excitatory and its inhibitory units, where a layer has both.
         layer: the first one when left out.
-        units: `excitatory`, `inhibitory`, an area's name (the mean of such units), or one unit's
-            name, e.g. `hidden_17`. The mean of all when left out.
+        units: a selection, of which the mean is drawn: `excitatory`, `inhibitory`, an area, one
+            unit's name, e.g. `hidden_17`, or by a node table, `kind=motor`, as `Units.where` reads
+            it. All when left out.
         condition, align, environment, trials: as of `trajectories`.
 
     Returns the figure and a row a point: environment (where there are several), units,
@@ -72,7 +72,7 @@ def rates(
     labels = activity.units[parts[0].layer]
     kinds: Sequence[str | None] = [units]
     if ax is None and units is None and {1, -1} <= set(labels.sign.tolist()):
-        kinds = list(KINDS)
+        kinds = KINDS
     panels = [(part, kind) for part in parts for kind in kinds]
     grid = _grid(len(parts), len(kinds)) if ax is None else [ax]
     data = [_panel(a, part, labels, kind) for a, (part, kind) in zip(grid, panels, strict=True)]
@@ -104,7 +104,7 @@ def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
 
 
 def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table:
-    which, what = _chosen(found, labels, units)
+    which, what = _chosen(labels, units)
     mean = found.rates[..., which].mean(-1)
     for line, name, colour in zip(mean, found.names, found.colours, strict=True):
         ax.plot(found.time, line, color=colour, linewidth=1.3, label=name)
@@ -135,16 +135,9 @@ def _seen(span: Span, found: Averaged) -> Span | None:
     return span._replace(start=start, end=end) if start < end else None
 
 
-def _chosen(found: Averaged, labels: Units, units: str | None) -> tuple[Array, str]:
+def _chosen(labels: Units, units: str | None) -> tuple[Array, str]:
     """(unit,) bool: which units are meant; and the words for them."""
     if units is None:
         return np.ones(len(labels.name), bool), f"mean of {len(labels.name)} units"
-    if units in labels.name:
-        return labels.name == units, units
-    which = labels.sign == KINDS[units] if units in KINDS else labels.area == units
-    if not which.any():
-        hint = (
-            f"`excitatory`, `inhibitory`, an area, or one of {labels.name[0]} .. {labels.name[-1]}"
-        )
-        raise unusable(f"layer `{found.layer}` has no unit called `{units}`", hint)
-    return which, f"mean of {which.sum()} {units}"
+    which = labels.where(units)
+    return which, f"mean of {which.sum()} {units}" if units not in labels.name else units

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.layers.plots import new_axes
 from netbuild.plots.conditions import Condition, condition_of, grouped, variables
 from netbuild.plots.drawing import (
     GREY,
@@ -16,7 +17,6 @@ from netbuild.plots.drawing import (
     Table,
     figure_of,
     legend_above,
-    new_axes,
     open_frame,
     stacked,
     unusable,
@@ -69,7 +69,7 @@ def psychometric(
         raise unusable("these trials have no coherence", hint)
     if found.values.dtype.kind not in "biuf":
         raise unusable(f"`{found.label}` is no number")
-    ax = new_axes() if ax is None else ax
+    ax = new_axes(4.0, 3.0) if ax is None else ax
     curves = _curves(table, ~np.isnan(found.values.astype(float)))
     binary = all(len(_choices(table, rows)) == 2 for rows in curves.values())
     parts: list[Table] = []

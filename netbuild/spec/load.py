@@ -22,10 +22,18 @@ from netbuild.spec.paths import Tree
 from netbuild.spec.regularizers import RegularizerSpec
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.stages import apply_stage
+from netbuild.spec.start import StartFrom
 from netbuild.spec.task import Task
 from netbuild.spec.training import Training
 
-PARTS = ("task", "training", "seed", "dt", *LISTS)  # of a spec, each judged on its own
+PARTS = (
+    "task",
+    "training",
+    "start_from",
+    "seed",
+    "dt",
+    *LISTS,
+)  # of a spec, each judged on its own
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Parsed:
     regularizers: Sequence[BaseModel | None]
     task: BaseModel | None
     training: BaseModel | None
+    start_from: BaseModel | None = None
     seed: int = 0
     dt: float | None = None
 
@@ -130,5 +139,6 @@ def _adapter(key: str) -> TypeAdapter[BaseModel]:
         "regularizers": RegularizerSpec,
         "task": Task,
         "training": Training,
+        "start_from": StartFrom,
     }
     return TypeAdapter(kinds[key])

@@ -284,5 +284,10 @@ def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
         return folded[wanted]
     import difflib
 
-    match = difflib.get_close_matches(wanted, list(folded), 1, cutoff)
-    return folded[match[0]] if match else ""
+    match = difflib.get_close_matches(wanted, list(folded), 3, cutoff)
+    if not match:
+        return ""
+    # Of words that are as much alike, the one that begins alike: `moter` is `motor`, not `other`.
+    ratios = {w: difflib.SequenceMatcher(None, w, wanted).ratio() for w in match}
+    equal = [w for w in match if ratios[w] == ratios[match[0]]]
+    return folded[max(equal, key=lambda w: (w[:1] == wanted[:1], -match.index(w)))]

@@ -10,6 +10,7 @@ from netbuild.spec.base import Model, Positive, Seed
 from netbuild.spec.layers import Layer
 from netbuild.spec.regularizers import RegularizerSpec
 from netbuild.spec.shorthand import Shorthand, listed
+from netbuild.spec.start import StartFrom
 from netbuild.spec.task import Task
 from netbuild.spec.training import Training
 
@@ -55,6 +56,11 @@ class NetworkSpec(Model):
     )
     regularizers: list[RegularizerSpec] = Field(
         [], max_length=10_000, description="terms added to the loss", examples=[[]]
+    )
+    start_from: StartFrom | None = Field(
+        None,
+        description="parameters that begin as another run has them",
+        examples=[{"run": "runs/ei-decision/latest", "params": "hidden.*"}],
     )
     training: Training = Field(
         Training.model_construct(), description="the training loop", examples=[{}]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from netbuild.errors import Exit, NetbuildError
-from netbuild.layers import Network
+from netbuild.layers import Network, evaluating
 from netbuild.tasks import Batch
 from netbuild.training.npz import load_npz, save_npz
-from netbuild.training.units import Units
+from netbuild.training.units import Units, units_from
 
 Array = NDArray[Any]
 AT_ONCE = 2**26  # values of the activity that is computed at once, at most
@@ -52,7 +50,7 @@ class Activity(Mapping[str, Array]):
 
     rates: dict[str, Array]  # of each layer: (trial, time, unit) float32
     inputs: Array  # (trial, time, input) float32
-    units: dict[str, Units]  # of each layer: names, areas and signs, (unit,) each
+    units: dict[str, Units]  # of each layer: names, areas, signs, columns, (unit,) each
     trials: dict[str, Array]  # variables, (trial,) each; `choice`, `correct`
     steps: Array | None = None  # (trial,): the length of each
     dt: float | None = None  # ms
@@ -211,7 +209,7 @@ class Activity(Mapping[str, Array]):
         found["inputs"] = self.inputs
         for layer, rates in self.rates.items():
             found[f"rates/{layer}"] = rates
-            for what, values in self.units[layer]._asdict().items():
+            for what, values in self.units[layer].arrays().items():
                 found[f"units/{layer}/{what}"] = values
         return found | {f"trials/{name}": values for name, values in self.trials.items()}
 
@@ -258,7 +256,7 @@ def load_activity(path: str | Path) -> Activity:
         return Activity(
             rates=rates,
             inputs=arrays["inputs"],
-            units={n: Units(**_below(arrays, f"units/{n}/")) for n in rates},
+            units={n: units_from(_below(arrays, f"units/{n}/")) for n in rates},
             trials=_below(arrays, "trials/"),
             steps=arrays.get("steps"),
             dt=float(arrays["dt"]) if "dt" in arrays else None,
@@ -269,19 +267,6 @@ def load_activity(path: str | Path) -> Activity:
 
 def _below(arrays: Mapping[str, Array], start: str) -> dict[str, Array]:
     return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Every module in its evaluation mode, without gradients, and back in its own mode after."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def compute_rates(network: Network, inputs: torch.Tensor) -> dict[str, Array]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "platform": platform.platform(),
+        "cpu": _processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
@@ -28,6 +31,45 @@ def environment(device: torch.device) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "argv": sys.argv,
     }
+
+
+# What the last bits do not depend on.
+_BESIDE = ("argv", "omp_wait_policy", "platform", "packages.netbuild", "packages.pydantic")
+Change = tuple[str, Any, Any]  # a name, and its value then and now
+
+
+def environment_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """What of an environment may change the last bits, and is not what it was."""
+    one, other = _flat(then), _flat(now)
+    return [
+        (name, one.get(name), other.get(name))
+        for name in dict.fromkeys((*one, *other))
+        if name not in _BESIDE and one.get(name) != other.get(name)
+    ]
+
+
+def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in data.items() if not isinstance(value, Mapping)}
+    inner = {
+        f"{key}.{name}": value
+        for key in data
+        if isinstance(data[key], Mapping)
+        for name, value in data[key].items()
+    }
+    return found | inner
+
+
+def _processor() -> str | None:
+    """The model of the processor and a digest of what it can do, where the system tells."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]
+    except OSError:
+        return platform.processor() or None
+    pairs = (line.partition(":") for line in text.splitlines())
+    facts = {key.strip(): value.strip() for key, _, value in pairs}
+    flags = " ".join(sorted((facts.get("flags") or facts.get("Features") or "").split()))
+    name = facts.get("model name") or platform.machine()
+    return f"{name} ({hashlib.sha256(flags.encode()).hexdigest()[:8]})"
 
 
 def git_state(folder: Path) -> tuple[str | None, str | None]:

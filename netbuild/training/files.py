@@ -1,13 +1,34 @@
-"""Writing files so that a reader sees the old one or the new one, and never a part of it."""
+"""Writing files so that a reader sees the old one or the new one, and never a part of it.
+
+Everything that changes the disk is a function of `os`, looked up when it is called, so that a test
+can count the calls, fail them, or end the process at any of them.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
-from collections.abc import Mapping
+import stat
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+from netbuild.errors import Exit, NetbuildError
+
+Result = TypeVar("Result")
+
+PASSING = (errno.EIO, errno.ESTALE, errno.EAGAIN)  # errors that a second attempt may not meet
+PAUSES = (0.02, 0.2)  # seconds before each further attempt
+PART = 1 << 24  # bytes of one write or read
+LARGEST = 1 << 40  # bytes of a file that is read
+MARGIN = 1 << 20  # bytes that stay free
+_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def canonical_json(data: object) -> str:
@@ -22,45 +43,177 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def steadily(action: Callable[[], Result]) -> Result:
+    """What an action returns; it is tried again where the disk failed in a way that may pass.
+
+    The action must be one that can be begun anew.
+    """
+    for pause in PAUSES:
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+            time.sleep(pause)
+    return action()
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a new file and wait until it is on the disk; raises FileExistsError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, data)
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view[:PART]) :]
+
+
+def read_file(path: Path, most: int = LARGEST) -> bytes:
+    """The bytes of a regular file; raises OSError, for one of more than `most` bytes too."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if about.st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+        parts = []
+        while part := os.read(descriptor, PART):
+            parts.append(part)
+        return b"".join(parts)
     finally:
         os.close(descriptor)
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file in place of another, at once."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    steadily(lambda: _replace(path, data))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = _beside(path)
     try:
         write_file(temporary, data)
         os.rename(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.unlink(temporary)
         raise
     sync_folder(path.parent)
 
 
+def append(path: Path, data: bytes, at: int) -> int:
+    """Write behind the first `at` bytes of a file; returns how many it then has."""
+
+    def write() -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.lseek(descriptor, at, os.SEEK_SET)
+            _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+
+    steadily(write)
+    return at + len(data)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what was appended to a file is on the disk."""
+    _with_descriptor(path, os.O_WRONLY, lambda descriptor: None)
+
+
+def cut_file(path: Path, size: int) -> None:
+    """Leave the first `size` bytes of a file, and wait until that is on the disk."""
+    _with_descriptor(path, os.O_WRONLY, lambda descriptor: os.ftruncate(descriptor, size))
+
+
+def _with_descriptor(path: Path, flags: int, action: Callable[[int], None]) -> None:
+    def act() -> None:
+        descriptor = os.open(path, flags | os.O_CLOEXEC)
+        try:
+            action(descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    steadily(act)
+
+
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder with these files, at once: it is there whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    temporary.mkdir()
-    try:
-        for name, data in files.items():
-            write_file(temporary / name, data)
-        sync_folder(temporary)
-        os.rename(temporary, path)
-    except BaseException:
-        for name in files:
-            (temporary / name).unlink(missing_ok=True)
-        if temporary.is_dir():
-            temporary.rmdir()
-        raise
+    """Write a new folder with these files, at once: it is there whole, or not at all.
+
+    It is read again, and nothing is returned unless the disk holds these very bytes. Raises
+    OSError, also for a folder of that name that is there already and holds something else.
+    """
+    steadily(lambda: _write_folder(path, files))
+
+
+def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    if not os.path.lexists(path):  # else the first attempt came as far as that
+        temporary = _beside(path)
+        os.mkdir(temporary)
+        try:
+            for name, data in files.items():
+                write_file(temporary / name, data)
+            sync_folder(temporary)
+            os.rename(temporary, path)
+        except BaseException:
+            _clear(temporary)
+            raise
+    sync_folder(path.parent)
+    for name, data in files.items():
+        if read_file(path / name) != data:
+            raise OSError(errno.EIO, "the disk does not hold what was written", str(path / name))
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of files: it is there whole, or not at all, for who looks for its name."""
+    temporary = _beside(path)
+    os.rename(path, temporary)
+    remove_leftovers(path.parent, only=temporary.name)
+
+
+def remove_leftovers(folder: Path, only: str | None = None) -> None:
+    """Remove what was being written, or removed, when a process ended at once."""
+    for name in os.listdir(folder):
+        if not _LEFT_OVER.fullmatch(name) or only not in (None, name):
+            continue
+        path = folder / name
+        if os.path.isdir(path) and not os.path.islink(path):
+            for inner in os.listdir(path):
+                os.unlink(path / inner)
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a temporary folder as far as it can be."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            os.unlink(folder / name)
+        os.rmdir(folder)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder, which nobody else has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def make_folders(path: Path) -> None:
+    """Make a new folder, and those above it that are not there; raises FileExistsError."""
+    missing = [folder for folder in path.parents if not folder.is_dir()]
+    for folder in reversed(missing):
+        with suppress(FileExistsError):  # another process was quicker
+            os.mkdir(folder)
+        sync_folder(folder.parent)
+    os.mkdir(path)
     sync_folder(path.parent)
 
 
@@ -71,3 +224,15 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise NetbuildError (exit 7) unless the disk of a folder has `needed` bytes, and some more.
+
+    A quota is not seen here: it shows when something is written.
+    """
+    about = os.statvfs(folder)
+    free = about.f_bavail * about.f_frsize
+    if free < needed + MARGIN:
+        what = f"the disk of {folder} has {free:,} bytes free; {needed + MARGIN:,} are needed"
+        raise NetbuildError(what, Exit.IO, "free some, and `netbuild resume` goes on")

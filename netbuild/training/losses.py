@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from netbuild.layers import evaluating
 from netbuild.tasks import Batch, correct
-from netbuild.training.activity import evaluating
 
 
 def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:

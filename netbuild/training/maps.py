@@ -1,4 +1,4 @@
-"""The effective weights of every map, with the names, areas and signs of their units."""
+"""The effective weights of every map, with what is known of their units."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.check.plan import LayerPlan
+from netbuild.check.population import Population
 from netbuild.layers import LinearLayer, Network
 from netbuild.training.units import Units, units_of
 
@@ -33,6 +34,13 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
     recurrent one's as `hidden.input` and `hidden.recurrent`.
     """
     found: dict[str, LabelledMap] = {}
+    known: dict[int, Units] = {}  # one for both ends of a recurrent map
+
+    def units(population: Population) -> Units:
+        if id(population) not in known:
+            known[id(population)] = units_of(population, plans)
+        return known[id(population)]
+
     for name, module in network.named_modules():
         if not isinstance(module, LinearLayer):
             continue
@@ -43,8 +51,8 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
             _numbers(module.matrix()),
             module.bias.detach().float().cpu().numpy().copy(),
             None if module.connected is None else module.connected.cpu().numpy().copy(),
-            units_of(pre, plans),
-            units_of(plan.gives, plans),
+            units(pre),
+            units(plan.gives),
         )
     return found
 
@@ -57,7 +65,8 @@ def _numbers(weight: Tensor | Any) -> Array | Any:
 
 
 def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
-    """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on.
+    """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on,
+    and `<map>/pre/column/<name>` of a node table.
 
     A sparse weight is in CSR's parts: `<map>/data` (connection,), `<map>/indices` (connection,),
     the presynaptic units, `<map>/indptr` (post + 1,) and `<map>/shape`.
@@ -76,6 +85,6 @@ def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
         if one.connected is not None:
             found[f"{name}/connected"] = one.connected
         for side, units in (("pre", one.pre), ("post", one.post)):
-            for what, values in units._asdict().items():
+            for what, values in units.arrays().items():
                 found[f"{name}/{side}/{what}"] = values
     return found

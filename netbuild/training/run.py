@@ -2,163 +2,40 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from netbuild.builder import build, build_task, device_of
 from netbuild.check import Spec, load
-from netbuild.check.context import FileRecord
-from netbuild.check.environments import EnvironmentPlan, TaskWidths
+from netbuild.check.environments import TaskWidths
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.layers import LinearLayer, Network
-from netbuild.spec.dump import dump_yaml
 from netbuild.tasks import Batch, Task, evaluation_batch
 from netbuild.training.activity import Activity, activity_of, compute_rates
 from netbuild.training.checkpoint import (
     checkpoints,
     load_network,
-    network_tensors,
     open_checkpoint,
-    pack,
+    refuse_not_finite,
     refuse_violations,
+    step_of,
     unpack,
 )
-from netbuild.training.environment import environment, git_state
-from netbuild.training.files import canonical_json, digest, replace_file, write_file
+from netbuild.training.files import digest
 from netbuild.training.losses import answers
 from netbuild.training.maps import LabelledMap, labelled_maps
 from netbuild.training.table import trial_columns, trial_frame
 from netbuild.training.units import units_of
 
-
-@dataclass
-class RunWriter:
-    """A run directory while its training goes on; it is locked until `close`."""
-
-    path: Path
-    about: dict[str, Any]
-    _lock: int = field(repr=False)
-
-    def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """Append one line to `metrics.jsonl`."""
-        line = canonical_json({"step": step, "kind": kind, **values}) + "\n"
-        with open(self.path / "metrics.jsonl", "ab", buffering=0) as stream:
-            stream.write(line.encode())
-
-    def status(self, status: str, **more: Any) -> None:
-        """Note in `run.json` how the run stands."""
-        self.about |= {"status": status, "changed": _now(), **more}
-        replace_file(self.path / "run.json", _json(self.about))
-
-    def fail(self, error: BaseException) -> None:
-        """Note, if it can still be noted, that the run has ended by an error."""
-        diverged = isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED
-        with suppress(OSError):
-            self.status(
-                "diverged" if diverged else "failed", error=f"{type(error).__name__}: {error}"
-            )
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write one file of the run, making its folder."""
-        path = self.path / name
-        path.parent.mkdir(exist_ok=True)
-        replace_file(path, data)
-
-    def close(self) -> None:
-        """Give the lock back."""
-        os.close(self._lock)
-
-
-def start_run(spec: Spec, out: Path, network: Network, device: torch.device) -> RunWriter:
-    """Make `out/<name>/<utc>-<hash>-<random>/`, never an existing one, and lock it.
-
-    Raises NetbuildError (exit 7) where it cannot be written.
-    """
-    inputs = _inputs(spec)
-    refuse_violations(network.verify(), Exit.BUG)
-    initial = pack(network_tensors(network), {"format": 1, "step": 0})
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
-    try:
-        path.mkdir(parents=True)
-        lock = os.open(path / ".lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for name in ("checkpoints", "evaluation", "figures", "inputs"):
-            (path / name).mkdir()
-        write_file(path / "spec.yaml", spec.text.encode())
-        for name, data in inputs.items():
-            write_file(path / name, data)
-        write_file(path / "resolved.yaml", _resolved(spec).encode())
-        write_file(path / "initial.safetensors", initial)
-        write_file(path / "specs.json", _json(network.get_specs()))
-        write_file(path / "metrics.jsonl", b"")
-        commit, difference = git_state(spec.path.parent if spec.path else Path.cwd())
-        if difference:
-            write_file(path / "git.diff", difference.encode())
-        about = {
-            "format": 1,
-            "id": secrets.token_hex(16),
-            "name": spec.model.name,
-            "spec_hash": spec.hash,
-            "initial_sha256": digest(initial),
-            "seed": spec.model.seed,
-            "overrides": list(spec.overrides),
-            "unset": list(spec.unset),
-            "inputs": {
-                where: {"file": record.reference, "sha256": record.sha256, "bytes": record.size}
-                for where, record in spec.files.items()
-            },
-            "git": {"commit": commit, "changed": bool(difference)},
-            "task_widths": _widths(spec),
-            "environment": environment(device),
-            "started": _now(),
-        }
-        writer = RunWriter(path, about, lock)
-        writer.status("running")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"cannot write the run directory {path}: {reason}", Exit.IO) from None
-    return writer
-
-
-def _widths(spec: Spec) -> dict[str, Any] | None:
-    """What rebuilds the network where neurogym is not installed."""
-    task = spec.plan.task
-    return task.widths.to_data() if isinstance(task, EnvironmentPlan) else None
-
-
-def _inputs(spec: Spec) -> dict[str, bytes]:
-    """The files that a spec names, by their names in the run; NetbuildError if one has changed."""
-    found = {}
-    for record in spec.files.values():
-        data = Path(record.path).read_bytes()
-        if digest(data) != record.sha256:
-            what = f"{record.reference} has changed since the spec was loaded"
-            raise NetbuildError(what, Exit.DATA)
-        found[_input_name(record)] = data
-    return found
-
-
-def _input_name(record: FileRecord) -> str:
-    return f"inputs/{record.sha256[:16]}-{Path(record.path).name}"
-
-
-def _resolved(spec: Spec) -> str:
-    """The resolved spec, with the run's own copies of its files, so that it stands alone."""
-    head = "# Written by netbuild: the whole spec, defaults included, with the run's own inputs.\n"
-    return head + dump_yaml(spec.data_with(_input_name))
+Which = int | Literal["best", "last"] | None  # a checkpoint
 
 
 @dataclass
@@ -192,12 +69,15 @@ class Run:
     @cached_property
     def task(self) -> Task:
         """The task that the run was trained on; raises NetbuildError where neurogym is missing."""
-        if self.given_task is not None:
-            return self.given_task
+        return self.given_task if self.given_task is not None else build_task(self.trained_spec)
+
+    @cached_property
+    def trained_spec(self) -> Spec:
+        """As `spec`, with what makes trials; raises NetbuildError where neurogym is missing."""
         if not isinstance(self.spec.plan.task, TaskWidths):
-            return build_task(self.spec)
+            return self.spec
         try:
-            return build_task(load(self.path / "resolved.yaml", data_root=self.path))
+            return load(self.path / "resolved.yaml", data_root=self.path)
         except SpecError as error:
             first = error.problems[0]
             raise NetbuildError(first.what, error.exit_code, first.hint) from None
@@ -218,7 +98,16 @@ class Run:
     @property
     def step(self) -> int:
         """The step of the newest checkpoint."""
-        return int(self.checkpoint().name.removeprefix("step-"))
+        return step_of(self.checkpoint())
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best evaluation that the newest checkpoint knows of: its step, metric and value.
+
+        The metric is that of `stop_when`, else the accuracy, else the loss; {} before the first.
+        """
+        found, _ = open_checkpoint(self.checkpoint())
+        return dict(found.state.get("best") or {})
 
     @cached_property
     def initial(self) -> dict[str, Tensor]:
@@ -231,13 +120,13 @@ class Run:
         return unpack(data, str(path))
 
     def network(
-        self, *, device: str = "cpu", verified: bool = True, checkpoint: int | None = None
+        self, *, device: str = "cpu", verified: bool = True, checkpoint: Which = None
     ) -> Network:
         """The network with the newest weights, their digests and constraints verified.
 
-        `checkpoint` is the step of an older one that was kept. Without `verified`, weights that
-        violate a constraint are returned too. Raises NetbuildError for damaged files, for a step
-        without a checkpoint, and for a device that is not there.
+        `checkpoint` is "best", "last", or the step of one that was kept. Without `verified`,
+        weights that violate a constraint are returned too. Raises NetbuildError for damaged files,
+        for a step without a checkpoint, and for a device that is not there.
         """
         place = device_of(device)
         folder = self.checkpoint(checkpoint)
@@ -245,18 +134,25 @@ class Run:
         network = build(self.spec, device="cpu")
         load_network(network, files["network.safetensors"], str(folder))
         if verified:
+            refuse_not_finite(network, Exit.RUN, f"in {folder}")
             refuse_violations(network.verify(self.initial), Exit.RUN)
         return network.to(place)
 
-    def checkpoint(self, step: int | None = None) -> Path:
-        """The folder of the newest checkpoint, or of that of a step; NetbuildError if none is."""
+    def checkpoint(self, which: Which = None) -> Path:
+        """The folder of a checkpoint: of a step, "best", or "last", which None is too.
+
+        Raises NetbuildError where there is none.
+        """
         found = checkpoints(self.path / "checkpoints")
         if not found:
             status = self.about.get("status", "unknown")
             raise NetbuildError(f"{self.path} has no checkpoint; its status is {status}", Exit.RUN)
-        if step is None:
+        if which is None or which == "last":
             return found[-1]
-        steps = {int(path.name.removeprefix("step-")): path for path in found}
+        steps = {step_of(path): path for path in found}
+        if which == "best" and not self.best:
+            raise NetbuildError(f"{self.path} has no evaluation yet", Exit.RUN)
+        step = int(self.best["step"]) if which == "best" else which
         if step not in steps:
             what = f"{self.path} has no checkpoint of step {step}"
             raise NetbuildError(what, Exit.RUN, f"there are those of {', '.join(map(str, steps))}")
@@ -289,7 +185,7 @@ class Run:
         batch = evaluation_batch(self.task, model.seed, count)
         return batch if trials is None else batch.first(trials)
 
-    def activity(self, trials: int = 500, *, checkpoint: int | None = None) -> Activity:
+    def activity(self, trials: int = 500, *, checkpoint: Which = None) -> Activity:
         """What every unit does in the first `trials` test trials, without noise or dropout.
 
         They are the same trials, and the same bits, every time. `checkpoint` is the step of the
@@ -320,7 +216,7 @@ class Run:
         outputs = answers(self.network(), batch.inputs)
         return trial_frame(trial_columns(outputs, batch, self.spec.model.training.loss))
 
-    def maps(self, *, checkpoint: int | None = None) -> dict[str, LabelledMap]:
+    def maps(self, *, checkpoint: Which = None) -> dict[str, LabelledMap]:
         """The effective weights of every map, with their units: {"hidden.recurrent": ...}."""
         return labelled_maps(self.network(checkpoint=checkpoint), self.spec.plan.layers)
 
@@ -360,11 +256,3 @@ def _reading(path: Path) -> Iterator[None]:
 def parameters_of(network: Network) -> dict[str, Tensor]:
     """Copies of a network's parameters, by name."""
     return {name: p.detach().clone() for name, p in network.named_parameters()}
-
-
-def _json(data: object) -> bytes:
-    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

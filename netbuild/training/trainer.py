@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from netbuild.regularization import RegularizationList
 from netbuild.spec.training import Training
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, Task, evaluation_batch
+from netbuild.training.guards import are_finite, bad_gradient, first_bad, total_norm
 from netbuild.training.losses import accuracy, answers, has_accuracy, score, task_loss
 from netbuild.training.schedule import factor
 from netbuild.training.stopping import should_stop
@@ -62,7 +63,9 @@ class Trainer:
         self.step = self.start = step
         self.steps = step + steps_of(training, task)
         self.stop = False
+        self.saving = False  # whether whoever writes the records is writing a checkpoint
         self.evaluations: list[dict[str, Any]] = []
+        self.saves: Collection[int] = ()  # steps with a checkpoint beside those that are due
         self._evaluation: Batch | None = None
         self.rates = [group["lr"] for group in optimizer.param_groups]
         own = network.regularizers
@@ -71,6 +74,17 @@ class Trainer:
         self._drawing = [m for m in network.modules() if isinstance(m, (Dropout, CTRNNLayer))]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
         self._needs_activity = self._regularizers.needs_activity
+
+    def resume(self, step: int, evaluations: list[dict[str, Any]]) -> None:
+        """Go on after `step` steps, of which those since `start` were this trainer's own.
+
+        The network and the optimizer are as they were then. Raises NetbuildError (exit 5) for a
+        step that this training does not have.
+        """
+        if not self.start <= step <= self.steps:
+            what = f"the checkpoint is of step {step}, the training has {self.steps}"
+            raise NetbuildError(what, Exit.RUN)
+        self.step, self.evaluations = step, list(evaluations)
 
     def records(self) -> Iterator[Record]:
         """Train to the end, with a record of each logged step, evaluation and checkpoint due.
@@ -101,12 +115,13 @@ class Trainer:
             if self.stop and self.step < self.steps:
                 reason = "interrupted"
                 break
-            if _due(self.step, training.checkpoint.every) and self.step < self.steps:
+            due = _due(self.step, training.checkpoint.every) or self.step in self.saves
+            if due and self.step < self.steps:
                 yield Record("checkpoint", self.step)
                 clock, clocked = time.perf_counter(), self.step
         if reason == "finished":
             yield self._evaluate()
-        yield Record("checkpoint", self.step)
+        yield Record("checkpoint", self.step, {"reason": reason})
         yield Record("end", self.step, {"reason": reason})
 
     def _step(self, logged: bool) -> dict[str, Any]:
@@ -128,18 +143,29 @@ class Trainer:
             whole = loss + self._regularizers.total(raw)
         whole.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(whole.item()):
-            raise _diverged(f"the loss is {whole.item()} at step {step}", at_start=step == 0)
-        norm: Tensor | None = None
-        if training.clip_grad_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(self._learnt, training.clip_grad_norm)
-            if not math.isfinite(norm.item()):  # clipping by it would make every weight NaN
-                what = f"the norm of the gradient is {norm.item()} at step {step}"
-                raise _diverged(what, at_start=step == 0)
+            found = first_bad(self.network, batch, step) or "a regularizer"
+            what = f"the loss is {whole.item()} at step {step}; first found in {found}"
+            raise _diverged(what, at_start=step == 0)
+        norm = self._clipped(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if not logged:
             return {}
         return self._values(loss, whole, raw, norm, output, batch)
+
+    def _clipped(self, step: int) -> Tensor | None:
+        """The norm of the gradient, which is then clipped, if it is to be; raises NetbuildError."""
+        largest = self.training.clip_grad_norm
+        if largest is None and are_finite(p.grad for p in self._learnt if p.grad is not None):
+            return None
+        norm = total_norm(self._learnt)
+        if largest is not None and math.isfinite(norm.item()):
+            torch.nn.utils.clip_grads_with_norm_(self._learnt, largest, norm)
+            return norm
+        found = bad_gradient(self.network)
+        where = f"; first found in that of `{found}`" if found else ""
+        what = f"the norm of the gradient is {norm.item()} at step {step}{where}"
+        raise _diverged(what, at_start=step == 0)
 
     def _forward(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor] | None]:
         """The network's answers, and its activity where a regularizer reads it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from importlib import import_module
@@ -31,9 +32,9 @@ def _needed(name: str) -> Any:
 def activity_dataset(activity: Activity) -> Any:
     """An `xarray.Dataset`: `inputs`, a variable a layer, and coordinates.
 
-    Layers are (trial, time, <layer>_unit), with the units' names as index and <layer>_area and
-    <layer>_sign beside it. The trials' variables are coordinates along `trial`, time is in ms
-    where the spec has a dt. Padding is NaN.
+    Layers are (trial, time, <layer>_unit), with the units' names as index and <layer>_area,
+    <layer>_sign and <layer>_<column of the node table> beside it. The trials' variables are
+    coordinates along `trial`, time is in ms where the spec has a dt. Padding is NaN.
     """
     xarray = _needed("xarray")
     steps = () if activity.time is None else ("time",)
@@ -49,6 +50,8 @@ def activity_dataset(activity: Activity) -> Any:
     taken = {*variables, *coordinates, "trial", "input", "time"}
     for name, values in activity.trials.items():
         coordinates[f"trial_{name}" if name in taken else name] = ("trial", values)
+    for layer in activity.rates:
+        _add_columns(coordinates, variables, f"{layer}_unit", layer, activity.units[layer])
     return xarray.Dataset(variables, coordinates)
 
 
@@ -59,6 +62,8 @@ def maps_dataset(
 ) -> Any:
     """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias.
 
+    A sparse map's weight is (<map>_connection,), by postsynaptic and then by presynaptic unit, and
+    the coordinates <map>_from and <map>_to along it are positions in <map>_pre and <map>_post.
     Of recurrent layers <layer>_alpha, <layer>_initial_state and <layer>_initial_rate, along
     <layer>_recurrent_post; and as attributes <layer>_activation, <layer>_formulation, and dt in ms.
     """
@@ -67,10 +72,20 @@ def maps_dataset(
     coordinates: dict[str, Any] = {}
     for name, one in maps.items():
         word = name.replace(".", "_")
-        variables[f"{word}_weight"] = ((f"{word}_post", f"{word}_pre"), one.weight)
+        if isinstance(one.weight, np.ndarray):
+            variables[f"{word}_weight"] = ((f"{word}_post", f"{word}_pre"), one.weight)
+        else:
+            axis, entries = f"{word}_connection", one.weight.tocoo()
+            variables[f"{word}_weight"] = (axis, entries.data)
+            coordinates |= {f"{word}_from": (axis, entries.col), f"{word}_to": (axis, entries.row)}
         variables[f"{word}_bias"] = (f"{word}_post", one.bias)
         for side, units in (("pre", one.pre), ("post", one.post)):
             coordinates |= _axis(f"{word}_{side}", f"{word}_{side}", units)
+    for name, one in maps.items():
+        word = name.replace(".", "_")
+        for side, units in (("pre", one.pre), ("post", one.post)):
+            start = f"{word}_{side}"
+            _add_columns(coordinates, variables, start, start, units)
     about: dict[str, Any] = {"rows": "post"} | ({} if dt is None else {"dt": dt})
     for name, equation in (equations or {}).items():
         for what, value in equation._asdict().items():
@@ -87,6 +102,17 @@ def _axis(axis: str, start: str, units: Units) -> dict[str, Any]:
         f"{start}_area": (axis, units.area),
         f"{start}_sign": (axis, units.sign),
     }
+
+
+def _add_columns(
+    coordinates: dict[str, Any], variables: Mapping[str, Any], axis: str, start: str, units: Units
+) -> None:
+    """Add <start>_<column> of a node table along an axis; what is taken gets a `_` behind it."""
+    for column, values in units.columns.items():
+        name = f"{start}_{re.sub(r'[^A-Za-z0-9_]', '_', column)}"
+        while name in coordinates or name in variables:
+            name += "_"
+        coordinates[name] = (axis, values)
 
 
 def need_netcdf() -> None:

@@ -1,0 +1,41 @@
+#!/bin/bash
+# Trains a spec on a SLURM cluster, through time limits and pre-emption:
+#
+#     sbatch examples/slurm/train.sh my-spec.yaml
+#
+# 90 seconds before the time limit SLURM sends SIGUSR1 to the training, and where the job is
+# pre-empted SIGTERM. Either way the state is saved after the step in hand, the command ends with
+# 138 or 143, and the job is queued again. Started again, `--resume` goes on with the same run.
+#
+#SBATCH --job-name=netbuild
+#SBATCH --time=04:00:00
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=4G
+#SBATCH --signal=USR1@90
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=slurm-%j.out
+
+set -u
+
+spec=${1:?usage: sbatch train.sh SPEC [OPTION...]}
+shift
+
+# Were this shell to end at the SIGTERM of a pre-emption, the training would be killed with it.
+# The training itself handles both, whatever it inherits.
+trap '' TERM USR1
+
+# `srun` hands signals on to the training, and its exit code back to this script.
+srun netbuild train "$spec" --resume --quiet "$@"
+code=$?
+
+case $code in
+    138 | 143) # saved, by SIGUSR1 or SIGTERM: 128 + 10, 128 + 15
+        echo "saved; queued again"
+        scontrol requeue "$SLURM_JOB_ID"
+        ;;
+    0) echo "finished" ;;
+    6) echo "another job trains this spec; see the message above" ;;
+    *) echo "ended with exit code $code" ;;
+esac
+exit "$code"

@@ -1,0 +1,52 @@
+"""`netbuild reproduce`: trains a run again from its own files, and compares every bit."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from netbuild.cli import train as training
+from netbuild.cli.options import Form, Format, Quiet
+from netbuild.cli.resume import RunPath, run_of
+from netbuild.cli.signals import Signals
+from netbuild.errors import Exit
+
+if TYPE_CHECKING:
+    from netbuild.training import Record, Trainer
+
+
+def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -> None:
+    """Train a run again and compare every bit; exit 0 if all are the same, else 5."""
+    path = run_of(target)
+    signals = Signals()
+    with signals:
+        from netbuild.render import Progress
+        from netbuild.training import open_run
+        from netbuild.training import reproduce as again
+
+        training.prepare_as(open_run(path, verify=False))
+        began = time.perf_counter()
+        with Progress(f"again: {path.name}", quiet=quiet or form is not Format.text) as progress:
+
+            def begin(trainer: Trainer) -> None:
+                progress.begin(training.last_step(trainer))
+
+            def watch(record: Record, trainer: Trainer) -> None:
+                words = record.kind, record.step, training.last_step(trainer), record.values
+                progress.update(*words)
+
+            found = again(path, watch=watch, watch_start=begin, warn=training.warn)
+    if form is Format.json:
+        print(json.dumps({"run": str(path), "same": found.same, **asdict(found)}))
+    elif found.same:
+        counts = f"{found.steps:,} steps, {found.lines:,} lines of the log"
+        counts += f", {found.checkpoints} checkpoints"
+        print(f"{path}: the same bits ({counts}; {time.perf_counter() - began:.1f} s)")
+    else:
+        print(f"{path}: not the same; {found.difference}")
+    if not found.same:
+        raise typer.Exit(int(Exit.RUN))

@@ -1,0 +1,61 @@
+"""Signals while a training runs: the step is finished, the state saved, and then it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netbuild.training import Trainer
+
+# A batch system may send the last one some time before it takes the machine away.
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class Signals:
+    """The first signal asks the trainer to stop after its step, which saves the state.
+
+    A second one ends the process at once, or as soon as a checkpoint that is being written is
+    whole; a third one at once. Before there is a trainer there is nothing to save, and the first
+    ends the process. The exit code is 128 and the number of the first signal.
+    """
+
+    def __init__(self) -> None:
+        self.trainer: Trainer | None = None
+        self.received: int | None = None
+        self.count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for number in NUMBERS:
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def written(self) -> None:
+        """To be called when a record is written: now a process that is to end at once can."""
+        if self.count > 1:
+            self._leave()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.received is None:
+            self.received = number
+        if self.trainer is None:
+            os.write(2, b"interrupted: nothing was to be saved yet\n")
+            self._leave()
+        elif self.count == 1:
+            self.trainer.stop = True
+        elif self.count > 2 or not self.trainer.saving:
+            self._leave()
+
+    def _leave(self) -> None:
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h")  # the cursor, which a progress bar hides
+        os._exit(128 + (self.received or 0))

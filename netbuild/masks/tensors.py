@@ -1,0 +1,88 @@
+"""The arrays of a safetensors file, read without the library: a header of JSON, then their bytes.
+
+The format: 8 bytes of the header's length, little-endian; the header, {name: {dtype, shape,
+data_offsets}} and `__metadata__`; the data, little-endian, to which the offsets refer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netbuild.errors import DataFileError
+from netbuild.masks.paths import shown
+
+MAX_BYTES = 1 << 36  # of a file
+MAX_HEADER = 1 << 26
+_DTYPES = {
+    "BOOL": np.bool_,
+    "U8": np.uint8,
+    "I8": np.int8,
+    "I16": np.int16,
+    "I32": np.int32,
+    "I64": np.int64,
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class TensorsFile:
+    """The arrays of a file by name, read-only, and its digest."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    sha256: str
+    size: int  # bytes of the file
+
+
+def read_tensors(path: Path) -> TensorsFile:
+    """Every array in a safetensors file; raises DataFileError: NB202, or NB204 where malformed."""
+    name = shown(path.name)
+    try:
+        with open(path, "rb", opener=_nonblocking) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise DataFileError("NB901", f"{name} is larger than {MAX_BYTES:,} bytes")
+            content = file.read()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataFileError("NB202", f"{name} cannot be read ({reason})") from None
+    try:
+        arrays = _arrays(content)
+    except Exception:  # whatever a hostile header leads to
+        raise DataFileError("NB204", f"{name} is not a safetensors file") from None
+    return TensorsFile(arrays, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def _nonblocking(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """Raises KeyError, TypeError or ValueError for what is not of the format."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    if not 8 < start <= min(len(content), MAX_HEADER):
+        raise ValueError
+    header = json.loads(content[8:start])
+    found = {}
+    for name, about in header.items():
+        if name == "__metadata__":
+            continue
+        dtype, shape = np.dtype(_DTYPES[about["dtype"]]).newbyteorder("<"), about["shape"]
+        first, last = about["data_offsets"]
+        if not all(type(n) is int and n >= 0 for n in (*shape, first, last)):
+            raise ValueError
+        count = math.prod(shape)
+        if last - first != count * dtype.itemsize or start + last > len(content):
+            raise ValueError
+        found[name] = np.frombuffer(content, dtype, count, start + first).reshape(shape)
+    return found

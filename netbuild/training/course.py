@@ -1,0 +1,168 @@
+"""The course of a training: its stages in order, from the first step or from a later one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from netbuild.builder import build_regularizers, build_task, change_optimizer
+from netbuild.check import Spec
+from netbuild.layers import Network
+from netbuild.spec.training import Training
+from netbuild.tasks import NeurogymTask, Prefetch, Task
+from netbuild.training.trainer import Record, Trainer
+
+
+@dataclass
+class Point:
+    """Where a training stands, beside its weights and its optimizer: plain data.
+
+    Random streams and learning rates are functions of the step, and the batches too.
+    """
+
+    step: int = 0  # optimizer steps taken
+    stage: int = 0  # the number of the stage in hand, from 0
+    start: int = 0  # the step that this stage began at
+    ended: str = ""  # how it has ended, if it has: "finished" or "stopped early"
+    evaluations: list[dict[str, Any]] = field(default_factory=list)  # of this stage, oldest first
+    best: dict[str, Any] | None = None  # step, stage, metric and value of the best evaluation
+
+    def to_data(self) -> dict[str, Any]:
+        """As a checkpoint's `state.json` has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Point:
+        """The same again; raises KeyError, TypeError or ValueError for what is no such data."""
+        point = cls(**{f.name: data[f.name] for f in fields(cls)})
+        counts = (point.step, point.stage, point.start)
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("a step or a stage is not a count")
+        if point.start > point.step or point.ended not in ("", "finished", "stopped early"):
+            raise ValueError("a step before the stage began, or an end that there is not")
+        if not all(isinstance(each, dict) and "loss" in each for each in point.evaluations):
+            raise ValueError("an evaluation without a loss")
+        if point.best is not None and type(point.best["step"]) is not int:
+            raise ValueError("the best evaluation has no step")
+        return point
+
+    def score(self, record: Record, training: Training) -> bool:
+        """Take in an evaluation; whether it is the best of its stage, the first of equal ones."""
+        rule = training.stop_when
+        metric = rule.metric if rule is not None else "accuracy"
+        if metric not in record.values:
+            metric = "loss"
+        value = float(record.values[metric])
+        before = self.best
+        if before is not None and before["stage"] == self.stage and before["metric"] == metric:
+            sign = -1 if metric == "loss" else 1
+            if not sign * value > sign * before["value"]:
+                return False
+        self.best = {"step": record.step, "stage": self.stage, "metric": metric, "value": value}
+        return True
+
+
+class Happening(NamedTuple):
+    """A record, the trainer that gave it, and whether it is the best evaluation so far."""
+
+    record: Record
+    trainer: Trainer
+    is_best: bool = False
+
+
+def follow(
+    spec: Spec,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    point: Point,
+    *,
+    task: Task | None = None,
+    begin: Callable[[Trainer], None] | None = None,
+) -> Generator[Happening]:
+    """Train from `point`, which is kept up to date, to the end; the last record is the "end".
+
+    The network and the optimizer are as they were at that point. `begin` is called with the trainer
+    of each stage before its first step. Close the iterator, or exhaust it: a process of its own may
+    be making the batches.
+    """
+    parts = parts_of(spec)
+    if point.ended and point.stage + 1 < len(parts):
+        _next_stage(point)
+    place = next(network.parameters()).device
+    stop = False
+    for number in range(point.stage, len(parts)):
+        name, part = parts[number]
+        with _made_ahead(build_task(part) if task is None else task) as source:
+            if name:
+                network.regularizers = build_regularizers(part, network).to(place)
+                change_optimizer(part.model.training, optimizer)
+            trainer = _trainer(part, network, source, optimizer, point)
+            trainer.stop = stop
+            if begin is not None:
+                begin(trainer)
+            is_last = number + 1 == len(parts)
+            for record in trainer.records() if not point.ended else _end_of(point):
+                if (
+                    record.kind == "end"
+                    and record.values["reason"] != "interrupted"
+                    and not is_last
+                ):
+                    break
+                is_best = _take_in(record, trainer, point)
+                if name and record.kind in ("train", "evaluation"):
+                    record = replace(record, values={"stage": name} | record.values)
+                yield Happening(record, trainer, is_best)
+                if record.kind == "end":
+                    return
+            stop = trainer.stop
+        _next_stage(point)
+
+
+def parts_of(spec: Spec) -> list[tuple[str, Spec]]:
+    """The stages of a training by name, each as a whole spec; without stages the spec itself."""
+    stages = spec.model.training.stages
+    if not stages:
+        return [("", spec)]
+    names = [stage.name for stage in stages]
+    return list(zip(names, spec.stages, strict=True))
+
+
+def _trainer(
+    part: Spec, network: Network, task: Task, optimizer: torch.optim.Optimizer, point: Point
+) -> Trainer:
+    """The trainer of one stage, as it was at a point of it."""
+    training, seed = part.model.training, part.model.seed
+    trainer = Trainer(network, task, training, optimizer, seed=seed, step=point.start)
+    trainer.resume(point.step, point.evaluations)
+    return trainer
+
+
+def _take_in(record: Record, trainer: Trainer, point: Point) -> bool:
+    """Bring a point up to a record; whether that is the best evaluation so far."""
+    point.step, point.evaluations = record.step, trainer.evaluations
+    if record.kind == "checkpoint" and record.values.get("reason", "interrupted") != "interrupted":
+        point.ended = record.values["reason"]
+    return record.kind == "evaluation" and point.score(record, trainer.training)
+
+
+def _end_of(point: Point) -> Iterator[Record]:
+    """What is left of a training that was saved at its end."""
+    yield Record("end", point.step, {"reason": point.ended})
+
+
+def _next_stage(point: Point) -> None:
+    point.stage, point.start, point.ended, point.evaluations = point.stage + 1, point.step, "", []
+
+
+@contextmanager
+def _made_ahead(task: Task) -> Iterator[Task]:
+    """The task; trials that take a while to make are made by a process of their own."""
+    if not isinstance(task, NeurogymTask):
+        yield task
+        return
+    with Prefetch(task) as quick:
+        yield quick

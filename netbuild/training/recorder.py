@@ -1,0 +1,152 @@
+"""A training and its run directory: every record is put where it belongs, as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netbuild.check import Spec
+from netbuild.errors import Exit, NetbuildError
+from netbuild.layers import Network
+from netbuild.tasks import Task
+from netbuild.training.checkpoint import Packed, pack_checkpoint, prune, write_checkpoint
+from netbuild.training.course import Happening, Point, follow
+from netbuild.training.table import trial_table
+from netbuild.training.trainer import Record, Trainer
+from netbuild.training.writer import RunWriter
+
+Watcher = Callable[[Record, Trainer], None]
+
+
+@dataclass
+class Training:
+    """A network in training: what it is trained on, and where the training stands."""
+
+    spec: Spec
+    network: Network
+    optimizer: torch.optim.Optimizer
+    initial: Mapping[str, Tensor]  # the parameters that it all started from
+    task: Task | None = None  # in place of the spec's own
+    point: Point = field(default_factory=Point)
+
+
+def carry_out(
+    training: Training,
+    open_writer: Callable[[], RunWriter],
+    *,
+    watch: Watcher | None = None,
+    watch_start: Callable[[Trainer], None] | None = None,
+) -> Path:
+    """Train from the training's point to its end, into a run directory; returns its path.
+
+    `open_writer` is called when the first step is all that is missing. `watch` is called with every
+    record after it was written, `watch_start` with the trainer of each stage. Raises NetbuildError.
+    """
+    recorder: Recorder | None = None
+
+    def begin(trainer: Trainer) -> None:
+        nonlocal recorder
+        if watch_start is not None:
+            watch_start(trainer)
+        recorder = recorder or Recorder(training, open_writer())
+        recorder.trainer = trainer
+
+    words = training.spec, training.network, training.optimizer, training.point
+    try:
+        with closing(follow(*words, task=training.task, begin=begin)) as course:
+            for happening in course:
+                assert recorder is not None
+                recorder.put(happening)
+                if watch is not None:
+                    watch(happening.record, happening.trainer)
+    except BaseException as error:  # a task's own mistake, say: the run does not go on
+        if recorder is not None:
+            recorder.fail(error)
+        raise
+    finally:
+        if recorder is not None:
+            recorder.writer.close()
+    assert recorder is not None
+    return recorder.writer.path
+
+
+class Recorder:
+    """Writes the records of one training into its run directory."""
+
+    def __init__(self, training: Training, writer: RunWriter) -> None:
+        self.training, self.writer = training, writer
+        self._folder = writer.path / "checkpoints"
+        self.trainer: Trainer | None = None  # of the stage in hand
+        self._best: Packed | None = None  # the best state, until the next checkpoint is written
+
+    def put(self, happening: Happening) -> None:
+        """Put a record where it belongs; raises NetbuildError (exit 7) where that fails."""
+        try:
+            self._put(happening)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            what = f"cannot write {self.writer.path}: {reason}"
+            raise NetbuildError(what, Exit.IO, "what was saved before is whole") from None
+
+    def fail(self, error: BaseException) -> None:
+        """Note how the training has ended, and tell what is left of it."""
+        step = self.training.point.step if self.trainer is None else self.trainer.step
+        self.writer.fail(error, step)
+        saved = self.writer.about.get("step")
+        if isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED:
+            last = (
+                f"the last good checkpoint is of step {saved}"
+                if saved
+                else "there is no checkpoint"
+            )
+            error.hint = f"{last} in {self.writer.path}; {error.hint}".removesuffix("; ")
+
+    def _put(self, happening: Happening) -> None:
+        record = happening.record
+        if record.kind in ("train", "evaluation"):
+            self.writer.log(record.kind, record.step, record.values)
+            if happening.is_best:
+                self._best = self._packed()
+        elif record.kind == "checkpoint":
+            happening.trainer.saving = True
+            self._save(happening.trainer.training.checkpoint.keep)
+            happening.trainer.saving = False
+        else:
+            self._end(record, happening.trainer)
+
+    def _packed(self) -> Packed:
+        """The state as it is now, as bytes."""
+        training = self.training
+        state = training.point.to_data()
+        state |= {"run": self.writer.about["id"], "metrics": self.writer.logged}
+        return pack_checkpoint(
+            training.network, training.optimizer, state, initial=training.initial
+        )
+
+    def _save(self, keep: int) -> None:
+        """The best state that is not on the disk yet, then this one; older ones go.
+
+        The log comes first: a checkpoint tells how long it was.
+        """
+        packed, best = self._packed(), self.training.point.best
+        self.writer.sync()
+        if self._best is not None and self._best.step != packed.step:
+            write_checkpoint(self._folder, self._best)
+        self._best = None
+        write_checkpoint(self._folder, packed)
+        prune(self._folder, keep, () if best is None else (best["step"],))
+        self.writer.about["step"] = packed.step
+
+    def _end(self, record: Record, trainer: Trainer) -> None:
+        if record.values["reason"] != "interrupted":
+            table = trial_table(trainer.network, trainer.evaluation(), trainer.training.loss)
+            self.writer.write("evaluation/trials.parquet", table)
+        last: dict[str, Any] = trainer.evaluations[-1] if trainer.evaluations else {}
+        best = {} if self.training.point.best is None else {"best": self.training.point.best}
+        self.writer.status(record.values["reason"], step=record.step, **last, **best)

@@ -1,0 +1,190 @@
+"""A finished training done again from the run's own files, and compared bit by bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netbuild.builder import build, device_of
+from netbuild.tasks import Task
+from netbuild.training.checkpoint import (
+    FILES,
+    checkpoints,
+    network_tensors,
+    open_checkpoint,
+    pack,
+    pack_checkpoint,
+    step_of,
+    unpack,
+)
+from netbuild.training.course import Happening, follow
+from netbuild.training.environment import environment, environment_changes
+from netbuild.training.files import digest
+from netbuild.training.recorder import Training, Watcher
+from netbuild.training.resuming import Warn, default_warn, fresh, refuse_damage
+from netbuild.training.run import Run, open_run
+from netbuild.training.trainer import Trainer
+from netbuild.training.writer import line_of
+
+CLOCK = ("steps_per_second",)  # of a line of the log
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a training done again was found to be."""
+
+    steps: int  # that were taken again
+    checkpoints: int  # that were compared, each by the digests of weights and optimizer
+    lines: int  # of the log that were compared
+    difference: str = ""  # the first one, and where; "" where all bits are the same
+
+    @property
+    def same(self) -> bool:
+        """Whether every bit is."""
+        return not self.difference
+
+
+def reproduce(
+    run: str | Path,
+    task: Task | None = None,
+    *,
+    watch: Watcher | None = None,
+    watch_start: Callable[[Trainer], None] | None = None,
+    warn: Warn | None = None,
+) -> Comparison:
+    """Train a run again, from its own spec, files and initial weights, and compare every bit.
+
+    That is: the initial weights, drawn or taken anew; each line of the
+    log but for what the clock says; weights and optimizer of each checkpoint that was kept. It ends
+    at the first difference, and where the run's newest checkpoint and log do. Nothing is written.
+    Threads and determinism are the caller's, `task` and `warn` as `netbuild.resume` has them.
+
+    Raises NetbuildError: exit 5 for a run that is damaged or has no checkpoint.
+    """
+    opened = open_run(run, task)
+    refuse_damage(opened)
+    place = device_of(str(opened.about["environment"]["device"]))
+    here = environment(place)
+    for name, then, now in environment_changes(opened.about["environment"], here)[:4]:
+        (warn or default_warn)(f"the last bits may differ: {name} {then} then, {now} now")
+    if different := _start(opened):
+        return Comparison(0, 0, 0, different)
+    replay = _Replay(opened, fresh(opened, place))
+    with closing(replay.happenings(watch_start)) as course:
+        for happening in course:
+            replay.compare(happening)
+            if watch is not None:
+                watch(happening.record, happening.trainer)
+            if replay.difference or replay.is_done:
+                break
+    return replay.result()
+
+
+def _start(run: Run) -> str:
+    """How the weights that are drawn today differ from those that the run started with."""
+    then = run.initial
+    now = network_tensors(build(run.trained_spec if run.given_task is None else run.spec))
+    if digest(pack(now, {"format": 1, "step": 0})) == run.about["initial_sha256"]:
+        return ""
+    name = _first(then, now)
+    return f"the initial weights differ, in `{name}` first"
+
+
+class _Replay:
+    """The training again, beside what is left of the first time."""
+
+    def __init__(self, run: Run, training: Training) -> None:
+        self.run, self.training = run, training
+        self.kept = {step_of(path): path for path in checkpoints(run.path / "checkpoints")}
+        self.known = [self._without_clock(line) for line in run.metrics if _is_kept(line)]
+        self.lines = self.compared = 0
+        self.difference = ""
+        self.last = max(self.kept)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to compare with."""
+        return self.compared == len(self.kept) and self.lines == len(self.known)
+
+    def happenings(self, watch_start: Callable[[Trainer], None] | None) -> Generator[Happening]:
+        """The records of the training, with a checkpoint at each step that has one."""
+
+        def begin(trainer: Trainer) -> None:
+            trainer.saves = frozenset(self.kept)
+            if watch_start is not None:
+                watch_start(trainer)
+
+        training = self.training
+        words = training.spec, training.network, training.optimizer, training.point
+        return follow(*words, task=training.task, begin=begin)
+
+    def compare(self, happening: Happening) -> None:
+        """Compare one record with what the run has of it."""
+        record = happening.record
+        if record.kind in ("train", "evaluation"):
+            text = line_of(record.kind, record.step, record.values)
+            self._compare_line(self._without_clock(json.loads(text)))
+        elif record.kind == "checkpoint" and record.step in self.kept:
+            self._compare_checkpoint(record.step)
+
+    def _compare_line(self, now: dict[str, Any]) -> None:
+        if self.lines == len(self.known):
+            if now["step"] <= self.last:
+                self.difference = f"the log has no {now['kind']} line of step {now['step']}"
+            return
+        then = self.known[self.lines]
+        if then != now:
+            keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+            values = f"{then.get(keys[0])} then, {now.get(keys[0])} now"
+            self.difference = f"{now['kind']} line of step {now['step']}: {keys[0]} {values}"
+            return
+        self.lines += 1
+
+    def _compare_checkpoint(self, step: int) -> None:
+        """Weights and optimizer, by digest; where these differ, the first tensor that does."""
+        saved, files = open_checkpoint(self.kept[step])
+        training = self.training
+        state = training.point.to_data()
+        packed = pack_checkpoint(
+            training.network, training.optimizer, state, initial=training.initial
+        )
+        digests = json.loads(packed.files["state.json"])["sha256"]
+        for name in FILES:
+            if digests[name] != saved.state["sha256"][name]:
+                here = unpack(packed.files[name], name)
+                tensor = _first(unpack(files[name], name), here)
+                self.difference = f"the checkpoint of step {step}: `{tensor}` in {name}"
+                return
+        self.compared += 1
+
+    def result(self) -> Comparison:
+        """What was found."""
+        if not self.difference and not self.is_done:
+            rest = f"{len(self.known) - self.lines} lines and {len(self.kept) - self.compared}"
+            self.difference = f"the training ended before {rest} checkpoints of the run"
+        return Comparison(self.training.point.step, self.compared, self.lines, self.difference)
+
+    @staticmethod
+    def _without_clock(line: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in line.items() if key not in CLOCK}
+
+
+def _is_kept(line: dict[str, Any]) -> bool:
+    return line["kind"] in ("train", "evaluation")
+
+
+def _first(then: dict[str, torch.Tensor], now: dict[str, torch.Tensor]) -> str:
+    """The first name, in order, whose tensors are not the same bits."""
+    for name in sorted(then.keys() | now.keys()):
+        if name not in then or name not in now:
+            return name
+        one, other = then[name].cpu(), now[name].cpu()
+        if one.dtype != other.dtype or pack({"x": one}, {}) != pack({"x": other}, {}):
+            return name
+    return "its metadata"

@@ -1,0 +1,281 @@
+"""Going on with a run that has not come to its end, to the same bits as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from netbuild.builder import build, build_optimizer, device_of
+from netbuild.check import Spec, load
+from netbuild.errors import Exit, NetbuildError
+from netbuild.tasks import Task
+from netbuild.training.checkpoint import (
+    Checkpoint,
+    checkpoints,
+    load_network,
+    load_optimizer,
+    open_checkpoint,
+    refuse_not_finite,
+    refuse_violations,
+    set_aside,
+)
+from netbuild.training.course import Point, parts_of
+from netbuild.training.environment import environment, environment_changes
+from netbuild.training.files import digest, read_file
+from netbuild.training.lock import take_lock
+from netbuild.training.recorder import Training, Watcher, carry_out
+from netbuild.training.run import Run, open_run
+from netbuild.training.session import train
+from netbuild.training.sources import changed
+from netbuild.training.trainer import Trainer
+from netbuild.training.writer import RunWriter, now, reopen, rewind
+
+ENDED = ("finished", "stopped early")
+Warn = Callable[[str], None]
+IfChanged = Literal["refuse", "ignore"]
+
+
+def resume(
+    run: str | Path,
+    task: Task | None = None,
+    *,
+    if_changed: IfChanged = "refuse",
+    device: str | None = None,
+    watch: Watcher | None = None,
+    watch_start: Callable[[Trainer], None] | None = None,
+    warn: Warn | None = None,
+) -> Run:
+    """Go on with the training of a run from its newest valid checkpoint; returns the run.
+
+    The metrics have no gap and no duplicate, and the weights, the optimizer and the metrics end
+    with the bits of a run that was never interrupted, on the same machine with the same versions
+    and number of threads. A checkpoint that is damaged is renamed `corrupt-...`, with a warning,
+    and the one before it is used; without one the run begins again from its initial weights.
+
+    The run's own copies of its spec and files are used. Where the originals are there and have
+    changed since, `if_changed="refuse"` raises, and "ignore" does not look. `task` is the object
+    that it was trained on, where that was not the spec's own. `device` replaces the one that it
+    was trained on, which changes the last bits. A run that has ended is returned as it is.
+
+    Threads and determinism are the caller's: `warn` (default `warnings.warn`) is called with a
+    line where they, the versions or the machine are not those of the start.
+
+    Raises NetbuildError: exit 5 for a run that is damaged or whose files have changed, 6 where
+    another process trains it, 7 where nothing can be written, 8 when the loss diverges.
+    """
+    opened = open_run(run, task, verify=False)
+    if has_ended(opened):
+        return opened
+    if if_changed == "refuse":
+        refuse_changes(opened)
+    warn = warn or default_warn
+    writer = reopen(opened.path)
+    try:
+        opened = open_run(run, task, verify=False)  # another process may just have finished it
+        if has_ended(opened):
+            return opened
+        training, size = restored(opened, device, warn)
+        _note(writer, training, warn)
+        rewind(writer, size)
+        path = carry_out(training, lambda: writer, watch=watch, watch_start=watch_start)
+    finally:
+        writer.close()
+    return Run(path, task)
+
+
+def unfinished(out: Path, spec: Spec) -> Path | None:
+    """The newest run below `out` of a spec's name and hash that has not come to an end.
+
+    One that diverged would do so again, and is not gone on with.
+    """
+    found = []
+    for path in (out / spec.model.name).glob("*/run.json"):
+        try:
+            about = json.loads(read_file(path))
+            order = str(about["started"]), path.parent.name
+            if about["spec_hash"] == spec.hash and about["status"] not in (*ENDED, "diverged"):
+                found.append((order, path.parent))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return max(found)[1] if found else None
+
+
+@contextmanager
+def only_one(out: Path, spec: Spec) -> Iterator[None]:
+    """A lock on starting or resuming this spec below `out`.
+
+    So that of two processes that both find no run only one starts it. Raises NetbuildError.
+    """
+    folder = out / spec.model.name
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"cannot write {folder}: {reason}", Exit.IO) from None
+    lock = take_lock(folder / f".{spec.hash}.lock", f"{spec.model.name} below {out}")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def fork(
+    run: str | Path,
+    out: str | Path,
+    task: Task | None = None,
+    *,
+    spec: str | Path | None = None,
+    set: Sequence[str] = (),
+    device: str | None = None,
+    watch: Watcher | None = None,
+    watch_start: Callable[[Trainer], None] | None = None,
+) -> Run:
+    """Start a new run below `out` from the newest weights of another, with its spec as it is today.
+
+    `spec` replaces the file that the run was started from; `set` holds overrides beside those that
+    it was started with. Raises SpecError and NetbuildError.
+    """
+    return train(
+        forked_spec(run, spec, set), out, task, device=device, watch=watch, watch_start=watch_start
+    )
+
+
+def forked_spec(run: str | Path, spec: str | Path | None = None, set: Sequence[str] = ()) -> Spec:
+    """The spec of a run as it is today, which starts from the run's newest weights."""
+    opened = open_run(run, verify=False)
+    about = opened.about.get("sources") or {}
+    path = opened.path / about["spec"] if spec is None and about.get("spec") else spec
+    if path is None or not Path(path).is_file():
+        what = f"the spec that {run} was started from is not where it was"
+        raise NetbuildError(what, Exit.RUN, "name the spec to go on with")
+    path = Path(os.path.normpath(path))
+    whole = load(path, opened.about["overrides"], unset=opened.about["unset"])
+    own, weights = os.path.realpath(path.parent), os.path.realpath(opened.path)
+    root = os.path.commonpath((whole.root, own, weights))
+    start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: last}}'
+    changes = [*opened.about["overrides"], start, *set]
+    return load(path, changes, unset=opened.about["unset"], data_root=root)
+
+
+def has_ended(run: Run) -> bool:
+    """Whether a run's training has come to its own end."""
+    return run.about.get("status") in ENDED
+
+
+def refuse_changes(run: Run) -> None:
+    """Raise NetbuildError (exit 5) where a file that a run was made from holds something else."""
+    found = changed(run.path, run.about.get("sources") or {})
+    if found:
+        one = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        what = f"{one.file} has changed since {run.path} was started{more}: "
+        what += f"sha256 {one.then[:16]} then, {one.now[:16]} now"
+        hint = "`--fork` starts a new run from the run's weights with the files as they are now;"
+        hint += " `--as-started` goes on with the run's own copies"
+        raise NetbuildError(what, Exit.RUN, hint)
+
+
+def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
+    """A training as it was at its newest valid checkpoint, and the bytes of its log then."""
+    refuse_damage(run)
+    if run.about.get("own_task") and run.given_task is None:
+        what = f"{run.path} was trained on a task given in Python"
+        raise NetbuildError(what, Exit.RUN, "netbuild.resume(run, task=...)")
+    place = device_of(device or str(run.about["environment"]["device"]))
+    for path in reversed(checkpoints(run.path / "checkpoints")):
+        training = fresh(run, place)
+        try:
+            return training, load_into(training, path, run.about["id"])
+        except NetbuildError as error:
+            aside = set_aside(path)
+            what = str(error).partition("\n")[0]
+            warn(f"{what}; it is now {aside.name}, and the one before is used")
+    return fresh(run, place), 0
+
+
+def fresh(run: Run, place: torch.device) -> Training:
+    """A run's training before its first step, from the weights that it started from."""
+    task = run.given_task
+    spec = run.spec if task is not None else run.trained_spec
+    initial = run.initial
+    network = build(spec, device="cpu")
+    data = read_file(run.path / "initial.safetensors")
+    load_network(network, data, str(run.path / "initial.safetensors"))
+    network = network.to(place)
+    optimizer = build_optimizer(spec.model.training, network)
+    return Training(spec, network, optimizer, initial, task)
+
+
+def load_into(training: Training, path: Path, run: str) -> int:
+    """Bring a fresh training to a checkpoint; returns the bytes of the log at that time.
+
+    Raises NetbuildError for one that is damaged, hostile, or another run's.
+    """
+    checkpoint, files = open_checkpoint(path)
+    point, size = _point_of(checkpoint, run, len(parts_of(training.spec)))
+    network, where = training.network, str(path)
+    load_network(network, files["network.safetensors"], where)
+    refuse_not_finite(network, Exit.RUN, f"in {where}")
+    refuse_violations(network.verify(training.initial), Exit.RUN)
+    about = checkpoint.state["optimizer"]
+    load_optimizer(network, training.optimizer, files["optimizer.safetensors"], about, where)
+    training.point = point
+    return size
+
+
+def _point_of(checkpoint: Checkpoint, run: str, stages: int) -> tuple[Point, int]:
+    state = checkpoint.state
+    try:
+        if state["run"] != run:
+            raise NetbuildError(f"{checkpoint.path} is of another run", Exit.RUN)
+        size, point = int(state["metrics"]), Point.from_data(state)
+        if size < 0 or point.stage >= stages:
+            raise ValueError("a place in the log, or a stage, that there is not")
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"[:80]
+        what = f"{checkpoint.path} does not tell where the training stood ({reason})"
+        raise NetbuildError(what, Exit.RUN) from None
+    return point, size
+
+
+def refuse_damage(run: Run) -> None:
+    """Raise NetbuildError (exit 5) where a run's own spec or files are not what it wrote down."""
+    path = run.path / "resolved.yaml"
+    if digest(read_file(path)) != run.about.get("resolved_sha256"):
+        raise NetbuildError(f"{path} does not have the digest written down", Exit.RUN)
+    for where, record in run.spec.files.items():
+        known = run.about.get("inputs", {}).get(where, {}).get("sha256")
+        if record.sha256 != known:
+            what = f"{record.path} does not have the digest written down"
+            raise NetbuildError(what, Exit.RUN)
+
+
+def _note(writer: RunWriter, training: Training, warn: Warn) -> None:
+    """Write down that the run goes on, and tell where its environment is another one."""
+    here = environment(next(training.network.parameters()).device)
+    differences = environment_changes(writer.about.get("environment", {}), here)
+    if differences:
+        shown = ", ".join(f"{name} {then} then, {now} now" for name, then, now in differences[:4])
+        warn(f"the last bits may differ: {shown}")
+    resumed = {"step": training.point.step, "time": now(), "argv": here["argv"]}
+    resumed |= {"environment": {name: new for name, _, new in differences}} if differences else {}
+    writer.about.pop("error", None)
+    writer.about["resumed"] = [*writer.about.get("resumed", []), resumed]
+    writer.about["step"] = training.point.step
+    try:
+        writer.status("running")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"cannot write {writer.path}: {reason}", Exit.IO) from None
+
+
+def default_warn(message: str) -> None:
+    """A RuntimeWarning."""
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

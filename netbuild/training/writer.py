@@ -1,0 +1,277 @@
+"""A run directory while its training goes on: how it is begun, continued, and written to."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netbuild.check import Spec
+from netbuild.check.context import FileRecord
+from netbuild.check.environments import EnvironmentPlan
+from netbuild.errors import Exit, NetbuildError
+from netbuild.layers import Network
+from netbuild.spec.dump import dump_yaml
+from netbuild.training.checkpoint import network_tensors, pack, refuse_not_finite, refuse_violations
+from netbuild.training.environment import environment, git_state
+from netbuild.training.files import (
+    append,
+    canonical_json,
+    cut_file,
+    digest,
+    make_folders,
+    read_file,
+    remove_leftovers,
+    replace_file,
+    require_space,
+    steadily,
+    sync_file,
+    sync_folder,
+)
+from netbuild.training.lock import take_lock
+from netbuild.training.sources import sources
+
+METRICS = "metrics.jsonl"
+FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
+STATES = 3  # an optimizer keeps at most two tensors of a parameter's size beside it
+
+
+@dataclass
+class RunWriter:
+    """A run directory while its training goes on; it is locked until `close`."""
+
+    path: Path
+    about: dict[str, Any]
+    _lock: int = field(repr=False)
+    logged: int = 0  # bytes of `metrics.jsonl` that are of this training
+
+    def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Append one line to `metrics.jsonl`; a number that is not finite is written as null."""
+        text = line_of(kind, step, values)
+        self.logged = append(self.path / METRICS, text.encode(), self.logged)
+
+    def sync(self) -> int:
+        """Wait until all lines are on the disk; returns the bytes of them."""
+        sync_file(self.path / METRICS)
+        return self.logged
+
+    def status(self, status: str, **more: Any) -> None:
+        """Note in `run.json` how the run stands."""
+        self.about |= {"status": status, "changed": now(), **more}
+        replace_file(self.path / "run.json", json_bytes(self.about))
+
+    def fail(self, error: BaseException, step: int) -> None:
+        """Note, if it can still be noted, that the run has ended by an error after a step."""
+        diverged = isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED
+        with suppress(OSError):
+            if diverged:
+                self.log("diverged", step, {"error": str(error)})
+            self.status(
+                "diverged" if diverged else "failed", error=f"{type(error).__name__}: {error}"
+            )
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one file of the run, making its folder."""
+        path = self.path / name
+        if not path.parent.is_dir():
+            os.mkdir(path.parent)
+        replace_file(path, data)
+
+    def close(self) -> None:
+        """Give the lock back; once is enough."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def start_run(
+    spec: Spec, out: Path, network: Network, device: torch.device, **more: Any
+) -> RunWriter:
+    """Make `out/<name>/<utc>-<hash>-<random>/`, never an existing one, and lock it.
+
+    `more` is noted in its `run.json`, which is written last: what has none is no run. Raises
+    NetbuildError (exit 7) where it cannot be written, or the disk has no room for two checkpoints.
+    """
+    inputs = _inputs(spec)
+    refuse_not_finite(network, Exit.DIVERGED, "before the first step")
+    refuse_violations(network.verify(), Exit.BUG)
+    initial = pack(network_tensors(network), {"format": 1, "step": 0})
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
+    resolved = _resolved(spec).encode()
+    files = {
+        "spec.yaml": spec.text.encode(),
+        **inputs,
+        "resolved.yaml": resolved,
+        "initial.safetensors": initial,
+        "specs.json": json_bytes(network.get_specs()),
+        METRICS: b"",
+    }
+    commit, difference = git_state(spec.path.parent if spec.path else Path.cwd())
+    if difference:
+        files["git.diff"] = difference.encode()
+    about = {
+        "format": 1,
+        "id": secrets.token_hex(16),
+        "name": spec.model.name,
+        "spec_hash": spec.hash,
+        "initial_sha256": digest(initial),
+        "resolved_sha256": digest(resolved),
+        "seed": spec.model.seed,
+        "overrides": list(spec.overrides),
+        "unset": list(spec.unset),
+        "inputs": {
+            where: {"file": record.reference, "sha256": record.sha256, "bytes": record.size}
+            for where, record in spec.files.items()
+        },
+        "git": {"commit": commit, "changed": bool(difference)},
+        "task_widths": _widths(spec),
+        "environment": environment(device),
+        "started": now(),
+        **more,
+    }
+    try:
+        needed = sum(map(len, files.values())) + 2 * STATES * len(initial)
+        require_space(next(folder for folder in path.absolute().parents if folder.is_dir()), needed)
+        make_folders(path)
+        lock = take_lock(path / ".lock", str(path))
+        about["sources"] = sources(spec, path)
+        return _fill(RunWriter(path, about, lock), files)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"cannot write the run directory {path}: {reason}", Exit.IO) from None
+
+
+def _fill(writer: RunWriter, files: Mapping[str, bytes]) -> RunWriter:
+    """Put a run's first files in place; what cannot be finished is taken away again."""
+    try:
+        for name in FOLDERS:
+            os.mkdir(writer.path / name)
+        for name, data in files.items():
+            replace_file(writer.path / name, data)
+        writer.status("running")
+        for folder in (writer.path / "inputs", writer.path, writer.path.parent):
+            steadily(partial(sync_folder, folder))
+    except BaseException:
+        writer.close()
+        with suppress(OSError):
+            _remove(writer.path)
+        raise
+    return writer
+
+
+def _remove(path: Path) -> None:
+    """Remove a run that has not begun."""
+    for name in os.listdir(path):
+        inner = path / name
+        if inner.is_dir():
+            _remove(inner)
+        else:
+            os.unlink(inner)
+    os.rmdir(path)
+
+
+def reopen(path: Path) -> RunWriter:
+    """Lock a run to go on with it, and clear what an end without warning left half-written.
+
+    Raises NetbuildError: exit 6 where another process trains it, 5 for a `run.json` that cannot
+    be read, 7 where nothing can be written.
+    """
+    lock = take_lock(path / ".lock", str(path))
+    try:
+        about = json.loads(read_file(path / "run.json"))
+        for folder in (path, *(path / name for name in FOLDERS)):
+            if folder.is_dir():
+                remove_leftovers(folder)
+        return RunWriter(path, dict(about), lock)
+    except (ValueError, TypeError, RecursionError):
+        os.close(lock)
+        raise NetbuildError(f"{path}/run.json cannot be read", Exit.RUN) from None
+    except OSError as error:
+        os.close(lock)
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"{path} cannot be written: {reason}", Exit.IO) from None
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def rewind(writer: RunWriter, size: int) -> None:
+    """Leave the first `size` bytes of the log, as a checkpoint has them.
+
+    Raises NetbuildError (exit 5) where lines that the checkpoint knows of are missing.
+    """
+    found = os.stat(writer.path / METRICS).st_size
+    if found < size:
+        what = f"{writer.path / METRICS} has {found:,} bytes, and had {size:,} at its checkpoint"
+        raise NetbuildError(what, Exit.RUN, "lines were lost; bring the file back")
+    if found > size:
+        cut_file(writer.path / METRICS, size)
+    writer.logged = size
+
+
+def _widths(spec: Spec) -> dict[str, Any] | None:
+    """What rebuilds the network where neurogym is not installed."""
+    task = spec.plan.task
+    return task.widths.to_data() if isinstance(task, EnvironmentPlan) else None
+
+
+def _inputs(spec: Spec) -> dict[str, bytes]:
+    """The files that a spec names, by their names in the run; NetbuildError if one has changed."""
+    found = {}
+    for record in spec.files.values():
+        data = Path(record.path).read_bytes()
+        if digest(data) != record.sha256:
+            what = f"{record.reference} has changed since the spec was loaded"
+            raise NetbuildError(what, Exit.DATA)
+        found[input_name(record)] = data
+    return found
+
+
+def input_name(record: FileRecord) -> str:
+    """The run's own copy of a file, relative to the run."""
+    return f"inputs/{record.sha256[:16]}-{Path(record.path).name}"
+
+
+def _resolved(spec: Spec) -> str:
+    """The resolved spec, with the run's own copies of its files, so that it stands alone."""
+    head = "# Written by netbuild: the whole spec, defaults included, with the run's own inputs.\n"
+    return head + dump_yaml(spec.data_with(input_name))
+
+
+def line_of(kind: str, step: int, values: Mapping[str, Any]) -> str:
+    """A line of `metrics.jsonl`."""
+    line = {"step": step, "kind": kind, **values}
+    try:
+        return canonical_json(line) + "\n"
+    except ValueError:  # a number that is not finite, which JSON does not have
+        return canonical_json(_finite(line)) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """Data whose numbers JSON can hold: null where one is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def json_bytes(data: object) -> bytes:
+    """Data as an indented JSON file."""
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def now() -> str:
+    """The time, for people; nothing is ordered by it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

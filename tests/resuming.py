@@ -1,0 +1,72 @@
+"""What tests of interrupted trainings share: runs that are cut, and what must be the same bits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import netbuild
+from netbuild.training import Record, Run, Trainer
+from netbuild.training.checkpoint import checkpoints, open_checkpoint
+
+Watcher = Callable[[Record, Trainer], None]
+
+
+class Killed(BaseException):
+    """The process has ended, as far as the run can tell."""
+
+
+def stopped_at(step: int) -> Watcher:
+    """Asks the trainer to stop after a step that has a record, as a signal would."""
+
+    def watch(record: Record, trainer: Trainer) -> None:
+        if record.step >= step:
+            trainer.stop = True
+
+    return watch
+
+
+def killed_at(step: int) -> Watcher:
+    """Ends the training at the first record of a step, whatever was saved."""
+
+    def watch(record: Record, trainer: Trainer) -> None:
+        if record.step >= step:
+            raise Killed
+
+    return watch
+
+
+def begun(spec: Any, out: Path, watch: Watcher, task: Any = None) -> Path:
+    """A run that `watch` cuts short; returns its folder."""
+    before = set(out.glob("*/*")) if out.is_dir() else set()
+    try:
+        return netbuild.train(spec, out, task, watch=watch).path
+    except Killed:
+        (path,) = set(out.glob("*/*")) - before
+        return path
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    """The log without what the clock says."""
+    text = (run / "metrics.jsonl").read_text()
+    return [
+        {key: value for key, value in json.loads(line).items() if key != "steps_per_second"}
+        for line in text.splitlines()
+    ]
+
+
+def last_state(run: Path) -> dict[str, Any]:
+    """The newest checkpoint: the digests of its tensors, and where the training stood."""
+    found, _ = open_checkpoint(checkpoints(run / "checkpoints")[-1])
+    return {key: value for key, value in found.state.items() if key not in ("run", "metrics")}
+
+
+def assert_same(one: Run | Path, other: Run | Path) -> None:
+    """Weights, optimizer, metrics and trials are the same bits."""
+    first, second = (run.path if isinstance(run, Run) else run for run in (one, other))
+    assert lines(first) == lines(second)
+    assert last_state(first) == last_state(second)
+    tables = [(run / "evaluation" / "trials.parquet").read_bytes() for run in (first, second)]
+    assert tables[0] == tables[1]

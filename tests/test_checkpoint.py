@@ -1,0 +1,311 @@
+"""Checkpoints: what they hold, how they are written, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from resuming import assert_same, begun, lines, stopped_at
+
+import netbuild
+from netbuild.builder import build, build_optimizer
+from netbuild.errors import Exit, NetbuildError
+from netbuild.training.checkpoint import (
+    NETWORK,
+    OPTIMIZER,
+    STATE,
+    _sealed,
+    _unsealed,
+    checkpoints,
+    load_network,
+    load_optimizer,
+    open_checkpoint,
+    optimizer_tensors,
+    pack,
+    pack_checkpoint,
+    prune,
+    state_keys,
+    unpack,
+    write_checkpoint,
+)
+from netbuild.training.files import digest
+from netbuild.training.resuming import resume
+
+KINDS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
+    (torch.optim.SGD, {}),
+    (torch.optim.SGD, {"momentum": 0.9, "fused": True}),
+    (torch.optim.Adam, {"fused": True}),
+    (torch.optim.Adam, {"amsgrad": True, "fused": False}),
+    (torch.optim.AdamW, {"fused": True}),
+    (torch.optim.RMSprop, {}),
+    (torch.optim.RMSprop, {"momentum": 0.5}),
+    (torch.optim.Adagrad, {"fused": True}),
+    (torch.optim.Adagrad, {}),
+]
+
+
+def trained(small: Path, kind: type[torch.optim.Optimizer], words: dict[str, Any]) -> Any:
+    """A network, its optimizer and what two steps have made of them."""
+    network = build(small)
+    optimizer = kind(network.parameters(), lr=0.01, **words)  # type: ignore[call-arg]
+    for step in range(2):
+        network.set_step(step)
+        optimizer.zero_grad()
+        network(torch.ones(3, 5) + step).square().sum().backward()
+        optimizer.step()
+    return network, optimizer
+
+
+@pytest.mark.parametrize(("kind", "words"), KINDS)
+def test_an_optimizer_comes_back_by_name(
+    small: Path, kind: type[torch.optim.Optimizer], words: dict[str, Any]
+) -> None:
+    network, optimizer = trained(small, kind, words)
+    tensors, about = optimizer_tensors(network, optimizer)
+    other = build(small)
+    fresh = kind(other.parameters(), lr=0.01, **words)  # type: ignore[call-arg]
+    load_optimizer(other, fresh, pack(tensors, {}), about, "here")
+    again, _ = optimizer_tensors(other, fresh)
+    assert tensors.keys() == again.keys()
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    assert all(a.dtype == again[n].dtype for n, a in tensors.items())
+    expected = state_keys(kind.__name__, optimizer.param_groups[0])
+    own = {key for state in optimizer.state.values() for key, v in state.items() if v is not None}
+    assert own == set(expected)
+    for name, parameter in other.named_parameters():
+        state = optimizer.state.get(network.get_parameter(name), {})
+        for key, value in fresh.state.get(parameter, {}).items():
+            assert value.device == state[key].device
+
+
+@pytest.fixture
+def run(small: Path, tmp_path: Path) -> netbuild.Run:
+    return netbuild.train(small, tmp_path / "runs")
+
+
+def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.Run) -> None:
+    checkpoint, files = open_checkpoint(run.checkpoint())
+    state = checkpoint.state
+    assert state["run"] == run.about["id"]
+    assert state["step"] == 24
+    assert state["metrics"] == (run.path / "metrics.jsonl").stat().st_size
+    assert state["ended"] == "finished"
+    assert [each["loss"] for each in state["evaluations"]] == [
+        line["loss"] for line in lines(run.path) if line["kind"] == "evaluation"
+    ]
+    assert state["optimizer"]["type"] == "Adam"
+    assert {name.rpartition(".")[2] for name in unpack(files[OPTIMIZER], "")} == {
+        "step",
+        "exp_avg",
+        "exp_avg_sq",
+    }
+
+
+def test_each_bit_of_each_file_is_guarded(run: netbuild.Run) -> None:
+    folder = run.checkpoint()
+    for name in (NETWORK, OPTIMIZER, STATE):
+        whole = (folder / name).read_bytes()
+        for position in range(0, len(whole), 64):
+            damaged = bytearray(whole)
+            damaged[position + position // 64 % min(64, len(whole) - position)] ^= 1 << (
+                position // 64 % 8
+            )
+            (folder / name).write_bytes(damaged)
+            with pytest.raises(NetbuildError) as caught:
+                open_checkpoint(folder)
+            assert caught.value.exit_code == Exit.RUN
+        for sixteenth in range(16):
+            (folder / name).write_bytes(whole[: len(whole) * sixteenth // 16])
+            with pytest.raises(NetbuildError):
+                open_checkpoint(folder)
+        (folder / name).write_bytes(whole)
+    open_checkpoint(folder)
+
+
+Change = Callable[[dict[str, Any], dict[str, torch.Tensor], dict[str, torch.Tensor]], object]
+
+
+def _step(state: dict[str, Any], *_: object) -> None:
+    state["step"] = 10**6
+
+
+HOSTILE: dict[str, Change] = {
+    "a step beyond the end": lambda s, n, o: (
+        s.update(evaluations=s["evaluations"], start=0) or _end(s)
+    ),
+    "a negative start": lambda s, n, o: s.update(start=-1),
+    "a start after the step": lambda s, n, o: s.update(start=21),
+    "a stage that there is not": lambda s, n, o: s.update(stage=4),
+    "another end": lambda s, n, o: s.update(ended="never"),
+    "evaluations of no kind": lambda s, n, o: s.update(evaluations=[3]),
+    "a best that is none": lambda s, n, o: s.update(best={"step": "x"}),
+    "another run": lambda s, n, o: s.update(run="0" * 32),
+    "no place in the log": lambda s, n, o: s.pop("metrics"),
+    "a negative place in the log": lambda s, n, o: s.update(metrics=-5),
+    "another optimizer": lambda s, n, o: s["optimizer"].update(type="SGD"),
+    "no optimizer": lambda s, n, o: s.update(optimizer=None),
+    "groups of others": lambda s, n, o: s["optimizer"]["groups"][0]["params"].reverse(),
+    "a tensor more": lambda s, n, o: n.update({"../x": torch.zeros(1)}),
+    "a tensor less": lambda s, n, o: n.pop("hidden.bias"),
+    "another shape": lambda s, n, o: n.update({"hidden.bias": torch.zeros(3)}),
+    "another type": lambda s, n, o: n.update({"hidden.bias": n["hidden.bias"].double()}),
+    "NaN": lambda s, n, o: n["readout.bias"].fill_(float("nan")),
+    "a weight where there is none": lambda s, n, o: n["hidden.weight"].fill_(0.5),
+    "a wrong sign": lambda s, n, o: n["readout.weight"].neg_(),
+    "another mask": lambda s, n, o: n["hidden.connected"].fill_(True),
+    "a moment less": lambda s, n, o: o.pop("hidden.bias.exp_avg"),
+    "a moment more": lambda s, n, o: o.update({"hidden.bias.sum": torch.zeros(12)}),
+    "a moment of another shape": lambda s, n, o: o.update({"hidden.bias.exp_avg": torch.zeros(1)}),
+    "a moment of nobody": lambda s, n, o: o.update({"nobody.exp_avg": torch.zeros(1)}),
+    "a step that is no number": lambda s, n, o: o.update({"hidden.bias.step": torch.zeros(2)}),
+}
+
+
+def _end(state: dict[str, Any]) -> None:
+    state["step"] = state["start"] = 10**6
+
+
+@pytest.mark.parametrize("change", HOSTILE, ids=str)
+def test_a_checkpoint_with_right_digests_and_wrong_content_is_not_used(
+    small: Path, tmp_path: Path, change: str
+) -> None:
+    """Whoever wrote it knows the format; the one before it is used."""
+    whole = netbuild.train(small, tmp_path / "whole")
+    path = begun(small, tmp_path / "cut", stopped_at(20))
+    folder = checkpoints(path / "checkpoints")[-1]
+    state = _unsealed((folder / STATE).read_bytes())
+    network, optimizer = (
+        unpack((folder / name).read_bytes(), name) for name in (NETWORK, OPTIMIZER)
+    )
+    HOSTILE[change](state, network, optimizer)
+    for name, tensors in ((NETWORK, network), (OPTIMIZER, optimizer)):
+        data = pack(tensors, {"format": 1, "step": 20})
+        (folder / name).write_bytes(data)
+        state["sha256"][name] = digest(data)
+    (folder / STATE).write_bytes(_sealed(state))
+    said: list[str] = []
+    again = resume(path, warn=said.append)
+    assert len(said) == 1
+    assert "is now corrupt-step-00000020-" in said[0]
+    assert_same(whole, again)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{}", b"[" * 10**5, b"9" * 5000, b"\xff", b'{"a": 1, "digest": "x"}\n']
+)
+def test_a_state_of_any_bytes_is_refused(run: netbuild.Run, content: bytes) -> None:
+    (run.checkpoint() / STATE).write_bytes(content)
+    with pytest.raises(NetbuildError, match=r"state\.json is damaged") as caught:
+        open_checkpoint(run.checkpoint())
+    assert caught.value.exit_code == Exit.RUN
+
+
+def test_names_that_are_no_checkpoints_are_not_looked_at(run: netbuild.Run) -> None:
+    home = run.path / "checkpoints"
+    before = checkpoints(home)
+    for name in ("step-000000024", "step-24", "step-x", ".step-00000030.01234567.tmp", "tmp-1"):
+        shutil.copytree(run.checkpoint(), home / name)
+    assert checkpoints(home) == before
+    prune(home, 2)
+    assert not (home / ".step-00000030.01234567.tmp").exists()
+
+
+def test_a_checkpoint_under_another_name_is_refused(run: netbuild.Run) -> None:
+    home = run.path / "checkpoints"
+    shutil.copytree(run.checkpoint(), home / "step-00000099")
+    with pytest.raises(NetbuildError, match="says that it is of step 24"):
+        open_checkpoint(home / "step-00000099")
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    room = SimpleNamespace(f_bavail=1 << 30, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: room)
+
+    def watch(record: Any, trainer: Any) -> None:
+        room.f_bavail = 1000 if record.step >= 10 and record.kind == "checkpoint" else 1 << 30
+
+    with pytest.raises(NetbuildError, match="bytes free") as caught:
+        netbuild.train(small, tmp_path / "cut", watch=lambda r, t: r.step > 10 or watch(r, t))
+    assert caught.value.exit_code == Exit.IO
+    monkeypatch.undo()
+    (path,) = (tmp_path / "cut" / "small").iterdir()
+    assert [p.name for p in checkpoints(path / "checkpoints")] == ["step-00000008", "step-00000010"]
+    assert_same(whole, resume(path))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+def test_what_the_disk_refuses_is_exit_7(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with pytest.raises(NetbuildError, match=os.strerror(code)) as caught:
+        netbuild.train(
+            small, tmp_path / "cut", watch=lambda r, t: monkeypatch.setattr(os, "fsync", fail)
+        )
+    assert caught.value.exit_code == Exit.IO
+    monkeypatch.undo()
+    (path,) = (tmp_path / "cut" / "small").iterdir()
+    assert resume(path).about["status"] == "finished"
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=0, f_frsize=1))
+    with pytest.raises(NetbuildError, match="0 bytes free") as caught:
+        netbuild.train(small, tmp_path / "runs")
+    assert caught.value.exit_code == Exit.IO
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.undo()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(NetbuildError, match="No space left"):
+        netbuild.train(small, tmp_path / "runs")
+    monkeypatch.undo()
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_writing_twice_is_writing_once(small: Path, tmp_path: Path) -> None:
+    network = build(small)
+    optimizer = build_optimizer(netbuild.load(small).model.training, network)
+    initial = {name: p.detach().clone() for name, p in network.named_parameters()}
+    packed = pack_checkpoint(network, optimizer, {"step": 3}, initial=initial)
+    path = write_checkpoint(tmp_path, packed)
+    times = {p: p.stat().st_mtime_ns for p in path.iterdir()}
+    assert write_checkpoint(tmp_path, packed) == path
+    assert times == {p: p.stat().st_mtime_ns for p in path.iterdir()}
+    (path / NETWORK).write_bytes(b"else")
+    write_checkpoint(tmp_path, packed)
+    load_network(network, (path / NETWORK).read_bytes(), "here")
+    assert len([p for p in tmp_path.iterdir() if p.name.startswith("corrupt-step-00000003")]) == 1
+
+
+def test_a_state_that_breaks_a_constraint_is_never_packed(small: Path) -> None:
+    network = build(small)
+    optimizer = build_optimizer(netbuild.load(small).model.training, network)
+    initial = {name: p.detach().clone() for name, p in network.named_parameters()}
+    with torch.no_grad():
+        network.hidden.weight.fill_(1.0)
+    with pytest.raises(NetbuildError, match="violate the constraint absent") as caught:
+        pack_checkpoint(network, optimizer, {"step": 3}, initial=initial)
+    assert caught.value.exit_code == Exit.BUG
+
+
+def test_a_log_that_says_what_json_cannot_is_still_read(run: netbuild.Run) -> None:
+    assert all(json.loads(json.dumps(line)) == line for line in run.metrics)

@@ -1,0 +1,113 @@
+"""A run done again: the same bits, or the first place where they are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from resuming import begun, killed_at, stopped_at
+
+import netbuild
+from netbuild.errors import Exit, NetbuildError
+from netbuild.training import writer
+from netbuild.training.checkpoint import checkpoints, pack, unpack
+from netbuild.training.files import digest
+
+
+@pytest.fixture
+def run(small: Path, tmp_path: Path) -> netbuild.Run:
+    return netbuild.train(small, tmp_path / "runs")
+
+
+def test_a_run_is_the_same_again(run: netbuild.Run) -> None:
+    found = netbuild.reproduce(run.path)
+    assert found.same, found.difference
+    count = len(checkpoints(run.path / "checkpoints"))
+    assert (found.steps, found.checkpoints, found.lines) == (24, count, 6)
+
+
+@pytest.mark.parametrize("cut", [stopped_at(16), killed_at(20)])
+def test_a_run_that_was_cut_is_the_same_as_far_as_it_goes(
+    small: Path, tmp_path: Path, cut: Any
+) -> None:
+    path = begun(small, tmp_path / "runs", cut)
+    found = netbuild.reproduce(path)
+    assert found.same, found.difference
+    assert netbuild.reproduce(netbuild.resume(path).path).same
+
+
+def test_stages_too(small: Path, tmp_path: Path) -> None:
+    stages = (
+        "training.stages=[{name: a, steps: 7}, {name: b, steps: 9, set: {task.inputs.divide: 3}}]"
+    )
+    run = netbuild.train(netbuild.load(small, [stages], unset=["training.steps"]), tmp_path)
+    assert netbuild.reproduce(run.path).same
+    assert run.about["step"] == 16
+
+
+def test_a_line_that_differs_is_named(run: netbuild.Run) -> None:
+    file = run.path / "metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[2]["loss"] += 1e-9
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = netbuild.reproduce(run.path)
+    assert not found.same
+    assert found.difference.startswith(f"{lines[2]['kind']} line of step {lines[2]['step']}: loss ")
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines[:1]))
+    assert "the log has no" in netbuild.reproduce(run.path).difference
+
+
+@pytest.mark.parametrize("name", ["network.safetensors", "optimizer.safetensors"])
+def test_a_bit_of_a_checkpoint_that_differs_is_named(run: netbuild.Run, name: str) -> None:
+    """Even where whoever changed it has written new digests down."""
+    from netbuild.training.checkpoint import _sealed, _unsealed
+
+    folder = checkpoints(run.path / "checkpoints")[0]
+    tensors = unpack((folder / name).read_bytes(), name)
+    key = next(each for each in sorted(tensors) if tensors[each].dtype == torch.float32)
+    key = "hidden.bias" if name.startswith("network") else "hidden.bias.exp_avg"
+    tensors[key].view(torch.int32)[0] ^= 1
+    data = pack(tensors, {"format": 1, "step": int(folder.name[5:])})
+    (folder / name).write_bytes(data)
+    state = _unsealed((folder / "state.json").read_bytes())
+    state["sha256"][name] = digest(data)
+    (folder / "state.json").write_bytes(_sealed(state))
+    found = netbuild.reproduce(run.path)
+    assert found.difference == f"the checkpoint of step {int(folder.name[5:])}: `{key}` in {name}"
+
+
+def test_another_start_is_told(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from netbuild.layers import initial
+
+    monkeypatch.setattr(initial, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
+    found = netbuild.reproduce(run.path)
+    assert found.difference == "the initial weights differ, in `hidden.bias` first"
+
+
+def test_nothing_is_written(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {p: p.stat().st_mtime_ns for p in run.path.parent.rglob("*")}
+    monkeypatch.setattr(writer, "replace_file", None)
+    assert netbuild.reproduce(run.path).same
+    assert before == {p: p.stat().st_mtime_ns for p in run.path.parent.rglob("*")}
+
+
+def test_a_damaged_run_is_not_compared(run: netbuild.Run) -> None:
+    (run.path / "resolved.yaml").write_text((run.path / "resolved.yaml").read_text() + "# x\n")
+    with pytest.raises(NetbuildError, match="digest written down") as caught:
+        netbuild.reproduce(run.path)
+    assert caught.value.exit_code == Exit.RUN
+
+
+def test_the_command(run: netbuild.Run, cli: Any) -> None:
+    result = cli("reproduce", run.path)
+    assert result.code == 0, result
+    assert "the same bits (24 steps, 6 lines of the log" in result.out
+    (run.path / "metrics.jsonl").write_text("")
+    result = cli("reproduce", run.path, "--format", "json")
+    assert result.code == Exit.RUN
+    found = json.loads(result.out)
+    assert found["same"] is False
+    assert found["difference"].startswith("the log has no")

@@ -1,0 +1,357 @@
+"""A training that is cut anywhere ends with the bits of one that was not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from resuming import assert_same, begun, killed_at, last_state, lines, stopped_at
+
+import netbuild
+from netbuild.errors import Exit, NetbuildError
+from netbuild.tasks import Batch
+from netbuild.training.checkpoint import checkpoints
+
+OPTIMIZERS = [
+    {"type": "SGD", "lr": 0.1},
+    {"type": "SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+    {"type": "Adam", "lr": 0.01, "amsgrad": True},
+    {"type": "AdamW", "lr": 0.01, "schedule": {"type": "cosine", "warmup": 5}},
+    {"type": "RMSprop", "lr": 0.01, "momentum": 0.5},
+    {"type": "RMSprop", "lr": 0.01, "schedule": {"type": "step", "every": 7, "factor": 0.5}},
+    {"type": "Adagrad", "lr": 0.05, "schedule": {"type": "exponential", "factor": 0.99}},
+]
+
+
+def recurrent(folder: Path, **training: Any) -> netbuild.Spec:
+    """Noise, dropout, plasticity between 0 and 1, learnt alpha, signs, absence, regularizers."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 7, 3)).astype(np.float32)
+    np.savez(folder / "trials.npz", x=x, y=(x[..., 0] > 0).astype(np.int64))
+    np.save(folder / "plastic.npy", rng.choice([0.0, 0.3, 1.0], size=(8, 8)))
+    spec: dict[str, Any] = {
+        "netbuild": 1,
+        "name": "cut",
+        "seed": 5,
+        "dt": 20,
+        "task": {"type": "arrays", "file": "trials.npz", "inputs": "x", "targets": "y"},
+        "layers": [
+            {
+                "name": "hidden",
+                "type": "ctrnn",
+                "size": 8,
+                "excitatory": 0.75,
+                "tau": {"value": 100, "learn": True},
+                "noise": {"sigma": 0.2},
+                "recurrent": {
+                    "weight": "normal",
+                    "density": 0.6,
+                    "plasticity_mask": {"file": "plastic.npy", "rows": "pre"},
+                },
+            },
+            {"name": "drop", "type": "dropout", "p": 0.3},
+            {"name": "readout", "type": "linear", "output_dim": 2},
+        ],
+        "regularizers": [
+            {"name": "rates", "type": "FiringRateL2", "layers": "hidden", "Lambda": 1e-3},
+            {"name": "dale", "type": "DaleLawL2", "params": "hidden.recurrent.weight"},
+        ],
+        "training": {
+            "steps": 30,
+            "batch_size": 6,
+            "log_every": 1,
+            "evaluate": {"every": 4},
+            "checkpoint": {"every": 7},
+            "clip_grad_norm": 1.0,
+        }
+        | training,
+    }
+    if training.get("stages"):
+        del spec["training"]["steps"]
+    path = folder / "cut.yaml"
+    path.write_text(json.dumps(spec))
+    return netbuild.load(path)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: "-".join(map(str, o.values()))[:20])
+def test_every_optimizer_goes_on_with_the_same_bits(
+    tmp_path: Path, optimizer: dict[str, Any]
+) -> None:
+    spec = recurrent(tmp_path, optimizer=optimizer)
+    whole = netbuild.train(spec, tmp_path / "whole")
+    assert len(lines(whole.path)) == 30 + 8
+    for cut in (stopped_at(9), killed_at(17)):
+        run = begun(spec, tmp_path / "cut", cut)
+        again = netbuild.resume(run)
+        assert again.about["status"] == "finished"
+        assert_same(whole, again)
+
+
+@pytest.mark.parametrize("cut", [stopped_at, killed_at])
+def test_after_each_step(tmp_path: Path, cut: Any) -> None:
+    spec = recurrent(tmp_path, steps=16)
+    whole = netbuild.train(spec, tmp_path / "whole")
+    for step in range(1, 17):
+        assert_same(whole, netbuild.resume(begun(spec, tmp_path / "cut", cut(step))))
+
+
+def test_cut_again_and_again(tmp_path: Path) -> None:
+    spec = recurrent(tmp_path)
+    whole = netbuild.train(spec, tmp_path / "whole")
+    run = begun(spec, tmp_path / "cut", stopped_at(3))
+    for step in (6, 8, 15, 28):
+        netbuild.resume(run, watch=stopped_at(step))
+        assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert_same(whole, netbuild.resume(run))
+    assert [each["step"] for each in netbuild.open_run(run).about["resumed"]] == [3, 6, 8, 15, 28]
+
+
+def test_stages_and_their_ends(tmp_path: Path) -> None:
+    stages = [
+        {"name": "easy", "steps": 6, "set": {"training.batch_size": 3}},
+        {
+            "name": "until",
+            "stop_when": {"metric": "loss", "at_most": 100, "mean_of_last": 2},
+            "set": {"training.optimizer.lr": 0.002, "regularizers[rates].Lambda": 0},
+        },
+        {"name": "last", "steps": 5, "set": {"training.optimizer.schedule": {"type": "cosine"}}},
+    ]
+    spec = recurrent(tmp_path, stages=stages, evaluate={"every": 3})
+    whole = netbuild.train(spec, tmp_path / "whole")
+    assert whole.about["step"] == 17
+    cuts = [stopped_at(step) for step in (1, 5, 6, 7, 11, 12, 13, 17)]
+    for cut in [*cuts, *(killed_at(step) for step in (6, 7, 12, 15, 17))]:
+        assert_same(whole, netbuild.resume(begun(spec, tmp_path / "cut", cut)))
+
+
+def test_an_early_end_counts_evaluations_from_before(tmp_path: Path) -> None:
+    rule = {"metric": "loss", "at_most": 100, "mean_of_last": 5}
+    spec = recurrent(tmp_path, stop_when=rule)
+    whole = netbuild.train(spec, tmp_path / "whole")
+    assert (whole.about["status"], whole.about["step"]) == ("stopped early", 20)
+    for step in (5, 13, 20):
+        assert_same(whole, netbuild.resume(begun(spec, tmp_path / "cut", killed_at(step))))
+
+
+def test_a_run_that_was_saved_at_its_end_only_lacks_its_table(tmp_path: Path) -> None:
+    spec = recurrent(tmp_path, steps=5)
+    whole = netbuild.train(spec, tmp_path / "whole")
+    copy = tmp_path / "copy"
+    shutil.copytree(whole.path, copy)
+    (copy / "evaluation" / "trials.parquet").unlink()
+    about = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(about | {"status": "running"}))
+    assert_same(whole, netbuild.resume(copy))
+
+
+def test_a_finished_run_is_returned_as_it_is(small: Path, tmp_path: Path) -> None:
+    run = netbuild.train(small, tmp_path / "runs")
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
+    assert netbuild.resume(run.path).about == run.about
+    assert before == {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
+    small: Path, tmp_path: Path
+) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", stopped_at(20))
+    newest = checkpoints(run / "checkpoints")[-1]
+    (newest / "optimizer.safetensors").write_bytes(b"")
+    with pytest.warns(
+        RuntimeWarning, match=r"digest written down; it is now corrupt-step-00000020"
+    ):
+        again = netbuild.resume(run)
+    assert_same(whole, again)
+    assert [path.name[:21] for path in (run / "checkpoints").glob("corrupt-*")] == [
+        "corrupt-step-00000020"
+    ]
+
+
+def test_without_a_checkpoint_it_begins_again(small: Path, tmp_path: Path) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", killed_at(8))
+    assert not checkpoints(run / "checkpoints")
+    assert_same(whole, netbuild.resume(run))
+    run = begun(small, tmp_path / "cut", stopped_at(20))
+    for path in checkpoints(run / "checkpoints"):
+        (path / "state.json").unlink()
+    with pytest.warns(RuntimeWarning, match="not a whole checkpoint"):
+        assert_same(whole, netbuild.resume(run))
+    run = begun(small, tmp_path / "cut", killed_at(8))
+    (run / "initial.safetensors").write_bytes(b"else")
+    with pytest.raises(NetbuildError, match="another digest") as caught:
+        netbuild.resume(run)
+    assert caught.value.exit_code == Exit.RUN
+
+
+def test_a_copy_elsewhere_goes_on_without_the_originals(small: Path, tmp_path: Path) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    elsewhere = tmp_path / "else where" / "kopie-é"
+    shutil.copytree(run, elsewhere)
+    small.unlink()
+    (small.parent / "data.npz").unlink()
+    shutil.rmtree(run)
+    assert_same(whole, netbuild.resume(elsewhere))
+    assert str(tmp_path) not in (elsewhere / "run.json").read_text().replace("argv", "")
+
+
+def test_a_source_that_has_changed_is_told_with_both_digests(small: Path, tmp_path: Path) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    text = small.read_text()
+    small.write_text(text + "# edited\n")
+    with pytest.raises(
+        NetbuildError, match=r"sha256 [0-9a-f]{16} then, [0-9a-f]{16} now"
+    ) as caught:
+        netbuild.resume(run)
+    assert caught.value.exit_code == Exit.RUN
+    assert "--fork" in caught.value.hint
+    small.write_text(text)
+    data = small.parent / "data.npz"
+    kept = data.read_bytes()
+    data.write_bytes(kept + b"\0")
+    with pytest.raises(NetbuildError, match=r"data\.npz has changed"):
+        netbuild.resume(run)
+    assert_same(whole, netbuild.resume(run, if_changed="ignore"))
+
+
+def test_a_base_that_has_changed_is_told_too(small: Path, tmp_path: Path) -> None:
+    top = tmp_path / "top.yaml"
+    top.write_text("netbuild: 1\nextends: [small.yaml]\nname: top\n")
+    run = begun(netbuild.load(top), tmp_path / "cut", stopped_at(10))
+    small.write_text(small.read_text() + "# edited\n")
+    with pytest.raises(NetbuildError, match=r"small\.yaml has changed"):
+        netbuild.resume(run)
+
+
+def test_checkpoints_of_another_run_are_not_its_own(small: Path, tmp_path: Path) -> None:
+    run, other = (begun(small, tmp_path / "cut", stopped_at(n)) for n in (10, 20))
+    shutil.copytree(checkpoints(other / "checkpoints")[-1], run / "checkpoints" / "step-00000020")
+    with pytest.warns(RuntimeWarning, match="is of another run"):
+        again = netbuild.resume(run)
+    assert again.about["resumed"][0]["step"] == 10
+
+
+def test_lines_that_are_missing_are_not_passed_over(small: Path, tmp_path: Path) -> None:
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    (run / "metrics.jsonl").write_bytes(b"")
+    with pytest.raises(NetbuildError, match="bytes, and had") as caught:
+        netbuild.resume(run)
+    assert caught.value.exit_code == Exit.RUN
+    assert checkpoints(run / "checkpoints")
+
+
+def test_another_number_of_threads_is_told(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    said: list[str] = []
+    again = netbuild.resume(run, warn=said.append)
+    assert said == [f"the last bits may differ: threads {threads} then, {threads + 1} now"]
+    assert again.about["resumed"][0]["environment"] == {"threads": threads + 1}
+    assert again.about["environment"]["threads"] == threads
+
+
+def test_a_task_given_in_python_is_given_again(small: Path, tmp_path: Path) -> None:
+    class Drawn:
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            x = torch.from_numpy(rng.normal(size=(size, 5)).astype(np.float32))
+            return Batch(x, (x[:, 0] > 0).long())
+
+    whole = netbuild.train(small, tmp_path / "whole", task=Drawn())
+    run = begun(small, tmp_path / "cut", stopped_at(10), Drawn())
+    with pytest.raises(NetbuildError, match="a task given in Python"):
+        netbuild.resume(run)
+    assert_same(whole, netbuild.resume(run, Drawn()))
+
+
+def test_the_best_is_kept_and_found(small: Path, tmp_path: Path) -> None:
+    rule = "training.stop_when={metric: loss, at_most: -1}"
+    changes = [
+        rule,
+        "training.evaluate.every=3",
+        "training.optimizer={type: SGD, lr: 2.0, schedule: {type: exponential, factor: 1.05}}",
+    ]
+    spec = netbuild.load(small, [*changes, "training.steps=60", "training.checkpoint.keep=2"])
+    run = netbuild.train(spec, tmp_path / "runs")
+    scores = {line["step"]: line["loss"] for line in run.metrics if line["kind"] == "evaluation"}
+    best = min(scores, key=lambda step: scores[step])
+    assert run.best == {"step": best, "stage": 0, "metric": "loss", "value": scores[best]}
+    assert run.checkpoint("best").name == f"step-{best:08d}"
+    assert best < 50
+    kept = [path.name for path in checkpoints(run.path / "checkpoints")]
+    assert kept == [f"step-{step:08d}" for step in (best, 50, 60)]
+    for step in (20, 41, 59):
+        again = netbuild.resume(begun(spec, tmp_path / "cut", killed_at(step)))
+        assert_same(run, again)
+        assert torch.equal(
+            run.network(checkpoint="best").hidden.weight,
+            again.network(checkpoint="best").hidden.weight,
+        )
+
+
+def test_a_fork_starts_from_the_old_weights_with_the_spec_as_it_is(
+    small: Path, tmp_path: Path
+) -> None:
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    old = netbuild.open_run(run)
+    small.write_text(small.read_text().replace("lr: 1e-2", "lr: 1e-4"))
+    new = netbuild.fork(run, tmp_path / "cut")
+    assert new.path.parent == run.parent
+    assert new.spec.model.training.optimizer.lr == 1e-4
+    assert torch.equal(new.initial["hidden.weight"], old.weights("hidden"))
+    assert last_state(new.path)["step"] == 24
+
+
+@pytest.mark.parametrize("batches", ["{of: trials}", "{of: windows, steps: 20}"])
+def test_trials_of_environments_are_the_same_ones(tmp_path: Path, batches: str) -> None:
+    example = Path(__file__).parent.parent / "examples" / "ei_decision.yaml"
+    changes = [
+        f"task.batches={batches}",
+        "training.steps=14",
+        "training.batch_size=4",
+        "training.log_every=1",
+        "training.evaluate={every: 4, trials: 10}",
+        "training.checkpoint={every: 5}",
+    ]
+    spec = netbuild.load(example, changes)
+    whole = netbuild.train(spec, tmp_path / "whole")
+    for cut in (stopped_at(7), killed_at(13)):
+        assert_same(whole, netbuild.resume(begun(spec, tmp_path / "cut", cut)))
+    assert netbuild.reproduce(whole.path).same
+
+
+def test_the_command_goes_on_and_says_when_nothing_is_left(
+    small: Path, tmp_path: Path, cli: Any
+) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    path = begun(small, tmp_path / "cut", stopped_at(10))
+    result = cli("resume", path)
+    assert result.code == 0
+    assert "finished after 24 steps" in result.out
+    assert "warning" not in result.err
+    assert_same(whole, path)
+    result = cli("resume", path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"small: finished after 24 steps; nothing is left to do\nrun: {path}\n"
+    path = begun(small, tmp_path / "cut", stopped_at(10))
+    small.write_text(small.read_text() + "# edited\n")
+    result = cli("resume", path)
+    assert result.code == Exit.RUN
+    assert "small.yaml has changed since" in result.err
+    assert "--fork" in result.err
+    assert cli("resume", path, "--set", "seed=1").code == Exit.USAGE
+    assert cli("resume", small).code == Exit.USAGE
+    forked = cli("resume", path, "--fork", "--set", "training.steps=5", "--format", "json")
+    assert json.loads(forked.out)["step"] == 5
+    assert cli("resume", path, "--as-started", "--quiet").out == f"{path}\n"
+    assert_same(whole, path)
