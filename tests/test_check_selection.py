@@ -228,11 +228,15 @@ def test_what_passes_units_on_keeps_their_table(folder: Path) -> None:
             "[brain]",
             "NB103 layers[out].from: expected a selection of units, found a list",
         ),
-        ("V1", "NB302 layers[out].from: no layer is named `V1`"),
+        ("V2", "NB302 layers[out].from: no layer is named `V2`"),
     ],
 )
 def test_units_that_are_not_there(folder: Path, words: str, said: str) -> None:
     assert said_of(folder, out(words)) == [said]
+
+
+def test_an_area_of_the_table_is_named_alone(folder: Path) -> None:
+    assert said_of(folder, out("V1")) == said_of(folder, out("{area: V1}")) == []
 
 
 def test_signs_that_the_table_does_not_have(folder: Path) -> None:
