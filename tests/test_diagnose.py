@@ -214,7 +214,7 @@ CASES = {
         [
             "4:1 this section is empty | line 5 looks like its field; indent it",
             "6:1 unknown key `foo` | one of `device`, `dt`, `extends`, `name`, `regularizers`,"
-            " `seed`, `set`, `task`",
+            " `seed`, `set`, `start_from`, `task`",
         ],
     ),
     "misspelt and missing": (
