@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz faults reproduce slow clean
+.PHONY: demo test check format bench fuzz faults reproduce fly slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -38,6 +38,14 @@ faults: .venv/developer
 # Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
 reproduce: .venv/developer
 	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/test_fixed_points.py
+
+# Both connectomes in full, with the worm's control: some minutes, 3 GB of memory.
+fly: .venv/developer
+	$(BIN)/netbuild train examples/celegans/celegans.yaml
+	$(BIN)/netbuild train examples/celegans/rewired.yaml
+	$(BIN)/python examples/fly_scale/generate.py
+	$(BIN)/netbuild inspect examples/fly_scale/fly.yaml --by super_class
+	$(BIN)/netbuild train examples/fly_scale/fly.yaml
 
 # All tests that take minutes; published connectomes among them, whose files pip downloads.
 slow: .venv/developer
