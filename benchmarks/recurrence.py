@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.timing import alternate
+from netbuild.cli.memory import keep_freed_memory
 from netbuild.layers import CTRNNLayer, LinearLayer, Network
 
 SIZES = ((32, 100, 64), (64, 100, 256), (64, 200, 512), (16, 100, 1024))  # batch, time, units
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=9)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # for all alike, as the commands do
     print(f"leaky relu network, forward + backward, float32, threads: {given.threads}")
     names = ("ours", "nn.RNN", "bare", "nn4n")
     print(f"{'batch, time, units':>18}{''.join(f'{name:>8} ms' for name in names)}", end="")

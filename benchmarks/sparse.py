@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate
+from netbuild.cli.memory import keep_freed_memory
 from netbuild.kernels import SparseWeight, State, activation, pattern, recurrence
 from netbuild.kernels.sparse import back_matrix, matrix
 from netbuild.masks.wiring import Wiring, from_pairs
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # for all alike, as the commands do
     print(f"leaky relu recurrence, forward + backward, float32, threads: {given.threads}")
     size = (given.units, given.batch, given.time)
     if "bare" in given.only:

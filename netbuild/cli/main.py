@@ -24,6 +24,7 @@ from netbuild.cli.explain import explain
 from netbuild.cli.export import export
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
+from netbuild.cli.memory import keep_freed_memory
 from netbuild.cli.plot import plot
 from netbuild.cli.reproduce import reproduce
 from netbuild.cli.resume import resume
@@ -98,6 +99,7 @@ def main() -> None:
     # Threads that spin while they wait for each other slow small networks down tenfold as soon as
     # anything else runs on the machine. OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     try:
         app()
     except NetbuildError as error:
