@@ -15,6 +15,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from netbuild.cli.memory import keep_freed_memory
 from netbuild.layers import CTRNNLayer, attach, verify
 from netbuild.masks import wiring
 

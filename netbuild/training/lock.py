@@ -31,7 +31,7 @@ def take_lock(path: Path, what: str) -> int:
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
         os.ftruncate(descriptor, 0)
         os.write(descriptor, (json.dumps(holder) + "\n").encode())
@@ -44,6 +44,19 @@ def take_lock(path: Path, what: str) -> int:
         hint = "its file system has no locks" if error.errno in _WITHOUT else ""
         raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO, hint) from None
     return descriptor
+
+
+def _lock(descriptor: int) -> None:
+    """Lock it; whoever only looks whether it is locked holds it for an instant. BlockingIOError."""
+    for left in reversed(range(WAITS)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(WAIT)
+        else:
+            return
 
 
 def _holder(path: Path) -> str:

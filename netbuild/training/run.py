@@ -87,7 +87,7 @@ class Run:
         """The lines of `metrics.jsonl`, oldest first; a torn last line is left out."""
         with _reading(self.path / "metrics.jsonl"):
             lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
-            return [json.loads(line) for line in lines]
+            return [_record(line) for line in lines]
 
     @property
     def final(self) -> dict[str, Any]:
@@ -238,6 +238,14 @@ def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True)
     if verify:
         run.network()
     return run
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """One line of the log; ValueError for one that is no record."""
+    record = json.loads(line)
+    if not isinstance(record, dict) or not {"step", "kind"} <= record.keys():
+        raise ValueError("a line that is no record")
+    return record
 
 
 @contextmanager
