@@ -1,7 +1,8 @@
-"""Writes the table of docs/robustness.md from the corpus: python docs/make_robustness.py."""
+"""Writes the tables of docs/robustness.md, from the corpus and from the counts of `make faults`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ finally:
 
 BEGIN, END = "<!-- the table: written by make_robustness.py -->\n", "<!-- the table ends -->\n"
 HEAD = "| | input | exit | what netbuild says | tried in |\n|--:|---|--:|---|---|\n"
+FAULTS = ROOT / "docs" / "faults.json"
+FAULTS_BEGIN = "<!-- the faults: written by make_robustness.py -->\n"
+FAULTS_END = "<!-- the faults end -->\n"
+FAULTS_HEAD = "| | fault | cases | | failed | seconds |\n|--|---|--:|---|--:|--:|\n"
 LONGEST = 160  # characters of what is said; the files have the rest
 
 
@@ -60,10 +65,36 @@ def escaped(cell: str) -> str:
     return cell.replace("|", "\\|")
 
 
+def faults() -> str:
+    """What `make faults` has counted, as a table."""
+    found = json.loads(FAULTS.read_text())
+    lines = [
+        [
+            part["measure"],
+            part["what"],
+            f"{part['cases']:,}",
+            ", ".join(f"{number:,} {name}" for name, number in part["numbers"].items()),
+            f"{part['failed']:,}",
+            f"{part['seconds']:,}",
+        ]
+        for part in found["parts"]
+    ]
+    cases = sum(part["cases"] for part in found["parts"])
+    table = "".join(f"| {' | '.join(escaped(cell) for cell in line)} |\n" for line in lines)
+    seconds = sum(part["seconds"] for part in found["parts"])
+    where = f"{cases:,} cases in {seconds:,} s, on {found['machine']}.\n"
+    return f"{FAULTS_HEAD}{table}\n{where}"
+
+
 def with_table(page: str) -> str:
-    """A page with its table written anew."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}"
+    """A page with its tables written anew."""
+    page = _between(page, BEGIN, table(), END)
+    return _between(page, FAULTS_BEGIN, faults(), FAULTS_END)
+
+
+def _between(page: str, begin: str, text: str, end: str) -> str:
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":

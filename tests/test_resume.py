@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from resuming import assert_same, begun, killed_at, last_state, lines, stopped_a
 import netbuild
 from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Batch
+from netbuild.training import checkpoint
 from netbuild.training.checkpoint import checkpoints
 
 OPTIMIZERS = [
@@ -181,13 +184,43 @@ def test_without_a_checkpoint_it_begins_again(small: Path, tmp_path: Path) -> No
     run = begun(small, tmp_path / "cut", stopped_at(20))
     for path in checkpoints(run / "checkpoints"):
         (path / "state.json").unlink()
-    with pytest.warns(RuntimeWarning, match="not a whole checkpoint"):
-        assert_same(whole, netbuild.resume(run))
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    with pytest.raises(NetbuildError, match=r"no checkpoint of .* is whole") as caught:
+        netbuild.resume(run)
+    assert caught.value.exit_code == Exit.RUN
+    assert names == sorted(path.name for path in (run / "checkpoints").iterdir())
     run = begun(small, tmp_path / "cut", killed_at(8))
     (run / "initial.safetensors").write_bytes(b"else")
     with pytest.raises(NetbuildError, match="another digest") as caught:
         netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
+
+
+def test_what_may_be_whole_is_left_as_it_is(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses to read, or a newer version's checkpoint, costs nothing."""
+    run = begun(small, tmp_path / "cut", stopped_at(20))
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    for error, code in ((errno.EIO, Exit.IO), (errno.EACCES, Exit.IO)):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "read_file", failing(error))
+            with pytest.raises(NetbuildError, match="cannot be read") as caught:
+                netbuild.resume(run)
+        assert caught.value.exit_code == code
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FORMAT", 0)
+        with pytest.raises(NetbuildError, match="newer netbuild") as caught:
+            netbuild.resume(run)
+    assert caught.value.exit_code == Exit.RUN
+    assert names == sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+def failing(code: int) -> Any:
+    def read(path: Path, most: int = 0) -> bytes:
+        raise OSError(code, os.strerror(code), str(path))
+
+    return read
 
 
 def test_a_copy_elsewhere_goes_on_without_the_originals(small: Path, tmp_path: Path) -> None:

@@ -173,7 +173,8 @@ def prepare_process(spec: Spec) -> None:
     import torch
 
     torch.set_num_threads(threads_of(spec))
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, which also imports torch's compiler, for seconds.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,12 +20,14 @@ from torch import Tensor
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Check, Network
 from netbuild.training.files import (
+    LARGEST,
     canonical_json,
     digest,
     read_file,
     remove_folder,
     remove_leftovers,
     require_space,
+    steadily,
     write_folder,
 )
 from netbuild.training.guards import are_finite
@@ -33,6 +36,11 @@ FORMAT = 1
 NETWORK, OPTIMIZER, STATE = "network.safetensors", "optimizer.safetensors", "state.json"
 FILES = (NETWORK, OPTIMIZER)
 LARGEST_STATE = 1 << 26  # bytes of a state.json
+# What says that something else than a file of a checkpoint is there; other errors are the disk's.
+NO_FILE = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG),
+    *(errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG),
+)
 _FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -188,7 +196,14 @@ def _unsealed(data: bytes) -> dict[str, Any]:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, by step, the newest last."""
-    found = [path for path in folder.glob("step-*") if _FOLDER.fullmatch(path.name)]
+    try:
+        names = steadily(lambda: os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NotNowError(f"{folder} cannot be read: {reason}", Exit.IO) from None
+    found = [folder / name for name in names if _FOLDER.fullmatch(name)]
     return sorted((p for p in found if p == folder_of(folder, step_of(p))), key=step_of)
 
 
@@ -202,13 +217,17 @@ def folder_of(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}"
 
 
+class NotNowError(NetbuildError):
+    """A checkpoint that may be whole, and that this program cannot read now."""
+
+
 def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
-    """A checkpoint and the bytes of its files, their digests verified; raises NetbuildError."""
-    try:
-        data = read_file(path / STATE, LARGEST_STATE)
-    except OSError as error:
-        reason = type(error).__name__
-        raise NetbuildError(f"{path} is not a whole checkpoint ({reason})", Exit.RUN) from None
+    """A checkpoint and the bytes of its files, their digests verified.
+
+    Raises NetbuildError (exit 5) for a damaged one, and NotNowError for one that the disk refuses
+    to read (exit 7), or that a newer version has written (exit 5).
+    """
+    data = _read(path, STATE, LARGEST_STATE)
     try:
         state = _unsealed(data)
         step, digests = state["step"], {name: state["sha256"][name] for name in FILES}
@@ -216,19 +235,28 @@ def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
         what = f"{path} is not a whole checkpoint (state.json is damaged)"
         raise NetbuildError(what, Exit.RUN) from None
     if state["format"] != FORMAT:
-        raise NetbuildError(f"{path} was written by a newer netbuild", Exit.RUN)
+        what = f"{path} was written by a newer netbuild"
+        raise NotNowError(what, Exit.RUN, "upgrade netbuild")
     if path.name != folder_of(path.parent, step if isinstance(step, int) else -1).name:
         raise NetbuildError(f"{path} says that it is of step {step}", Exit.RUN)
     files = {}
     for name in FILES:
-        try:
-            files[name] = read_file(path / name)
-        except OSError as error:
-            reason = type(error).__name__
-            raise NetbuildError(f"{path} is not a whole checkpoint ({reason})", Exit.RUN) from None
+        files[name] = _read(path, name)
         if digest(files[name]) != digests[name]:
             raise NetbuildError(f"{path / name} does not have the digest written down", Exit.RUN)
     return Checkpoint(path, step, state), files
+
+
+def _read(path: Path, name: str, most: int = LARGEST) -> bytes:
+    """The bytes of one file of a checkpoint; raises as `open_checkpoint` does."""
+    try:
+        return steadily(lambda: read_file(path / name, most))
+    except OSError as error:
+        if error.errno in NO_FILE:
+            what = f"{path} is not a whole checkpoint ({name}: {error.strerror})"
+            raise NetbuildError(what, Exit.RUN) from None
+        reason = error.strerror or type(error).__name__
+        raise NotNowError(f"{path / name} cannot be read: {reason}", Exit.IO) from None
 
 
 def load_network(network: Network, data: bytes, where: str) -> None:

@@ -18,6 +18,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Task
 from netbuild.training.checkpoint import (
     Checkpoint,
+    NotNowError,
     checkpoints,
     load_network,
     load_optimizer,
@@ -57,7 +58,8 @@ def resume(
     The metrics have no gap and no duplicate, and the weights, the optimizer and the metrics end
     with the bits of a run that was never interrupted, on the same machine with the same versions
     and number of threads. A checkpoint that is damaged is renamed `corrupt-...`, with a warning,
-    and the one before it is used; without one the run begins again from its initial weights.
+    and the one before it is used; a run that had saved none yet begins again from its initial
+    weights.
 
     The run's own copies of its spec and files are used. Where the originals are there and have
     changed since, `if_changed="refuse"` raises, and "ignore" does not look. `task` is the object
@@ -189,14 +191,24 @@ def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
         what = f"{run.path} was trained on a task given in Python"
         raise NetbuildError(what, Exit.RUN, "netbuild.resume(run, task=...)")
     place = device_of(device or str(run.about["environment"]["device"]))
+    damaged: dict[Path, NetbuildError] = {}
     for path in reversed(checkpoints(run.path / "checkpoints")):
         training = fresh(run, place)
         try:
-            return training, load_into(training, path, run.about["id"])
+            size = load_into(training, path, run.about["id"])
+        except NotNowError:
+            raise
         except NetbuildError as error:
-            aside = set_aside(path)
-            what = str(error).partition("\n")[0]
-            warn(f"{what}; it is now {aside.name}, and the one before is used")
+            damaged[path] = error
+            continue
+        for bad, why in damaged.items():  # not before a whole one is found
+            what = str(why).partition("\n")[0]
+            warn(f"{what}; it is now {set_aside(bad).name}, and the one before is used")
+        return training, size
+    if damaged:
+        what = str(next(iter(damaged.values()))).partition("\n")[0]
+        hint = f"to begin again from the initial weights, remove {run.path / 'checkpoints'}"
+        raise NetbuildError(f"no checkpoint of {run.path} is whole: {what}", Exit.RUN, hint)
     return fresh(run, place), 0
 
 
