@@ -1,11 +1,16 @@
 """Runs every benchmark: python -m benchmarks."""
 
 from benchmarks import (
+    batches,
+    connectome_files,
     constraint_step,
     dale_regularizer,
     ei_decision,
+    fly_inspect,
     long_spec,
     recurrence,
+    sparse,
+    sparse_training,
     startup,
     trainer_step,
 )
@@ -18,6 +23,11 @@ for module in (
     ei_decision,
     startup,
     long_spec,
+    batches,
+    sparse,
+    sparse_training,
+    connectome_files,
+    fly_inspect,
 ):
     module.main()
     print()

@@ -376,6 +376,21 @@ EXPLANATIONS: dict[str, Explanation] = {
         _wired("edges: kinds.csv"),
         _wired("edges: kinds.csv, where: {Type: chemical}"),
     ),
+    "NB605": Explanation(
+        "neurotransmitters and signs that do not meet",
+        "`signs` names a neurotransmitter that no neuron has, often a slip of the pen that leaves"
+        " the neurons that were meant without a sign; or the edges have neurotransmitters and"
+        " `signs` is not there, so that all units are free.",
+        _wired("edges: edges.csv, neurons: neurons.csv, signs: {ACH: 1, GABBA: -1}"),
+        _wired("edges: edges.csv, neurons: neurons.csv, signs: {ACH: 1, GABA: -1}"),
+    ),
+    "NB606": Explanation(
+        "a null model that is none",
+        "Swaps keep each neuron's numbers of partners, and in a small or nearly complete wiring no"
+        " other wiring has the same ones: what is trained is the measured connectome.",
+        _wired("edges: kinds.csv, where: {Type: chemical}, control: {rewire: degree_preserving}"),
+        _wired("edges: edges.csv, control: {rewire: er}"),
+    ),
     "NB901": Explanation(
         "more than a machine can give",
         "From the sizes alone, training needs more memory than this machine can give; nothing has"

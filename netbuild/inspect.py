@@ -94,7 +94,7 @@ def _has(population: Population, by: str | None) -> bool:
     """Whether the units are in areas, or have a column of that name."""
     if by is None:
         return bool(population.areas)
-    return isinstance(population, Named) and by in population.table.columns
+    return isinstance(population, Named) and population.column(by) is not None
 
 
 Parts = dict[str, NDArray[np.intp]]
@@ -102,8 +102,8 @@ Parts = dict[str, NDArray[np.intp]]
 
 def _parts(population: Population, by: str | None) -> Parts:
     """The positions of each area's units among those of a population, or of each value's."""
-    if by is not None and isinstance(population, Named) and by in population.table.columns:
-        column = population.table.columns[by][population.chosen]
+    column = population.column(by) if by is not None and isinstance(population, Named) else None
+    if column is not None:
         return {value: np.flatnonzero(column == value) for value in dict.fromkeys(column.tolist())}
     whole = population.indices
     parts = {

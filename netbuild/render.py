@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -186,6 +187,14 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
         for key in dict.fromkeys(key for name in part for key in layers[name]):
             table.add_row(key, *[_value(layers[name].get(key, "")) for name in part])
         out.print(table)
+    for name, report in summary.get("connectomes", {}).items():
+        files = " and ".join(file["name"] for file in report["files"].values())
+        lines = [f"{name}: {files}", *_left_out(report)]
+        if report["control"]:
+            said = (f"{key} {value}" for key, value in report["control"].items() if value)
+            lines.append(f"  null model: {', '.join(said)}")
+        for line in lines:
+            out.print(line, soft_wrap=True)
     _areas(out, summary["areas"])
     _constraints(out, summary["constraints"])
     counts = summary["parameters"]
@@ -209,7 +218,7 @@ def _areas(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         mine = {(row["from"], row["to"]): row for row in rows if row["map"] == path}
         targets = list(dict.fromkeys(target for _, target in mine))
         whole = len(targets) <= MOST_AREAS
-        said = "connections (density), mean weight" if whole else "connections"
+        said = "connections (density), mean |weight|" if whole else "connections"
         out.print(f"{path}: {said}")
         table = Table()
         table.add_column("from \\ to")
@@ -256,6 +265,8 @@ def connectome_tables(report: Mapping[str, Any]) -> None:
         out.print(f"  sha256 {file['sha256']}", soft_wrap=True)
         if columns := report["columns"].get(which):
             named = ", ".join(f"{what}: {column}" for what, column in columns.items())
+            without = which == "edges" and "pre" in columns and "weight" not in columns
+            named += "; no weights: each row counts 1" if without else ""
             out.print(f"  columns {named}", soft_wrap=True)
     wiring = report["wiring"]
     table = Table(show_header=False)
@@ -391,12 +402,12 @@ class Progress:
             self.bar.update(self.task, total=steps)
 
     def update(self, kind: str, step: int, steps: int | None, values: Mapping[str, Any]) -> None:
-        """Show a record of the trainer; where nobody reads any more, the training goes on."""
+        """Show a record of the trainer; where it cannot be written, the training goes on."""
         if self.quiet or kind not in ("train", "evaluation"):
             return
         try:
             self._show(kind, step, steps, values)
-        except BrokenPipeError:
+        except OSError:
             self.quiet = True
 
     def _show(self, kind: str, step: int, steps: int | None, values: Mapping[str, Any]) -> None:
@@ -420,7 +431,8 @@ class Progress:
         traceback: TracebackType | None,
     ) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            with suppress(OSError):
+                self.bar.stop()
 
 
 def _pairs(values: Mapping[str, Any], *, rate: bool) -> Iterable[str]:

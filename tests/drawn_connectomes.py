@@ -299,14 +299,11 @@ class Maker:
         self.words["edges"] = path.name
 
     def learning(self) -> None:
-        if self.columns:
-            if self.maybe(0.3):
-                self.words |= {
-                    "learn": "scale_per_type",
-                    "types": self.rng.choice(["kind", "level"]),
-                }
-            elif self.maybe(0.2):
-                self.words["types"] = "kind"
+        if self.columns and self.maybe(0.3):
+            self.words |= {
+                "learn": "scale_per_type",
+                "types": self.rng.choice(["kind", "level"]),
+            }
         if "learn" not in self.words and self.maybe(0.3):
             self.words["learn"] = self.rng.choice(["weights", "nothing"])
         if self.maybe(0.3):
@@ -316,8 +313,11 @@ class Maker:
                 "shuffle": shuffles,
                 "seed": [0, 3],
             }
+            sure = self.rng.choice(["rewire", "shuffle"])
             self.words["control"] = {
-                key: self.rng.choice(values) for key, values in control.items() if self.maybe()
+                key: self.rng.choice(values)
+                for key, values in control.items()
+                if key == sure or self.maybe()
             }
 
     # what it comes to

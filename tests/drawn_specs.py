@@ -222,7 +222,8 @@ class Drawer:
 
     @staticmethod
     def let_learn(layer: dict[str, Any]) -> None:
-        layer.get("connectome", {}).pop("learn", None)
+        for key in ("learn", "types"):
+            layer.get("connectome", {}).pop(key, None)
         words = layer.get("input", {})
         for holder in (layer, words, *words.get("projections", ())):
             if isinstance(holder.get("weight"), dict):
@@ -422,7 +423,9 @@ class Drawer:
         if wired is None:
             found |= self.signs(shape, reads) | self.masks(shape)
         else:
-            found |= self.plasticity(shape, reads, gives) | self.some(self_connections=False)
+            found |= self.some(self_connections=False)
+            if wired.words.get("learn", "weights") == "weights":
+                found |= self.plasticity(shape, reads, gives)
         if sparse:
             found["storage"] = "sparse"
             self.sparse.add(f"{name}.weight")

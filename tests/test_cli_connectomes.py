@@ -123,7 +123,11 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["typo.csv", "--neurons", "neurons.csv"], DATA, "names Bb, which neurons.csv does not have"),
     (["edges.csv", "--neurons", "nope.csv"], DATA, "there is no file nope.csv"),
     (["edges.csv", "--set", "where.Tipe=x"], DATA, "[NB211] edges.csv has no column Tipe"),
-    (["edges.csv", "--set", "edges.rows=pre"], 0, ""),
+    (
+        ["edges.csv", "--set", "edges.rows=pre"],
+        4,
+        "error: edges.csv: [NB211] edges.csv is an edge list, and `rows` is about matrices",
+    ),
     (["edges.csv", "--set", "min_wieght=3"], USAGE, "--set min_wieght: there is no such key"),
     (["edges.csv", "--set", "edges.wieght=3"], USAGE, "--set edges.wieght: there is no such key"),
     (["edges.csv", "--set", "min_weight=-1"], USAGE, "--set min_weight: "),

@@ -311,6 +311,8 @@ def run_checks(
             plans[i] = replace(plan, maps={"": check_projected(context, site)})
         elif isinstance(layer, CTRNN):
             plans[i] = check_ctrnn(context, i, layer, plan)
+        if (wired := context.connectomes.get(i)) is not None:
+            plans[i] = replace(plans[i], report=wired.facts)
     check_connections(context, plans)
     last = plans.get(len(context.parsed.layers) - 1)
     regularizers = check_regularizers(context, plans)

@@ -43,6 +43,12 @@ class Wired:
     counts: NDArray[np.float32]  # (connection,), > 0
     report: connectomes.Report  # of the files, before any null model
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was done with the rows, and the null model, as plain JSON."""
+        control = self.words.control
+        return self.report.facts() | {"control": control.model_dump() if control else None}
+
 
 def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
     """The units of a layer with a connectome, or None with a problem noted."""
@@ -84,9 +90,17 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         what = f"`signs` says two things of `{show(word)}`; capitals do not count"
         context.problem("NB308", (*here, "signs", word), what, "take one of them away", key=True)
         return None
+    if words.learn != "scale_per_type" and words.types is not None:
+        what = "`types` is about `learn: scale_per_type`"
+        context.problem("NB308", (*here, "types"), what, "take it away", key=True)
+    if words.control is not None and not (words.control.rewire or words.control.shuffle):
+        what = "one of the keys `rewire`, `shuffle` is missing"
+        context.problem("NB102", (*here, "control"), what, "for example `rewire: er`", key=True)
+        return None
     read = _read(context, here, words)
     if read is None:
         return None
+    _check_signs(context, here, words, read)
     if words.types is not None and words.types not in read.neurons.columns:
         known = list(read.neurons.columns)
         what = f"the node table has no column `{show(words.types)}`"
@@ -100,7 +114,16 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         return found
     seed = context.parsed.seed if words.control.seed is None else words.control.seed
     rng = rng_of(seed, "control", layer.name)
-    return context.attempt((*here, "control"), lambda: _controlled(found, rng))
+    changed = context.attempt((*here, "control"), lambda: _controlled(found, rng))
+    if changed is not None and words.control.rewire and _alike(changed.wiring, found.wiring):
+        what = "the rewired wiring is the one that was read: no connections can change places"
+        context.problem("NB606", (*here, "control"), what, "it is no null model here")
+    return changed
+
+
+def _alike(one: Wiring, other: Wiring) -> bool:
+    """Whether two wirings have the same connections."""
+    return np.array_equal(one.starts, other.starts) and np.array_equal(one.sources, other.sources)
 
 
 def _read(context: Context, here: Location, words: Connectome) -> connectomes.Connectome | None:
@@ -150,6 +173,28 @@ def twice_said(words: Connectome) -> str | None:
     return next(
         (word for word, sign in signs if seen.setdefault(word.casefold(), sign) != sign), None
     )
+
+
+def _check_signs(
+    context: Context, here: Location, words: Connectome, read: connectomes.Connectome
+) -> None:
+    """Warn of signs that nobody has, and of neurotransmitters that have none."""
+    columns = read.report.columns
+    kinds = list(read.report.types) if "type" in columns["edges"] else []
+    if (column := columns["neurons"].get("sign")) is not None and column in read.neurons.columns:
+        kinds = list(dict.fromkeys(read.neurons.columns[column].tolist()))
+    if words.signs is None:
+        if kinds and read.signs is None:
+            what = "the neurotransmitters of the edges say nothing without `signs`: all are free"
+            hint = "say which excite and which inhibit, e.g. `signs: {ACH: 1, GABA: -1}`"
+            context.problem("NB605", (*here, "edges"), what, hint)
+        return
+    known = {str(kind).casefold() for kind in kinds}
+    for transmitter in words.signs:
+        if transmitter.casefold() not in known:
+            what = f"no neuron has the neurotransmitter `{show(transmitter)}`"
+            hint = context.near(transmitter, [str(kind) for kind in kinds if kind])
+            context.problem("NB605", (*here, "signs", transmitter), what, hint, key=True)
 
 
 def options_of(words: Connectome) -> connectomes.Options:

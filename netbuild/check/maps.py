@@ -91,6 +91,7 @@ def arrays_of(context: Context, site: Site, signs: Matrix | None) -> MapPlan:
         bias=bias_of(context, site),
     )
     if site.wired is not None and wiring is not None:
+        _check_learning(context, site, site.wired)
         plan = _learnt_by(site.wired, plan)
     plan = stored(site.words, plan)
     if plan.wiring is not None and isinstance(site.words.weight, WHOLE):
@@ -118,6 +119,17 @@ def wired_of(site: Site) -> masks.Wiring:
     if site.words.self_connections:
         return wiring
     return wiring.keep(wiring.sources != wiring.targets)
+
+
+def _check_learning(context: Context, site: Site, wired: Wired) -> None:
+    """What does not learn connection by connection has no use for a plasticity of each."""
+    learn = wired.words.learn
+    if learn == "weights" or site.words.plasticity_mask is None:
+        return
+    why = "no weight learns" if learn == "nothing" else "connections share the factors that learn"
+    what = f"under `learn: {learn}` {why}, and a plasticity of each connection says nothing"
+    hint = "take it away, or write `learn: weights`"
+    context.problem("NB308", (*site.here, "plasticity_mask"), what, hint, key=True)
 
 
 def _learnt_by(wired: Wired, plan: MapPlan) -> MapPlan:
@@ -301,6 +313,9 @@ def _between(
             here = np.isin(whole.indices, chosen.indices)
         ends.append(here)
     sends, receives = ends
+    if wiring is not None and not (sends[wiring.sources] & receives[wiring.targets]).any():
+        what = "no connection leads from and to these units, so that none of the map's learns"
+        context.problem("NB601", location, what, "choose others, or take it away")
     if wiring is None:
         return np.outer(sends, receives).astype(np.float32)
     both: Matrix = sends[wiring.sources] & receives[wiring.targets]

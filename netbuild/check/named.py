@@ -58,6 +58,18 @@ class Named(Population):
         """(unit,): as the table has them."""
         return self.table.names[self.chosen]
 
+    def column(self, key: str) -> Words | None:
+        """(unit,): what the table says under a column, `name` or `sign` as text; None: nothing.
+
+        Signs are those that the units have, which a null model may have changed.
+        """
+        if key == "name":
+            return self.names.astype(str).astype(object)
+        if key == "sign":
+            return None if self.signs is None else self.signs.astype(str).astype(object)
+        column = self.table.columns.get(key)
+        return None if column is None else column[self.chosen]
+
     @property
     def area(self) -> Words | None:
         """(unit,): the area of each, "" where it has none; None where the table has no areas."""

@@ -75,6 +75,7 @@ class LayerPlan:
     gives: Population
     maps: Mapping[str, MapPlan] = field(default_factory=dict)
     units: UnitsPlan | None = None
+    report: Mapping[str, Any] | None = None  # what was done with the rows of its connectome
 
     @property
     def map(self) -> MapPlan | None:

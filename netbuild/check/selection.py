@@ -58,7 +58,7 @@ def _where(
     context: Context, location: Location, whole: Named, key: str, value: Value | list[Value]
 ) -> NDArray[np.bool_] | None:
     """(unit,): whether a column has one of the wanted values; each must be there."""
-    column = _column(whole, key)
+    column = whole.column(key)
     if column is None:
         known = [*whole.table.columns, "name", *(["sign"] if whole.signed else [])]
         what = f"the node table of `{whole.layer}` has no column `{show(key)}`"
@@ -76,13 +76,3 @@ def _where(
             return None
         here |= found
     return here
-
-
-def _column(whole: Named, key: str) -> NDArray[np.object_] | None:
-    """(unit,): what the table says, as text."""
-    if key == "name":
-        return whole.names.astype(str).astype(object)
-    if key == "sign":
-        return None if whole.signs is None else whole.signs.astype(str).astype(object)
-    column = whole.table.columns.get(key)
-    return None if column is None else column[whole.chosen]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -184,10 +186,9 @@ def _read(context: Context, words: StartFrom) -> tuple[TensorsFile, Path]:
         return read_tensors(path), path
     run = _run(context, words.run)
     steps = _steps(context, run)
-    newest = _json(context, f"{run}/checkpoints/step-{steps[-1]:08d}/state.json")
     step = steps[-1]
     if words.checkpoint == "best":
-        best = newest.get("best")
+        best = _state(context, f"{run}/checkpoints/step-{step:08d}").get("best")
         if not isinstance(best, dict) or best.get("step") not in steps:
             raise DataFileError("NB202", f"{run} has no best checkpoint", "`checkpoint: last`")
         step = best["step"]
@@ -199,7 +200,7 @@ def _read(context: Context, words: StartFrom) -> tuple[TensorsFile, Path]:
             "NB202", f"{run} has no checkpoint of step {step}", f"there are those of {listed}"
         )
     folder = f"{run}/checkpoints/step-{step:08d}"
-    state = _json(context, f"{folder}/state.json")
+    state = _state(context, folder)
     path = context.locate((*HERE, "run"), f"{folder}/{NETWORK}")
     found = read_tensors(path)
     digests = state.get("sha256")
@@ -257,10 +258,24 @@ def _names(context: Context, reference: str) -> list[str]:
         ) from None
 
 
+def _state(context: Context, folder: str) -> dict[str, Any]:
+    """What a checkpoint says of itself; raises DataFileError unless it has its own digest."""
+    found = _json(context, f"{folder}/state.json")
+    state = {key: value for key, value in found.items() if key != "digest"}
+    text = json.dumps(state, indent=1) + "\n"
+    if hashlib.sha256(text.encode()).hexdigest() != found.get("digest"):
+        what = f"{folder}/state.json does not have the digest written down"
+        raise DataFileError("NB204", what)
+    return state
+
+
 def _json(context: Context, reference: str) -> dict[str, Any]:
     path = context.locate((*HERE, "run"), reference)
     try:
-        with open(path, "rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError
             found = json.loads(file.read(MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         raise DataFileError("NB204", f"{reference} cannot be read") from None

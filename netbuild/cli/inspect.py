@@ -107,4 +107,6 @@ def _found(network: Any, spec: Any, by: str | None, spectrum: bool, initial: Any
         between = areas(network, spec.plan.layers, by)
     except ValueError as error:
         raise NetbuildError(f"--by: {error}", Exit.USAGE) from None
-    return summary(network, initial, spectrum=spectrum) | {"areas": between}
+    found = summary(network, initial, spectrum=spectrum) | {"areas": between}
+    reports = {name: plan.report for name, plan in spec.plan.layers.items() if plan.report}
+    return found | ({"connectomes": reports} if reports else {})

@@ -89,6 +89,10 @@ def read_raw(source: Source, options: Options) -> RawEdges:
 
     table = tables.open_table(source)
     ends = edges.ends_of(table, options)
+    if ends is not None and (options.rows or options.array):
+        said = "rows" if options.rows else "array"
+        what = f"{source.name} is an edge list, and `{said}` is about matrices"
+        raise DataFileError("NB211", what, f"leave `{said}` out")
     if ends is not None:
         return edges.read(source, table, ends, options)
     if (error := tables.not_a_header(table)) is not None:

@@ -90,7 +90,8 @@ class LinearLayer(nn.Module):
             the forward pass uses |w| times the sign; a supplied array is then kept as it is.
             `none`: the signs are kept for reference, bind nothing, and do not shape the start.
         scale_groups: (input_dim, output_dim), whole numbers from 0 to G - 1: the group of each
-            connection. The effective weight is then the weight times the scale of its group.
+            connection. The effective weight is then the weight times the scale of its group; a
+            scale that learns moves frozen connections of its group too.
         scale: with groups: a number, an array (G,), or `{value: ..., learn: bool}` of these, none
             below 0; 1 and learnt when left out. Without an array, G is counted from the groups of
             what is stored. `attach` holds learnt scales at 0 or above.

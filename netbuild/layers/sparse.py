@@ -53,7 +53,11 @@ class SparseLinearLayer(LinearLayer):
 
     @property
     def pattern(self) -> Pattern:
-        """Where the connections stand, for the kernels."""
+        """Where the connections stand, for the kernels; the transpose is made at first use."""
+        if self.order is None:
+            where = pattern(self.starts, self.sources, self.input_dim)
+            self.back_starts, self.back_sources = where.back_rows, where.back_columns
+            self.order = where.order
         return Pattern(self.starts, self.sources, self.back_starts, self.back_sources, self.order)
 
     @property
@@ -115,10 +119,8 @@ class SparseLinearLayer(LinearLayer):
     def _derive_bounds(self) -> None:
         # Where a state dict of another size is loaded, torch itself raises the error, afterwards.
         if not self.starts.is_meta and int(self.starts[-1]) == len(self.sources):
-            where = pattern(self.starts, self.sources, self.input_dim)
-            self.register_buffer("back_starts", where.back_rows, persistent=False)
-            self.register_buffer("back_sources", where.back_columns, persistent=False)
-            self.register_buffer("order", where.order, persistent=False)
+            for name in ("back_starts", "back_sources", "order"):
+                self.register_buffer(name, None, persistent=False)
         super()._derive_bounds()
 
     def _array(self, what: str, given: Any, vector: bool = False) -> Tensor:
