@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -64,9 +65,14 @@ def array(what: str, value: Any) -> Tensor:
     if numbers.dtype.kind not in "biuf":
         raise TypeError(f"{what} must hold real numbers; got {numbers.dtype} data")
     copy = torch.from_numpy(np.array(numbers, dtype=np.float64, order="C"))
-    if not bool(torch.isfinite(copy).all()):
+    if not all_finite(copy):
         raise ValueError(f"{what} holds NaN or Inf")
     return copy
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or Inf: their sum tells, unless it is too large itself."""
+    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
 
 
 def shaped(what: str, value: Any, **shape: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from netbuild.layers.given import flag, known_keys, one_of, shaped, unknown
+from netbuild.layers.given import all_finite, flag, known_keys, one_of, shaped, unknown
 
 Shape = tuple[int, ...]
 Random = Generator | None  # None is torch's global generator
@@ -277,7 +277,7 @@ def parameter_values(what: str, given: Any, axes: Mapping[str, int]) -> Tensor:
 def as_parameter(what: str, numbers: Tensor) -> Tensor:
     """Finite numbers in torch's default dtype; ValueError if one overflows there."""
     values = numbers.to(torch.get_default_dtype())
-    if not bool(torch.isfinite(values).all()):
+    if not all_finite(values):
         raise ValueError(f"{what} holds numbers too large for {values.dtype}")
     return values + 0.0  # -0.0 becomes 0.0: a masked zero has one pattern of bits
 
