@@ -96,7 +96,8 @@ def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.
     state = checkpoint.state
     assert state["run"] == run.about["id"]
     assert state["step"] == 24
-    assert state["metrics"] == (run.path / "metrics.jsonl").stat().st_size
+    log = (run.path / "metrics.jsonl").read_bytes()
+    assert (state["metrics"], state["metrics_sha256"]) == (len(log), digest(log))
     assert state["ended"] == "finished"
     assert [each["loss"] for each in state["evaluations"]] == [
         line["loss"] for line in lines(run.path) if line["kind"] == "evaluation"
@@ -147,9 +148,12 @@ HOSTILE: dict[str, Change] = {
     "another end": lambda s, n, o: s.update(ended="never"),
     "evaluations of no kind": lambda s, n, o: s.update(evaluations=[3]),
     "a best that is none": lambda s, n, o: s.update(best={"step": "x"}),
+    "a best without a value": lambda s, n, o: s["best"].pop("value"),
     "another run": lambda s, n, o: s.update(run="0" * 32),
     "no place in the log": lambda s, n, o: s.pop("metrics"),
     "a negative place in the log": lambda s, n, o: s.update(metrics=-5),
+    "an endless log": lambda s, n, o: s.update(metrics=float("inf")),
+    "a digest of the log that is none": lambda s, n, o: s.update(metrics_sha256=7),
     "another optimizer": lambda s, n, o: s["optimizer"].update(type="SGD"),
     "no optimizer": lambda s, n, o: s.update(optimizer=None),
     "groups of others": lambda s, n, o: s["optimizer"]["groups"][0]["params"].reverse(),

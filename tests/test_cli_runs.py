@@ -234,6 +234,11 @@ def test_what_is_no_file_is_not_waited_for(here: Path) -> None:
     (path / "run.json").unlink()
     os.mkfifo(path / "run.json")
     assert entry(path).problem == "run.json is not a regular file of fair size"
+    path = make_run(here, 1, status="running")
+    (path / "metrics.jsonl").unlink()
+    os.mkfifo(path / "metrics.jsonl")
+    with locked(path):
+        assert (entry(path).status, entry(path).step) == ("running", 20)
 
 
 VALUES = st.recursive(

@@ -147,14 +147,54 @@ def test_a_disk_that_lies_is_found_out(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_what_is_appended_begins_where_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "log"
+    path.touch()
     at = files.append(path, b"one\n", 0)
-    at = files.append(path, b"two\n", at)
-    with open(path, "ab") as stream:
-        stream.write(b"tor")  # a write that came to half of its end
-    assert files.append(path, b"three\n", at) == 14
-    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    assert files.append(path, b"two\n", at) == 8
+    assert path.read_bytes() == b"one\ntwo\n"
     files.cut_file(path, 4)
     assert path.read_bytes() == b"one\n"
+
+
+def test_nothing_is_appended_to_what_somebody_else_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with pytest.raises(FileNotFoundError):
+        files.append(path, b"one\n", 0)
+    assert not path.exists()
+    for content in (b"one\ntwo\n", b"one"):
+        path.write_bytes(content)
+        with pytest.raises(NetbuildError, match="somebody else writes to it") as caught:
+            files.append(path, b"three\n", 4)
+        assert caught.value.exit_code == Exit.IO
+        assert path.read_bytes() == content
+
+
+def test_an_append_that_failed_half_way_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write, parts = tmp_path / "log", os.write, [3]
+    path.write_bytes(b"one\n")
+
+    def half(descriptor: int, data: bytes) -> int:
+        if parts:
+            write(descriptor, data[: parts.pop()])
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", half)
+    assert files.append(path, b"two\n", 4) == 8
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_the_hash_of_a_beginning_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntwo\n")
+    found = files.hash_beginning(path, 4)
+    assert found.hexdigest() == files.digest(b"one\n")
+    found.update(b"six\n")
+    assert found.hexdigest() == files.digest(b"one\nsix\n")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="not a regular file"):
+        files.hash_beginning(tmp_path / "fifo", 4)
 
 
 def test_leftovers_go_and_everything_else_stays(tmp_path: Path) -> None:

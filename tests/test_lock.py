@@ -54,6 +54,15 @@ def test_a_file_that_says_nothing_is_in_use_all_the_same(tmp_path: Path) -> None
     os.close(held)
 
 
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / ".lock").symlink_to("other")
+    with pytest.raises(NetbuildError, match="the run cannot be locked") as caught:
+        take_lock(tmp_path / ".lock", "the run")
+    assert caught.value.exit_code == Exit.IO
+    assert (tmp_path / "other").read_text() == "kept"
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EIO])
 def test_a_file_system_without_locks_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

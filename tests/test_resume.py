@@ -250,8 +250,10 @@ def test_a_source_that_has_changed_is_told_with_both_digests(small: Path, tmp_pa
     data = small.parent / "data.npz"
     kept = data.read_bytes()
     data.write_bytes(kept + b"\0")
-    with pytest.raises(NetbuildError, match=r"data\.npz has changed"):
+    with pytest.raises(NetbuildError, match=r"data\.npz has changed") as caught:
         netbuild.resume(run)
+    assert caught.value.hint.startswith("`--as-started` goes on with the run's own copies;")
+    assert caught.value.hint.endswith("and needs the same masks")
     assert_same(whole, netbuild.resume(run, if_changed="ignore"))
 
 
@@ -279,6 +281,79 @@ def test_lines_that_are_missing_are_not_passed_over(small: Path, tmp_path: Path)
         netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
     assert checkpoints(run / "checkpoints")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the lock, which tells who had it last."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path) -> None:
+    run = begun(small, tmp_path / "cut", stopped_at(20))
+    newest = checkpoints(run / "checkpoints")[-1] / "network.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])  # it stays where it is, too
+    whole = (run / "metrics.jsonl").read_bytes()
+    (run / "metrics.jsonl").write_bytes(whole.replace(b'"lr":0.', b'"lr":1.'))
+    before = contents(run)
+    with pytest.raises(NetbuildError, match="is not the one that the run wrote") as caught:
+        netbuild.resume(run)
+    assert caught.value.exit_code == Exit.RUN
+    assert contents(run) == before
+    (run / "metrics.jsonl").write_bytes(whole)
+    with pytest.warns(RuntimeWarning, match="it is now corrupt-"):
+        again = netbuild.resume(run)
+    log = (run / "metrics.jsonl").read_bytes()
+    state = checkpoint.open_checkpoint(again.checkpoint())[0].state
+    assert (state["metrics"], state["metrics_sha256"]) == (len(log), checkpoint.digest(log))
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "gone"])
+def test_a_log_that_somebody_else_changes_ends_the_training(
+    small: Path, tmp_path: Path, change: str
+) -> None:
+    def watch(record: Any, trainer: Any) -> None:
+        if record.kind != "checkpoint":
+            return
+        (log,) = tmp_path.glob("runs/small/*/metrics.jsonl")
+        if change == "gone":
+            log.unlink()
+        else:
+            data = log.read_bytes()
+            log.write_bytes(data + b"x" if change == "longer" else data[:-1])
+
+    with pytest.raises(NetbuildError) as caught:
+        netbuild.train(small, tmp_path / "runs", watch=watch)
+    assert caught.value.exit_code == Exit.IO
+    (run,) = tmp_path.glob("runs/small/*")
+    assert (run / "metrics.jsonl").exists() == (change != "gone")
+    assert json.loads((run / "run.json").read_text())["status"] == "failed"
+    assert checkpoint.open_checkpoint(checkpoints(run / "checkpoints")[-1])[0].step == 10
+
+
+@pytest.mark.parametrize("name", ["MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS"])
+def test_another_variable_of_the_libraries_is_told(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    monkeypatch.setenv(name, "2")
+    said: list[str] = []
+    netbuild.resume(run, warn=said.append)
+    assert said == [f"the last bits may differ: variables.{name} 1 then, 2 now"]
+
+
+def test_a_fork_finds_the_data_where_the_run_did(small: Path, tmp_path: Path) -> None:
+    home, data = tmp_path / "project", tmp_path / "data"
+    home.mkdir()
+    data.mkdir()
+    (home / ".git").mkdir()  # a project ends here
+    shutil.move(tmp_path / "data.npz", data / "data.npz")
+    text = small.read_text().replace("file: data.npz", "file: ../data/data.npz")
+    (home / "small.yaml").write_text(text)
+    spec = netbuild.load(home / "small.yaml", data_root=tmp_path)
+    run = begun(spec, home / "runs", stopped_at(10))
+    assert netbuild.fork(run, home / "runs").about["status"] == "finished"
 
 
 def test_another_number_of_threads_is_told(

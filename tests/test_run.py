@@ -162,6 +162,39 @@ def test_a_damaged_run_is_refused(
     assert caught.value.exit_code == Exit.RUN
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, None) for name in ("id", "name", "status", "initial_sha256", "environment")),
+        *((name, 3) for name in ("overrides", "unset", "inputs", "sources", "task_widths")),
+        *(("overrides", [1]), ("unset", "seed"), ("inputs", {"x": 1}), ("environment", {})),
+        *(("sources", {"files": {"a": 1}}), ("step", "24"), ("resumed", {}), ("own_task", 1)),
+    ],
+)
+def test_what_a_run_says_of_itself_has_its_types(
+    run: netbuild.Run, name: str, value: object
+) -> None:
+    path = run.path / "run.json"
+    path.write_text(json.dumps(run.about | {name: value}))
+    for action in (netbuild.open_run, netbuild.resume, netbuild.reproduce):
+        with pytest.raises(NetbuildError, match=f"damaged: see `{name}`") as caught:
+            action(run.path)
+        assert caught.value.exit_code == Exit.RUN
+    path.write_text(json.dumps({k: v for k, v in run.about.items() if k != "id"}))
+    with pytest.raises(NetbuildError, match="damaged: see `id`"):
+        netbuild.open_run(run.path)
+
+
+def test_what_is_no_file_is_not_waited_for(run: netbuild.Run) -> None:
+    for name in ("initial.safetensors", "metrics.jsonl"):
+        (run.path / name).unlink()
+        os.mkfifo(run.path / name)
+    with pytest.raises(NetbuildError, match="not a regular file"):
+        _ = netbuild.Run(run.path).initial
+    with pytest.raises(NetbuildError, match="not a regular file"):
+        _ = run.metrics
+
+
 def test_weights_that_break_a_constraint_are_never_saved(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from netbuild.cli.signals import Signals
+from netbuild.training import Trainer
 from netbuild.training.checkpoint import checkpoints, open_checkpoint
 
 PROGRAM = "from netbuild.cli import main; main()"
@@ -109,6 +113,18 @@ def test_an_interrupt_while_starting_prints_no_traceback(
     _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in error
+
+
+def test_a_signal_between_two_stages_is_not_lost() -> None:
+    first, second = (cast(Trainer, SimpleNamespace(stop=False, saving=False)) for _ in range(2))
+    with Signals() as signals:
+        signals.take(first)
+        assert not first.stop
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert first.stop
+        signals.take(second)
+    assert second.stop
+    assert signals.received == signal.SIGUSR1
 
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "slurm" / "train.sh"

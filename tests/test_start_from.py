@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,23 @@ def test_a_damaged_checkpoint_is_no_start(run: netbuild.Run, tmp_path: Path) -> 
     data[-1] ^= 1
     file.write_bytes(data)
     assert "digest" in said(tmp_path, start(OTHER), "NB204")
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_state_that_was_changed_is_no_start(
+    run: netbuild.Run, tmp_path: Path, which: str
+) -> None:
+    text = start(OTHER, f'{{run: runs/small/latest, checkpoint: {which}, params: "hidden.*"}}')
+    (tmp_path / "other.yaml").write_text(text)
+    netbuild.load(tmp_path / "other.yaml")
+    file = run.checkpoint() / "state.json"
+    state = json.loads(file.read_text())
+    state["best"]["step"] = 20
+    file.write_text(json.dumps(state, indent=1) + "\n")
+    assert "state.json does not have the digest" in said(tmp_path, text, "NB204")
+    file.unlink()
+    os.mkfifo(file)
+    said(tmp_path, text, "NB203")  # and it is not waited for
 
 
 def test_a_stage_cannot_start_from(run: netbuild.Run, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from importlib import import_module
+
+from netbuild.cli.standard import open_closed
 
 
 def command() -> None:
     """Run the command line and exit."""
+    open_closed()
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, _leave) if is_main else None
     module = import_module("netbuild.cli.main")
@@ -21,7 +25,8 @@ def command() -> None:
 
 def _leave(*_: object) -> None:
     """While this program is being loaded, Ctrl-C has nothing to clear up, and nothing to show."""
-    os.write(2, b"interrupted\n")
+    with suppress(OSError):
+        os.write(2, b"interrupted\n")
     os._exit(130)
 
 

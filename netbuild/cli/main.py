@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -30,6 +31,7 @@ from netbuild.cli.reproduce import reproduce
 from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
+from netbuild.cli.standard import drop_unwritten, tell
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
@@ -105,21 +107,21 @@ def main() -> None:
     except NetbuildError as error:
         _leave(_told(error))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        tell("interrupted")
         _leave(Exit.INTERRUPTED)
     except ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _leave(Exit.DONE)
     except MemoryError:
-        print("error: out of memory", file=sys.stderr)
+        tell("error: out of memory")
         _leave(Exit.RESOURCES)
     except OSError as error:
         name = f" {error.filename}" if error.filename else ""
-        print(f"error:{name} {error.strerror or type(error).__name__}", file=sys.stderr)
+        tell(f"error:{name} {error.strerror or type(error).__name__}")
         _leave(Exit.IO)
     except Exception:
         _leave(_bug())
     finally:
+        drop_unwritten()
         gc.freeze()  # the interpreter would look for garbage once more, for a tenth of a second
 
 
@@ -137,7 +139,8 @@ def _told(error: NetbuildError) -> int:
             form = argument.removeprefix("--format=")
         elif argument == "--format" and position + 1 < len(arguments):
             form = arguments[position + 1]
-    report(error, form)
+    with suppress(OSError):  # the exit code tells it all the same
+        report(error, form)
     return error.exit_code
 
 
@@ -152,5 +155,5 @@ def _bug() -> int:
         "w", prefix="netbuild-crash-", suffix=".txt", delete=False
     ) as stream:
         stream.write(text)
-    print(f"error: a bug in netbuild; the report is in {stream.name}", file=sys.stderr)
+    tell(f"error: a bug in netbuild; the report is in {stream.name}")
     return Exit.BUG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,5 +92,6 @@ def load_spec(
     if spec.warnings and warn:
         from netbuild.render import report_problems
 
-        report_problems(spec.warnings, warn)
+        with suppress(OSError):  # where nobody reads them, the command goes on
+            report_problems(spec.warnings, warn)
     return spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,12 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def take(self, trainer: Trainer) -> None:
+        """To be called with each new trainer: a signal that came between two is not lost."""
+        self.trainer = trainer
+        if self.received is not None:
+            trainer.stop = True
+
     def written(self) -> None:
         """To be called when a record is written: now a process that is to end at once can."""
         if self.count > 1:
@@ -48,7 +54,7 @@ class Signals:
         if self.received is None:
             self.received = number
         if self.trainer is None:
-            os.write(2, b"interrupted: nothing was to be saved yet\n")
+            _write(b"interrupted: nothing was to be saved yet\n")
             self._leave()
         elif self.count == 1:
             self.trainer.stop = True
@@ -56,6 +62,11 @@ class Signals:
             self._leave()
 
     def _leave(self) -> None:
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h")  # the cursor, which a progress bar hides
+        if os.isatty(2):
+            _write(b"\x1b[?25h")  # the cursor, which a progress bar hides
         os._exit(128 + (self.received or 0))
+
+
+def _write(text: bytes) -> None:
+    with suppress(OSError):  # nobody reads it
+        os.write(2, text)

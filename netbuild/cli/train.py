@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +24,7 @@ from netbuild.cli.options import (
     load_spec,
 )
 from netbuild.cli.signals import Signals
+from netbuild.cli.standard import tell
 
 if TYPE_CHECKING:
     from netbuild.check import Spec
@@ -126,7 +126,7 @@ def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) 
     with Progress(title, quiet=quiet or form is not Format.text) as progress:
 
         def begin(trainer: Trainer) -> None:
-            signals.trainer = trainer
+            signals.take(trainer)
             progress.begin(last_step(trainer))
 
         def watch(record: Record, trainer: Trainer) -> None:
@@ -137,7 +137,7 @@ def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) 
     _summary(run, time.perf_counter() - began, form, quiet)
     if signals.received is not None and run.about["status"] == "interrupted":
         step = run.about["step"]
-        print(f"interrupted after step {step}, saved: netbuild resume {run.path}", file=sys.stderr)
+        tell(f"interrupted after step {step}, saved: netbuild resume {run.path}")
         raise typer.Exit(128 + signals.received)
 
 
@@ -150,7 +150,7 @@ def prepare_as(run: Run) -> None:
 
 def warn(message: str) -> None:
     """One line on standard error."""
-    print(f"warning: {message}", file=sys.stderr)
+    tell(f"warning: {message}")
 
 
 def with_threads(spec: Spec, threads: int) -> Spec:

@@ -208,7 +208,10 @@ def newest_checkpoint(path: Path) -> tuple[int, Path] | None:
 def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     """The last step in a run's log, and the last evaluation of those near its end."""
     try:
-        with open(path / "metrics.jsonl", "rb") as stream:
+        descriptor = os.open(path / "metrics.jsonl", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None, {}
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(size - TAIL, 0))
             lines = stream.read(TAIL).split(b"\n")[:-1]

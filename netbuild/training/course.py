@@ -46,8 +46,13 @@ class Point:
             raise ValueError("a step before the stage began, or an end that there is not")
         if not all(isinstance(each, dict) and "loss" in each for each in point.evaluations):
             raise ValueError("an evaluation without a loss")
-        if point.best is not None and type(point.best["step"]) is not int:
-            raise ValueError("the best evaluation has no step")
+        best = point.best
+        if best is not None and not (
+            type(best["step"]) is type(best["stage"]) is int
+            and isinstance(best["metric"], str)
+            and isinstance(best["value"], int | float)
+        ):
+            raise ValueError("the best evaluation has no step, or no value")
         return point
 
     def score(self, record: Record, training: Training) -> bool:

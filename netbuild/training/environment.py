@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 
+# What the libraries that multiply choose their code, and the order of their sums, by.
+_VARIABLES = ("MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OMP_NUM_THREADS")
 _PACKAGES = ("netbuild", "torch", "numpy", "pydantic", "pyyaml", "safetensors")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, processor and threads, as plain data."""
+    """Versions, processor, threads and what libraries read of the process, as plain data."""
     return {
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
@@ -27,6 +29,9 @@ def environment(device: torch.device) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+        "variables": {
+            name: os.environ[name] for name in sorted(os.environ) if name.startswith(_VARIABLES)
+        },
         "device": str(device),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "argv": sys.argv,

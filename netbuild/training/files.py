@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from netbuild.errors import Exit, NetbuildError
 
@@ -91,6 +91,25 @@ def read_file(path: Path, most: int = LARGEST) -> bytes:
         os.close(descriptor)
 
 
+def hash_beginning(path: Path, size: int) -> Any:
+    """The running SHA-256 of the first `size` bytes of a regular file; raises OSError."""
+    return steadily(lambda: _hash_beginning(path, size))
+
+
+def _hash_beginning(path: Path, size: int) -> Any:
+    found, left = hashlib.sha256(), size
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        while left and (part := os.read(descriptor, min(left, PART))):
+            found.update(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    return found
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file in place of another, at once."""
     steadily(lambda: _replace(path, data))
@@ -109,11 +128,22 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def append(path: Path, data: bytes, at: int) -> int:
-    """Write behind the first `at` bytes of a file; returns how many it then has."""
+    """Write at the end of a file that has `at` bytes; returns how many it then has.
+
+    Raises OSError, and NetbuildError (exit 7) for a file of any other length: somebody else has
+    written to it, or cut it.
+    """
+    most = at
 
     def write() -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        nonlocal most
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            found = os.fstat(descriptor).st_size
+            if not at <= found <= most:
+                what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
+                raise NetbuildError(what, Exit.IO, "what was saved before is whole")
+            most = at + len(data)  # of a second attempt: the first may have come so far
             os.lseek(descriptor, at, os.SEEK_SET)
             _write_all(descriptor, data)
         finally:

@@ -23,10 +23,10 @@ def take_lock(path: Path, what: str) -> int:
     """The descriptor of a lock file, locked until it is closed or the process ends.
 
     Raises NetbuildError at once: exit 6 where another process has the lock of `what`, whom it
-    names, and exit 7 where the file cannot be opened or its file system has no locks.
+    names, and exit 7 where the file is a link, cannot be opened, or its file system has no locks.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO) from None

@@ -125,6 +125,7 @@ class Recorder:
         training = self.training
         state = training.point.to_data()
         state |= {"run": self.writer.about["id"], "metrics": self.writer.logged}
+        state["metrics_sha256"] = self.writer.logged_hash.hexdigest()
         return pack_checkpoint(
             training.network, training.optimizer, state, initial=training.initial
         )

@@ -16,6 +16,7 @@ from netbuild.builder import build, build_optimizer, device_of
 from netbuild.check import Spec, load
 from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Task
+from netbuild.training.about import ENDED
 from netbuild.training.checkpoint import (
     Checkpoint,
     NotNowError,
@@ -36,9 +37,15 @@ from netbuild.training.run import Run, open_run
 from netbuild.training.session import train
 from netbuild.training.sources import changed
 from netbuild.training.trainer import Trainer
-from netbuild.training.writer import RunWriter, now, reopen, rewind
+from netbuild.training.writer import (
+    Logged,
+    RunWriter,
+    now,
+    refuse_other_log,
+    reopen,
+    rewind,
+)
 
-ENDED = ("finished", "stopped early")
 Warn = Callable[[str], None]
 IfChanged = Literal["refuse", "ignore"]
 
@@ -85,7 +92,8 @@ def resume(
             return opened
         training, size = restored(opened, device, warn)
         _note(writer, training, warn)
-        rewind(writer, size)
+        with _writing(writer):
+            rewind(writer, size)
         path = carry_out(training, lambda: writer, watch=watch, watch_start=watch_start)
     finally:
         writer.close()
@@ -158,9 +166,11 @@ def forked_spec(run: str | Path, spec: str | Path | None = None, set: Sequence[s
         what = f"the spec that {run} was started from is not where it was"
         raise NetbuildError(what, Exit.RUN, "name the spec to go on with")
     path = Path(os.path.normpath(path))
-    whole = load(path, opened.about["overrides"], unset=opened.about["unset"])
     own, weights = os.path.realpath(path.parent), os.path.realpath(opened.path)
-    root = os.path.commonpath((whole.root, own, weights))
+    given = about.get("data_root")
+    data = None if given is None else os.path.normpath(f"{weights}/{given}")
+    whole = load(path, opened.about["overrides"], unset=opened.about["unset"], data_root=data)
+    root = os.path.commonpath((os.path.realpath(whole.root), own, weights))
     start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: last}}'
     changes = [*opened.about["overrides"], start, *set]
     return load(path, changes, unset=opened.about["unset"], data_root=root)
@@ -179,13 +189,23 @@ def refuse_changes(run: Run) -> None:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         what = f"{one.file} has changed since {run.path} was started{more}: "
         what += f"sha256 {one.then[:16]} then, {one.now[:16]} now"
-        hint = "`--fork` starts a new run from the run's weights with the files as they are now;"
-        hint += " `--as-started` goes on with the run's own copies"
+        inputs = {each["sha256"] for each in run.about["inputs"].values()}
+        if any(each.then in inputs for each in found):
+            hint = (
+                "`--as-started` goes on with the run's own copies; `--fork` starts a new run from"
+            )
+            hint += " its weights with the files as they are now, and needs the same masks"
+        else:
+            hint = "`--fork` starts a new run from the run's weights with the files as they are"
+            hint += " now; `--as-started` goes on with the run's own copies"
         raise NetbuildError(what, Exit.RUN, hint)
 
 
 def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
-    """A training as it was at its newest valid checkpoint, and the bytes of its log then."""
+    """A training as it was at its newest valid checkpoint, and the bytes of its log then.
+
+    Nothing is renamed unless the log is the one that this checkpoint knows. Raises NetbuildError.
+    """
     refuse_damage(run)
     if run.about.get("own_task") and run.given_task is None:
         what = f"{run.path} was trained on a task given in Python"
@@ -195,16 +215,17 @@ def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
     for path in reversed(checkpoints(run.path / "checkpoints")):
         training = fresh(run, place)
         try:
-            size = load_into(training, path, run.about["id"])
+            logged = load_into(training, path, run.about["id"])
         except NotNowError:
             raise
         except NetbuildError as error:
             damaged[path] = error
             continue
+        refuse_other_log(run.path, logged)
         for bad, why in damaged.items():  # not before a whole one is found
             what = str(why).partition("\n")[0]
             warn(f"{what}; it is now {set_aside(bad).name}, and the one before is used")
-        return training, size
+        return training, logged.size
     if damaged:
         what = str(next(iter(damaged.values()))).partition("\n")[0]
         hint = f"to begin again from the initial weights, remove {run.path / 'checkpoints'}"
@@ -225,13 +246,13 @@ def fresh(run: Run, place: torch.device) -> Training:
     return Training(spec, network, optimizer, initial, task)
 
 
-def load_into(training: Training, path: Path, run: str) -> int:
-    """Bring a fresh training to a checkpoint; returns the bytes of the log at that time.
+def load_into(training: Training, path: Path, run: str) -> Logged:
+    """Bring a fresh training to a checkpoint; returns how far the log was at that time.
 
     Raises NetbuildError for one that is damaged, hostile, or another run's.
     """
     checkpoint, files = open_checkpoint(path)
-    point, size = _point_of(checkpoint, run, len(parts_of(training.spec)))
+    point, logged = _point_of(checkpoint, run, len(parts_of(training.spec)))
     network, where = training.network, str(path)
     load_network(network, files["network.safetensors"], where)
     refuse_not_finite(network, Exit.RUN, f"in {where}")
@@ -239,22 +260,25 @@ def load_into(training: Training, path: Path, run: str) -> int:
     about = checkpoint.state["optimizer"]
     load_optimizer(network, training.optimizer, files["optimizer.safetensors"], about, where)
     training.point = point
-    return size
+    return logged
 
 
-def _point_of(checkpoint: Checkpoint, run: str, stages: int) -> tuple[Point, int]:
+def _point_of(checkpoint: Checkpoint, run: str, stages: int) -> tuple[Point, Logged]:
     state = checkpoint.state
     try:
         if state["run"] != run:
             raise NetbuildError(f"{checkpoint.path} is of another run", Exit.RUN)
-        size, point = int(state["metrics"]), Point.from_data(state)
-        if size < 0 or point.stage >= stages:
+        size, point = state["metrics"], Point.from_data(state)
+        if type(size) is not int or size < 0 or point.stage >= stages:
             raise ValueError("a place in the log, or a stage, that there is not")
-    except (KeyError, TypeError, ValueError) as error:
+        sha256 = state.get("metrics_sha256")
+        if not isinstance(sha256, str | None):
+            raise ValueError("a digest of the log that is none")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"[:80]
         what = f"{checkpoint.path} does not tell where the training stood ({reason})"
         raise NetbuildError(what, Exit.RUN) from None
-    return point, size
+    return point, Logged(size, sha256)
 
 
 def refuse_damage(run: Run) -> None:
@@ -281,8 +305,15 @@ def _note(writer: RunWriter, training: Training, warn: Warn) -> None:
     writer.about.pop("error", None)
     writer.about["resumed"] = [*writer.about.get("resumed", []), resumed]
     writer.about["step"] = training.point.step
-    try:
+    with _writing(writer):
         writer.status("running")
+
+
+@contextmanager
+def _writing(writer: RunWriter) -> Iterator[None]:
+    """What the disk refuses is one error, of exit 7."""
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"cannot write {writer.path}: {reason}", Exit.IO) from None

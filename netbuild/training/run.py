@@ -19,6 +19,7 @@ from netbuild.check.environments import TaskWidths
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.layers import LinearLayer, Network
 from netbuild.tasks import Batch, Task, evaluation_batch
+from netbuild.training.about import read_about
 from netbuild.training.activity import Activity, activity_of, compute_rates
 from netbuild.training.checkpoint import (
     checkpoints,
@@ -29,7 +30,7 @@ from netbuild.training.checkpoint import (
     step_of,
     unpack,
 )
-from netbuild.training.files import digest
+from netbuild.training.files import digest, read_file
 from netbuild.training.losses import answers
 from netbuild.training.maps import LabelledMap, labelled_maps
 from netbuild.training.table import trial_columns, trial_frame
@@ -51,12 +52,7 @@ class Run:
     @cached_property
     def about(self) -> dict[str, Any]:
         """What `run.json` says: status, step, scores, versions, threads, git commit, times."""
-        with _reading(self.path / "run.json"):
-            found: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
-            version = found["format"]
-        if version != 1:
-            raise NetbuildError(f"{self.path} was written by a newer netbuild", Exit.RUN)
-        return found
+        return read_about(self.path / "run.json")
 
     @cached_property
     def spec(self) -> Spec:
@@ -86,7 +82,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, oldest first; a torn last line is left out."""
         with _reading(self.path / "metrics.jsonl"):
-            lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+            lines = read_file(self.path / "metrics.jsonl").split(b"\n")[:-1]
             return [_record(line) for line in lines]
 
     @property
@@ -114,7 +110,7 @@ class Run:
         """What the training started from, as it was saved; frozen weights keep it for ever."""
         path = self.path / "initial.safetensors"
         with _reading(path):
-            data = path.read_bytes()
+            data = read_file(path)
             if digest(data) != self.about["initial_sha256"]:
                 raise ValueError("another digest than the one written down")
         return unpack(data, str(path))
@@ -211,7 +207,7 @@ class Run:
         path = self.path / "evaluation" / "trials.parquet"
         if count is None and (path.exists() or self.about.get("status") == "finished"):
             with _reading(path):
-                return polars.read_parquet(path.read_bytes())
+                return polars.read_parquet(read_file(path))
         batch = self.batch(count)
         outputs = answers(self.network(), batch.inputs)
         return trial_frame(trial_columns(outputs, batch, self.spec.model.training.loss))

@@ -45,7 +45,7 @@ def changed(run: Path, about: dict[str, Any]) -> list[Changed]:
         path = Path(os.path.normpath(os.path.realpath(run) + "/" + name))
         try:
             now = digest(read_file(path))
-        except OSError:  # it has gone; the run has its own copy
+        except (OSError, ValueError):  # it has gone; the run has its own copy
             continue
         if now != then:
             found.append(Changed(path, then, now))

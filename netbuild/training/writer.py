@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,6 +23,7 @@ from netbuild.check.environments import EnvironmentPlan
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
+from netbuild.training.about import read_about
 from netbuild.training.checkpoint import network_tensors, pack, refuse_not_finite, refuse_violations
 from netbuild.training.environment import environment, git_state
 from netbuild.training.files import (
@@ -29,6 +31,7 @@ from netbuild.training.files import (
     canonical_json,
     cut_file,
     digest,
+    hash_beginning,
     make_folders,
     read_file,
     remove_leftovers,
@@ -46,6 +49,13 @@ FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
 STATES = 3  # an optimizer keeps at most two tensors of a parameter's size beside it
 
 
+class Logged(NamedTuple):
+    """How far a log had come: its bytes, and their SHA-256, where that was written down."""
+
+    size: int
+    sha256: str | None
+
+
 @dataclass
 class RunWriter:
     """A run directory while its training goes on; it is locked until `close`."""
@@ -54,11 +64,13 @@ class RunWriter:
     about: dict[str, Any]
     _lock: int = field(repr=False)
     logged: int = 0  # bytes of `metrics.jsonl` that are of this training
+    logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
 
     def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line to `metrics.jsonl`; a number that is not finite is written as null."""
-        text = line_of(kind, step, values)
-        self.logged = append(self.path / METRICS, text.encode(), self.logged)
+        data = line_of(kind, step, values).encode()
+        self.logged = append(self.path / METRICS, data, self.logged)
+        self.logged_hash.update(data)
 
     def sync(self) -> int:
         """Wait until all lines are on the disk; returns the bytes of them."""
@@ -73,9 +85,10 @@ class RunWriter:
     def fail(self, error: BaseException, step: int) -> None:
         """Note, if it can still be noted, that the run has ended by an error after a step."""
         diverged = isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED
-        with suppress(OSError):
-            if diverged:
+        if diverged:
+            with suppress(OSError, NetbuildError):
                 self.log("diverged", step, {"error": str(error)})
+        with suppress(OSError):
             self.status(
                 "diverged" if diverged else "failed", error=f"{type(error).__name__}: {error}"
             )
@@ -189,14 +202,11 @@ def reopen(path: Path) -> RunWriter:
     """
     lock = take_lock(path / ".lock", str(path))
     try:
-        about = json.loads(read_file(path / "run.json"))
+        about = read_about(path / "run.json")
         for folder in (path, *(path / name for name in FOLDERS)):
             if folder.is_dir():
                 remove_leftovers(folder)
-        return RunWriter(path, dict(about), lock)
-    except (ValueError, TypeError, RecursionError):
-        os.close(lock)
-        raise NetbuildError(f"{path}/run.json cannot be read", Exit.RUN) from None
+        return RunWriter(path, about, lock)
     except OSError as error:
         os.close(lock)
         reason = error.strerror or type(error).__name__
@@ -206,18 +216,32 @@ def reopen(path: Path) -> RunWriter:
         raise
 
 
-def rewind(writer: RunWriter, size: int) -> None:
-    """Leave the first `size` bytes of the log, as a checkpoint has them.
+def refuse_other_log(run: Path, logged: Logged) -> None:
+    """Raise NetbuildError (exit 5) unless the log begins with the bytes that a checkpoint tells.
 
-    Raises NetbuildError (exit 5) where lines that the checkpoint knows of are missing.
+    A checkpoint of an earlier version tells only how many they are. Exit 7 where the disk fails.
     """
-    found = os.stat(writer.path / METRICS).st_size
-    if found < size:
-        what = f"{writer.path / METRICS} has {found:,} bytes, and had {size:,} at its checkpoint"
+    path = run / METRICS
+    try:
+        found = os.stat(path).st_size
+        begins = logged.sha256 in (None, hash_beginning(path, logged.size).hexdigest())
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"{path} cannot be read: {reason}", Exit.IO) from None
+    if found < logged.size:
+        what = f"{path} has {found:,} bytes, and had {logged.size:,} at its checkpoint"
         raise NetbuildError(what, Exit.RUN, "lines were lost; bring the file back")
-    if found > size:
-        cut_file(writer.path / METRICS, size)
-    writer.logged = size
+    if not begins:
+        what = f"{path} is not the one that the run wrote"
+        raise NetbuildError(what, Exit.RUN, "lines were changed; bring the file back")
+
+
+def rewind(writer: RunWriter, size: int) -> None:
+    """Leave the first `size` bytes of the log, which it has; raises OSError."""
+    path = writer.path / METRICS
+    if os.stat(path).st_size > size:
+        cut_file(path, size)
+    writer.logged, writer.logged_hash = size, hash_beginning(path, size)
 
 
 def _widths(spec: Spec) -> dict[str, Any] | None:
@@ -230,7 +254,7 @@ def _inputs(spec: Spec) -> dict[str, bytes]:
     """The files that a spec names, by their names in the run; NetbuildError if one has changed."""
     found = {}
     for record in spec.files.values():
-        data = Path(record.path).read_bytes()
+        data = read_file(Path(record.path))
         if digest(data) != record.sha256:
             what = f"{record.reference} has changed since the spec was loaded"
             raise NetbuildError(what, Exit.DATA)

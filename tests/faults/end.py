@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 TENSORS = ("network.safetensors", "optimizer.safetensors")
-WITHOUT = ("run", "metrics", "digest")  # the run's name, and bytes that times are part of
+# The run's name, and bytes that times are part of.
+WITHOUT = ("run", "metrics", "metrics_sha256", "digest")
 CLOCK = "steps_per_second"
 
 

@@ -1,0 +1,50 @@
+"""The standard streams of the process: closed, full or without a reader, they end no training."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+
+
+def open_closed() -> None:
+    """Lead closed standard streams nowhere: else the next file that is opened would be one."""
+    for number, name, mode in STREAMS:
+        try:
+            os.fstat(number)
+        except OSError:
+            _lead_nowhere(number)
+        if getattr(sys, name) is None:  # as Python leaves it
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def tell(line: str) -> None:
+    """A line on standard error, if it can be written."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def drop_unwritten() -> None:
+    """Drop what a stream could not write: Python would try again, and end with a code of its own.
+
+    To be called at the end of the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                _lead_nowhere(stream.fileno())
+                stream.flush()
+
+
+def _lead_nowhere(number: int) -> None:
+    """Make a descriptor that of a file without content."""
+    found = os.open(os.devnull, os.O_RDWR)
+    if found != number:
+        os.dup2(found, number)
+        os.close(found)
+    os.set_inheritable(number, True)
