@@ -141,7 +141,7 @@ def flipped_bits(lab: Lab, most: int | None = None) -> Counts:
         found: list[str] = []
         if outcome.code or "the one before is used" not in outcome.said:
             found.append(f"exit {outcome.code}: {outcome.said.strip()[-300:]!r}")
-        since = end.about(run)["resumed"][-1]["step"]
+        since = end.about(run).get("resumed", [{"step": -1}])[-1]["step"]
         if since != end.step_of(before):
             found.append(f"went on from step {since} in place of {end.step_of(before)}")
         found += end.amiss(run, reference, aside=1)

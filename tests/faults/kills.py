@@ -69,12 +69,12 @@ def random_times(lab: Lab, most: int = 200) -> Counts:
     counts = Counts("R2", "kill -9 at random times in one run")
     began = time.monotonic()
     rng = random.Random(2)
-    steps = STEPS_A_KILL * (most + 5)
+    steps = STEPS_A_KILL * (most + 50)  # more than all kills let it take
     every = {"log_every": 5, "evaluate": {"every": steps // 10}}
     spec = lab.spec("linear", steps=steps, checkpoint={"every": 5, "keep": 2}, **every)
     reference = lab.reference(spec)
     out, acks = lab.new(), lab.new()
-    there, longest = 0, 0.5  # the newest checkpoint; seconds until the latest kill
+    there, longest = 0, 0.2  # the newest checkpoint; seconds until the latest kill
     for kill in range(most):
         runs = end.runs_in(out)
         argv: list[object] = ["resume", runs[0], "--quiet"] if runs else train(spec, out)

@@ -186,7 +186,7 @@ def recovered(lab: Lab, spec: Path, out: Path, acked: int, **job: Any) -> tuple[
     if there < acked:
         found.append(f"step {acked} was saved, and {there} is there")
     if runs and not ended:
-        since = end.about(run)["resumed"][-1]["step"]
+        since = end.about(run).get("resumed", [{"step": -1}])[-1]["step"]
         if since != there:
             found.append(f"went on from step {since} in place of {there}")
     return run, found
