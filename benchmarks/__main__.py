@@ -5,6 +5,7 @@ from benchmarks import (
     connectome_files,
     constraint_step,
     dale_regularizer,
+    durability,
     ei_decision,
     fly_inspect,
     long_spec,
@@ -12,13 +13,12 @@ from benchmarks import (
     sparse,
     sparse_training,
     startup,
-    trainer_step,
 )
 
 for module in (
     dale_regularizer,
     constraint_step,
-    trainer_step,
+    durability,
     recurrence,
     ei_decision,
     startup,

@@ -91,6 +91,22 @@ def run(small: Path, tmp_path: Path) -> netbuild.Run:
     return netbuild.train(small, tmp_path / "runs")
 
 
+def evaluations(run: netbuild.Run) -> list[dict[str, Any]]:
+    """Those of the log, without what tells where they are."""
+    found = [line for line in lines(run.path) if line["kind"] == "evaluation"]
+    return [{k: v for k, v in line.items() if k not in ("step", "kind")} for line in found]
+
+
+def test_evaluations_that_an_early_end_may_count_are_kept(small: Path, tmp_path: Path) -> None:
+    rule = "training.stop_when={metric: loss, patience: 2}"
+    run = netbuild.train(netbuild.load(small, [rule, "training.evaluate.every=2"]), tmp_path)
+    seen = evaluations(run)
+    assert len(seen) > 3
+    state = open_checkpoint(run.checkpoint())[0].state
+    best = min(seen[:-2], key=lambda found: found["loss"])
+    assert state["evaluations"] == [best, *seen[-2:]]
+
+
 def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.Run) -> None:
     checkpoint, files = open_checkpoint(run.checkpoint())
     state = checkpoint.state
@@ -99,9 +115,7 @@ def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.
     log = (run.path / "metrics.jsonl").read_bytes()
     assert (state["metrics"], state["metrics_sha256"]) == (len(log), digest(log))
     assert state["ended"] == "finished"
-    assert [each["loss"] for each in state["evaluations"]] == [
-        line["loss"] for line in lines(run.path) if line["kind"] == "evaluation"
-    ]
+    assert state["evaluations"] == evaluations(run)[-1:]  # no `stop_when` asks for more
     assert state["optimizer"]["type"] == "Adam"
     assert {name.rpartition(".")[2] for name in unpack(files[OPTIMIZER], "")} == {
         "step",

@@ -14,7 +14,7 @@ from decision import decision_run
 
 import netbuild
 from netbuild.cli import train
-from netbuild.errors import NetbuildError
+from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Batch
 from netbuild.training.checkpoint import checkpoints, step_of
 from netbuild.training.evaluation import evaluate
@@ -183,3 +183,14 @@ def test_a_spec_is_not_evaluated_and_damaged_weights_neither(cli: Any, small: Pa
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     result = cli("evaluate", run.path)
     assert (result.code, result.out) == (5, "")
+
+
+def test_a_damaged_checkpoint_names_the_others(cli: Any, small: Path) -> None:
+    run = run_of(small, "training.checkpoint.keep=3")
+    (run.path / "checkpoints" / "step-00000024" / "state.json").write_bytes(b"")
+    for words in ([], ["--checkpoint", "best"]):
+        result = cli("evaluate", run.path, *words)
+        assert result.code == Exit.RUN
+        assert "state.json is damaged" in result.err
+        assert "`--checkpoint STEP` names one of 8, 16, 24" in result.err
+    assert cli("evaluate", run.path, "--checkpoint", 16).code == 0

@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,23 @@ def test_an_excerpt_underlines_what_it_shows(width: int, line: str, data: st.Dat
     assert excerpt.cell_len >= min(width, 8 + len(line)) - width // 2 - 2 or excerpt.plain.endswith(
         line[-1]
     )
+
+
+def test_what_is_warned_of_while_it_trains_is_one_line(
+    cli: Any, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netbuild.training import trainer
+
+    found = trainer.Trainer.evaluation
+
+    def evaluation(self: Any) -> Any:
+        warnings.warn("the process that prepares trials\nhas ended", RuntimeWarning, stacklevel=1)
+        return found(self)
+
+    monkeypatch.setattr(trainer.Trainer, "evaluation", evaluation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, err = cli("train", small, "--out", small.parent / "runs")
+    assert code == 0
+    lines = [line for line in err.splitlines() if "prepares" in line]
+    assert lines == ["warning: the process that prepares trials has ended"]

@@ -204,6 +204,8 @@ def test_leftovers_go_and_everything_else_stays(tmp_path: Path) -> None:
     (tmp_path / ".run.json.01234567.tmp").write_text("")
     (tmp_path / ".step-00000002.89abcdef.tmp").mkdir()
     (tmp_path / ".step-00000002.89abcdef.tmp" / "state.json").write_text("")
+    (tmp_path / ".step-00000002.89abcdef.tmp" / "folder").mkdir()
+    (tmp_path / ".step-00000002.89abcdef.tmp" / "folder" / "link").symlink_to(tmp_path)
     files.remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(kept)
 

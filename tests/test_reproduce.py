@@ -101,6 +101,79 @@ def test_a_damaged_run_is_not_compared(run: netbuild.Run) -> None:
     assert caught.value.exit_code == Exit.RUN
 
 
+def rewrite(path: Path, change: Any) -> None:
+    """Change a file of JSON, as somebody would who knows how a checkpoint is sealed."""
+    from netbuild.training.checkpoint import _sealed
+
+    data = json.loads(path.read_text())
+    change(data)
+    data.pop("digest", None)
+    path.write_bytes(_sealed(data) if path.name == "state.json" else json.dumps(data).encode())
+
+
+def newest_state(run: Path) -> Path:
+    return checkpoints(run / "checkpoints")[-1] / "state.json"
+
+
+FORGED = {
+    "run.json: accuracy": lambda run: rewrite(
+        run / "run.json", lambda about: about.update(accuracy=0.999)
+    ),
+    "run.json: best": lambda run: rewrite(
+        run / "run.json", lambda about: about["best"].update(value=0.999)
+    ),
+    "run.json: status": lambda run: rewrite(
+        run / "run.json", lambda about: about.update(status="stopped early")
+    ),
+    "the checkpoint of step 24: `best` in state.json": lambda run: rewrite(
+        newest_state(run), lambda state: state["best"].update(value=0.999)
+    ),
+    "the checkpoint of step 24: `evaluations` in state.json": lambda run: rewrite(
+        newest_state(run), lambda state: state["evaluations"][-1].update(loss=0.001)
+    ),
+    "the checkpoint of step 24: `optimizer` in state.json": lambda run: rewrite(
+        newest_state(run), lambda state: state["optimizer"]["groups"][0].update(lr=0.1)
+    ),
+    "the answers in evaluation/trials.parquet": lambda run: (
+        run / "evaluation" / "trials.parquet"
+    ).write_bytes(b"PAR1"),
+    "there is no evaluation/trials.parquet": lambda run: (
+        run / "evaluation" / "trials.parquet"
+    ).unlink(),
+}
+
+
+@pytest.mark.parametrize("difference", FORGED)
+def test_what_was_forged_is_named(run: netbuild.Run, difference: str) -> None:
+    FORGED[difference](run.path)
+    assert netbuild.reproduce(run.path).difference.startswith(difference)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("spec.yaml", ("steps: 24", "steps: 25"), "spec.yaml does not have the digest"),
+        ("resolved.yaml", ("seed: 3", "seed: 4"), "resolved.yaml does not have the digest"),
+        ("run.json", ('"seed": 3', '"seed": 4'), "run.json says seed 4, resolved.yaml 3"),
+    ],
+)
+def test_words_that_were_changed_are_found_before_training(
+    run: netbuild.Run, name: str, change: tuple[str, str], reason: str
+) -> None:
+    text = (run.path / name).read_text()
+    assert change[0] in text
+    (run.path / name).write_text(text.replace(*change))
+    with pytest.raises(NetbuildError, match=reason):
+        netbuild.reproduce(run.path)
+
+
+def test_a_training_that_is_said_to_have_ended_before_is_found(small: Path, tmp_path: Path) -> None:
+    path = begun(small, tmp_path / "runs", stopped_at(10))
+    rewrite(path / "run.json", lambda about: about.update(status="finished"))
+    found = netbuild.reproduce(path)
+    assert found.difference == "the run finished after step 10, and goes on now"
+
+
 def test_the_command(run: netbuild.Run, cli: Any) -> None:
     result = cli("reproduce", run.path)
     assert result.code == 0, result

@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     newest = checkpoints(run / "checkpoints")[-1]
     (newest / "optimizer.safetensors").write_bytes(b"")
     with pytest.warns(
-        RuntimeWarning, match=r"digest written down; it is now corrupt-step-00000020"
+        RuntimeWarning, match=r"digest written down; step-00000020 is now corrupt-step-00000020"
     ):
         again = netbuild.resume(run)
     assert_same(whole, again)
@@ -301,11 +301,32 @@ def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path)
     assert caught.value.exit_code == Exit.RUN
     assert contents(run) == before
     (run / "metrics.jsonl").write_bytes(whole)
-    with pytest.warns(RuntimeWarning, match="it is now corrupt-"):
+    with pytest.warns(RuntimeWarning, match="is now corrupt-"):
         again = netbuild.resume(run)
     log = (run / "metrics.jsonl").read_bytes()
     state = checkpoint.open_checkpoint(again.checkpoint())[0].state
     assert (state["metrics"], state["metrics_sha256"]) == (len(log), checkpoint.digest(log))
+
+
+@pytest.mark.parametrize("change", ["lost", "edited"])
+def test_where_the_log_is_short_an_older_checkpoint_may_fit(
+    small: Path, tmp_path: Path, change: str
+) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", killed_at(24))
+    older, newer = checkpoints(run / "checkpoints")
+    log = run / "metrics.jsonl"
+    size = checkpoint.open_checkpoint(older)[0].state["metrics"]
+    odd = log.read_bytes()[: size + 5]
+    odd += b"else" * 200 if change == "edited" else b""
+    log.write_bytes(odd)
+    reason = "had" if change == "lost" else "not the one that the run wrote"
+    with pytest.warns(RuntimeWarning, match=rf"{reason}.*; {newer.name} is now corrupt-"):
+        again = netbuild.resume(run)
+    assert again.about["resumed"][0]["step"] == int(older.name[5:])
+    assert_same(whole, again)
+    (copy,) = run.glob("corrupt-metrics.jsonl-*")
+    assert copy.read_bytes() == odd
 
 
 @pytest.mark.parametrize("change", ["longer", "shorter", "gone"])
@@ -418,6 +439,39 @@ def test_a_fork_starts_from_the_old_weights_with_the_spec_as_it_is(
     assert new.spec.model.training.optimizer.lr == 1e-4
     assert torch.equal(new.initial["hidden.weight"], old.weights("hidden"))
     assert last_state(new.path)["step"] == 24
+
+
+def test_a_fork_passes_over_a_damaged_checkpoint(small: Path, tmp_path: Path) -> None:
+    run = begun(small, tmp_path / "cut", killed_at(24))
+    older, newer = checkpoints(run / "checkpoints")
+    (newer / "network.safetensors").write_bytes(b"else")
+    with pytest.warns(RuntimeWarning, match=rf"{newer.name}.*; the one before is used"):
+        new = netbuild.fork(run, tmp_path / "cut")
+    weights = netbuild.open_run(run, verify=False).network(checkpoint=int(older.name[5:]))
+    assert torch.equal(new.initial["hidden.weight"], weights.hidden.weight)
+    for path in (older, newer):
+        (path / "state.json").write_bytes(b"")
+    with (
+        pytest.warns(RuntimeWarning, match="the one before is used"),
+        pytest.raises(NetbuildError, match=rf"{newer.name} is not a whole checkpoint") as caught,
+    ):
+        netbuild.fork(run, tmp_path / "cut")
+    assert caught.value.exit_code == Exit.RUN
+
+
+def test_what_a_killed_process_would_have_pruned_goes_at_the_end(
+    small: Path, tmp_path: Path
+) -> None:
+    run = begun(small, tmp_path / "cut", stopped_at(24))
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(about | {"status": "running"}))
+    spec = netbuild.load(small, ["training.checkpoint.every=4", "training.checkpoint.keep=9"])
+    whole = netbuild.train(spec, tmp_path / "whole")
+    for path in checkpoints(whole.path / "checkpoints")[:2]:
+        shutil.copytree(path, run / "checkpoints" / path.name)
+    assert len(checkpoints(run / "checkpoints")) > 3
+    netbuild.resume(run)
+    assert len(checkpoints(run / "checkpoints")) <= 3  # two, and the best
 
 
 @pytest.mark.parametrize("batches", ["{of: trials}", "{of: windows, steps: 20}"])

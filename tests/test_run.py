@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars
 import pytest
@@ -14,7 +15,8 @@ from safetensors import safe_open
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
-from netbuild.training.checkpoint import checkpoints
+from netbuild.training import run as run_module
+from netbuild.training.checkpoint import checkpoints, open_checkpoint
 
 
 @pytest.fixture
@@ -277,3 +279,26 @@ def test_a_task_that_is_empty_like_a_list_is_still_the_task(small: Path, tmp_pat
             return Batch(torch.zeros(size, 5), torch.zeros(size, dtype=torch.long))
 
     assert netbuild.train(small, tmp_path / "runs", task=Zeros()).final["accuracy"] == 1.0
+
+
+def test_a_checkpoint_that_goes_while_it_is_read_makes_way_for_the_newest(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does where the run is still trained: a reader lists, and then the trainer prunes."""
+    found = run.checkpoint()
+    newer = found.with_name("step-00000025")
+    monkeypatch.setattr(
+        netbuild.Run, "checkpoint", lambda self, which: newer if newer.exists() else found
+    )
+    newer.mkdir()
+    opened = []
+
+    def pruned(path: Path) -> Any:
+        opened.append(path)
+        if newer.exists():
+            newer.rmdir()
+        return open_checkpoint(path)
+
+    monkeypatch.setattr(run_module, "open_checkpoint", pruned)
+    assert run.saved()[0].step == 24
+    assert opened == [newer, found]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netbuild.spec.training import StopWhen
-from netbuild.training.stopping import should_stop
+from netbuild.training.stopping import should_stop, still_needed
 
 
 def stops(values: list[float], **rule: Any) -> bool:
@@ -36,3 +38,29 @@ def stops(values: list[float], **rule: Any) -> bool:
 )
 def test_rule(values: list[float], rule: dict[str, Any], expected: bool) -> None:
     assert stops(values, **rule) is expected
+
+
+SCORES = st.lists(
+    st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, float("nan")]), min_size=1, max_size=30
+)
+COUNTS = st.integers(1, 6)
+RULES = st.fixed_dictionaries(
+    {"metric": st.sampled_from(["accuracy", "loss"]), "mean_of_last": COUNTS},
+    optional={"patience": COUNTS, "at_least": st.sampled_from([0.5, 0.9])},
+).filter(lambda rule: len(rule) > 2)
+
+
+@given(RULES, SCORES)
+def test_what_is_left_out_no_longer_counts(rule: dict[str, Any], scores: list[float]) -> None:
+    words = StopWhen.model_validate(rule)
+    kept: list[Any] = []
+    for count in range(1, len(scores) + 1):
+        found = [{words.metric: score, "number": n} for n, score in enumerate(scores[:count])]
+        kept = still_needed(words, [*kept, found[-1]])
+        assert should_stop(words, kept) is should_stop(words, found)
+        assert kept[-1] == found[-1]
+        assert len(kept) <= 1 + max(words.mean_of_last, words.patience or 0)
+
+
+def test_without_a_rule_the_last_one_is_left() -> None:
+    assert still_needed(None, [{"loss": 2.0}, {"loss": 1.0}]) == [{"loss": 1.0}]

@@ -54,7 +54,10 @@ def evaluate(
 
     run = open_run(path, verify=False)
     prepare_as(run)  # with other threads the last bits may differ
-    found = score(run, which, trials=trials, device=device or "cpu")
+    try:
+        found = score(run, which, trials=trials, device=device or "cpu")
+    except NetbuildError as error:
+        raise _with_others(run, error) from None
     if output is not None:
         _write(output, found)
     if form is Format.json:
@@ -63,6 +66,17 @@ def evaluate(
         _tell(run, found, quiet)
         if output is not None and not quiet:
             print(output)
+
+
+def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
+    """An error that says, where the run itself is at fault, which checkpoints may be asked for."""
+    from netbuild.training.checkpoint import checkpoints, step_of
+
+    if error.exit_code == Exit.RUN and not error.hint:
+        steps = [str(step_of(path)) for path in checkpoints(run.path / "checkpoints")]
+        if steps:
+            error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
+    return error
 
 
 def _which(text: str) -> Which:

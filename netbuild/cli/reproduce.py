@@ -30,7 +30,8 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
 
         training.prepare_as(open_run(path, verify=False))
         began = time.perf_counter()
-        with Progress(f"again: {path.name}", quiet=quiet or form is not Format.text) as progress:
+        shown = Progress(f"again: {path.name}", quiet=quiet or form is not Format.text)
+        with training.warnings_as_lines(), shown as progress:
 
             def begin(trainer: Trainer) -> None:
                 progress.begin(training.last_step(trainer))

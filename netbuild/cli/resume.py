@@ -81,7 +81,7 @@ def _fork(
 ) -> None:
     from netbuild.training.resuming import forked_spec
 
-    checked = forked_spec(path, spec, changes)
+    checked = forked_spec(path, spec, changes, training.warn)
     training.prepare_process(checked)
     from netbuild.training import train
 

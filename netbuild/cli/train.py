@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,7 +125,8 @@ def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) 
     from netbuild.render import Progress
 
     began = time.perf_counter()
-    with Progress(title, quiet=quiet or form is not Format.text) as progress:
+    shown = Progress(title, quiet=quiet or form is not Format.text)
+    with warnings_as_lines(), shown as progress:
 
         def begin(trainer: Trainer) -> None:
             signals.take(trainer)
@@ -151,6 +154,14 @@ def prepare_as(run: Run) -> None:
 def warn(message: str) -> None:
     """One line on standard error."""
     tell(f"warning: {message}")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Python's own warnings of what happens meanwhile, each as one line."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
+        yield
 
 
 def with_threads(spec: Spec, threads: int) -> Spec:

@@ -52,13 +52,16 @@ def _resumed(value: object) -> bool:
 
 
 ALWAYS: Mapping[str, Test] = {
-    **dict.fromkeys(("id", "name", "status", "initial_sha256", "resolved_sha256"), _of(str)),
+    **dict.fromkeys(("id", "name", "status"), _of(str)),
+    **dict.fromkeys(("spec_hash", "resolved_sha256", "initial_sha256"), _of(str)),
+    "seed": _of(int),
     **dict.fromkeys(("overrides", "unset"), _texts),
     "inputs": _inputs,
     "environment": _environment,
 }
 SOMETIMES: Mapping[str, Test] = {
     "step": _of(int),
+    "spec_sha256": _of(str),
     "sources": _sources,
     "task_widths": _widths,
     "own_task": _of(bool),

@@ -28,7 +28,8 @@ class Point:
     stage: int = 0  # the number of the stage in hand, from 0
     start: int = 0  # the step that this stage began at
     ended: str = ""  # how it has ended, if it has: "finished" or "stopped early"
-    evaluations: list[dict[str, Any]] = field(default_factory=list)  # of this stage, oldest first
+    # Those of this stage that still count, oldest first.
+    evaluations: list[Mapping[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None  # step, stage, metric and value of the best evaluation
 
     def to_data(self) -> dict[str, Any]:

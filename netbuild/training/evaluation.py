@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from netbuild.builder import build_task
 from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import evaluation_batch
-from netbuild.training.checkpoint import open_checkpoint
 from netbuild.training.course import parts_of
 from netbuild.training.losses import answers, score
 from netbuild.training.run import Run, Which
@@ -42,8 +41,8 @@ def evaluate(
     With the threads of the training, on its machine, the scores are those of its log, bit for bit.
     Raises NetbuildError for damaged files and for a checkpoint that there is not.
     """
-    network = run.network(device=device, checkpoint=checkpoint)
-    state = open_checkpoint(run.checkpoint(checkpoint))[0].state
+    state = run.saved(checkpoint)[0].state
+    network = run.network(device=device, checkpoint=int(state["step"]))
     name, part = _part(run, state.get("stage", 0))
     task = run.task if not name or run.given_task is not None else build_task(part)
     count = part.model.training.evaluate.trials if trials is None else trials

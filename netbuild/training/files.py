@@ -215,12 +215,17 @@ def remove_leftovers(folder: Path, only: str | None = None) -> None:
         if not _LEFT_OVER.fullmatch(name) or only not in (None, name):
             continue
         path = folder / name
-        if os.path.isdir(path) and not os.path.islink(path):
-            for inner in os.listdir(path):
-                os.unlink(path / inner)
-            os.rmdir(path)
-        else:
-            os.unlink(path)
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a link, or a folder with all that somebody may have put into it."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        for inner in os.listdir(path):
+            remove(path / inner)
+        os.rmdir(path)
+    else:
+        os.unlink(path)
 
 
 def _clear(folder: Path) -> None:
@@ -256,7 +261,9 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def require_space(folder: Path, needed: int) -> None:
+def require_space(
+    folder: Path, needed: int, hint: str = "free some, and `netbuild resume` goes on"
+) -> None:
     """Raise NetbuildError (exit 7) unless the disk of a folder has `needed` bytes, and some more.
 
     A quota is not seen here: it shows when something is written.
@@ -265,4 +272,4 @@ def require_space(folder: Path, needed: int) -> None:
     free = about.f_bavail * about.f_frsize
     if free < needed + MARGIN:
         what = f"the disk of {folder} has {free:,} bytes free; {needed + MARGIN:,} are needed"
-        raise NetbuildError(what, Exit.IO, "free some, and `netbuild resume` goes on")
+        raise NetbuildError(what, Exit.IO, hint)

@@ -21,6 +21,7 @@ from netbuild.training.table import trial_table
 from netbuild.training.trainer import Record, Trainer
 from netbuild.training.writer import RunWriter
 
+TRIALS = "evaluation/trials.parquet"
 Watcher = Callable[[Record, Trainer], None]
 
 
@@ -118,7 +119,7 @@ class Recorder:
             self._save(happening.trainer.training.checkpoint.keep)
             happening.trainer.saving = False
         else:
-            self._end(record, happening.trainer)
+            self._end(happening)
 
     def _packed(self) -> Packed:
         """The state as it is now, as bytes."""
@@ -135,19 +136,31 @@ class Recorder:
 
         The log comes first: a checkpoint tells how long it was.
         """
-        packed, best = self._packed(), self.training.point.best
+        packed = self._packed()
         self.writer.sync()
         if self._best is not None and self._best.step != packed.step:
             write_checkpoint(self._folder, self._best)
         self._best = None
         write_checkpoint(self._folder, packed)
-        prune(self._folder, keep, () if best is None else (best["step"],))
+        self._prune(keep)
         self.writer.about["step"] = packed.step
 
-    def _end(self, record: Record, trainer: Trainer) -> None:
-        if record.values["reason"] != "interrupted":
+    def _prune(self, keep: int) -> None:
+        best = self.training.point.best
+        prune(self._folder, keep, () if best is None else (best["step"],))
+
+    def _end(self, happening: Happening) -> None:
+        trainer = happening.trainer
+        if happening.record.values["reason"] != "interrupted":
             table = trial_table(trainer.network, trainer.evaluation(), trainer.training.loss)
-            self.writer.write("evaluation/trials.parquet", table)
-        last: dict[str, Any] = trainer.evaluations[-1] if trainer.evaluations else {}
-        best = {} if self.training.point.best is None else {"best": self.training.point.best}
-        self.writer.status(record.values["reason"], step=record.step, **last, **best)
+            self.writer.write(TRIALS, table)
+            self._prune(trainer.training.checkpoint.keep)  # a kill may have come before
+        self.writer.status(**end_of(happening, self.training.point))
+
+
+def end_of(happening: Happening, point: Point) -> dict[str, Any]:
+    """What `run.json` tells of the end of a training: how it came, and the scores."""
+    record, seen = happening.record, happening.trainer.evaluations
+    last: Mapping[str, Any] = seen[-1] if seen else {}
+    best = {} if point.best is None else {"best": point.best}
+    return {"status": record.values["reason"], "step": record.step, **last, **best}

@@ -25,12 +25,13 @@ from netbuild.training.checkpoint import (
 )
 from netbuild.training.course import Happening, follow
 from netbuild.training.environment import environment, environment_changes
-from netbuild.training.files import digest
-from netbuild.training.recorder import Training, Watcher
-from netbuild.training.resuming import Warn, default_warn, fresh, refuse_damage
+from netbuild.training.files import digest, read_file
+from netbuild.training.recorder import TRIALS, Training, Watcher, end_of
+from netbuild.training.resuming import Warn, default_warn, fresh, has_ended, refuse_damage
 from netbuild.training.run import Run, open_run
+from netbuild.training.table import trial_table
 from netbuild.training.trainer import Trainer
-from netbuild.training.writer import line_of
+from netbuild.training.writer import json_bytes, line_of
 
 CLOCK = ("steps_per_second",)  # of a line of the log
 
@@ -60,15 +61,17 @@ def reproduce(
 ) -> Comparison:
     """Train a run again, from its own spec, files and initial weights, and compare every bit.
 
-    That is: the initial weights, drawn or taken anew; each line of the
-    log but for what the clock says; weights and optimizer of each checkpoint that was kept. It ends
+    That is: the initial weights, drawn or taken anew; each line of the log but for what the clock
+    says; weights, optimizer and the state of the training in each checkpoint that was kept; and of
+    a training that has ended, how, its scores in `run.json` and its table of test trials. It ends
     at the first difference, and where the run's newest checkpoint and log do. Nothing is written.
     Threads and determinism are the caller's, `task` and `warn` as `netbuild.resume` has them.
 
     Raises NetbuildError: exit 5 for a run that is damaged or has no checkpoint.
     """
-    opened = open_run(run, task)
+    opened = open_run(run, task, verify=False)
     refuse_damage(opened)
+    opened.network()  # which verifies the newest weights
     place = device_of(str(opened.about["environment"]["device"]))
     here = environment(place)
     for name, then, now in environment_changes(opened.about["environment"], here)[:4]:
@@ -106,11 +109,13 @@ class _Replay:
         self.lines = self.compared = 0
         self.difference = ""
         self.last = max(self.kept)
+        self.awaits_end = has_ended(run)  # there is an end to compare with
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to compare with."""
-        return self.compared == len(self.kept) and self.lines == len(self.known)
+        whole = self.compared == len(self.kept) and self.lines == len(self.known)
+        return whole and not self.awaits_end
 
     def happenings(self, watch_start: Callable[[Trainer], None] | None) -> Generator[Happening]:
         """The records of the training, with a checkpoint at each step that has one."""
@@ -132,11 +137,18 @@ class _Replay:
             self._compare_line(self._without_clock(json.loads(text)))
         elif record.kind == "checkpoint" and record.step in self.kept:
             self._compare_checkpoint(record.step)
+        elif record.kind == "end" and self.awaits_end:
+            self._compare_end(happening)
+            self.awaits_end = False
 
     def _compare_line(self, now: dict[str, Any]) -> None:
         if self.lines == len(self.known):
             if now["step"] <= self.last:
                 self.difference = f"the log has no {now['kind']} line of step {now['step']}"
+            elif self.awaits_end:
+                status = self.run.about["status"]
+                what = f"the run {status} after step {self.last}, and goes on now"
+                self.difference = what
             return
         then = self.known[self.lines]
         if then != now:
@@ -147,7 +159,10 @@ class _Replay:
         self.lines += 1
 
     def _compare_checkpoint(self, step: int) -> None:
-        """Weights and optimizer, by digest; where these differ, the first tensor that does."""
+        """Weights and optimizer, by digest; where these differ, the first tensor that does.
+
+        Then where the training stood: its stage, and the evaluations that count.
+        """
         saved, files = open_checkpoint(self.kept[step])
         training = self.training
         state = training.point.to_data()
@@ -161,7 +176,26 @@ class _Replay:
                 tensor = _first(unpack(files[name], name), here)
                 self.difference = f"the checkpoint of step {step}: `{tensor}` in {name}"
                 return
+        here = json.loads(packed.files["state.json"])
+        odd = [key for key in (*state, "optimizer") if saved.state.get(key) != here[key]]
+        if odd:
+            self.difference = f"the checkpoint of step {step}: `{odd[0]}` in state.json"
         self.compared += 1
+
+    def _compare_end(self, happening: Happening) -> None:
+        """How the training ended, what it was worth, and the answers to the test trials."""
+        about, trainer = self.run.about, happening.trainer
+        ending = end_of(happening, self.training.point)
+        for key, now in json.loads(json_bytes(ending)).items():
+            if about.get(key) != now:
+                self.difference = f"run.json: {key} {about.get(key)} then, {now} now"
+                return
+        path = self.run.path / TRIALS
+        table = trial_table(trainer.network, trainer.evaluation(), trainer.training.loss)
+        if not path.is_file():
+            self.difference = f"there is no {TRIALS}"
+        elif digest(read_file(path)) != digest(table):
+            self.difference = f"the answers in {TRIALS}"
 
     def result(self) -> Comparison:
         """What was found."""

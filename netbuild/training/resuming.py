@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -39,7 +39,9 @@ from netbuild.training.sources import changed
 from netbuild.training.trainer import Trainer
 from netbuild.training.writer import (
     Logged,
+    OtherLogError,
     RunWriter,
+    copy_log,
     now,
     refuse_other_log,
     reopen,
@@ -146,19 +148,25 @@ def fork(
     device: str | None = None,
     watch: Watcher | None = None,
     watch_start: Callable[[Trainer], None] | None = None,
+    warn: Warn | None = None,
 ) -> Run:
     """Start a new run below `out` from the newest weights of another, with its spec as it is today.
 
     `spec` replaces the file that the run was started from; `set` holds overrides beside those that
-    it was started with. Raises SpecError and NetbuildError.
+    it was started with. `warn` (default `warnings.warn`) is called with a line for each checkpoint
+    that is damaged, and passed over. Raises SpecError and NetbuildError.
     """
-    return train(
-        forked_spec(run, spec, set), out, task, device=device, watch=watch, watch_start=watch_start
-    )
+    checked = forked_spec(run, spec, set, warn)
+    return train(checked, out, task, device=device, watch=watch, watch_start=watch_start)
 
 
-def forked_spec(run: str | Path, spec: str | Path | None = None, set: Sequence[str] = ()) -> Spec:
-    """The spec of a run as it is today, which starts from the run's newest weights."""
+def forked_spec(
+    run: str | Path,
+    spec: str | Path | None = None,
+    set: Sequence[str] = (),
+    warn: Warn | None = None,
+) -> Spec:
+    """The spec of a run as it is today, which starts from the run's newest whole weights."""
     opened = open_run(run, verify=False)
     about = opened.about.get("sources") or {}
     path = opened.path / about["spec"] if spec is None and about.get("spec") else spec
@@ -171,9 +179,26 @@ def forked_spec(run: str | Path, spec: str | Path | None = None, set: Sequence[s
     data = None if given is None else os.path.normpath(f"{weights}/{given}")
     whole = load(path, opened.about["overrides"], unset=opened.about["unset"], data_root=data)
     root = os.path.commonpath((os.path.realpath(whole.root), own, weights))
-    start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: last}}'
+    step = _newest_whole(opened, warn or default_warn)
+    start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: {step}}}'
     changes = [*opened.about["overrides"], start, *set]
     return load(path, changes, unset=opened.about["unset"], data_root=root)
+
+
+def _newest_whole(run: Run, warn: Warn) -> int:
+    """The step of the newest checkpoint that is whole; raises NetbuildError where none is."""
+    first = None
+    for path in reversed(checkpoints(run.path / "checkpoints")):
+        try:
+            return open_checkpoint(path)[0].step
+        except NotNowError:
+            raise
+        except NetbuildError as error:
+            warn(f"{error}; the one before is used")
+            first = first or error
+    if first is not None:
+        raise first
+    return run.step  # which says that there is none
 
 
 def has_ended(run: Run) -> bool:
@@ -204,7 +229,8 @@ def refuse_changes(run: Run) -> None:
 def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
     """A training as it was at its newest valid checkpoint, and the bytes of its log then.
 
-    Nothing is renamed unless the log is the one that this checkpoint knows. Raises NetbuildError.
+    A checkpoint whose log is not the run's is as little use as a damaged one. Nothing is renamed
+    unless there is one to go on from. Raises NetbuildError.
     """
     refuse_damage(run)
     if run.about.get("own_task") and run.given_task is None:
@@ -216,21 +242,41 @@ def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
         training = fresh(run, place)
         try:
             logged = load_into(training, path, run.about["id"])
+            refuse_other_log(run.path, logged)
         except NotNowError:
             raise
         except NetbuildError as error:
             damaged[path] = error
             continue
-        refuse_other_log(run.path, logged)
-        for bad, why in damaged.items():  # not before a whole one is found
-            what = str(why).partition("\n")[0]
-            warn(f"{what}; it is now {set_aside(bad).name}, and the one before is used")
+        _put_away(run, damaged, warn)  # not before one is found to go on from
         return training, logged.size
     if damaged:
-        what = str(next(iter(damaged.values()))).partition("\n")[0]
-        hint = f"to begin again from the initial weights, remove {run.path / 'checkpoints'}"
-        raise NetbuildError(f"no checkpoint of {run.path} is whole: {what}", Exit.RUN, hint)
+        raise _nothing_left(run, list(damaged.values()))
     return fresh(run, place), 0
+
+
+def _put_away(run: Run, damaged: Mapping[Path, NetbuildError], warn: Warn) -> None:
+    """Rename what cannot be used, newest first; of a log that will be cut there stays a copy."""
+    try:
+        if any(isinstance(error, OtherLogError) for error in damaged.values()):
+            copy_log(run.path)
+        for bad, why in damaged.items():
+            what = str(why).partition("\n")[0]
+            aside = set_aside(bad).name
+            warn(f"{what}; {bad.name} is now {aside}, and the one before is used")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"cannot write {run.path}: {reason}", Exit.IO) from None
+
+
+def _nothing_left(run: Run, errors: list[NetbuildError]) -> NetbuildError:
+    """What to say where no checkpoint can be gone on from; `errors` are newest first."""
+    logs = [error for error in errors if isinstance(error, OtherLogError)]
+    if logs:  # a checkpoint is whole, and nothing but its log is missing
+        return logs[0]
+    what = str(errors[0]).partition("\n")[0]
+    hint = f"to begin again from the initial weights, remove {run.path / 'checkpoints'}"
+    return NetbuildError(f"no checkpoint of {run.path} is whole: {what}", Exit.RUN, hint)
 
 
 def fresh(run: Run, place: torch.device) -> Training:
@@ -283,14 +329,23 @@ def _point_of(checkpoint: Checkpoint, run: str, stages: int) -> tuple[Point, Log
 
 def refuse_damage(run: Run) -> None:
     """Raise NetbuildError (exit 5) where a run's own spec or files are not what it wrote down."""
-    path = run.path / "resolved.yaml"
-    if digest(read_file(path)) != run.about.get("resolved_sha256"):
-        raise NetbuildError(f"{path} does not have the digest written down", Exit.RUN)
+    for name, key in (("resolved.yaml", "resolved_sha256"), ("spec.yaml", "spec_sha256")):
+        path = run.path / name
+        try:
+            found = digest(read_file(path))
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise NetbuildError(f"{path} cannot be read: {reason}", Exit.RUN) from None
+        if found != run.about.get(key, found):  # earlier versions did not write it down
+            raise NetbuildError(f"{path} does not have the digest written down", Exit.RUN)
     for where, record in run.spec.files.items():
         known = run.about.get("inputs", {}).get(where, {}).get("sha256")
         if record.sha256 != known:
             what = f"{record.path} does not have the digest written down"
             raise NetbuildError(what, Exit.RUN)
+    if run.about["seed"] != run.spec.model.seed:
+        what = f"{run.path / 'run.json'} says seed {run.about['seed']}"
+        raise NetbuildError(f"{what}, resolved.yaml {run.spec.model.seed}", Exit.RUN)
 
 
 def _note(writer: RunWriter, training: Training, warn: Warn) -> None:

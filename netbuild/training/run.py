@@ -22,6 +22,7 @@ from netbuild.tasks import Batch, Task, evaluation_batch
 from netbuild.training.about import read_about
 from netbuild.training.activity import Activity, activity_of, compute_rates
 from netbuild.training.checkpoint import (
+    Checkpoint,
     checkpoints,
     load_network,
     open_checkpoint,
@@ -102,7 +103,7 @@ class Run:
 
         The metric is that of `stop_when`, else the accuracy, else the loss; {} before the first.
         """
-        found, _ = open_checkpoint(self.checkpoint())
+        found, _ = self.saved()
         return dict(found.state.get("best") or {})
 
     @cached_property
@@ -125,12 +126,11 @@ class Run:
         for a step without a checkpoint, and for a device that is not there.
         """
         place = device_of(device)
-        folder = self.checkpoint(checkpoint)
-        _, files = open_checkpoint(folder)
+        found, files = self.saved(checkpoint)
         network = build(self.spec, device="cpu")
-        load_network(network, files["network.safetensors"], str(folder))
+        load_network(network, files["network.safetensors"], str(found.path))
         if verified:
-            refuse_not_finite(network, Exit.RUN, f"in {folder}")
+            refuse_not_finite(network, Exit.RUN, f"in {found.path}")
             refuse_violations(network.verify(self.initial), Exit.RUN)
         return network.to(place)
 
@@ -153,6 +153,20 @@ class Run:
             what = f"{self.path} has no checkpoint of step {step}"
             raise NetbuildError(what, Exit.RUN, f"there are those of {', '.join(map(str, steps))}")
         return steps[step]
+
+    def saved(self, which: Which = None) -> tuple[Checkpoint, dict[str, bytes]]:
+        """A checkpoint and the bytes of its files, their digests verified.
+
+        While the run is trained, the one that was the newest may be gone when it is opened; then
+        the newest is looked for again. Raises NetbuildError.
+        """
+        while True:
+            folder = self.checkpoint(which)
+            try:
+                return open_checkpoint(folder)
+            except NetbuildError:
+                if folder.exists():
+                    raise
 
     def weights(self, name: str) -> Tensor | Any:
         """The effective weights of one map, e.g. "readout" or "hidden.recurrent".

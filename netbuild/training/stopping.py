@@ -24,6 +24,23 @@ def should_stop(rule: StopWhen, evaluations: Sequence[Mapping[str, Any]]) -> boo
     return better(before, since) == before
 
 
+def still_needed(
+    rule: StopWhen | None, evaluations: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of the evaluations that `should_stop` and whoever shows the last one will look at.
+
+    The last few, and the best of all before, so that a long training has no long list to keep.
+    """
+    if rule is None or rule.metric not in evaluations[-1]:
+        return list(evaluations[-1:])
+    count = max(rule.mean_of_last, rule.patience or 0)
+    before, last = evaluations[:-count], evaluations[-count:]
+    if rule.patience is None or not before:
+        return list(last)
+    better = max if rule.metric == "accuracy" else min
+    return [better(before, key=lambda found: _value(rule, found)), *last]
+
+
 def _value(rule: StopWhen, found: Mapping[str, Any]) -> float:
     """The metric, over all trials or in the environment where it is worst."""
     if rule.of == "worst_task" and rule.metric == "accuracy" and found.get("environments"):

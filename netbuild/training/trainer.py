@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from netbuild.tasks import ArraysTask, Batch, Task, evaluation_batch
 from netbuild.training.guards import are_finite, bad_gradient, first_bad, total_norm
 from netbuild.training.losses import accuracy, answers, has_accuracy, score, task_loss
 from netbuild.training.schedule import factor
-from netbuild.training.stopping import should_stop
+from netbuild.training.stopping import should_stop, still_needed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Trainer:
         self.steps = step + steps_of(training, task)
         self.stop = False
         self.saving = False  # whether whoever writes the records is writing a checkpoint
-        self.evaluations: list[dict[str, Any]] = []
+        self.evaluations: list[Mapping[str, Any]] = []  # those that still count, oldest first
         self.saves: Collection[int] = ()  # steps with a checkpoint beside those that are due
         self._evaluation: Batch | None = None
         self.rates = [group["lr"] for group in optimizer.param_groups]
@@ -75,7 +75,7 @@ class Trainer:
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
         self._needs_activity = self._regularizers.needs_activity
 
-    def resume(self, step: int, evaluations: list[dict[str, Any]]) -> None:
+    def resume(self, step: int, evaluations: Sequence[Mapping[str, Any]]) -> None:
         """Go on after `step` steps, of which those since `start` were this trainer's own.
 
         The network and the optimizer are as they were then. Raises NetbuildError (exit 5) for a
@@ -201,7 +201,8 @@ class Trainer:
         if not math.isfinite(found["loss"]):
             what = f"the loss on the test trials is {found['loss']} after step {self.step - 1}"
             raise _diverged(what)
-        self.evaluations.append(found)
+        seen = [*self.evaluations, found]
+        self.evaluations = still_needed(self.training.stop_when, seen)
         return Record("evaluation", self.step, dict(found))
 
     def evaluation(self) -> Batch:

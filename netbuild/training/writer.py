@@ -24,7 +24,13 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
 from netbuild.training.about import read_about
-from netbuild.training.checkpoint import network_tensors, pack, refuse_not_finite, refuse_violations
+from netbuild.training.checkpoint import (
+    NotNowError,
+    network_tensors,
+    pack,
+    refuse_not_finite,
+    refuse_violations,
+)
 from netbuild.training.environment import environment, git_state
 from netbuild.training.files import (
     append,
@@ -34,6 +40,7 @@ from netbuild.training.files import (
     hash_beginning,
     make_folders,
     read_file,
+    remove,
     remove_leftovers,
     replace_file,
     require_space,
@@ -138,6 +145,7 @@ def start_run(
         "id": secrets.token_hex(16),
         "name": spec.model.name,
         "spec_hash": spec.hash,
+        "spec_sha256": digest(spec.text.encode()),
         "initial_sha256": digest(initial),
         "resolved_sha256": digest(resolved),
         "seed": spec.model.seed,
@@ -155,7 +163,8 @@ def start_run(
     }
     try:
         needed = sum(map(len, files.values())) + 2 * STATES * len(initial)
-        require_space(next(folder for folder in path.absolute().parents if folder.is_dir()), needed)
+        folder = next(each for each in path.absolute().parents if each.is_dir())
+        require_space(folder, needed, "free some, or name another folder: `--out DIR`")
         make_folders(path)
         lock = take_lock(path / ".lock", str(path))
         about["sources"] = sources(spec, path)
@@ -178,20 +187,9 @@ def _fill(writer: RunWriter, files: Mapping[str, bytes]) -> RunWriter:
     except BaseException:
         writer.close()
         with suppress(OSError):
-            _remove(writer.path)
+            remove(writer.path)  # which has not begun
         raise
     return writer
-
-
-def _remove(path: Path) -> None:
-    """Remove a run that has not begun."""
-    for name in os.listdir(path):
-        inner = path / name
-        if inner.is_dir():
-            _remove(inner)
-        else:
-            os.unlink(inner)
-    os.rmdir(path)
 
 
 def reopen(path: Path) -> RunWriter:
@@ -216,10 +214,15 @@ def reopen(path: Path) -> RunWriter:
         raise
 
 
-def refuse_other_log(run: Path, logged: Logged) -> None:
-    """Raise NetbuildError (exit 5) unless the log begins with the bytes that a checkpoint tells.
+class OtherLogError(NetbuildError):
+    """A log that is not the one that a checkpoint tells of (exit 5)."""
 
-    A checkpoint of an earlier version tells only how many they are. Exit 7 where the disk fails.
+
+def refuse_other_log(run: Path, logged: Logged) -> None:
+    """Raise OtherLogError unless the log begins with the bytes that a checkpoint tells.
+
+    A checkpoint of an earlier version tells only how many they are. Raises NotNowError (exit 7)
+    where the disk fails.
     """
     path = run / METRICS
     try:
@@ -227,13 +230,19 @@ def refuse_other_log(run: Path, logged: Logged) -> None:
         begins = logged.sha256 in (None, hash_beginning(path, logged.size).hexdigest())
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"{path} cannot be read: {reason}", Exit.IO) from None
+        raise NotNowError(f"{path} cannot be read: {reason}", Exit.IO) from None
     if found < logged.size:
         what = f"{path} has {found:,} bytes, and had {logged.size:,} at its checkpoint"
-        raise NetbuildError(what, Exit.RUN, "lines were lost; bring the file back")
+        raise OtherLogError(what, Exit.RUN, "lines were lost; bring the file back")
     if not begins:
         what = f"{path} is not the one that the run wrote"
-        raise NetbuildError(what, Exit.RUN, "lines were changed; bring the file back")
+        raise OtherLogError(what, Exit.RUN, "lines were changed; bring the file back")
+
+
+def copy_log(run: Path) -> None:
+    """Keep the log as it is beside itself, before it is cut; raises OSError."""
+    copy = run / f"corrupt-{METRICS}-{secrets.token_hex(2)}"
+    replace_file(copy, read_file(run / METRICS))
 
 
 def rewind(writer: RunWriter, size: int) -> None:
