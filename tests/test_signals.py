@@ -15,6 +15,9 @@ from typing import cast
 
 import pytest
 
+import netbuild
+from netbuild.builder import build_task
+from netbuild.cli import signals as signals_module
 from netbuild.cli.signals import Signals
 from netbuild.training import Trainer
 from netbuild.training.checkpoint import checkpoints, open_checkpoint
@@ -127,6 +130,49 @@ def test_a_signal_between_two_stages_is_not_lost() -> None:
     assert signals.received == signal.SIGUSR1
 
 
+@pytest.mark.parametrize(
+    ("number", "seconds", "leaves"),
+    [
+        (signal.SIGTERM, 0.02, False),  # as SLURM sends it
+        (signal.SIGUSR1, 0.9, False),
+        (signal.SIGTERM, 1.1, True),
+        (signal.SIGINT, 0.02, True),
+    ],
+)
+def test_what_batch_systems_send_twice_counts_once(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, seconds: float, leaves: bool
+) -> None:
+    clock, left = [100.0], []
+    monkeypatch.setattr(signals_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(Signals, "_leave", lambda self: left.append(self.received))
+    trainer = cast(Trainer, SimpleNamespace(stop=False, saving=False))
+    with Signals() as signals:
+        signals.take(trainer)
+        os.kill(os.getpid(), number)
+        assert trainer.stop
+        clock[0] += seconds
+        os.kill(os.getpid(), number)
+        assert left == ([number] if leaves else [])
+        os.kill(os.getpid(), signal.SIGINT)
+        assert left
+
+
+def test_the_process_that_prepares_trials_outlives_what_a_batch_system_sends_it(
+    tmp_path: Path,
+) -> None:
+    prefetch = pytest.importorskip("netbuild.tasks.prefetch")
+    pytest.importorskip("neurogym")
+    example = Path(__file__).parent.parent / "examples" / "ei_decision.yaml"
+    task = build_task(netbuild.load(example))
+    with prefetch.Prefetch(task) as quick:
+        until("the worker is ready", lambda: quick._look() or quick._ready, quick._process)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            quick._process.send_signal(number)
+        for step in range(4):
+            quick.batch(step, 2)
+        assert quick._process.poll() is None
+
+
 SCRIPT = Path(__file__).parent.parent / "examples" / "slurm" / "train.sh"
 
 
@@ -134,23 +180,30 @@ def test_the_script_for_slurm_is_right_to_bash() -> None:
     subprocess.run(["bash", "-n", SCRIPT], check=True)
 
 
-def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_path: Path) -> None:
-    """With commands in place of SLURM's own that do what the script needs of them."""
+def stand_ins(folder: Path, netbuild: str, state: str, queues: int = 0) -> dict[str, str]:
+    """Commands in place of SLURM's own, and the environment of a job in which they are found."""
     programs = {
-        "srun": 'echo $BASHPID > "$HOME/pid"; exec "$@"',
-        "scontrol": 'echo "$@" >> "$HOME/queued"',
-        "netbuild": f'exec {sys.executable} -c "{PROGRAM}" "$@"',
+        "srun": 'echo $BASHPID > "$HOME/pid"; echo "$1" > "$HOME/cores"; shift; exec "$@"',
+        "squeue": f"echo '{state}'",
+        "scontrol": f'echo "$@" >> "$HOME/queued"; exit {queues}',
+        "netbuild": netbuild,
     }
     for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    words = ["bash", SCRIPT, small.name, "--set", "training.optimizer.schedule=null"]
-    environment = os.environ | {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    return os.environ | {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "HOME": str(folder),
         "SLURM_JOB_ID": "42",
+        "SLURM_CPUS_PER_TASK": "3",
         "PYTHONPATH": str(SCRIPT.parent.parent.parent),
     }
+
+
+def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_path: Path) -> None:
+    netbuild = f'exec {sys.executable} -c "{PROGRAM}" "$@"'
+    environment = stand_ins(tmp_path, netbuild, "RUNNING None")
+    words = ["bash", str(SCRIPT), small.name, "--set", "training.optimizer.schedule=null"]
     steps = ["--set", "training.steps=100000000"]
     with subprocess.Popen(
         [*words, *steps], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
@@ -163,8 +216,9 @@ def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_p
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGUSR1)
         out, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 138
-    assert out.splitlines()[-1] == "saved; queued again"
+    assert out.splitlines()[-1] == "queued again"
     assert (tmp_path / "queued").read_text() == "requeue 42\n"
+    assert (tmp_path / "cores").read_text() == "--cpus-per-task=3\n"
     done = subprocess.run(
         [*words, "--set", "training.steps=30"],
         cwd=tmp_path,
@@ -175,3 +229,37 @@ def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_p
         timeout=PATIENCE,
     )
     assert done.stdout.splitlines()[-1] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "queued"),
+    [
+        (138, "RUNNING None", True),  # the time limit is near
+        (143, "RUNNING None", True),  # pre-empted, with time to end
+        (143, "COMPLETING TimeLimit", True),  # the time limit was there first
+        (143, "COMPLETING None", False),  # `scancel`, or SLURM has queued it again itself
+        (3, "RUNNING None", False),
+        (8, "RUNNING None", False),
+    ],
+)
+def test_the_script_for_slurm_queues_again_what_is_to_go_on(
+    tmp_path: Path, code: int, state: str, queued: bool
+) -> None:
+    """The states are what SLURM 22.05 says in each case."""
+    environment = stand_ins(tmp_path, f"exit {code}", state)
+    job = subprocess.run(["bash", SCRIPT, "a spec.yaml"], env=environment, timeout=PATIENCE)
+    assert job.returncode == code
+    assert (tmp_path / "queued").exists() is queued
+
+
+def test_the_script_for_slurm_says_where_a_job_may_not_be_queued_again(tmp_path: Path) -> None:
+    environment = stand_ins(tmp_path, "exit 138", "RUNNING None", queues=1)
+    job = subprocess.run(
+        ["bash", SCRIPT, "spec.yaml"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert job.returncode == 138
+    assert job.stdout == "SLURM does not queue this job again; submit it to go on\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear
+from netbuild.kernels import Pattern, SparseWeight, pattern, sparse, sparse_linear
 from netbuild.kernels.sparse import WIDTH, back_matrix, matrix, sampled_product, sum_onto
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -189,6 +189,20 @@ def step(x: Tensor, values: Tensor, where: Pattern) -> list[Tensor]:
     leaves = [x.clone().requires_grad_(), values.clone().requires_grad_()]
     output = sparse_linear(leaves[0], leaves[1], where)
     return [output.detach(), *torch.autograd.grad(output.square().sum(), leaves)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 39, 41, 1000])
+def test_values_are_arranged_on_all_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, count: int
+) -> None:
+    monkeypatch.setattr(sparse, "PIECE", 10)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    values = torch.arange(count, dtype=torch.float64)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).int()
+    assert torch.equal(sparse.arranged(values, order), values[order])
+    weight = values.clone().requires_grad_()  # in a thread of its own, too, nothing is recorded
+    assert torch.equal(sparse.arranged(weight.detach(), order), values[order])
 
 
 def test_nobody_hears_of_the_beta_state_of_sparse_tensors() -> None:

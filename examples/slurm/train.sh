@@ -6,6 +6,7 @@
 # 90 seconds before the time limit SLURM sends SIGUSR1 to the training, and where the job is
 # pre-empted SIGTERM. Either way the state is saved after the step in hand, the command ends with
 # 138 or 143, and the job is queued again. Started again, `--resume` goes on with the same run.
+# After `scancel` the state is saved too, and the job ends.
 #
 #SBATCH --job-name=netbuild
 #SBATCH --time=04:00:00
@@ -25,14 +26,22 @@ shift
 # The training itself handles both, whatever it inherits.
 trap '' TERM USR1
 
-# `srun` hands signals on to the training, and its exit code back to this script.
-srun netbuild train "$spec" --resume --quiet "$@"
+# `srun` hands signals on to the training, and its exit code back to this script. It does not take
+# the job's cores per task over by itself.
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" netbuild train "$spec" --resume --quiet "$@"
 code=$?
 
 case $code in
     138 | 143) # saved, by SIGUSR1 or SIGTERM: 128 + 10, 128 + 15
-        echo "saved; queued again"
-        scontrol requeue "$SLURM_JOB_ID"
+        state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format='%T %r')
+        if [[ $state == COMPLETING* && $state != *TimeLimit ]]; then
+            # Somebody has cancelled the job, or SLURM has queued it again itself.
+            echo "SLURM ends this job, or starts it again"
+        elif scontrol requeue "$SLURM_JOB_ID"; then
+            echo "queued again"
+        else
+            echo "SLURM does not queue this job again; submit it to go on"
+        fi
         ;;
     0) echo "finished" ;;
     6) echo "another job trains this spec; see the message above" ;;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -13,20 +14,25 @@ if TYPE_CHECKING:
 
 # A batch system may send the last one some time before it takes the machine away.
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+TWICE = 1.0  # seconds
 
 
 class Signals:
     """The first signal asks the trainer to stop after its step, which saves the state.
 
     A second one ends the process at once, or as soon as a checkpoint that is being written is
-    whole; a third one at once. Before there is a trainer there is nothing to save, and the first
-    ends the process. The exit code is 128 and the number of the first signal.
+    whole; a third one at once. The same signal again within a second is the same one, but for
+    Ctrl-C: SLURM sends SIGTERM to a job's step and to each of its processes.
+
+    Before there is a trainer there is nothing to save, and the first ends the process. The exit
+    code is 128 and the number of the first signal.
     """
 
     def __init__(self) -> None:
         self.trainer: Trainer | None = None
         self.received: int | None = None
         self.count = 0
+        self._came = 0.0  # when the first signal did, in seconds of the monotonic clock
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
@@ -50,9 +56,12 @@ class Signals:
             self._leave()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number == self.received != signal.SIGINT and now - self._came < TWICE:
+            return
         self.count += 1
         if self.received is None:
-            self.received = number
+            self.received, self._came = number, now
         if self.trainer is None:
             _write(b"interrupted: nothing was to be saved yet\n")
             self._leave()
