@@ -282,8 +282,11 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB302": Explanation(
         "a source that is not there",
-        "`from` names `input` or a layer above this one, and `.excitatory` or `.inhibitory` of one"
-        " that has signs.",
+        "`from` names `input` or a layer above this one, an area of one, and `.excitatory` or"
+        " `.inhibitory` of one that has signs. Units of a connectome are selected by columns of its"
+        " node table, `{layer: worm, kind: motor}`: the column must be there, and some unit must"
+        " have each value. A number fits the cells of its value, `3` those that say `3.0` too; text"
+        " fits those of the same text.",
         _layer("input_dim: 3, output_dim: 2, from: hiden"),
         _layer("input_dim: 3, output_dim: 2, from: input"),
     ),

@@ -7,6 +7,7 @@ import itertools
 import json
 import pickle
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,10 @@ from netbuild.builder import build
 from netbuild.check import Spec, load
 from netbuild.check.named import Named
 from netbuild.check.plan import MapPlan
+from netbuild.connectomes.connectome import SUFFIXES
+from netbuild.connectomes.files import TABLES
 from netbuild.errors import NetbuildError, SpecError
+from netbuild.spec.connectome import EdgeFile, NeuronFile
 
 NEURONS = """\
 name,kind,sign,area
@@ -341,6 +345,74 @@ def test_the_file_at_fault_is_named(folder: Path, edges: str, neurons: str, at: 
     assert said.startswith(f"{at}: ")
     name = at.split(".")[-2]
     assert f"{name}.csv" in said
+
+
+WRONG_COLUMNS = [
+    ("edges: {file: edges.csv, pre: from, post: to}", "edges.pre: edges.csv has no column from"),
+    ("edges: {file: edges.csv, pre: pre, post: to}", "edges.post: edges.csv has no column to"),
+    ("edges: {file: edges.csv, post: post}", "edges.post: of the two columns of neurons"),
+    ("edges: {file: edges.csv, weight: wieght}", "edges.weight: edges.csv has no column wieght"),
+    ("edges: {file: edges.csv, transmitter: nt}", "edges.transmitter: edges.csv has no column nt"),
+    ("edges: {file: edges.csv, rows: pre}", "edges.rows: edges.csv is an edge list, and `rows`"),
+    ("edges: {file: edges.csv, array: a}", "edges.array: edges.csv is an edge list, and `array`"),
+    ("edges: {file: m.npy, rows: pre, weight: w}", "edges.weight: m.npy is a matrix, and `weight`"),
+    ("edges: {file: m.npy, rows: pre, array: a}", "edges.array: only an .npz or .mat has named"),
+    ("edges: {file: g.graphml, weight: w}", "edges.weight: the edges of g.graphml have no attri"),
+    ("edges: {file: g.graphml, rows: pre}", "edges.rows: g.graphml is a graph, whose edges say"),
+    ("edges: edges.csv, where: {Tipe: x}", "where.Tipe: edges.csv has no column Tipe"),
+    ("edges: edges.csv, where: {weight: [8, 9]}", "where.weight: no row of edges.csv has 8 or 9"),
+    ("edges: g.graphml, where: {Tipe: x}", "where.Tipe: the edges of g.graphml have no attribute"),
+    ("edges: {file: m.npy, rows: pre}, where: {a: x}", "where: m.npy is a matrix, and `where`"),
+    (
+        "edges: edges.csv, neurons: {file: neurons.csv, name: nam}",
+        "neurons.name: neurons.csv has no column nam",
+    ),
+    (
+        "edges: edges.csv, neurons: {file: neurons.csv, sign: sing}",
+        "neurons.sign: neurons.csv has no column sing",
+    ),
+    ("edges: {file: worm.npz, weight: w}", "edges.weight: worm.npz is a whole connectome, read"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG_COLUMNS)
+def test_the_key_at_fault_is_named(folder: Path, words: str, said: str) -> None:
+    np.save(folder / "m.npy", np.ones((4, 4)))
+    (folder / "g.graphml").write_text(
+        '<graphml><graph edgedefault="directed"><node id="A"/><node id="B"/>'
+        '<edge source="A" target="B"/></graph></graphml>'
+    )
+    found = connectomes.read_connectome(folder / "edges.csv", None)
+    connectomes.write_native(found, folder / "worm.npz")
+    text = (BRAIN % ("", "")).replace("edges: edges.csv, neurons: neurons.csv", words)
+    (folder / "spec.yaml").write_text(HEAD + text)
+    with pytest.raises(SpecError) as caught:
+        load(folder / "spec.yaml")
+    (problem,) = caught.value.problems
+    path = f"layers[brain].connectome.{said.partition(':')[0]}"
+    assert f"{problem.path}: {problem.what}".startswith(f"layers[brain].connectome.{said}")
+    assert problem.path == path
+    assert problem.place is not None
+    marked = problem.place.text[problem.place.column - 1 : problem.place.end_column - 1]
+    key = path.rpartition(".")[2]
+    value = re.search(rf"\b{key}: (\[[^]]*\]|[^,}}]+)", words)
+    assert value is not None
+    assert marked == (key if "where" in path and "no row" not in said else value[1])
+
+
+def test_an_error_of_a_key_can_travel_between_processes() -> None:
+    error = connectomes.OptionError("where", "NB211", "what", "hint", column="Type")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.key, again.code, again.what, again.hint) == (
+        *(("where", "Type"), "NB211", "what", "hint"),
+    )
+
+
+def test_the_language_says_which_files_are_read() -> None:
+    for model, suffixes in ((EdgeFile, SUFFIXES), (NeuronFile, TABLES)):
+        said = model.model_fields["file"].description
+        assert said is not None
+        assert {*re.findall(r"\.[a-z]+", said)} == {*suffixes, ".gz"}
 
 
 def test_files_outside_of_the_project_are_refused(folder: Path) -> None:

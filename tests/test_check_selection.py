@@ -19,6 +19,7 @@ from netbuild.builder import build
 from netbuild.check import load
 from netbuild.check.selection import spelled
 from netbuild.errors import SpecError
+from netbuild.explanations import EXPLANATIONS
 
 NEURONS = """\
 name,kind,sign,area,level
@@ -88,6 +89,49 @@ def test_a_layer_reads_the_units_that_are_meant(folder: Path, words: str, names:
     torch.testing.assert_close(y, chosen @ network.out.weight.T + network.out.bias)
     columns = zip(signs, network.out.weight.detach().T, strict=True)
     assert all((column * sign >= 0).all() for sign, column in columns)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("{rank: 3}", "ABC"),
+        ("{rank: 3.0}", "ABC"),
+        ("{rank: -1}", "D"),
+        ("{rank: 0.5}", "E"),
+        ("{rank: [3, 0.5]}", "ABCE"),
+        ("{rank: '3'}", "A"),  # text is text
+        ("{rank: ['3', '3.0']}", "AB"),
+        ("{rank: [3, '3.0']}", "ABC"),
+        ("{code: 7}", "B"),
+        ("{code: '007'}", "A"),
+        ("{root: 720575940600000001}", "A"),
+        ("{root: [720575940600000002, 720575940600000003]}", "BC"),
+        ("{sign: 1.0}", "ACD"),
+    ],
+)
+def test_numbers_mean_cells_of_their_value(folder: Path, words: str, names: str) -> None:
+    ids = 720_575_940_600_000_001
+    more = ["rank,code,root", "3,007", "3.0,7", "+3.00,x7", "-1.0,", ".50,0.7"]
+    rows = [f"{row},{cells}" for row, cells in zip(NEURONS.splitlines(), more, strict=False)]
+    rows[1:] = [f"{row},{ids + i}" for i, row in enumerate(rows[1:])]
+    (folder / "neurons.csv").write_text("\n".join(rows) + "\n")
+    reads = spec_of(folder, out(words)).plan.layers["out"].reads
+    assert "".join("ABCDE"[i] for i in reads.indices) == names
+
+
+def test_names_are_text(folder: Path) -> None:
+    rows = ["name,kind,sign", *(f"{name},x,1" for name in ("3", "x", "y"))]
+    (folder / "neurons.csv").write_text("\n".join(rows) + "\n")
+    (folder / "edges.csv").write_text("pre,post\n3,x\nx,y\n")
+    assert spec_of(folder, out("{name: 3}")).plan.layers["out"].reads.indices.tolist() == [0]
+    (said,) = said_of(folder, out("{name: 3.0}"))
+    assert said == "NB302 layers[out].from.name: no unit of `brain` has `name: 3.0`"
+
+
+@pytest.mark.parametrize("value", ["7.2e17", ".inf", ".nan", "true"])
+def test_numbers_that_are_not_exact_mean_nothing(folder: Path, value: str) -> None:
+    (said,) = said_of(folder, out(f"{{level: {value}}}"))
+    assert said.startswith("NB103 layers[out].from: expected a selection of units")
 
 
 def test_drawn_selections_are_those_of_a_loop(tmp_path: Path) -> None:
@@ -252,6 +296,12 @@ def test_the_nearest_word_is_named(folder: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load(folder / "spec.yaml")
     assert [problem.hint for problem in caught.value.problems] == ["did you mean `motor`?"]
+
+
+def test_the_code_of_a_selection_explains_selections() -> None:
+    meaning = EXPLANATIONS["NB302"].meaning
+    assert "{layer: worm, kind: motor}" in meaning
+    assert "columns of its node table" in meaning
 
 
 def test_a_selection_in_a_word_does_not_depend_on_the_order_of_its_keys() -> None:

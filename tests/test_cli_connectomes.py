@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netbuild.cli.connectomes import as_options
 from netbuild.connectomes import read_connectome
 from netbuild.errors import Exit
 
@@ -208,7 +210,7 @@ def test_the_native_form_is_the_same_connectome(cli: Any, folder: Path) -> None:
     assert found.signs is not None
     assert found.signs.tolist() == [1, -1, 1, 0]
     content = out.read_bytes()
-    assert cli("convert", *arguments, "-o", "worm.npz", "-q") == (0, "", "")
+    assert cli("convert", *arguments, "-o", "worm.npz", "-q", "--force") == (0, "", "")
     assert out.read_bytes() == content
     printed = cli("inspect", "masks", "worm.npz")
     assert rows(printed.out)["edges"] == "5"
@@ -216,6 +218,53 @@ def test_the_native_form_is_the_same_connectome(cli: Any, folder: Path) -> None:
     again = json.loads(cli("inspect", "masks", "worm.npz", "--format", "json").out)
     assert again["origin"]["files"]["edges"]["name"] == "edges.csv.gz"
     assert again["origin"]["policies"]["duplicates"] == "max"
+
+
+HINTS = [
+    (["m.npy"], "say `--set edges.rows=pre` where entry [i, j] is the connection from i to j,"),
+    (["m.npy"], "`--set edges.rows=post` for torch's layout"),
+    (["m.npy", "--set", "edges.rows=pre", "--set", "edges.weight=w"], "leave `--set edges.weight`"),
+    (["m.npy", "--set", "edges.rows=pre", "--set", "where={a: 1}"], "leave `--set where` out"),
+    (["two.npz", "--set", "edges.rows=pre"], "say which one: `--set edges.array=NAME`"),
+    (["rect.csv"], "Say `--set edges.rows=pre` if its rows are presynaptic neurons, else `post`;"),
+    (["rect.csv"], "if not, say `--set edges.pre=COLUMN --set edges.post=COLUMN`; its columns are"),
+    (["edges.csv", "--set", "edges.rows=pre"], "leave `--set edges.rows` out"),
+    (["edges.csv", "--set", "duplicates=error"], "`--set duplicates=sum` or `max` makes one"),
+    (["edges.csv", "--neurons", "few.csv"], "`--set unmatched=drop` leaves such edges out;"),
+    (["edges.csv", "--neurons", "few.csv"], "`--neurons FILE --set neurons.name=COLUMN` chooses"),
+    (["edges.csv", *SIGNS], "say `--set edges.transmitter=COLUMN` or `--neurons FILE --set"),
+    (["edges.csv", "--neurons", "signs.csv"], "`--set signs.GABA=-1` adds others"),
+    (["worm.npz", "--neurons", "few.csv"], "leave `--neurons` out"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), HINTS)
+def test_hints_are_options_of_the_command(
+    cli: Any, folder: Path, arguments: list[str], words: str
+) -> None:
+    np.save("m.npy", np.eye(3))
+    np.savez("two.npz", a=np.eye(3), b=np.eye(3))
+    Path("rect.csv").write_text("cell,M1,M2\nS1,0,3\nS2,1,0\n")
+    Path("few.csv").write_text("name,kind\nA,sensory\nB,inter\n")
+    Path("signs.csv").write_text("name,sign\nA,x\nB,1\nC,1\n")
+    cli("convert", "edges.csv", "-o", "worm.npz", "-q")
+    result = cli("inspect", "masks", *arguments)
+    assert result.code == DATA
+    hint = result.err.partition("help: ")[2]
+    assert words in hint
+    assert not re.search(r"`\w+: ", hint)  # a key as a spec has it
+
+
+@pytest.mark.parametrize("hint", ["its columns are `a, b: `c", "did you mean `x`?", "`: `", ""])
+def test_other_hints_stay_as_they_are(hint: str) -> None:
+    assert as_options(hint) == hint
+
+
+def test_a_hint_cures_what_it_is_about(cli: Any, folder: Path) -> None:
+    np.save("m.npy", np.eye(3))
+    said = re.search(r"`(--set [^`]+)`", cli("inspect", "masks", "m.npy").err)
+    assert said is not None
+    assert cli("inspect", "masks", "m.npy", *said[1].split()).code == 0
 
 
 def test_a_spec_reads_the_native_form(cli: Any, folder: Path) -> None:
@@ -242,9 +291,18 @@ def test_files_of_another_folder(cli: Any, folder: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_there_stays_when_writing_fails(cli: Any, folder: Path) -> None:
     (folder / "x.npz").write_bytes(b"old")
     (folder / "bad.csv").write_text("pre,post,weight\nA,B,nan\n")
-    assert cli("convert", "bad.csv", "-o", "x.npz").code == DATA
+    assert cli("convert", "bad.csv", "-o", "x.npz", "--force").code == DATA
     assert (folder / "x.npz").read_bytes() == b"old"
-    assert cli("convert", "edges.csv", "-o", "x.npz").code == 0
+    result = cli("convert", "edges.csv", "-o", "x.npz")
+    assert (result.code, result.out) == (USAGE, "")
+    assert result.err == (
+        "error: x.npz exists already\n   help: name another with -o, or replace it by --force\n"
+    )
+    assert (folder / "x.npz").read_bytes() == b"old"
+    (folder / "folder.npz").mkdir()
+    result = cli("convert", "edges.csv", "-o", "folder.npz", "--force")
+    assert (result.code, result.err) == (IO, "error: folder.npz is a folder\n")
+    assert cli("convert", "edges.csv", "-o", "x.npz", "--force").code == 0
     assert len(read_connectome(folder / "x.npz", None).wiring) == 5
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 

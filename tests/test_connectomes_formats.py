@@ -480,13 +480,18 @@ GRAPH = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
+def transmitters(edges: RawEdges) -> list[str]:
+    assert edges.type is not None
+    assert edges.types is not None
+    return list(edges.types[edges.type])
+
+
 def test_graphml() -> None:
     edges = graphml.read(Path("g.graphml"), GRAPH.encode(), Options())
     assert as_dict(edges) == {("ADAL", "ADAR"): 2.5, ("ADAR", "ADAR"): 1}
     assert edges.names is not None
     assert edges.names.tolist() == ["ADAL", "ADAR"]
-    assert edges.type is not None
-    assert edges.type.tolist() == ["ACH", ""]
+    assert transmitters(edges) == ["ACH", ""]
     assert edges.columns["weight"] == "Weight"
     assert edges.columns["name"] == "name"
     assert edges.rows == 2
@@ -501,12 +506,60 @@ def test_graphml_where_and_columns() -> None:
         Path("g"), GRAPH.encode(), Options(where={"KIND": ["electrical", "chemical"]})
     )
     assert len(both.pre) == 2
-    assert edges.type is not None
-    assert edges.type.tolist() == ["chemical"]
+    assert transmitters(edges) == ["chemical"]
     said = refused("NB211", GRAPH.encode(), ".graphml", Options(weight="weigth"))
     assert "did you mean Weight?" in said
     refused("NB211", GRAPH.encode(), ".graphml", Options(where={"Type": "x"}))
     refused("NB211", GRAPH.encode(), ".graphml", PRE)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "words", "columns", "types"),
+    [
+        ("type", ("chemical", "electrical"), {"kind": "type"}, {"chemical": 1, "electrical": 1}),
+        ("Synapse", ("gj", "chem"), {"kind": "Synapse"}, {"gj": 1, "chem": 1}),
+        ("type", ("GABA", "ACH"), {"type": "type"}, {"GABA": 1, "ACH": 1}),
+        ("type", ("chemical", "GABA"), {"type": "type"}, {"chemical": 1, "GABA": 1}),
+        ("colour", ("chemical", "electrical"), {}, {}),
+    ],
+)
+def test_kinds_of_synapse_in_graphml_are_no_transmitters(
+    attribute: str,
+    words: tuple[str, str],
+    columns: dict[str, str],
+    types: dict[str, int],
+    tmp_path: Path,
+) -> None:
+    edges = "".join(f'<edge source="A" target="B"><data key="t">{w}</data></edge>' for w in words)
+    path = tmp_path / "g.graphml"
+    path.write_text(
+        f'<graphml><key id="t" for="edge" attr.name="{attribute}"/><graph edgedefault="directed">'
+        f'<node id="A"/><node id="B"/>{edges}</graph></graphml>'
+    )
+    report = read_connectome(path, None).report
+    assert report.columns["edges"] == {"name": "id", "pre": "source", "post": "target"} | columns
+    assert report.types == types
+    assert report.mixed == int("kind" in columns)
+    first = read_connectome(path, None, Options(where={attribute: words[0]})).report
+    assert first.mixed == 0
+    assert first.dropped == {f"{attribute} is not {words[0]}": 1}
+    signs = Options(signs={words[0]: -1})
+    if "type" in columns:
+        assert read_connectome(path, None, signs).signs is not None
+    else:
+        with pytest.raises(DataFileError, match="no column of neurotransmitters"):
+            read_connectome(path, None, signs)
+        said = Options(type=attribute, where={attribute: words[0]}, signs={words[0]: -1})
+        found = read_connectome(path, None, said)
+        assert found.signs is not None
+        assert found.signs.tolist() == [-1, 0]
+
+
+def test_numbers_of_graphml_are_kept_by_their_value() -> None:
+    content = GRAPH.replace("electrical", "2.0").encode()
+    edges = graphml.read(Path("g.graphml"), content, Options(where={"kind": 2}))
+    assert as_dict(edges) == {("ADAR", "ADAR"): 1}
+    assert edges.dropped == {"kind is not 2": 1}
 
 
 def test_nodes_go_by_id_where_names_are_not_distinct() -> None:

@@ -133,14 +133,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
         {"name": "label"},
         "NB211",
         "n.csv has no column label",
-        "say `neurons: {file: FILE, name: COLUMN}`; its columns are name, kind",
+        "its columns are name, kind",
     ),
     "a column of signs that is not there": (
         "name,kind\nA,x\n",
         {"sign": "ei"},
         "NB211",
         "n.csv has no column ei",
-        "say `neurons: {file: FILE, sign: COLUMN}`; its columns are kind",
+        "its columns are kind",
     ),
     "a comment": (
         "# made by hand, for x\nname,kind\nA,x\n",

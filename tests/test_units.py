@@ -251,15 +251,41 @@ def test_small_groups_share_a_name_and_many_have_no_lines() -> None:
     one = LabelledMap(np.eye(count), np.zeros(count), None, units, units)
     ax = plots.weights(one, by="kind").figure.axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b E"]
+    assert not ax.texts
     ax = plots.weights(one, by="half").figure.axes[0]
     assert not ax.lines
-    assert not ax.get_yticklabels()
+    places = {tick.get_text(): tick.get_position()[1] for tick in ax.get_yticklabels()}
+    assert places == {f"h{i:02}": 4 * i + 1.5 for i in range(0, 50, 3)}  # each at its own group
+    assert ax.get_ylabel() == "postsynaptic unit\n33 small groups have no name"
+    assert not ax.texts
     with pytest.raises(netbuild.NetbuildError, match="`part` has 200 values; at most 100"):
         plots.weights(one, by="part")
     areas = units._replace(area=many)  # too many to be groups: the order is that of the signs
     one = LabelledMap(np.eye(count), np.zeros(count), None, areas, areas)
     _, data = plots.weights(one)
     assert data["pre"][[0, 98, 99, count - 1]].tolist() == ["k0", "k98", "k100", "k99"]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [[100, 3, 95, 2], [1, 1, 1, 1, 300], [300, 1, 1, 1, 1], [2, 150, 1, 1, 1, 150, 2], [1] * 16],
+)
+def test_every_small_group_has_a_name_and_a_line_that_leads_to_it(sizes: list[int]) -> None:
+    words = np.repeat([f"k{i:02}" for i in range(len(sizes))], sizes)
+    count, stops = len(words), np.cumsum(sizes)
+    names = np.arange(count).astype(np.str_)
+    units = Units(names, np.full(count, ""), np.zeros(count, np.int8), {"kind": words})
+    one = LabelledMap(np.eye(count), np.zeros(count), None, units, units)
+    ax: Any = plots.weights(one, by="kind").figure.axes[0]
+    middles = (2 * stops - sizes - 1) / 2
+    for axis, labels in enumerate((ax.get_xticklabels(), ax.get_yticklabels())):
+        assert [tick.get_text() for tick in labels] == list(dict.fromkeys(words))
+        places = np.array([tick.get_position()[axis] for tick in labels])
+        assert (np.diff(places) >= 0.06 * count - 1e-6).all()
+        assert 0 <= places[0] <= places[-1] <= count - 1
+        lines = {(text.xy[axis], text.xyann[axis]) for text in ax.texts}
+        moved = (np.abs(places - middles) > 0.012 * count).any()
+        assert (lines >= set(zip(middles, places, strict=True))) == moved
 
 
 def test_rates_and_trajectories_of_some_units(activity: Activity) -> None:

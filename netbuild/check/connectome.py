@@ -145,6 +145,10 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
             context.kept[key] = connectomes.read_connectome(
                 paths["edges"], paths.get("neurons"), options
             )
+        except connectomes.OptionError as error:
+            wrong_key = error.option == "where" and error.code == "NB211"  # or its value is
+            context.problem(error.code, (*here, *error.key), error.what, error.hint, key=wrong_key)
+            return None
         except DataFileError as error:
             which = _at_fault(paths, options, error)
             context.problem(error.code, (*here, which, "file"), error.what, error.hint)

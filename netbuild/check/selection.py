@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from netbuild.check.context import Context
 from netbuild.check.named import Named
 from netbuild.check.population import Population
+from netbuild.masks.cells import Value, plain, written
 from netbuild.spec.nodes import Location, show
 
-Value: TypeAlias = str | int
 Wanted: TypeAlias = dict[str, Value | list[Value]]
 SIGNS = {"excitatory": 1, "inhibitory": -1}  # what `sign` may be, beside numbers
 LAYER = "layer"  # the key that says whose units are meant, not what they are
@@ -57,7 +57,10 @@ def select(
 def _where(
     context: Context, location: Location, whole: Named, key: str, value: Value | list[Value]
 ) -> NDArray[np.bool_] | None:
-    """(unit,): whether a column has one of the wanted values; each must be there."""
+    """(unit,): whether a column has one of the wanted values; each must be there.
+
+    A number fits the cells of its value, text those of the same text alone; names are text.
+    """
     column = whole.column(key)
     if column is None:
         known = [*whole.table.columns, "name", *(["sign"] if whole.signed else [])]
@@ -65,9 +68,14 @@ def _where(
         context.problem("NB302", location, what, context.near(key, known), key=True)
         return None
     here = np.zeros(whole.size, dtype=bool)
-    for one in value if isinstance(value, list) else [value]:
+    wanted = value if isinstance(value, list) else [value]
+    numbers = column
+    if key != "name" and not all(isinstance(one, str) for one in wanted):
+        numbers = np.array([plain(cell) for cell in column.tolist()], object)
+    for one in wanted:
         text = str(SIGNS.get(str(one), one)) if key == "sign" else str(one)
-        found = column == text
+        by_value = key != "name" and not isinstance(one, str)
+        found = numbers == written(one) if by_value else column == text
         if not found.any():
             known = list(dict.fromkeys(column.tolist()))
             hint = context.near(text, known) if len(known) <= MOST_VALUES else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,10 @@ from netbuild.errors import DataFileError, Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.connectomes import Connectome
+
+# In hints: a key of `connectome` with what it may say, and one that is too many.
+KEY = re.compile(r"`(\w+): (?:\{([^`{}]*)\}|([^`{}]+))`")
+OUT = re.compile(r"leave `(\w+)` out")
 
 Neurons = Annotated[
     Path | None,
@@ -35,6 +40,9 @@ def convert(
     ],
     neurons: Neurons = None,
     set_: Policies = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is there already.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a connectome in netbuild's own sparse form, which loads at once."""
@@ -42,6 +50,11 @@ def convert(
         raise NetbuildError(f"{output} does not end in .npz", Exit.USAGE)
     if not output.parent.is_dir():
         raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    if output.is_dir():
+        raise NetbuildError(f"{output} is a folder", Exit.IO)
+    if output.exists() and not force:
+        hint = "name another with -o, or replace it by --force"
+        raise NetbuildError(f"{output} exists already", Exit.USAGE, hint)
     connectome = read(edges, neurons, set_)
     from netbuild.connectomes import write_native
 
@@ -78,8 +91,34 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
         return read_connectome(edges, neurons, options_of(words))
     except DataFileError as error:
         raise NetbuildError(
-            f"{edges}: [{error.code}] {error.what}", Exit.DATA, error.hint
+            f"{edges}: [{error.code}] {error.what}", Exit.DATA, as_options(error.hint)
         ) from None
+
+
+def as_options(hint: str) -> str:
+    """A hint in words of this command line: `rows: pre` of a spec is `--set edges.rows=pre`."""
+    return OUT.sub(lambda found: f"leave `{_option(found[1])}` out", KEY.sub(_as_options, hint))
+
+
+def _as_options(found: re.Match[str]) -> str:
+    """A key with its value or, of a file, with its own keys."""
+    key, own, value = found.groups()
+    if own is None:
+        return f"`{_option(key)}={value}`"
+    options = [
+        f"{_option(f'{key}.{each}')}={said}"
+        for each, said in re.findall(r"(\w+): ([^,{}]+)", own)
+        if each != "file"
+    ]
+    return f"`{' '.join([*(['--neurons FILE'] if key == 'neurons' else []), *options])}`"
+
+
+def _option(key: str) -> str:
+    from netbuild.spec.connectome import EdgeFile
+
+    if key == "neurons":
+        return "--neurons"
+    return f"--set edges.{key}" if key in EdgeFile.model_fields else f"--set {key}"
 
 
 def _put(tree: dict[str, Any], change: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from netbuild.connectomes.dense import not_a_weight, refuse_columns
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.options import Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import text
@@ -50,7 +50,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     refuse_columns(options, name)
     if options.array is not None:
         what = f"only an .npz or .mat has named arrays; {name} holds one"
-        raise DataFileError("NB206", what, "leave `array` out")
+        raise left_out("array", "NB206", what)
     with translated(path):
         records = records_of(content, name)
         header = next(records, [])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from netbuild.connectomes import matching, native, policies, signs
 from netbuild.connectomes.files import TABLES, TEXT, Source
 from netbuild.connectomes.nodes import NodeTable, from_names, read_nodes, sign_of
-from netbuild.connectomes.options import Options, spelled
+from netbuild.connectomes.options import Options, left_out, said, spelled
 from netbuild.connectomes.policies import Counted, TwiceError
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.report import FileRead, Report
@@ -90,9 +90,9 @@ def read_raw(source: Source, options: Options) -> RawEdges:
     table = tables.open_table(source)
     ends = edges.ends_of(table, options)
     if ends is not None and (options.rows or options.array):
-        said = "rows" if options.rows else "array"
-        what = f"{source.name} is an edge list, and `{said}` is about matrices"
-        raise DataFileError("NB211", what, f"leave `{said}` out")
+        key = "rows" if options.rows else "array"
+        what = f"{source.name} is an edge list, and `{key}` is about matrices"
+        raise left_out(key, "NB211", what)
     if ends is not None:
         return edges.read(source, table, ends, options)
     if (error := tables.not_a_header(table)) is not None:
@@ -259,9 +259,8 @@ def from_native(source: Source, neurons: Path | None, options: Options) -> Conne
         raise DataFileError("NB211", what, "leave `neurons` out")
     for key in OF_TABLES:
         if getattr(options, key):
-            said = "transmitter" if key == "type" else key
-            what = f"{name} is a whole connectome, read once already; `{said}` was for that"
-            raise DataFileError("NB211", what, f"leave `{said}` out, or name the original file")
+            what = f"{name} is a whole connectome, read once already; `{said(key)}` was for that"
+            raise left_out(key, "NB211", what, ", or name the original file")
     held = native.read(source.content, name)
     source.content = b""
     columns = {}
@@ -341,7 +340,7 @@ def tally(raw: RawEdges) -> dict[str, int]:
 def followed(options: Options) -> dict[str, Any]:
     """The policies in the report."""
     names = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched")
-    said = {field.name: getattr(options, field.name) for field in fields(options)}
-    said["signs"] = dict(options.signs)
-    said["where"] = {column: list(values) for column, values in options.kept().items()}
-    return {key: said[key] for key in (*names, "signs", "unknown", "where", "rows", "array")}
+    told = {field.name: getattr(options, field.name) for field in fields(options)}
+    told["signs"] = dict(options.signs)
+    told["where"] = {column: [*map(str, values)] for column, values in options.kept().items()}
+    return {key: told[key] for key in (*names, "signs", "unknown", "where", "rows", "array")}

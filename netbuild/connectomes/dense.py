@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.connectomes.options import MOST_NEURONS, Options
+from netbuild.connectomes.options import MOST_NEURONS, Options, left_out, said
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import npy, npz
@@ -33,9 +33,8 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     with translated(path):
         if content.startswith(npy.MAGIC):
             if options.array is not None:
-                hint = "leave `array` out"
                 what = f"only an .npz or .mat has named arrays; {name} holds one"
-                raise DataFileError("NB206", what, hint)
+                raise left_out("array", "NB206", what)
             layout = npy.layout_of(content[: npy.HEAD], len(content), name, MAX_BYTES)
             matrix = npy.array_from(layout, bytearray(content), name)
         else:
@@ -48,9 +47,8 @@ def refuse_columns(options: Options, name: str) -> None:
     """A matrix has no columns to choose: options that name some were meant for another file."""
     for key in COLUMNS:
         if getattr(options, key):
-            said = "transmitter" if key == "type" else key
-            what = f"{name} is a matrix, and `{said}` is about the columns of an edge list"
-            raise DataFileError("NB211", what, f"leave `{said}` out")
+            what = f"{name} is a matrix, and `{said(key)}` is about the columns of an edge list"
+            raise left_out(key, "NB211", what)
 
 
 def of_matrix(matrix: Array, options: Options, name: str) -> RawEdges:

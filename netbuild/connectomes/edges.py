@@ -6,7 +6,6 @@ floating-point number, and two neurons would become one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,8 @@ import polars as pl
 
 from netbuild.connectomes import tables
 from netbuild.connectomes.files import Source
-from netbuild.connectomes.options import Options, spelled
+from netbuild.connectomes.known import KINDS, TRANSMITTERS, WEIGHTS, settle
+from netbuild.connectomes.options import OptionError, Options, spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.tables import (
     INTEGER,
@@ -28,6 +28,7 @@ from netbuild.connectomes.tables import (
     stripped,
 )
 from netbuild.errors import DataFileError
+from netbuild.masks.cells import Value, meant
 from netbuild.masks.paths import shown
 
 ENDS = (
@@ -36,14 +37,6 @@ ENDS = (
     ("pre_root_id", "post_root_id"),
     ("pre_pt_root_id", "post_pt_root_id"),
     ("bodyid_pre", "bodyid_post"),
-)
-WEIGHTS = ("weight", "syn_count", "synapses", "count")
-TRANSMITTERS = ("nt_type", "neurotransmitter", "nt", "top_nt", "type")
-KINDS = ("type", "synapse_type", "syn_type", "synapse")  # of synapse, if these words alone:
-SYNAPSE = re.compile(
-    r"(chem(ical)?|electric(al)?|gap)([ _-]?(synapse|junction)s?)?"
-    r"|gj|ej|nmj|sp?|rp?",  # send, receive, of several partners: the words of White et al. 1986
-    re.IGNORECASE,
 )
 COUNT = r"^[+-]?\d{1,18}$"
 Labels = tuple[npt.NDArray[np.int32], npt.NDArray[np.object_]]  # positions, in words
@@ -63,7 +56,8 @@ def ends_of(table: Table, options: Options) -> tuple[str, str] | None:
     if options.pre is not None and options.post is not None:
         return tables.given(table, "pre", options.pre), tables.given(table, "post", options.post)
     if options.pre is not None or options.post is not None:
-        raise DataFileError(
+        raise OptionError(
+            "post" if options.pre is None else "pre",
             "NB211",
             f"of the two columns of neurons of {table.name} only one is given",
             f"say both, {spelled('pre', 'post')}; its columns are {tables.listed(table)}",
@@ -111,9 +105,10 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
     for key in ("type", "kind"):
         if key in columns:
             labels[key] = labelled(stripped(frame[key], table.name).fill_null(""))
-    settle(labels, columns, options)
-    transmitter, transmitters = labels.get("type", (None, None))
-    kind, kinds = labels.get("kind", (None, None))
+    settle(columns, labels["kind"][1] if "kind" in labels else (), options)
+    none = None, None
+    transmitter, transmitters = labels["type"] if "type" in columns else none
+    kind, kinds = labels["kind"] if "kind" in columns else none
     return RawEdges(
         *(pre, post, weight, transmitter, transmitters, names, kind, kinds),
         numbered=True,
@@ -145,17 +140,6 @@ def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
         return table.strings(columns)
 
 
-def settle(labels: dict[str, Labels], columns: dict[str, str], options: Options) -> None:
-    """A column `type` says neurotransmitters or kinds of synapses; its words tell which."""
-    if "kind" not in labels:
-        return
-    words = [word for word in labels["kind"][1] if word]
-    if not (words and all(map(SYNAPSE.fullmatch, words))):
-        del labels["kind"], columns["kind"]
-    elif options.type is None and columns.get("type") == columns["kind"]:
-        del labels["type"], columns["type"]
-
-
 def holds_only(column: pl.Series, pattern: str) -> bool:
     """Whether every cell that is not missing has this form."""
     return bool(column.drop_nulls().str.contains(pattern).all())
@@ -164,7 +148,7 @@ def holds_only(column: pl.Series, pattern: str) -> bool:
 def chosen(
     table: Table,
     frame: pl.DataFrame,
-    where: Mapping[str, tuple[str, ...]],
+    where: Mapping[str, tuple[Value, ...]],
     filters: Mapping[str, str],
 ) -> tuple[pl.DataFrame, dict[str, int], npt.NDArray[np.int64] | None]:
     """The rows that `where` keeps and that are not empty; why others are gone; their numbers."""
@@ -176,16 +160,18 @@ def chosen(
         if empty.any():
             dropped["empty rows"] = int(empty.sum())
             keep = ~empty
-    for (key, column), wanted in zip(filters.items(), where.values(), strict=True):
+    for (key, column), (wish, wanted) in zip(filters.items(), where.items(), strict=True):
         texts = stripped(frame[key], table.name).fill_null("")
-        matches = texts.is_in(list(wanted))
-        value = " or ".join(map(shown, wanted))
+        words = all(isinstance(value, str) for value in wanted)
+        matches = texts.is_in(list(meant(() if words else texts.unique(), wanted)))
+        value = " or ".join(shown(str(each)) for each in wanted)
         kept = matches if keep is None else matches & keep
         if not kept.any():
             counts = texts.value_counts(sort=True).head(SHOWN_VALUES)
             values = ", ".join(shown(each) for each in counts.to_series() if each)
             what = f"no row of {table.name} has {value} in the column {shown(column)}"
-            raise DataFileError("NB215", what, f"`where` keeps none; most rows have {values}")
+            hint = f"`where` keeps none; most rows have {values}"
+            raise OptionError("where", "NB215", what, hint, column=wish)
         before = frame.height if keep is None else int(keep.sum())
         dropped[f"{column} is not {value}"] = before - int(kept.sum())
         keep = kept

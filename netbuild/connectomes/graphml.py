@@ -13,21 +13,21 @@ from typing import NoReturn
 from xml.parsers import expat
 
 import numpy as np
+import numpy.typing as npt
 
 from netbuild.connectomes.dense import not_a_weight
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.known import KINDS, TRANSMITTERS, WEIGHTS, settle
+from netbuild.connectomes.options import OptionError, Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import text
+from netbuild.masks.cells import Value, meant
 from netbuild.masks.paths import nearest, shown
 from netbuild.masks.readers import translated
 
 SIZE_CAP = 256 << 20  # bytes
 DEPTH_CAP = 16  # elements inside each other; a graph needs 4
 TEXT_CAP = 1 << 12  # characters of one value
-# What an attribute of the edges is recognised by, without regard to case; as in edge lists.
-WEIGHTS = ("weight", "syn_count", "synapses", "count")
-TYPES = ("nt_type", "neurotransmitter", "nt", "top_nt", "type")
 VALUES = ("data", "default")  # elements whose text is a value
 REFUSED = ("hyperedge", "port")
 
@@ -45,7 +45,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     for key in ("pre", "post", "array", "rows"):
         if getattr(options, key) is not None:
             what = f"{name} is a graph, whose edges say themselves where they start and end"
-            raise DataFileError("NB211", what, f"leave `{key}` out")
+            raise left_out(key, "NB211", what)
     if len(content) > SIZE_CAP:
         what = f"{name} has {len(content):,} bytes; the limit is {SIZE_CAP:,}"
         raise DataFileError("NB901", what, "save it as an edge list: csv, or Parquet")
@@ -65,6 +65,22 @@ class Key:
 
 
 @dataclass
+class Words:
+    """A word of each edge, of which few are distinct: each is kept once, however long it is."""
+
+    distinct: dict[str, int] = field(default_factory=dict)  # word -> its position
+    at: array[int] = field(default_factory=lambda: array("q"))
+
+    def append(self, word: str) -> None:
+        """One more edge."""
+        self.at.append(self.distinct.setdefault(word, len(self.distinct)))
+
+    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
+        """(edge,): positions in the words; and these, (word,)."""
+        return np.array(self.at, np.int64), np.array(list(self.distinct), object)
+
+
+@dataclass
 class Graph:
     """What has been read so far; the methods are called by the parser, in the file's order."""
 
@@ -73,14 +89,16 @@ class Graph:
     keys: dict[str, Key] = field(default_factory=dict)  # by id
     weight: str | None = None  # ids of keys
     type: str | None = None
-    where: dict[str, tuple[str, ...]] = field(default_factory=dict)  # id of a key -> kept values
+    kind: str | None = None
+    where: dict[str, tuple[Value, ...]] = field(default_factory=dict)  # id of a key -> kept values
     directed: bool = True
     graphs: int = 0
     nodes: dict[str, str] = field(default_factory=dict)  # id -> attribute `name`, or ""
     sources: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     weights: array[float] = field(default_factory=lambda: array("d"))
-    types: list[str] = field(default_factory=list)
+    types: Words = field(default_factory=Words)
+    kinds: Words = field(default_factory=Words)
     lines: array[int] = field(default_factory=lambda: array("q"))
     read: int = 0
     dropped: dict[str, int] = field(default_factory=dict)  # reason -> edges
@@ -156,11 +174,12 @@ class Graph:
         if self.graphs > 1:
             raise self.problem("a second graph", "keep one graph in a file")
         self.directed = attributes.get("edgedefault") != "undirected"
-        self.weight = self.key_of(self.options.weight, WEIGHTS)
-        self.type = self.key_of(self.options.type, TYPES)
+        self.weight = self.key_of("weight", self.options.weight, WEIGHTS)
+        self.type = self.key_of("type", self.options.type, TRANSMITTERS)
+        self.kind = self.key_of("type", None, KINDS)
         for label, values in self.options.kept().items():
-            self.where[self.key_of(label, ()) or ""] = values
-        self.needed = {*self.where, *filter(None, (self.weight, self.type))}
+            self.where[self.key_of("where", label) or ""] = values
+        self.needed = {*self.where, *filter(None, (self.weight, self.type, self.kind))}
         self.needed |= {key for key in self.keys if self.names(key)}
 
     def names(self, key: str) -> bool:
@@ -172,7 +191,7 @@ class Graph:
         """Whether an element that holds a value is open."""
         return any(tag in self.stack for tag in VALUES)
 
-    def key_of(self, wanted: str | None, known: tuple[str, ...]) -> str | None:
+    def key_of(self, option: str, wanted: str | None, known: tuple[str, ...] = ()) -> str | None:
         """The id of the edges' attribute called `wanted`, or of the first that is known."""
         edge = {k.name: i for i, k in self.keys.items() if k.domain in ("edge", "all")}
         folded: dict[str, list[str]] = {}
@@ -186,7 +205,7 @@ class Graph:
         close = nearest(wanted, edge)
         hint = f"did you mean {shown(close)}?" if close else ""
         what = f"the edges of {self.name} have no attribute {shown(wanted)}"
-        raise DataFileError("NB211", what, hint)
+        raise OptionError(option, "NB211", what, hint, column=wanted)
 
     def characters(self, more: str) -> None:
         """Text, of which only that of values matters."""
@@ -222,35 +241,38 @@ class Graph:
         called = (value for key, value in self.data.items() if key in self.keys and self.names(key))
         self.nodes[label] = next(called, "")
 
-    def value(self, key: str) -> str | None:
-        """What the open edge has under a key, or the key's default."""
-        return self.data.get(key, self.keys[key].default)
+    def value(self, key: str | None) -> str:
+        """What the open edge has under a key, or the key's default; "" where there is neither."""
+        return "" if key is None else self.data.get(key, self.keys[key].default) or ""
 
     def end_edge(self) -> None:
         """A connection, once or both ways."""
         self.read += 1
         for key, kept in self.where.items():
-            if (self.value(key) or "") not in kept:
-                reason = f"{self.keys[key].name} is not {' or '.join(map(shown, kept))}"
+            cell = self.value(key)
+            if cell not in meant([cell], kept):
+                values = " or ".join(shown(str(value)) for value in kept)
+                reason = f"{self.keys[key].name} is not {values}"
                 self.dropped[reason] = self.dropped.get(reason, 0) + 1
                 return
         ends = self.attributes.get("source", "").strip(), self.attributes.get("target", "").strip()
         weight = self.weight_of_edge()
-        kind = "" if self.type is None else self.value(self.type) or ""
+        kinds = self.value(self.type), self.value(self.kind)
         own = self.attributes.get("directed")
         directed = self.directed if own is None else own == "true"
         for source, target in [ends] if directed or ends[0] == ends[1] else [ends, ends[::-1]]:
             self.sources.append(source)
             self.targets.append(target)
             self.weights.append(weight)
-            self.types.append(kind)
+            for words, word in zip((self.types, self.kinds), kinds, strict=True):
+                words.append(word)
             self.lines.append(self.line)
 
     def weight_of_edge(self) -> float:
         """The open edge's weight: a finite number that is not negative."""
         if self.weight is None:
             return 1.0
-        written = self.value(self.weight) or ""
+        written = self.value(self.weight)
         where = f"line {self.line:,} of {self.name}: the weight"
         if text.NOT_FINITE.fullmatch(written):
             raise not_a_weight(math.nan, where)
@@ -275,14 +297,21 @@ def edges_of(graph: Graph) -> RawEdges:
                 what = f"line {line:,} of {graph.name}: an edge of a node that is not there"
                 raise DataFileError("NB204", f"{what}, {shown(end)}")
     columns = {"name": "name" if by_name else "id", "pre": "source", "post": "target"}
-    for use, key in (("weight", graph.weight), ("type", graph.type)):
+    for use, key in (("weight", graph.weight), ("type", graph.type), ("kind", graph.kind)):
         if key is not None:
             columns[use] = graph.keys[key].name
+    settle(columns, graph.kinds.distinct, graph.options)
+    none = None, None
+    transmitter, transmitters = graph.types.arrays() if "type" in columns else none
+    kind, kinds = graph.kinds.arrays() if "kind" in columns else none
     return RawEdges(
         pre=np.array([positions[source] for source in graph.sources], np.int64),
         post=np.array([positions[target] for target in graph.targets], np.int64),
         weight=None if graph.weight is None else np.array(graph.weights),
-        type=None if graph.type is None else np.array(graph.types, object),
+        type=transmitter,
+        types=transmitters,
+        kind=kind,
+        kinds=kinds,
         names=np.array(called if by_name else list(graph.nodes), object),
         numbered=True,
         n=len(called),

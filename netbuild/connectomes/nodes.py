@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from netbuild.connectomes import signs
 from netbuild.connectomes.files import TABLES, Source
-from netbuild.connectomes.options import MOST_NEURONS, Options, spelled
+from netbuild.connectomes.options import MOST_NEURONS, OptionError, Options, spelled
 from netbuild.errors import DataFileError
 from netbuild.masks.paths import shown
 from netbuild.masks.readers import translated
@@ -119,8 +119,8 @@ def sign_of(
         column = options.sign if options.sign in columns else by_name.get(options.sign.casefold())
         if column is None:
             what = f"{file} has no column {shown(options.sign)}"
-            listed = ", ".join(shown(each) for each in list(columns)[:10])
-            raise DataFileError("NB211", what, f"say {spelled('sign')}; its columns are {listed}")
+            hint = f"its columns are {', '.join(shown(each) for each in list(columns)[:10])}"
+            raise OptionError("sign", "NB211", what, hint)
     else:
         known = SIGNS + (TRANSMITTERS if options.signs else ())
         column = next((by_name[each] for each in known if each in by_name), None)

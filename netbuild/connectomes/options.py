@@ -4,23 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from functools import partial
+from typing import Any, Literal, get_args
+
+from netbuild.errors import DataFileError
+from netbuild.masks.cells import Value
 
 Rows = Literal["pre", "post"]
 Duplicates = Literal["sum", "max", "error"]
 Symmetrize = Literal["none", "max", "sum"]
 Unmatched = Literal["error", "drop"]
 Unknown = Literal["free", "error"]
-Value = str | int
 
 
-def spelled(*keys: str) -> str:
-    """How a spec names columns: `edges: {file: FILE, pre: COLUMN}`, from this module's names."""
-    file = "neurons" if keys[0] in ("name", "sign") else "edges"
-    columns = [f"{'transmitter' if key == 'type' else key}: COLUMN" for key in keys]
+def said(option: str) -> str:
+    """What a spec calls an option."""
+    return "transmitter" if option == "type" else option
+
+
+def spelled(*options: str) -> str:
+    """How a spec names columns: `edges: {file: FILE, pre: COLUMN}`."""
+    file = "neurons" if options[0] in OF_NODES else "edges"
+    columns = [f"{said(option)}: COLUMN" for option in options]
     return f"`{file}: {{{', '.join(['file: FILE', *columns])}}}`"
 
 
+class OptionError(DataFileError):
+    """What is said of the files does not fit them: a column that is not there, a key too many.
+
+    `key` is where a spec says it, below `connectome`: `("edges", "weight")`.
+    """
+
+    def __init__(self, option: str, code: str, what: str, hint: str, *, column: str = "") -> None:
+        super().__init__(code, what, hint)
+        self.option, self.column = option, column
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(OptionError, column=self.column)
+        return again, (self.option, self.code, self.what, self.hint)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The path of the option in a spec; of `where`, that of the column, if it is about one."""
+        if self.option == "where":
+            return ("where", self.column) if self.column else ("where",)
+        return "neurons" if self.option in OF_NODES else "edges", said(self.option)
+
+
+def left_out(option: str, code: str, what: str, other: str = "") -> OptionError:
+    """The error for an option that files of this kind have no use for; `other` is another cure."""
+    return OptionError(option, code, what, f"leave `{said(option)}` out{other}")
+
+
+OF_NODES = ("name", "sign")
 MOST_NEURONS = 1 << 24
 
 
@@ -68,11 +104,12 @@ class Options:
             if seen.setdefault(transmitter.casefold(), sign) != sign:
                 raise ValueError(f"signs says two things of {transmitter!r}; capitals do not count")
 
-    def kept(self) -> dict[str, tuple[str, ...]]:
-        """`where` as text: for each column the values that are kept."""
+    def kept(self) -> dict[str, tuple[Value, ...]]:
+        """`where`, with all values of each column in a tuple; text is stripped, as cells are."""
         return {
-            column: (str(values).strip(),)
-            if isinstance(values, str | int)
-            else tuple(str(value).strip() for value in values)
+            column: tuple(
+                value.strip() if isinstance(value, str) else value
+                for value in ([values] if isinstance(values, Value) else values)
+            )
             for column, values in self.where.items()
         }

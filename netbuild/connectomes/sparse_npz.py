@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes import dense
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.options import Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import npy, npz
@@ -49,7 +49,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     dense.refuse_columns(options, name)
     if options.array is not None:
         what = f"{name} holds one sparse matrix, whose parts are its arrays"
-        raise DataFileError("NB206", what, "leave `array` out")
+        raise left_out("array", "NB206", what)
     with translated(path):
         form = form_of(content, name)
         shape = whole(part(content, "shape", name), "shape", name)

@@ -23,11 +23,11 @@ import polars as pl
 
 from netbuild.connectomes import faults
 from netbuild.connectomes.files import MAX_BYTES, TEXT, Source
-from netbuild.connectomes.options import spelled
+from netbuild.connectomes.options import OptionError
 from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
 from netbuild.masks import text
-from netbuild.masks.paths import shown
+from netbuild.masks.paths import nearest, shown
 
 HEADER_CAP = 1 << 20  # bytes of a header line
 SAMPLE = 1 << 16  # bytes that tell what a column of text holds
@@ -247,13 +247,15 @@ def find(table: Table, wanted: str) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def given(table: Table, key: str, column: str) -> str:
+def given(table: Table, option: str, column: str) -> str:
     """The column that an option names; raises DataFileError NB211 where it is not there."""
     found = find(table, column)
     if found is None:
         what = f"{table.name} has no column {shown(column)}"
-        said = "say `where: {COLUMN: VALUE}`" if key == "where" else f"say {spelled(key)}"
-        raise DataFileError("NB211", what, f"{said}; its columns are {listed(table)}")
+        close = nearest(column, table.columns)
+        hint = f"did you mean {shown(close)}? " if close else ""
+        hint += f"its columns are {listed(table)}"
+        raise OptionError(option, "NB211", what, hint, column=column)
     return found
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild.errors import NetbuildError
 from netbuild.layers import plots
-from netbuild.plots.drawing import Drawing, Table, figure_of, stacked, unusable
+from netbuild.plots.drawing import GREY, Drawing, Table, figure_of, stacked, unusable
 from netbuild.plots.panels import new_panels
 from netbuild.training import Run
 from netbuild.training.maps import LabelledMap
@@ -29,7 +29,9 @@ PERCENTILE = 99  # of the weights, at which colours end
 LETTER = 0.035  # width of a letter, as a part of the axes
 STRIP = 0.03  # width of the colour strips, as a part of the axes
 LINE = 0.04  # height of a name, as a part of the axes
+GAP = 0.06  # between the middles of two names, as a part of the axes
 PAD = 11  # points between an axis and the names, where the strips are
+LEAD = 10  # points more, where lines lead from the groups to their names
 MOST_GROUPS = 100  # of one column
 MOST_LINES = 40  # between groups; more would cover the weights
 Scores: TypeAlias = Mapping[str, float]  # of units, by their names
@@ -235,22 +237,87 @@ def _groups(words: Array, signs: Array) -> list[_Group]:
 
 
 def _strips(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> None:
-    """A strip of colours along an axis, a line between groups, and the groups' names."""
+    """A strip of colours along an axis, a line between groups, and the groups' names.
+
+    Names that would cover each other move apart, with lines that lead to them. Where there are
+    more than there is room for, large groups have theirs, and the axis says how many have none.
+    """
     if not groups:
         return
     _lines(ax, groups, count, vertical=vertical)
     names = _names(groups, count)
-    middles = [(a + b - 1) / 2 for a, b in names]
+    shown = names if len(names) <= 1 / GAP else _far_apart(names, GAP * count)
+    middles = [(a + b - 1) / 2 for a, b in shown]
+    places = _apart(middles, GAP * count, count)
+    led = _leaders(ax, middles, places, count, vertical=vertical)
+    pad = PAD + LEAD * led
+    axis = ax.yaxis if vertical else ax.xaxis
+    if len(shown) < len(names):
+        without = f"{len(names) - len(shown)} small groups have no name"
+        axis.set_label_text(f"{axis.get_label_text()}\n{without}")
     if vertical:
-        ax.set_yticks(middles, names.values())
-        ax.tick_params("y", length=0, pad=PAD, labelsize="small")
-        if not names:
+        ax.set_yticks(places, shown.values())
+        ax.tick_params("y", length=0, pad=pad, labelsize="small")
+        if not shown:
             ax.yaxis.labelpad += PAD
         return
     ax.xaxis.tick_top()
-    crowded = any(len(name) * LETTER > (b - a) / count for (a, b), name in names.items())
-    ax.set_xticks(middles, names.values())
-    ax.tick_params("x", length=0, pad=PAD, labelsize="small", rotation=90 if crowded else 0)
+    crowded = any(len(name) * LETTER > (b - a) / count for (a, b), name in shown.items())
+    ax.set_xticks(places, shown.values())
+    ax.tick_params("x", length=0, pad=pad, labelsize="small", rotation=90 if crowded else 0)
+
+
+def _far_apart(names: dict[tuple[int, int], str], gap: float) -> dict[tuple[int, int], str]:
+    """Of names that cover each other those of the largest groups."""
+    found: list[tuple[int, int]] = []
+    for group in sorted(names, key=lambda group: group[0] - group[1]):
+        if all(abs(sum(group) - sum(other)) / 2 >= gap for other in found):
+            found.append(group)
+    return {group: names[group] for group in sorted(found)}
+
+
+def _apart(middles: list[float], gap: float, count: int) -> list[float]:
+    """Places between 0 and count - 1, a gap apart and as near to the middles as can be.
+
+    That is least squares under an order, of the middles less the gaps before them: neighbours out
+    of order take their mean (pool adjacent violators).
+    """
+    blocks: list[list[float]] = []
+    for rank, middle in enumerate(middles):
+        blocks.append([middle - rank * gap])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    free = [float(np.mean(block)) for block in blocks for _ in block]
+    highest = max(0.0, count - 1 - gap * (len(middles) - 1))
+    return [min(max(place, 0.0), highest) + rank * gap for rank, place in enumerate(free)]
+
+
+def _leaders(
+    ax: Axes, middles: list[float], places: list[float], count: int, *, vertical: bool
+) -> bool:
+    """Lines from the middles of groups to the places of their names, where these differ."""
+    from matplotlib.transforms import ScaledTranslation
+
+    if not any(
+        abs(place - at) > GAP * count / 5 for at, place in zip(middles, places, strict=True)
+    ):
+        return False
+    points = (PAD + LEAD - 2) / 72
+    inner = ax.get_yaxis_transform() if vertical else ax.get_xaxis_transform()
+    away = (-points, 0.0) if vertical else (0.0, points)
+    outer = inner + ScaledTranslation(*away, figure_of(ax).dpi_scale_trans)
+    for at, place in zip(middles, places, strict=True):
+        ax.annotate(
+            "",
+            xy=(-STRIP - 0.015, at) if vertical else (at, STRIP + 1.015),
+            xycoords=inner,
+            xytext=(0, place) if vertical else (place, 1),
+            textcoords=outer,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 0, "shrinkB": 0},
+            annotation_clip=False,
+        )
+    return True
 
 
 def _lines(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> None:
@@ -273,16 +340,16 @@ def _lines(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> Non
 
 
 def _names(groups: list[_Group], count: int) -> dict[tuple[int, int], str]:
-    """{(start, stop): name} of the groups that are large enough for one.
+    """{(start, stop): name} of the groups.
 
-    Where those of one word are not, but are together, the word stands for them.
+    Where those of one word are not all large enough for a name, the word stands for them.
     """
     found: dict[tuple[int, int], str] = {}
     for word, run in groupby(groups, lambda group: group.word):
         own = list(run)
         large = [group for group in own if (group.stop - group.start) / count > LINE]
         whole = (own[0].start, own[-1].stop)
-        if word and len(large) < len(own) and (whole[1] - whole[0]) / count > LINE:
+        if word and len(large) < len(own):
             found[whole] = word
             continue
         for group in large:

@@ -18,7 +18,12 @@ _FILE = {"type": "string", "description": "a file"}
 class EdgeFile(Model):
     """Connections from a file: an edge list, or a matrix of neurons by neurons."""
 
-    file: FileName
+    file: FileName = Field(
+        description="a file, relative to the spec that names it: an edge list (.csv, .tsv, .txt,"
+        " these with .gz, .parquet, .feather, .arrow), a matrix (.csv, .tsv or .txt with names,"
+        " .npy, .npz, .mat), a graph (.graphml), or the .npz of `netbuild convert`",
+        examples=["edges.csv"],
+    )
     pre: ColumnName = Field(
         None,
         description="the column of presynaptic neurons; `pre`, `Source`, `pre_root_id` and the like"
@@ -34,14 +39,18 @@ class EdgeFile(Model):
     transmitter: ColumnName = Field(
         None, description="the column of neurotransmitters", examples=["nt_type"]
     )
-    array: Array = None
+    array: Array = Field(None, description="which array of an `.npz` or `.mat` file")
     rows: Rows = None
 
 
 class NeuronFile(Model):
     """A node table: one row a neuron."""
 
-    file: FileName
+    file: FileName = Field(
+        description="a file, relative to the spec that names it: .csv, .tsv, .txt, these with .gz,"
+        " .parquet, .feather or .arrow",
+        examples=["neurons.csv"],
+    )
     name: ColumnName = Field(
         None, description="the column of names, as the edges have them", examples=["root_id"]
     )
@@ -76,8 +85,8 @@ class Connectome(Model):
     """Real wiring: it says the layer's size, its units' names and signs, and their connections."""
 
     edges: Annotated[EdgeFile, Shorthand(text("file"), _FILE)] = Field(
-        description="the connections: an edge list (.csv, .tsv, .gz, .parquet, .feather) or a"
-        " matrix (.csv with names, .npy, .npz, .mat, .graphml)",
+        description="the connections: an edge list (.csv, .tsv, .txt, these with .gz, .parquet,"
+        " .feather, .arrow) or a matrix (.csv with names, .npy, .npz, .mat, .graphml)",
         examples=["edges.csv"],
     )
     neurons: Annotated[NeuronFile | None, Shorthand(text("file"), _FILE)] = Field(

@@ -384,7 +384,7 @@ def _selection(fault: Fault) -> Problem:
     else:
         what, hint = "expected a selection of units", f"write a name, `V1.excitatory`, or {columns}"
     if fault.node is not None and fault.node.entries:
-        hint = 'values are text or whole numbers, or lists of such; quote others: `{kind: "true"}`'
+        hint = 'values are text or numbers, or lists of such; quote others: `{kind: "true"}`'
     return fault.problem("NB103", f"{what}, found {fault.found}", hint)
 
 

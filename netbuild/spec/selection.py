@@ -9,7 +9,9 @@ from pydantic_core import PydanticCustomError
 
 WORD = r"^[A-Za-z][A-Za-z0-9_]*(\.(excitatory|inhibitory))?$"
 MOST = 1000  # values of a column
-Columns: TypeAlias = dict[str, str | int | list[str | int]]
+EXACT = 2**53  # from here on a floating-point number may stand for several whole ones
+Value: TypeAlias = str | int | float
+Columns: TypeAlias = dict[str, Value | list[Value]]
 
 
 def is_columns(value: Any) -> bool:
@@ -21,7 +23,14 @@ def is_columns(value: Any) -> bool:
 
 def _is_value(value: Any) -> bool:
     if isinstance(value, list):
-        return 0 < len(value) <= MOST and all(type(one) in (str, int) for one in value)
+        return 0 < len(value) <= MOST and all(map(_is_one, value))
+    return _is_one(value)
+
+
+def _is_one(value: Any) -> bool:
+    """Text or a number, which a cell can be compared with."""
+    if type(value) is float:
+        return abs(value) < EXACT
     return type(value) in (str, int)
 
 
@@ -37,7 +46,7 @@ def _columns(value: Any) -> Any:
     raise PydanticCustomError("selection_columns", "no columns")
 
 
-_VALUE = {"type": ["string", "integer"]}
+_VALUE = {"type": ["string", "number"]}
 COLUMNS_SCHEMA: dict[str, Any] = {
     "type": "object",
     "minProperties": 1,

@@ -1,0 +1,161 @@
+"""Files that are not what they seem: damaged, cut, packed, of another kind, no files at all."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from edge_lists import SMALL, binary, edges_of, read
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netbuild.connectomes import read_connectome
+from netbuild.errors import DataFileError
+from netbuild.masks import npz
+
+TEXT = b"pre,post,weight\nA,B,3\nB,C,2\n"
+PARQUET = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".parquet")
+ARROW = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".feather")
+PACKED = gzip.compress(TEXT)
+QUOTED = b'"pre","post","weight"\n"A","B","3"\n"B","C","2"\n'
+DAMAGED: dict[str, tuple[str, bytes, str, str]] = {
+    "empty": ("e.csv", b"", "NB204", "e.csv is empty"),
+    "empty, packed": ("e.csv.gz", gzip.compress(b""), "NB204", "e.csv.gz is empty"),
+    "gzip without its extension": (
+        *("e.csv", PACKED, "NB204"),
+        "e.csv is not what its extension says: its first bytes are those of gzip",
+    ),
+    "text that says .gz": (
+        *("e.csv.gz", TEXT, "NB204"),
+        "e.csv.gz is not what its extension says: its first bytes are not those of gzip",
+    ),
+    "Parquet inside .gz": (
+        *("e.csv.gz", gzip.compress(PARQUET), "NB204"),
+        "e.csv.gz is not what its extension says: its first bytes are those of Parquet",
+    ),
+    "Parquet that says .csv": (
+        *("e.csv", PARQUET, "NB204"),
+        "e.csv is not what its extension says: its first bytes are those of Parquet",
+    ),
+    "text that says .parquet": (
+        *("e.parquet", TEXT, "NB204"),
+        "e.parquet is not what its extension says: its first bytes are not those of Parquet",
+    ),
+    "HDF5": (
+        *("e.feather", b"\x89HDF\r\n\x1a\n", "NB204"),
+        "e.feather is not what its extension says: its first bytes are those of HDF5",
+    ),
+    "an old Feather": (
+        *("e.feather", b"FEA1aaaa", "NB204"),
+        "e.feather is not what its extension says: its first bytes are those of Feather of"
+        " version 1",
+    ),
+    "line ends of an old Macintosh": (
+        *("e.csv", TEXT.replace(b"\n", b"\r"), "NB204"),
+        "row 1 of e.csv cannot be parted into cells",
+    ),
+    "gzip, cut": ("e.csv.gz", PACKED[:-9], "NB204", "e.csv.gz is truncated"),
+    "gzip, damaged": (
+        *("e.csv.gz", PACKED[:20] + b"\xff\xff\xff\xff" + PACKED[24:], "NB204"),
+        "e.csv.gz is not an intact gzip file",
+    ),
+    "Parquet, cut": ("e.parquet", PARQUET[:-30], "NB204", "e.parquet is truncated"),
+    "Feather, cut": ("e.feather", ARROW[:-30], "NB204", "e.feather is truncated"),
+    "UTF-16": (
+        *("e.csv", TEXT.decode().encode("utf-16"), "NB204"),
+        "e.csv is text in UTF-16; UTF-8 is read",
+    ),
+    "Latin-1": (
+        "e.csv",
+        TEXT + "é,A,1\n".encode("latin-1"),
+        "NB204",
+        "row 4 of e.csv is not UTF-8",
+    ),
+    "a header that lies, in a table that ends as it should": (
+        *("e.parquet", PARQUET[:4] + bytes(len(PARQUET) - 8) + PARQUET[-4:], "NB204"),
+        "e.parquet is malformed",
+    ),
+    "another extension": (
+        *("e.xlsx", b"PK\x03\x04", "NB204"),
+        "the extension of e.xlsx is not one that is read",
+    ),
+    "another extension, packed": (
+        *("e.parquet.gz", PACKED, "NB204"),
+        "the extension of e.parquet.gz is not one that is read",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_files(kind: str, tmp_path: Path) -> None:
+    name, content, code, what = DAMAGED[kind]
+    with pytest.raises(DataFileError) as caught:
+        read(tmp_path / name, content)
+    assert (caught.value.code, caught.value.what) == (code, what)
+
+
+def test_gzip_members_and_padding_are_read(tmp_path: Path) -> None:
+    content = gzip.compress(TEXT[:20]) + gzip.compress(TEXT[20:]) + b"\0" * 100
+    assert edges_of(read(tmp_path / "e.csv.gz", content)) == SMALL
+
+
+def test_a_gzip_bomb_is_refused_before_it_unfolds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(npz, "SMALL", 1 << 20)
+    bomb = gzip.compress(b"pre,post\n" + b"0" * (32 << 20))
+    with pytest.raises(DataFileError, match="unpacks to more than") as caught:
+        read(tmp_path / "e.csv.gz", bomb)
+    assert caught.value.code == "NB901"
+    assert len(bomb) * npz.RATIO < 32 << 20
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda path: path.mkdir(), "NB203"),
+        (lambda path: path.symlink_to("other.csv"), "NB203"),
+        (lambda path: None, "NB202"),
+    ],
+    ids=["folder", "link", "nothing"],
+)
+def test_only_regular_files_are_read(
+    make: Callable[[Path], None], code: str, tmp_path: Path
+) -> None:
+    make(tmp_path / "edges.csv")
+    with pytest.raises(DataFileError) as caught:
+        read_connectome(tmp_path / "edges.csv", None)
+    assert caught.value.code == code
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    base=st.sampled_from([("e.csv", TEXT), ("e.csv", QUOTED), ("e.csv.gz", PACKED)]),
+    at=st.floats(0, 1, exclude_max=True),
+    length=st.integers(0, 8),
+    bytes_=st.binary(max_size=8) | st.sampled_from([b'"', b"\n", b",,", b"\r", b"nan", b"1e999"]),
+)
+def test_no_mutated_text_escapes_as_another_error(
+    base: tuple[str, bytes], at: float, length: int, bytes_: bytes, tmp_path: Path
+) -> None:
+    name, content = base
+    place = int(at * len(content))
+    mutated = content[:place] + bytes_ + content[place + length :]
+    with contextlib.suppress(DataFileError):
+        read(tmp_path / name, mutated)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    base=st.sampled_from([("e.parquet", PARQUET), ("e.feather", ARROW), ("e.csv.gz", PACKED)]),
+    kept=st.floats(0, 1, exclude_max=True),
+)
+def test_every_cut_file_is_refused(base: tuple[str, bytes], kept: float, tmp_path: Path) -> None:
+    name, content = base
+    with pytest.raises(DataFileError) as caught:
+        read(tmp_path / name, content[: int(kept * len(content))])
+    assert caught.value.code == "NB204"
