@@ -91,6 +91,21 @@ def run(small: Path, tmp_path: Path) -> netbuild.Run:
     return netbuild.train(small, tmp_path / "runs")
 
 
+def test_a_state_that_is_not_finite_is_not_kept(small: Path, tmp_path: Path) -> None:
+    """Gradients of 1e25 are finite, their squares are not."""
+    spec = netbuild.load(
+        small,
+        [
+            'regularizers=[{name: r, type: L1, params: "*.weight", Lambda: 1e25}]',
+            "training.clip_grad_norm=null",
+        ],
+    )
+    with pytest.raises(NetbuildError, match=r"the optimizer's `.*exp_avg_sq` holds NaN") as caught:
+        netbuild.train(spec, tmp_path)
+    assert caught.value.exit_code == Exit.DIVERGED
+    assert not [*tmp_path.glob("*/*/checkpoints/*")]
+
+
 def evaluations(run: netbuild.Run) -> list[dict[str, Any]]:
     """Those of the log, without what tells where they are."""
     found = [line for line in lines(run.path) if line["kind"] == "evaluation"]

@@ -116,3 +116,16 @@ def test_the_changelog_and_the_version_agree() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     assert f'version = "{netbuild.__version__}"' in project
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_holds_a_promise_is_there() -> None:
+    table = README.partition("\n## Trust\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[2] for line in table.splitlines() if "tests/" in line]
+    assert len(rows) >= 10
+    for row in rows:
+        assert re.search(r"`tests/[\w/]+\.py`", row), row
+        for names, path in re.findall(r"((?:`\w+`(?:, )?)*)(?: in )?`(tests/[\w/]+\.py)`", row):
+            text = (ROOT / path).read_text()
+            assert "def test_" in text or names, f"{path} holds nothing by itself"
+            for name in re.findall(r"\w+", names):
+                assert f"def {name}(" in text, f"no {name} in {path}"

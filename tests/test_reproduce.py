@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,60 @@ def test_words_that_were_changed_are_found_before_training(
     (run.path / name).write_text(text.replace(*change))
     with pytest.raises(NetbuildError, match=reason):
         netbuild.reproduce(run.path)
+
+
+def test_a_checkpoint_that_is_pruned_meanwhile_is_passed_over(small: Path, tmp_path: Path) -> None:
+    path = begun(small, tmp_path / "runs", stopped_at(20))
+    older = checkpoints(path / "checkpoints")[0]
+
+    def watch(record: Any, trainer: Any) -> None:
+        if record.step == 8:
+            shutil.rmtree(older)
+
+    found = netbuild.reproduce(path, watch=watch)
+    assert found.same, found.difference
+    assert found.checkpoints == 1
+
+
+def test_a_key_without_a_value_is_a_difference(run: netbuild.Run) -> None:
+    file = run.path / "metrics.jsonl"
+    file.write_text(file.read_text().replace('"kind"', '"more":null,"kind"', 1))
+    assert "more None then, None now" in netbuild.reproduce(run.path).difference
+
+
+def test_the_log_must_be_that_of_the_checkpoints(run: netbuild.Run) -> None:
+    file = run.path / "metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[0]["steps_per_second"] = 1e9  # which is not compared
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    difference = netbuild.reproduce(run.path).difference
+    assert difference.startswith("the checkpoint of step 20: ")
+    assert "metrics.jsonl" in difference
+
+
+UNANSWERED = """\
+netbuild: 1
+task: {type: neurogym, env: GoNogo-v0, targets: {fixation: false}, \
+evaluation: {trials: {ground_truth: 0}}}
+dt: 100
+layers: [{name: a, type: ctrnn, size: 6, tau: 100}, {name: out, type: linear, output_dim: 1}]
+training: {steps: 6, loss: mse, batch_size: 4, evaluate: {every: 2, trials: 5}}
+"""
+
+
+def test_trials_without_a_right_answer_have_no_accuracy(tmp_path: Path, cli: Any) -> None:
+    pytest.importorskip("neurogym")
+    (tmp_path / "go.yaml").write_text(UNANSWERED)
+    result = cli("train", tmp_path / "go.yaml", "--out", tmp_path / "runs")
+    assert result.code == 0, result
+    assert "test loss" in result.out
+    (path,) = tmp_path.glob("runs/*/*")
+    for name in ("run.json", "metrics.jsonl", "checkpoints/step-00000006/state.json"):
+        assert "NaN" not in (path / name).read_text()
+    about = netbuild.open_run(path).about
+    assert (about["accuracy"], about["best"]["metric"]) == (None, "loss")
+    found = netbuild.reproduce(path)
+    assert found.same, found.difference
 
 
 def test_a_training_that_is_said_to_have_ended_before_is_found(small: Path, tmp_path: Path) -> None:

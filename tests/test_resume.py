@@ -17,7 +17,7 @@ from resuming import assert_same, begun, killed_at, last_state, lines, stopped_a
 import netbuild
 from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Batch
-from netbuild.training import checkpoint
+from netbuild.training import checkpoint, resuming
 from netbuild.training.checkpoint import checkpoints
 
 OPTIMIZERS = [
@@ -457,6 +457,119 @@ def test_a_fork_passes_over_a_damaged_checkpoint(small: Path, tmp_path: Path) ->
     ):
         netbuild.fork(run, tmp_path / "cut")
     assert caught.value.exit_code == Exit.RUN
+
+
+def test_a_fork_of_a_fork_needs_nothing_of_the_first_run(small: Path, tmp_path: Path) -> None:
+    first = begun(small, tmp_path / "cut", stopped_at(10))
+    second = netbuild.fork(first, tmp_path / "cut")
+    shutil.rmtree(first)
+    third = netbuild.fork(second.path, tmp_path / "cut")
+    assert torch.equal(third.initial["hidden.weight"], second.weights("hidden"))
+
+
+def test_a_fork_starts_from_the_run_whatever_the_spec_says_of_a_start(
+    small: Path, tmp_path: Path
+) -> None:
+    first = begun(small, tmp_path / "runs", stopped_at(10))
+    again = tmp_path / "again.yaml"
+    words = f"start_from: {{run: runs/small/{first.name}, params: hidden.weight}}\n"
+    again.write_text(small.read_text().replace("name: small", "name: again") + words)
+    run = netbuild.train(netbuild.load(again, unset=["start_from"]), tmp_path / "runs")
+    new = netbuild.fork(run.path, tmp_path / "runs")
+    assert torch.equal(new.initial["readout.weight"], run.weights("readout"))
+    assert new.about["inputs"]["start_from.run"]["file"].startswith("runs/again/")
+
+
+def test_a_fork_lies_beside_its_run_from_any_folder(
+    small: Path, tmp_path: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(small, tmp_path / "runs", stopped_at(10))
+    before = contents(run)
+    link = tmp_path / "a link"
+    link.symlink_to(run)
+    for place, name in ((run, "."), (run.parent, run.name), (tmp_path, link)):
+        monkeypatch.chdir(place)
+        assert cli("resume", name, "--fork", "--quiet").code == 0
+    assert contents(run) == before
+    assert len([*run.parent.iterdir()]) == 4
+    assert [*(tmp_path / "runs").iterdir()] == [run.parent]
+
+
+def test_what_was_trained_on_a_task_of_its_own_needs_it_again(
+    small: Path, tmp_path: Path, cli: Any
+) -> None:
+    class Own:
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            x = torch.from_numpy(rng.normal(size=(size, 5)).astype(np.float32))
+            return Batch(x, (x[:, 0] > 0).long())
+
+    run = begun(small, tmp_path / "runs", stopped_at(10), Own())
+    for command in (["resume"], ["resume", "--fork"], ["reproduce"], ["evaluate"]):
+        result = cli(command[0], run, *command[1:])
+        assert result.code == Exit.RUN
+        assert "was trained on a task given in Python" in result.err
+    assert resuming.unfinished(tmp_path / "runs", netbuild.load(small)) is None
+    assert netbuild.reproduce(run, Own()).same
+    new = netbuild.fork(run, tmp_path / "runs", Own())
+    assert new.about["own_task"]
+
+
+def test_a_folder_that_a_copy_has_lost_is_made_again(small: Path, tmp_path: Path) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", killed_at(8))
+    for name in ("checkpoints", "evaluation", "figures"):
+        (run / name).rmdir()
+    assert_same(whole, netbuild.resume(run))
+
+
+def test_where_all_checkpoints_are_gone_the_log_is_kept_and_it_is_told(
+    small: Path, tmp_path: Path
+) -> None:
+    whole = netbuild.train(small, tmp_path / "whole")
+    run = begun(small, tmp_path / "cut", stopped_at(20))
+    log = (run / "metrics.jsonl").read_bytes()
+    shutil.move(run / "checkpoints", tmp_path / "kept")
+    (run / "checkpoints").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NetbuildError, match="cannot be written") as caught:
+        netbuild.resume(run)
+    assert caught.value.exit_code == Exit.IO
+    assert (run / "metrics.jsonl").read_bytes() == log
+    (run / "checkpoints").unlink()
+    with pytest.warns(RuntimeWarning, match="had taken 20 steps: it begins again"):
+        again = netbuild.resume(run)
+    assert_same(whole, again)
+    (copy,) = run.glob("corrupt-metrics.jsonl-*")
+    assert copy.read_bytes() == log
+
+
+def test_one_unfinished_run_is_found_although_its_start_has_gone_on(
+    small: Path, tmp_path: Path
+) -> None:
+    base = begun(small, tmp_path / "runs", stopped_at(10))
+    tuned = tmp_path / "tuned.yaml"
+    words = "start_from: {run: runs/small/latest}\n"
+    tuned.write_text(small.read_text().replace("name: small", "name: tuned") + words)
+    run = begun(netbuild.load(tuned), tmp_path / "runs", stopped_at(10))
+    netbuild.resume(base)
+    again = netbuild.load(tuned)
+    assert resuming.unfinished(tmp_path / "runs", again) == run
+    changed = netbuild.load(tuned, ["training.batch_size=7"])
+    assert resuming.unfinished(tmp_path / "runs", changed) is None
+    own = tmp_path / "own.yaml"
+    own.write_text(small.read_text() + words)
+    resuming.refuse_own_latest(again)
+    with pytest.raises(NetbuildError, match="the very run") as caught:
+        resuming.refuse_own_latest(netbuild.load(own))
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_another_version_of_netbuild_is_told(small: Path, tmp_path: Path) -> None:
+    run = begun(small, tmp_path / "cut", stopped_at(10))
+    about = json.loads((run / "run.json").read_text())
+    about["environment"]["packages"]["netbuild"] = "0.0.9"
+    (run / "run.json").write_text(json.dumps(about))
+    with pytest.warns(RuntimeWarning, match=r"packages\.netbuild 0\.0\.9 then"):
+        netbuild.resume(run)
 
 
 def test_what_a_killed_process_would_have_pruned_goes_at_the_end(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +19,7 @@ import netbuild
 from netbuild.errors import Exit, NetbuildError
 from netbuild.training import run as run_module
 from netbuild.training.checkpoint import checkpoints, open_checkpoint
+from netbuild.training.writer import RunWriter
 
 
 @pytest.fixture
@@ -302,3 +305,36 @@ def test_a_checkpoint_that_goes_while_it_is_read_makes_way_for_the_newest(
     monkeypatch.setattr(run_module, "open_checkpoint", pruned)
     assert run.saved()[0].step == 24
     assert opened == [newer, found]
+
+
+@pytest.mark.parametrize("target", ["nowhere", "step-00000100"])
+def test_a_checkpoint_that_leads_nowhere_is_an_error(
+    run: netbuild.Run, target: str, tmp_path: Path
+) -> None:
+    (run.path / "checkpoints" / "step-00000100").symlink_to(target)
+    with pytest.raises(NetbuildError, match="step-00000100 is not a whole checkpoint"):
+        run.saved()
+
+
+def test_a_log_that_the_disk_failed_to_take_is_written_anew(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for the same file again would tell nothing: a failure is told once."""
+    log = run.path / "metrics.jsonl"
+    before, data, asked = log.stat().st_ino, log.read_bytes(), []
+    writer = RunWriter(run.path, {}, -1, len(data), hashlib.sha256(data))
+
+    def fails(descriptor: int) -> None:
+        asked.append(os.fstat(descriptor).st_ino)
+        if asked == [before]:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    assert writer.sync() == len(data)
+    assert (log.read_bytes(), asked.count(before)) == (data, 1)
+    assert log.stat().st_ino in asked[1:]
+    writer.logged_hash = hashlib.sha256(b"what is no longer there")
+    asked.clear()
+    before = log.stat().st_ino
+    with pytest.raises(OSError, match="Input/output error"):
+        writer.sync()

@@ -18,7 +18,7 @@ import pytest
 import netbuild
 from netbuild.builder import build_task
 from netbuild.cli import signals as signals_module
-from netbuild.cli.signals import Signals
+from netbuild.cli.signals import NUMBERS, Signals
 from netbuild.training import Trainer
 from netbuild.training.checkpoint import checkpoints, open_checkpoint
 
@@ -67,7 +67,7 @@ def training(small: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
     process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_saves_and_says_how_to_go_on(
     training: tuple[subprocess.Popen[str], Path], number: signal.Signals
 ) -> None:
@@ -116,6 +116,17 @@ def test_an_interrupt_while_starting_prints_no_traceback(
     _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in error
+
+
+def test_under_nohup_a_closed_terminal_ends_no_training() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.received is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_between_two_stages_is_not_lost() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,63 @@ def test_errors_have_their_codes_where_they_cannot_be_read(small: Path) -> None:
     for streams in ("", "2>/dev/full", "2>&-"):
         assert command(folder, streams, "validate", "bad.yaml") == Exit.SPEC
     assert command(folder, ">/dev/full", "config", "small.yaml") == Exit.IO
+
+
+def unread(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    """A command whose output nobody reads, and that does not keep it back."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        cwd=folder,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    os.close(writer)
+    return process
+
+
+def test_a_verdict_has_its_code_where_nobody_reads_it(small: Path) -> None:
+    run = netbuild.train(small, small.parent / "runs")
+    log = run.path / "metrics.jsonl"
+    log.write_text(log.read_text().replace('"accuracy":', '"accuracy":1', 1))
+    process = unread(small.parent, "reproduce", str(run.path), "--quiet")
+    process.communicate(timeout=60)
+    assert process.returncode == Exit.RUN
+
+
+def test_a_signal_has_its_code_where_nobody_reads(small: Path) -> None:
+    changes = ["--set", "training.steps=100000000", "--set", "training.optimizer.schedule=null"]
+    process = unread(small.parent, "train", "small.yaml", *changes)
+    for _ in range(6000):
+        if any(path.stat().st_size for path in small.parent.glob("runs/small/*/metrics.jsonl")):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGUSR1
+    assert b"saved: netbuild resume runs/small/" in error
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
+def test_paths_may_be_any_bytes(small: Path, encoding: str) -> None:
+    folder = Path(os.fsdecode(os.fsencode(small.parent) + b"/\xff \xc3\xbc"))
+    folder.mkdir()
+    for name in ("small.yaml", "data.npz"):
+        shutil.copy(small.parent / name, folder / name)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for words in (["train", "small.yaml", "--out", str(folder / "runs")], ["runs", str(folder)]):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *words, "--quiet"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == Exit.DONE, done.stderr
+        assert b"\\udcff" in done.stdout
 
 
 def test_progress_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,15 @@ def test_rule(values: list[float], rule: dict[str, Any], expected: bool) -> None
     assert stops(values, **rule) is expected
 
 
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_an_environment_without_right_answers_is_no_task(names: str) -> None:
+    rule = StopWhen.model_validate({"metric": "accuracy", "of": "worst_task", "at_least": 0.9})
+    for known, expected in ((0.95, True), (0.5, False)):
+        worst = dict(zip(names, (float("nan"), known), strict=True))
+        found = {"accuracy": known, "environments": dict(sorted(worst.items()))}
+        assert should_stop(rule, [found]) is expected
+
+
 SCORES = st.lists(
     st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, float("nan")]), min_size=1, max_size=30
 )

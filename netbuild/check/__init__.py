@@ -4,5 +4,6 @@ The checks are functions over whatever parsed, and none of them imports torch.
 """
 
 from netbuild.check.checked import Spec, load
+from netbuild.masks import project_root
 
-__all__ = ["Spec", "load"]
+__all__ = ["Spec", "load", "project_root"]

@@ -19,7 +19,7 @@ from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan
 from netbuild.check.projections import check_projected
 from netbuild.check.stages import check_same_files, check_same_network, check_stages
-from netbuild.check.start import check_start
+from netbuild.check.start import START, check_start
 from netbuild.check.targets import check_regularizers
 from netbuild.check.wiring import check_learning, check_names, check_wiring
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
@@ -109,7 +109,15 @@ class Spec:
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the resolved spec and of the files that it names."""
-        digests = {where: record.sha256 for where, record in sorted(self.files.items())}
+        return self._hash({where: record.sha256 for where, record in self.files.items()})
+
+    def hash_from(self, sha256: str) -> str:
+        """The same, had the run that it starts from these weights."""
+        digests = {where: record.sha256 for where, record in self.files.items()}
+        return self._hash(digests | {START: sha256})
+
+    def _hash(self, digests: dict[str, str]) -> str:
+        digests = dict(sorted(digests.items()))
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -25,6 +25,7 @@ from netbuild.spec.start import StartFrom
 
 Array: TypeAlias = NDArray[Any]
 HERE: Location = ("start_from",)
+START = "start_from.run"  # of the files that a spec names
 NETWORK = "network.safetensors"
 LATEST = "latest"
 MOST_BYTES = 1 << 26  # of a file of JSON
@@ -42,8 +43,7 @@ def check_start(context: Context, plans: dict[int, LayerPlan]) -> dict[str, Arra
     if context.kept[key] is None:
         return {}
     found, path = context.kept[key]
-    where = context.parsed.tree.spell((*HERE, "run"))
-    context.files[where] = FileRecord(words.run, str(path), found.sha256, found.size)
+    context.files[START] = FileRecord(words.run, str(path), found.sha256, found.size)
     if len(plans) < len(context.parsed.layers):
         return {}  # what is wrong with the others comes first
     shapes = _shapes(context, plans)

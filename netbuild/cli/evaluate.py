@@ -69,11 +69,12 @@ def evaluate(
 
 
 def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
-    """An error that says, where the run itself is at fault, which checkpoints may be asked for."""
+    """An error that says, where a checkpoint is at fault, which others may be asked for."""
     from netbuild.training.checkpoint import checkpoints, step_of
 
     if error.exit_code == Exit.RUN and not error.hint:
-        steps = [str(step_of(path)) for path in checkpoints(run.path / "checkpoints")]
+        found = checkpoints(run.path / "checkpoints")
+        steps = [str(step_of(path)) for path in found if path.name not in str(error)]
         if steps:
             error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
     return error

@@ -31,7 +31,7 @@ from netbuild.cli.reproduce import reproduce
 from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
-from netbuild.cli.standard import drop_unwritten, tell
+from netbuild.cli.standard import drop_unwritten, tell, write_any_text
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
@@ -102,6 +102,7 @@ def main() -> None:
     # anything else runs on the machine. OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
+    write_any_text()
     try:
         app()
     except NetbuildError as error:

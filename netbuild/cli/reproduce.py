@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +18,7 @@ from netbuild.cli.signals import Signals
 from netbuild.errors import Exit
 
 if TYPE_CHECKING:
-    from netbuild.training import Record, Trainer
+    from netbuild.training import Comparison, Record, Trainer
 
 
 def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -> None:
@@ -41,13 +43,22 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
                 progress.update(*words)
 
             found = again(path, watch=watch, watch_start=begin, warn=training.warn)
+    try:
+        _tell(path, found, time.perf_counter() - began, form)
+        sys.stdout.flush()
+    except OSError:  # that nobody reads it does not hide what was found
+        if found.same:
+            raise
+    if not found.same:
+        raise typer.Exit(int(Exit.RUN))
+
+
+def _tell(path: Path, found: Comparison, seconds: float, form: Format) -> None:
     if form is Format.json:
         print(json.dumps({"run": str(path), "same": found.same, **asdict(found)}))
     elif found.same:
         counts = f"{found.steps:,} steps, {found.lines:,} lines of the log"
         counts += f", {found.checkpoints} checkpoints"
-        print(f"{path}: the same bits ({counts}; {time.perf_counter() - began:.1f} s)")
+        print(f"{path}: the same bits ({counts}; {seconds:.1f} s)")
     else:
         print(f"{path}: not the same; {found.difference}")
-    if not found.same:
-        raise typer.Exit(int(Exit.RUN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +87,8 @@ def _fork(
     from netbuild.training import train
 
     def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
-        return train(checked, path.parent.parent, device=device, watch=watch, watch_start=begin)
+        out = Path(os.path.realpath(path)).parent.parent
+        out = out if path.is_absolute() else Path(os.path.relpath(out))
+        return train(checked, out, device=device, watch=watch, watch_start=begin)
 
     training.show(checked.model.name, start, signals, form, quiet)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from netbuild.training import Trainer
 
 # A batch system may send the last one some time before it takes the machine away.
-NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# SIGHUP comes where a terminal is closed.
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 TWICE = 1.0  # seconds
 
 
@@ -37,6 +38,8 @@ class Signals:
 
     def __enter__(self) -> Signals:
         for number in NUMBERS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # under `nohup`
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -63,7 +66,7 @@ class Signals:
         if self.received is None:
             self.received, self._came = number, now
         if self.trainer is None:
-            _write(b"interrupted: nothing was to be saved yet\n")
+            _write(b"interrupted before a step: nothing was to be saved\n")
             self._leave()
         elif self.count == 1:
             self.trainer.stop = True

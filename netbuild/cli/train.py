@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -61,8 +63,9 @@ def train(
         if not resume:
             _begin(checked, out, signals, form, quiet)
             return
-        from netbuild.training.resuming import only_one, unfinished
+        from netbuild.training.resuming import only_one, refuse_own_latest, unfinished
 
+        refuse_own_latest(checked)
         with only_one(out, checked):
             found = unfinished(out, checked)
             if found is None:
@@ -137,11 +140,17 @@ def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) 
             signals.written()
 
         run = start(watch, begin)
-    _summary(run, time.perf_counter() - began, form, quiet)
-    if signals.received is not None and run.about["status"] == "interrupted":
-        step = run.about["step"]
-        tell(f"interrupted after step {step}, saved: netbuild resume {run.path}")
-        raise typer.Exit(128 + signals.received)
+    stopped = signals.received is not None and run.about["status"] == "interrupted"
+    try:
+        _summary(run, time.perf_counter() - began, form, quiet)
+        sys.stdout.flush()
+    except OSError:  # that nobody reads it does not hide how the training ended
+        if not stopped:
+            raise
+    if stopped:
+        step, path = run.about["step"], shlex.quote(str(run.path))
+        tell(f"interrupted after step {step}, saved: netbuild resume {path}")
+        raise typer.Exit(128 + (signals.received or 0))
 
 
 def prepare_as(run: Run) -> None:
@@ -224,7 +233,8 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
         return
     print(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
     if final:
-        scores = [f"{key} {final[key]:.4f}" for key in ("accuracy", "loss") if key in final]
+        known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
+        scores = [f"{key} {final[key]:.4f}" for key in known]
         print(f"test {', '.join(scores)}")
     held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
     counts = [

@@ -114,6 +114,7 @@ def pack_checkpoint(
     step = int(state["step"])
     about = {"format": FORMAT, "step": step}
     tensors, groups = optimizer_tensors(network, optimizer)
+    refuse_infinite_state(tensors, Exit.DIVERGED, f"after step {step - 1}")
     files = {NETWORK: pack(network_tensors(network), about), OPTIMIZER: pack(tensors, about)}
     digests = {name: digest(data) for name, data in files.items()}
     whole = dict(state) | {"format": FORMAT, "optimizer": groups, "sha256": digests}
@@ -162,6 +163,16 @@ def refuse_not_finite(network: Network, exit_code: Exit, when: str) -> None:
     for name, parameter in network.named_parameters():
         if not are_finite([parameter.detach()]):
             raise NetbuildError(f"`{name}` holds NaN or Inf {when}", exit_code)
+
+
+def refuse_infinite_state(tensors: Mapping[str, Tensor], exit_code: Exit, when: str) -> None:
+    """Raise NetbuildError if the state of an optimizer holds NaN or Inf.
+
+    The square of a gradient that is finite may be Inf; its weight then stays where it is for ever.
+    """
+    for name, values in tensors.items():
+        if not are_finite([values]):
+            raise NetbuildError(f"the optimizer's `{name}` holds NaN or Inf {when}", exit_code)
 
 
 def _holds(path: Path, packed: Packed) -> bool:
@@ -341,6 +352,7 @@ def load_optimizer(
     if saved != own:
         raise NetbuildError(f"{where} is the state of other parameters", Exit.RUN)
     tensors = unpack(data, where)
+    refuse_infinite_state(tensors, Exit.RUN, f"in {where}")
     for group in optimizer.param_groups:
         keys = state_keys(kind, group)
         for parameter in group["params"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -34,12 +35,14 @@ class Point:
 
     def to_data(self) -> dict[str, Any]:
         """As a checkpoint's `state.json` has it."""
-        return asdict(self)
+        data = asdict(self)
+        return data | {"evaluations": [_swapped(found) for found in self.evaluations]}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Point:
         """The same again; raises KeyError, TypeError or ValueError for what is no such data."""
         point = cls(**{f.name: data[f.name] for f in fields(cls)})
+        point.evaluations = [_swapped(found) for found in point.evaluations]
         counts = (point.step, point.stage, point.start)
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError("a step or a stage is not a count")
@@ -60,7 +63,7 @@ class Point:
         """Take in an evaluation; whether it is the best of its stage, the first of equal ones."""
         rule = training.stop_when
         metric = rule.metric if rule is not None else "accuracy"
-        if metric not in record.values:
+        if math.isnan(record.values.get(metric, math.nan)):  # no trial has a right answer
             metric = "loss"
         value = float(record.values[metric])
         before = self.best
@@ -70,6 +73,15 @@ class Point:
                 return False
         self.best = {"step": record.step, "stage": self.stage, "metric": metric, "value": value}
         return True
+
+
+def _swapped(found: Any) -> Any:
+    """Scores with null in place of NaN, which JSON does not have, or the other way round."""
+    if isinstance(found, Mapping):
+        return {key: _swapped(value) for key, value in found.items()}
+    if found is None:
+        return math.nan
+    return None if isinstance(found, float) and math.isnan(found) else found
 
 
 class Happening(NamedTuple):

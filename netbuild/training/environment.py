@@ -39,7 +39,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 # What the last bits do not depend on.
-_BESIDE = ("argv", "omp_wait_policy", "platform", "packages.netbuild", "packages.pydantic")
+_BESIDE = ("argv", "omp_wait_policy", "platform", "packages.pydantic")
 Change = tuple[str, Any, Any]  # a name, and its value then and now
 
 

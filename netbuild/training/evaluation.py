@@ -13,7 +13,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import evaluation_batch
 from netbuild.training.course import parts_of
 from netbuild.training.losses import answers, score
-from netbuild.training.run import Run, Which
+from netbuild.training.run import Run, Which, refuse_own_task
 from netbuild.training.table import trial_columns
 from netbuild.training.trainer import check_batch
 
@@ -41,8 +41,9 @@ def evaluate(
     With the threads of the training, on its machine, the scores are those of its log, bit for bit.
     Raises NetbuildError for damaged files and for a checkpoint that there is not.
     """
-    state = run.saved(checkpoint)[0].state
-    network = run.network(device=device, checkpoint=int(state["step"]))
+    refuse_own_task(run)
+    saved, files = run.saved(checkpoint)
+    state, network = saved.state, run.network_of(saved, files, device=device)
     name, part = _part(run, state.get("stage", 0))
     task = run.task if not name or run.given_task is not None else build_task(part)
     count = part.model.training.evaluate.trials if trials is None else trials

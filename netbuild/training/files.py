@@ -154,25 +154,22 @@ def append(path: Path, data: bytes, at: int) -> int:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until what was appended to a file is on the disk."""
-    _with_descriptor(path, os.O_WRONLY, lambda descriptor: None)
+    """Wait until what was appended to a file is on the disk; asked for once."""
+    _with_descriptor(path, lambda descriptor: None)
 
 
 def cut_file(path: Path, size: int) -> None:
     """Leave the first `size` bytes of a file, and wait until that is on the disk."""
-    _with_descriptor(path, os.O_WRONLY, lambda descriptor: os.ftruncate(descriptor, size))
+    steadily(lambda: _with_descriptor(path, lambda descriptor: os.ftruncate(descriptor, size)))
 
 
-def _with_descriptor(path: Path, flags: int, action: Callable[[int], None]) -> None:
-    def act() -> None:
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
-        try:
-            action(descriptor)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    steadily(act)
+def _with_descriptor(path: Path, action: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        action(descriptor)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -185,8 +182,13 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    if not os.path.lexists(path):  # else the first attempt came as far as that
-        temporary = _beside(path)
+    temporary = _beside(path)
+    if os.path.lexists(path):
+        # The first attempt came as far as that. The entry is made anew, or waiting for it again
+        # would tell nothing: the system tells of a failure once.
+        os.rename(path, temporary)
+        os.rename(temporary, path)
+    else:
         os.mkdir(temporary)
         try:
             for name, data in files.items():

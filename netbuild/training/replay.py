@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from netbuild.builder import build, device_of
+from netbuild.errors import NetbuildError
 from netbuild.tasks import Task
 from netbuild.training.checkpoint import (
     FILES,
@@ -27,11 +29,17 @@ from netbuild.training.course import Happening, follow
 from netbuild.training.environment import environment, environment_changes
 from netbuild.training.files import digest, read_file
 from netbuild.training.recorder import TRIALS, Training, Watcher, end_of
-from netbuild.training.resuming import Warn, default_warn, fresh, has_ended, refuse_damage
-from netbuild.training.run import Run, open_run
+from netbuild.training.resuming import (
+    Warn,
+    default_warn,
+    fresh,
+    has_ended,
+    refuse_damage,
+)
+from netbuild.training.run import Run, open_run, refuse_own_task
 from netbuild.training.table import trial_table
 from netbuild.training.trainer import Trainer
-from netbuild.training.writer import json_bytes, line_of
+from netbuild.training.writer import json_bytes, line_of, logged_of, refuse_other_log
 
 CLOCK = ("steps_per_second",)  # of a line of the log
 
@@ -71,8 +79,9 @@ def reproduce(
     """
     opened = open_run(run, task, verify=False)
     refuse_damage(opened)
+    refuse_own_task(opened)
     opened.network()  # which verifies the newest weights
-    place = device_of(str(opened.about["environment"]["device"]))
+    place = _device(opened)
     here = environment(place)
     for name, then, now in environment_changes(opened.about["environment"], here)[:4]:
         (warn or default_warn)(f"the last bits may differ: {name} {then} then, {now} now")
@@ -87,6 +96,15 @@ def reproduce(
             if replay.difference or replay.is_done:
                 break
     return replay.result()
+
+
+def _device(run: Run) -> torch.device:
+    """That of the first time; raises NetbuildError where it is not there."""
+    try:
+        return device_of(str(run.about["environment"]["device"]))
+    except NetbuildError as error:
+        hint = "a training is done again on the device that it was done on"
+        raise NetbuildError(str(error), error.exit_code, hint) from None
 
 
 def _start(run: Run) -> str:
@@ -152,7 +170,9 @@ class _Replay:
             return
         then = self.known[self.lines]
         if then != now:
-            keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+            keys = [
+                k for k in {**then, **now} if k not in then or k not in now or then[k] != now[k]
+            ]
             values = f"{then.get(keys[0])} then, {now.get(keys[0])} now"
             self.difference = f"{now['kind']} line of step {now['step']}: {keys[0]} {values}"
             return
@@ -163,7 +183,13 @@ class _Replay:
 
         Then where the training stood: its stage, and the evaluations that count.
         """
-        saved, files = open_checkpoint(self.kept[step])
+        try:
+            saved, files = open_checkpoint(self.kept[step])
+        except NetbuildError:
+            if os.path.lexists(self.kept[step]):
+                raise
+            del self.kept[step]  # the run is trained, and has pruned it
+            return
         training = self.training
         state = training.point.to_data()
         packed = pack_checkpoint(
@@ -177,9 +203,14 @@ class _Replay:
                 self.difference = f"the checkpoint of step {step}: `{tensor}` in {name}"
                 return
         here = json.loads(packed.files["state.json"])
-        odd = [key for key in (*state, "optimizer") if saved.state.get(key) != here[key]]
+        here["run"] = self.run.about["id"]
+        odd = [key for key in (*state, "optimizer", "run") if saved.state.get(key) != here[key]]
         if odd:
             self.difference = f"the checkpoint of step {step}: `{odd[0]}` in state.json"
+        try:
+            refuse_other_log(self.run.path, logged_of(saved))
+        except (NetbuildError, ValueError) as error:
+            self.difference = self.difference or f"the checkpoint of step {step}: {error}"
         self.compared += 1
 
     def _compare_end(self, happening: Happening) -> None:

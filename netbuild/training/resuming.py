@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from netbuild.builder import build, build_optimizer, device_of
-from netbuild.check import Spec, load
+from netbuild.check import Spec, load, project_root
+from netbuild.check.start import LATEST, START
 from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Task
 from netbuild.training.about import ENDED
@@ -33,7 +35,7 @@ from netbuild.training.environment import environment, environment_changes
 from netbuild.training.files import digest, read_file
 from netbuild.training.lock import take_lock
 from netbuild.training.recorder import Training, Watcher, carry_out
-from netbuild.training.run import Run, open_run
+from netbuild.training.run import Run, open_run, refuse_own_task
 from netbuild.training.session import train
 from netbuild.training.sources import changed
 from netbuild.training.trainer import Trainer
@@ -42,6 +44,7 @@ from netbuild.training.writer import (
     OtherLogError,
     RunWriter,
     copy_log,
+    logged_of,
     now,
     refuse_other_log,
     reopen,
@@ -49,6 +52,7 @@ from netbuild.training.writer import (
 )
 
 Warn = Callable[[str], None]
+_STARTS = re.compile(r"\s*start_from\b")  # what a new run does not take over from another
 IfChanged = Literal["refuse", "ignore"]
 
 
@@ -94,7 +98,7 @@ def resume(
             return opened
         training, size = restored(opened, device, warn)
         _note(writer, training, warn)
-        with _writing(writer):
+        with _writing(writer.path):
             rewind(writer, size)
         path = carry_out(training, lambda: writer, watch=watch, watch_start=watch_start)
     finally:
@@ -112,11 +116,32 @@ def unfinished(out: Path, spec: Spec) -> Path | None:
         try:
             about = json.loads(read_file(path))
             order = str(about["started"]), path.parent.name
-            if about["spec_hash"] == spec.hash and about["status"] not in (*ENDED, "diverged"):
+            if _is_of(about, spec) and about["status"] not in (*ENDED, "diverged"):
                 found.append((order, path.parent))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return max(found)[1] if found else None
+
+
+def _is_of(about: dict[str, Any], spec: Spec) -> bool:
+    """Whether a run is of a spec, even if the run that both start from has other weights now."""
+    if about.get("own_task"):
+        return False
+    start = about["inputs"].get(START)
+    return bool(about["spec_hash"] == (spec.hash_from(start["sha256"]) if start else spec.hash))
+
+
+def refuse_own_latest(spec: Spec) -> None:
+    """Raise NetbuildError (exit 2) for a spec that starts from the newest run of its own name.
+
+    That would be the very run that is to be gone on with.
+    """
+    words = spec.model.start_from
+    if words is not None and words.run.rstrip("/").split("/")[-2:] == [spec.model.name, LATEST]:
+        what = (
+            f"`start_from: {{run: {words.run}}}` may be the very run that `--resume` goes on with"
+        )
+        raise NetbuildError(what, Exit.USAGE, "name the run that is meant")
 
 
 @contextmanager
@@ -131,7 +156,8 @@ def only_one(out: Path, spec: Spec) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"cannot write {folder}: {reason}", Exit.IO) from None
-    lock = take_lock(folder / f".{spec.hash}.lock", f"{spec.model.name} below {out}")
+    name = spec.hash_from("") if START in spec.files else spec.hash
+    lock = take_lock(folder / f".{name}.lock", f"{spec.model.name} below {out}")
     try:
         yield
     finally:
@@ -156,7 +182,7 @@ def fork(
     it was started with. `warn` (default `warnings.warn`) is called with a line for each checkpoint
     that is damaged, and passed over. Raises SpecError and NetbuildError.
     """
-    checked = forked_spec(run, spec, set, warn)
+    checked = forked_spec(run, spec, set, warn, task)
     return train(checked, out, task, device=device, watch=watch, watch_start=watch_start)
 
 
@@ -165,24 +191,27 @@ def forked_spec(
     spec: str | Path | None = None,
     set: Sequence[str] = (),
     warn: Warn | None = None,
+    task: Task | None = None,
 ) -> Spec:
     """The spec of a run as it is today, which starts from the run's newest whole weights."""
-    opened = open_run(run, verify=False)
+    opened = open_run(run, task, verify=False)
+    refuse_own_task(opened)
+    weights = os.path.realpath(opened.path)
     about = opened.about.get("sources") or {}
-    path = opened.path / about["spec"] if spec is None and about.get("spec") else spec
+    path = f"{weights}/{about['spec']}" if spec is None and about.get("spec") else spec
     if path is None or not Path(path).is_file():
         what = f"the spec that {run} was started from is not where it was"
         raise NetbuildError(what, Exit.RUN, "name the spec to go on with")
     path = Path(os.path.normpath(path))
-    own, weights = os.path.realpath(path.parent), os.path.realpath(opened.path)
+    own = os.path.realpath(path.parent)
     given = about.get("data_root")
-    data = None if given is None else os.path.normpath(f"{weights}/{given}")
-    whole = load(path, opened.about["overrides"], unset=opened.about["unset"], data_root=data)
-    root = os.path.commonpath((os.path.realpath(whole.root), own, weights))
+    data = project_root(path.parent) if given is None else Path(f"{weights}/{given}")
+    root = os.path.commonpath((os.path.realpath(data), own, weights))
     step = _newest_whole(opened, warn or default_warn)
     start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: {step}}}'
-    changes = [*opened.about["overrides"], start, *set]
-    return load(path, changes, unset=opened.about["unset"], data_root=root)
+    kept = [each for each in opened.about["overrides"] if not _STARTS.match(each)]
+    unset = [each for each in opened.about["unset"] if not _STARTS.match(each)]
+    return load(path, [*kept, start, *set], unset=unset, data_root=root)
 
 
 def _newest_whole(run: Run, warn: Warn) -> int:
@@ -233,9 +262,7 @@ def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
     unless there is one to go on from. Raises NetbuildError.
     """
     refuse_damage(run)
-    if run.about.get("own_task") and run.given_task is None:
-        what = f"{run.path} was trained on a task given in Python"
-        raise NetbuildError(what, Exit.RUN, "netbuild.resume(run, task=...)")
+    refuse_own_task(run)
     place = device_of(device or str(run.about["environment"]["device"]))
     damaged: dict[Path, NetbuildError] = {}
     for path in reversed(checkpoints(run.path / "checkpoints")):
@@ -252,21 +279,25 @@ def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
         return training, logged.size
     if damaged:
         raise _nothing_left(run, list(damaged.values()))
+    step = run.about.get("step", 0)
+    if step:
+        with _writing(run.path):
+            copy_log(run.path)
+        warn(
+            f"no checkpoint is left of {run.path}, which had taken {step:,} steps: it begins again"
+        )
     return fresh(run, place), 0
 
 
 def _put_away(run: Run, damaged: Mapping[Path, NetbuildError], warn: Warn) -> None:
     """Rename what cannot be used, newest first; of a log that will be cut there stays a copy."""
-    try:
+    with _writing(run.path):
         if any(isinstance(error, OtherLogError) for error in damaged.values()):
             copy_log(run.path)
         for bad, why in damaged.items():
             what = str(why).partition("\n")[0]
             aside = set_aside(bad).name
             warn(f"{what}; {bad.name} is now {aside}, and the one before is used")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"cannot write {run.path}: {reason}", Exit.IO) from None
 
 
 def _nothing_left(run: Run, errors: list[NetbuildError]) -> NetbuildError:
@@ -314,17 +345,14 @@ def _point_of(checkpoint: Checkpoint, run: str, stages: int) -> tuple[Point, Log
     try:
         if state["run"] != run:
             raise NetbuildError(f"{checkpoint.path} is of another run", Exit.RUN)
-        size, point = state["metrics"], Point.from_data(state)
-        if type(size) is not int or size < 0 or point.stage >= stages:
-            raise ValueError("a place in the log, or a stage, that there is not")
-        sha256 = state.get("metrics_sha256")
-        if not isinstance(sha256, str | None):
-            raise ValueError("a digest of the log that is none")
+        point = Point.from_data(state)
+        if point.stage >= stages:
+            raise ValueError("a stage that there is not")
+        return point, logged_of(checkpoint)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"[:80]
         what = f"{checkpoint.path} does not tell where the training stood ({reason})"
         raise NetbuildError(what, Exit.RUN) from None
-    return point, Logged(size, sha256)
 
 
 def refuse_damage(run: Run) -> None:
@@ -360,18 +388,18 @@ def _note(writer: RunWriter, training: Training, warn: Warn) -> None:
     writer.about.pop("error", None)
     writer.about["resumed"] = [*writer.about.get("resumed", []), resumed]
     writer.about["step"] = training.point.step
-    with _writing(writer):
+    with _writing(writer.path):
         writer.status("running")
 
 
 @contextmanager
-def _writing(writer: RunWriter) -> Iterator[None]:
+def _writing(path: Path) -> Iterator[None]:
     """What the disk refuses is one error, of exit 7."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"cannot write {writer.path}: {reason}", Exit.IO) from None
+        raise NetbuildError(f"cannot write {path}: {reason}", Exit.IO) from None
 
 
 def default_warn(message: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -65,7 +66,11 @@ class Run:
 
     @cached_property
     def task(self) -> Task:
-        """The task that the run was trained on; raises NetbuildError where neurogym is missing."""
+        """The task that the run was trained on.
+
+        Raises NetbuildError where neurogym is missing, and for one that was given in Python.
+        """
+        refuse_own_task(self)
         return self.given_task if self.given_task is not None else build_task(self.trained_spec)
 
     @cached_property
@@ -125,8 +130,18 @@ class Run:
         weights that violate a constraint are returned too. Raises NetbuildError for damaged files,
         for a step without a checkpoint, and for a device that is not there.
         """
+        return self.network_of(*self.saved(checkpoint), device=device, verified=verified)
+
+    def network_of(
+        self,
+        found: Checkpoint,
+        files: Mapping[str, bytes],
+        *,
+        device: str = "cpu",
+        verified: bool = True,
+    ) -> Network:
+        """The network with the weights of a checkpoint, as `saved` returns it; raises as above."""
         place = device_of(device)
-        found, files = self.saved(checkpoint)
         network = build(self.spec, device="cpu")
         load_network(network, files["network.safetensors"], str(found.path))
         if verified:
@@ -165,7 +180,7 @@ class Run:
             try:
                 return open_checkpoint(folder)
             except NetbuildError:
-                if folder.exists():
+                if os.path.lexists(folder):
                     raise
 
     def weights(self, name: str) -> Tensor | Any:
@@ -248,6 +263,13 @@ def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True)
     if verify:
         run.network()
     return run
+
+
+def refuse_own_task(run: Run) -> None:
+    """Raise NetbuildError (exit 5) where a run's task was an object, and none is given again."""
+    if run.about.get("own_task") and run.given_task is None:
+        what = f"{run.path} was trained on a task given in Python"
+        raise NetbuildError(what, Exit.RUN, "in Python: `task=...`, here as there")
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,9 @@ def still_needed(
 
 def _value(rule: StopWhen, found: Mapping[str, Any]) -> float:
     """The metric, over all trials or in the environment where it is worst."""
-    if rule.of == "worst_task" and rule.metric == "accuracy" and found.get("environments"):
-        return float(min(found["environments"].values()))
+    if rule.of == "worst_task" and rule.metric == "accuracy":
+        # One in which no trial has a right answer has no accuracy, and is no task to be learnt.
+        known = [x for x in found.get("environments", {}).values() if not math.isnan(x)]
+        if known:
+            return float(min(known))
     return float(found[rule.metric])

@@ -25,6 +25,7 @@ from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
 from netbuild.training.about import read_about
 from netbuild.training.checkpoint import (
+    Checkpoint,
     NotNowError,
     network_tensors,
     pack,
@@ -33,6 +34,7 @@ from netbuild.training.checkpoint import (
 )
 from netbuild.training.environment import environment, git_state
 from netbuild.training.files import (
+    PASSING,
     append,
     canonical_json,
     cut_file,
@@ -53,6 +55,7 @@ from netbuild.training.sources import sources
 
 METRICS = "metrics.jsonl"
 FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
+BRING_BACK = "bring the file back, or `--fork` starts a new run from the run's weights"
 STATES = 3  # an optimizer keeps at most two tensors of a parameter's size beside it
 
 
@@ -80,8 +83,21 @@ class RunWriter:
         self.logged_hash.update(data)
 
     def sync(self) -> int:
-        """Wait until all lines are on the disk; returns the bytes of them."""
-        sync_file(self.path / METRICS)
+        """Wait until all lines are on the disk; returns the bytes of them.
+
+        Where that fails it is not asked for again: the system tells of a failure once, and may then
+        have forgotten what it could not write. The lines are written anew, into another file.
+        """
+        path = self.path / METRICS
+        try:
+            sync_file(path)
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+            data = read_file(path)
+            if digest(data) != self.logged_hash.hexdigest():
+                raise
+            replace_file(path, data)
         return self.logged
 
     def status(self, status: str, **more: Any) -> None:
@@ -201,9 +217,13 @@ def reopen(path: Path) -> RunWriter:
     lock = take_lock(path / ".lock", str(path))
     try:
         about = read_about(path / "run.json")
-        for folder in (path, *(path / name for name in FOLDERS)):
+        remove_leftovers(path)
+        for folder in (path / name for name in FOLDERS):
             if folder.is_dir():
                 remove_leftovers(folder)
+            else:  # empty ones are lost in some copies
+                os.mkdir(folder)
+                sync_folder(path)
         return RunWriter(path, about, lock)
     except OSError as error:
         os.close(lock)
@@ -233,10 +253,18 @@ def refuse_other_log(run: Path, logged: Logged) -> None:
         raise NotNowError(f"{path} cannot be read: {reason}", Exit.IO) from None
     if found < logged.size:
         what = f"{path} has {found:,} bytes, and had {logged.size:,} at its checkpoint"
-        raise OtherLogError(what, Exit.RUN, "lines were lost; bring the file back")
+        raise OtherLogError(what, Exit.RUN, f"lines were lost; {BRING_BACK}")
     if not begins:
         what = f"{path} is not the one that the run wrote"
-        raise OtherLogError(what, Exit.RUN, "lines were changed; bring the file back")
+        raise OtherLogError(what, Exit.RUN, f"lines were changed; {BRING_BACK}")
+
+
+def logged_of(checkpoint: Checkpoint) -> Logged:
+    """How far the log was at a checkpoint; ValueError for what tells of no such place."""
+    size, sha256 = checkpoint.state.get("metrics"), checkpoint.state.get("metrics_sha256")
+    if type(size) is not int or size < 0 or not isinstance(sha256, str | None):
+        raise ValueError("a place in the log that there is not")
+    return Logged(size, sha256)
 
 
 def copy_log(run: Path) -> None:
@@ -301,8 +329,12 @@ def _finite(value: Any) -> Any:
 
 
 def json_bytes(data: object) -> bytes:
-    """Data as an indented JSON file."""
-    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+    """Data as an indented JSON file; a number that is not finite is null."""
+    data = _finite(data)
+    try:
+        return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # a path that is no text
+        return (json.dumps(data, indent=1) + "\n").encode()
 
 
 def now() -> str:
