@@ -26,7 +26,8 @@ def write_any_text() -> None:
     """Let the streams write what their encoding has not: names of files may be any bytes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError, ValueError):  # it is closed, or leads elsewhere by now
+                stream.reconfigure(errors="backslashreplace")
 
 
 def tell(line: str) -> None:

@@ -28,6 +28,7 @@ from netbuild.training.files import (
     remove_leftovers,
     require_space,
     steadily,
+    sync_folder,
     write_folder,
 )
 from netbuild.training.guards import are_finite
@@ -147,6 +148,7 @@ def set_aside(path: Path) -> Path:
     """Rename a checkpoint that cannot be used, so that it is one no more; nothing is lost."""
     aside = path.with_name(f"corrupt-{path.name}-{secrets.token_hex(2)}")
     os.rename(path, aside)
+    sync_folder(path.parent)
     return aside
 
 

@@ -105,6 +105,7 @@ def act(
     code = _command(argv) if argv else 0
     if recorder is not None:
         recorder.finish()
+        found["reached"] = recorder.reached
     return code, found
 
 

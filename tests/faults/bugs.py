@@ -85,7 +85,7 @@ def no_fsync_of_the_log() -> None:
     _everywhere("sync_file", lambda path: None)
 
 
-@bug("a checkpoint is written in place, without a rename", "kills.every_call", 60)
+@bug("a checkpoint is written in place, without a rename", "kills.every_call", 24)
 def no_rename() -> None:
     files = _module("training.files")
 
@@ -196,6 +196,22 @@ def log_not_cut() -> None:
         self.logged = (self.path / writer.METRICS).stat().st_size
 
     resuming.rewind = rewound
+
+
+@bug("a resume goes on with any log", "logs.other_logs", 24)
+def log_not_compared() -> None:
+    _everywhere("refuse_other_log", lambda run, logged: None)
+
+
+@bug("the copy of an odd log is not waited for", "power.in_a_resume", 90)
+def copy_not_waited_for() -> None:
+    def copy(run: Path) -> None:
+        data = (run / "metrics.jsonl").read_bytes()
+        descriptor = os.open(run / "corrupt-metrics.jsonl-0000", os.O_WRONLY | os.O_CREAT)
+        os.write(descriptor, data)
+        os.close(descriptor)
+
+    _everywhere("copy_log", copy)
 
 
 @bug("digests are not looked at", "inputs.flipped_bits", 60)

@@ -16,17 +16,19 @@ from faults import end
 from faults.lab import Counts, Lab, acked_in, cleared, recovered, spread, train
 from faults.specs import EVERY, STEPS
 
+LAST = STEPS - 1  # the step after which nothing is left to do
+
 TERM, KILL = int(signal.SIGTERM), int(signal.SIGKILL)
 PROGRAM = "from netbuild.cli import main; main()"
 KINDS = ("linear", "ctrnn")
 
 
-def every_step(lab: Lab, most: int = STEPS) -> Counts:
+def every_step(lab: Lab, most: int = LAST) -> Counts:
     """R4: a training is stopped, or killed, in each of its steps, and goes on to the same bits."""
-    counts = Counts("R4", "stopped, or killed, in each step, and resumed")
+    counts = Counts("R4", f"stopped in each of {LAST} steps, or killed, and resumed; two networks")
     # A kill tells most where the checkpoint before is far.
-    cases = [(step, TERM) for step in spread(range(STEPS), most)]
-    cases += [(step, KILL) for step in spread(range(9, STEPS, 10), max(1, most // 10))]
+    cases = [(step, TERM) for step in spread(range(LAST), most)]
+    cases += [(step, KILL) for step in spread(range(9, LAST, 10), max(1, most // 10))]
     for kind in KINDS:
         _cut_in(lab, counts, kind, cases)
     return counts
@@ -41,12 +43,14 @@ def _cut_in(lab: Lab, counts: Counts, kind: str, cases: list[tuple[int, int]]) -
         out, acks = lab.new(), lab.new()
         begun = lab.run(*train(spec, out), signal_at=case, acknowledge=str(acks))
         saved = end.newest(end.runs_in(out)[0])
-        ended = (begun.code, saved) == (143 if step + 1 < STEPS else 0, step + 1)
+        cut = (begun.code, saved) == (143, step + 1)
         if number == KILL:
-            ended = (begun.code, saved // EVERY) == (-KILL, step // EVERY)
-        found = [] if ended else [f"exit {begun.code}, step {saved} saved"]
+            cut = (begun.code, saved // EVERY) == (-KILL, step // EVERY)
+        found = [] if cut else [f"exit {begun.code}, step {saved} saved"]
         run, lost = recovered(lab, spec, out, acked_in(acks))
         found += lost + end.amiss(run, reference)
+        if not found and end.about(run)["resumed"][-1]["step"] == saved:
+            counts.add(resumed_to_the_same_bits=1)
         cleared(out)
         return found
 
@@ -135,7 +139,7 @@ def not_finite(lab: Lab, most: int = 20) -> Counts:
     counts = Counts("R19", "NaN in the loss, a gradient, a weight or the input")
     spec = lab.spec("linear", checkpoint={"every": 5, "keep": 2})
     reference = lab.reference(spec)
-    steps = spread(range(0, STEPS, STEPS // 20), most)
+    steps = spread(range(0, LAST, LAST // 20), most)
 
     def check(case: tuple[str, int]) -> list[str]:
         place, step = case
@@ -164,11 +168,11 @@ def not_finite(lab: Lab, most: int = 20) -> Counts:
     return counts
 
 
-def held(lab: Lab, most: int = STEPS - 1) -> Counts:
+def held(lab: Lab, most: int = LAST) -> Counts:
     """R20: absent, frozen and signed weights after each step and resume; forgeries refused."""
     counts = Counts("R20", "constraints after every step, through resumes; forged checkpoints")
     for kind in KINDS:
-        _held_in(lab, counts, kind, spread(range(STEPS - 1), most))
+        _held_in(lab, counts, kind, spread(range(LAST), most))
     return counts
 
 
@@ -209,7 +213,7 @@ def _held_in(lab: Lab, counts: Counts, kind: str, steps: list[int]) -> None:
         return found
 
     lab.each(counts, steps, check)
-    lab.each(counts, ["absent", "frozen", "sign", "nan"], forged)
+    lab.each(counts, spread(["frozen", "absent", "sign", "nan"], len(steps) + 1), forged)
 
 
 def clocks(lab: Lab, most: int = 20) -> Counts:
@@ -221,7 +225,7 @@ def clocks(lab: Lab, most: int = 20) -> Counts:
 
     def check(number: int) -> list[str]:
         out, elsewhere = lab.new(), lab.new() / f"eine Kopie é {number}"
-        step = rng.randrange(21, STEPS - 2)
+        step = rng.randrange(21, LAST)
         year = 365.25 * 86400
         lab.run(*train(spec, out), signal_at=(step, TERM), clock=rng.uniform(-20, 20) * year)
         (run,) = end.runs_in(out)

@@ -52,9 +52,35 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=step_of)
 
 
+def logged(checkpoint: Path) -> int:
+    """The bytes that the log had at a checkpoint."""
+    return int(json.loads((checkpoint / "state.json").read_bytes())["metrics"])
+
+
+def fits(run: Path, checkpoint: Path) -> bool:
+    """Whether a whole checkpoint's log is the beginning of the run's."""
+    try:
+        state = json.loads((checkpoint / "state.json").read_bytes())
+        begins = (run / "metrics.jsonl").read_bytes()[: state["metrics"]]
+        return bool(hashlib.sha256(begins).hexdigest() == state["metrics_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def newest(run: Path) -> int:
-    """The step of the newest whole checkpoint, 0 if there is none."""
-    return max((step_of(path) for path in checkpoints(run) if is_whole(path)), default=0)
+    """The step of the newest checkpoint that is whole, and its log too; 0 if there is none."""
+    found = [path for path in checkpoints(run) if is_whole(path) and fits(run, path)]
+    return max(map(step_of, found), default=0)
+
+
+def set_aside(run: Path) -> list[Path]:
+    """The checkpoints that could not be used."""
+    return sorted((run / "checkpoints").glob("corrupt-*"))
+
+
+def logs(run: Path) -> list[Path]:
+    """The log, and the copies that were kept of it before it was cut."""
+    return [run / "metrics.jsonl", *sorted(run.glob("corrupt-metrics.jsonl-*"))]
 
 
 def log(run: Path) -> list[dict[str, Any]]:
@@ -122,9 +148,8 @@ def amiss(run: Path, wanted: Reference, aside: int = 0) -> list[str]:
     needed = {wanted.last, wanted.best}
     if not needed <= set(whole) or len(whole) < 2:
         found.append(f"checkpoints {whole}; {sorted(needed)} and two are to be kept")
-    set_aside = [*(run / "checkpoints").glob("corrupt-*")]
-    if len(set_aside) != aside:
-        found.append(f"{len(set_aside)} checkpoints set aside, not {aside}")
+    if len(set_aside(run)) != aside:
+        found.append(f"{len(set_aside(run))} checkpoints set aside, not {aside}")
     left = [str(path.relative_to(run)) for path in run.rglob("*.tmp")]
     if left:
         found.append(f"left over: {', '.join(left)}")

@@ -16,6 +16,17 @@ from faults.specs import SHORT
 KILL = int(signal.SIGKILL)
 REMOVING = ("listdir", "stat", "unlink", "rmdir")  # what fails here is cleared by the resume
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+# What a call that only looks may say, and one that ends.
+LOOKING: dict[str, tuple[int, ...]] = dict.fromkeys(
+    ("look", "stat", "listdir", "scandir", "fopen"), (errno.EIO, errno.EACCES, errno.ESTALE)
+)
+LOOKING |= {
+    "read": (errno.EIO, errno.ENOMEM, errno.ESTALE),
+    "fstat": (errno.EIO, errno.ENOMEM),
+    "statvfs": (errno.EIO, errno.EACCES),
+    "flock": (errno.EIO, errno.ENOLCK),
+    "close": (errno.EIO, errno.ENOSPC),
+}
 CUT = 15  # the step in which the training that is resumed was ended
 
 
@@ -56,7 +67,7 @@ class Calls:
         outcome = self.lab.run(*argv, shim=shim, acknowledge=str(acks))
         runs = end.runs_in(out)
         acked = acked_in(acks) or (self.saved if resumed else -1)
-        found = []
+        found = [] if outcome.values.get("reached") else ["the call was never reached"]
         # What only looks at a run's own files may be taken for damage of the run.
         wanted = (0,) if mode == "short" else (0, 7) if call in CHANGES else (0, 5, 7)
         if outcome.code not in wanted:
@@ -81,17 +92,17 @@ class Calls:
 
 def failing_calls(lab: Lab, most: int | None = None) -> Counts:
     """R7: the n-th call fails, once or from then on, in a training and in a resume."""
-    counts = Counts(
-        "R7", "the n-th input or output call fails (ENOSPC, EIO, EACCES), or all from it on"
-    )
+    counts = Counts("R7", "the n-th input or output call fails (ENOSPC, EIO ...), or all from it")
     calls = Calls(lab)
     for resumed in (False, True):
         numbered = calls.numbered(resumed)
         counts.add(calls=len(numbered))
         cases = []
-        for number, call in numbered:  # all three errors, each of them at times for ever
-            modes = ("once", "once", "forever") if call in CHANGES else ("once",)
-            for place, mode in enumerate(modes):
+        for number, call in numbered:
+            if call in LOOKING:
+                cases += [(resumed, number, call, "once", error) for error in LOOKING[call]]
+                continue
+            for place, mode in enumerate(("once", "once", "forever")):  # each at times for ever
                 cases.append((resumed, number, call, mode, ERRORS[(number + place) % 3]))
         part = spread(cases, None if most is None else most // 2)
         lab.each(counts, part, lambda case: calls.check(case, counts))

@@ -11,10 +11,10 @@ from pathlib import Path
 from faults import end
 from faults.lab import Counts, Lab, acked_in, cleared, recovered, spread, train
 from faults.shim import CHANGES
-from faults.specs import SHORT
+from faults.specs import MOMENTUM, SHORT
 
 STEPS_A_KILL = 30  # of the run that is killed again and again
-TERM, KILL = int(signal.SIGTERM), int(signal.SIGKILL)
+TERM, INT, KILL = int(signal.SIGTERM), int(signal.SIGINT), int(signal.SIGKILL)
 
 
 def calls_of(lab: Lab, spec: Path) -> list[str]:
@@ -35,13 +35,13 @@ def every_call(lab: Lab, most: int | None = None) -> Counts:
     After a call the disk holds what it does before the next.
     """
     counts = Counts("R1", "kill -9 at every file system call of three checkpoints, two optimizers")
-    for kind in ("linear", "ctrnn"):
-        _killed_in(lab, counts, kind, None if most is None else most // 2)
+    for kind, optimizer in (("linear", {"optimizer": MOMENTUM}), ("ctrnn", {})):
+        spec = lab.spec(kind, **SHORT, **optimizer)
+        _killed_in(lab, counts, spec, None if most is None else most // 2)
     return counts
 
 
-def _killed_in(lab: Lab, counts: Counts, kind: str, most: int | None) -> None:
-    spec = lab.spec(kind, **SHORT)
+def _killed_in(lab: Lab, counts: Counts, spec: Path, most: int | None) -> None:
     reference = lab.reference(spec)
     calls = calls_of(lab, spec)
     cases = [(number, "before") for number in range(len(calls))]
@@ -69,7 +69,7 @@ def random_times(lab: Lab, most: int = 200) -> Counts:
     counts = Counts("R2", "kill -9 at random times in one run")
     began = time.monotonic()
     rng = random.Random(2)
-    steps = STEPS_A_KILL * (most + 50)  # more than all kills let it take
+    steps = STEPS_A_KILL * (most * 5 // 4 + 20)  # more than all kills let it take
     every = {"log_every": 5, "evaluate": {"every": steps // 10}}
     spec = lab.spec("linear", steps=steps, checkpoint={"every": 5, "keep": 2}, **every)
     reference = lab.reference(spec)
@@ -95,12 +95,16 @@ def random_times(lab: Lab, most: int = 200) -> Counts:
     run, found = recovered(lab, spec, out, acked_in(acks))
     counts.failures += found + end.amiss(run, reference)
     cleared(out)
+    counts.demand("kills after a further checkpoint", 1 / 4)
     counts.seconds = time.monotonic() - began
     return counts
 
 
 def asked_to_stop(lab: Lab, most: int = 100) -> Counts:
-    """R9: SIGTERM at random times: exit 143, the state is saved, and the end has the same bits."""
+    """R9: SIGTERM at random times: exit 143, the state is saved, and the end has the same bits.
+
+    To some it is sent again soon, which counts as one, and to some SIGINT, which ends it at once.
+    """
     counts = Counts("R9", "SIGTERM at random times")
     spec = lab.spec("linear", steps=150)
     reference = lab.reference(spec)
@@ -112,26 +116,31 @@ def asked_to_stop(lab: Lab, most: int = 100) -> Counts:
 
     def check(number: int) -> list[str]:
         found: list[str] = []
+        second = (TERM, INT)[number // 4 % 2]
+        one = number % 4 < 3 or second == TERM
         for _ in range(20):
             out, acks = lab.new(), lab.new()
-            delays = sorted(rng.uniform(0.0, whole) for _ in range(1 + number % 4 // 3))
-            signals = [(delay, TERM) for delay in delays]
+            signals = [(rng.uniform(0.0, whole), TERM)]
+            if number % 4 == 3:
+                signals.append((signals[0][0] + rng.uniform(0.0, 0.05), second))
             outcome = lab.run(*train(spec, out), signals=signals, acknowledge=str(acks))
             runs = end.runs_in(out)
             status = end.about(runs[0])["status"] if runs else ""
             if status == "finished" and outcome.code in (0, -TERM):
                 cleared(out)
                 continue  # it came too late
-            if outcome.code != 143 and not (outcome.code == -TERM and not runs):
+            # Nobody listens before it has begun, nor for a second one after the last line.
+            late = len(signals) > 1 and status == "interrupted"
+            if outcome.code != 143 and not (outcome.code == -TERM and (late or not runs)):
                 found.append(f"exit {outcome.code}: {outcome.said[-300:]}")
             acked = acked_in(acks)
             if status == "interrupted":
                 counts.add(saved=1)
                 last = end.log(runs[0])[-1]["step"]
-                said = len(signals) > 1 or f"after step {last}, saved" in outcome.said
+                said = not one or f"after step {last}, saved" in outcome.said
                 if not said or end.newest(runs[0]) != last:
                     found.append(f"{last} steps taken, {outcome.said!r}")
-            elif runs and len(signals) == 1 and "nothing was to be saved" not in outcome.said:
+            elif runs and one and "nothing was to be saved" not in outcome.said:
                 found.append(f"the state was not saved: {outcome.said!r}")
             run, lost = recovered(lab, spec, out, acked or -1)
             found += lost + end.amiss(run, reference)
@@ -140,6 +149,7 @@ def asked_to_stop(lab: Lab, most: int = 100) -> Counts:
         return ["the training was always quicker than the signal"]
 
     lab.each(counts, range(most), check)
+    counts.demand("saved", 1 / 4)
     return counts
 
 

@@ -21,6 +21,7 @@ from faults.specs import write_spec
 
 Case = TypeVar("Case")
 SHOWN = 5  # failures that are printed
+WHOLE = 40  # cases, from which on a part must have met what it is to judge
 
 
 @dataclass
@@ -49,6 +50,12 @@ class Counts:
             for name, value in numbers.items():
                 name = name.replace("_", " ")
                 self.numbers[name] = self.numbers.get(name, 0) + value
+
+    def demand(self, name: str, share: float) -> None:
+        """Fail if less than a share of the cases were counted so; of a few, chance decides."""
+        found = self.numbers.get(name, 0)
+        if self.cases >= WHOLE and found < share * self.cases:
+            self.failures.append(f"{found} {name}, of {self.cases} cases: too few to tell")
 
 
 class Lab:
@@ -161,11 +168,13 @@ def train(spec: Path, out: Path) -> list[object]:
     return ["train", spec, "--out", out, "--quiet"]
 
 
-def recovered(lab: Lab, spec: Path, out: Path, acked: int, **job: Any) -> tuple[Path, list[str]]:
+def recovered(
+    lab: Lab, spec: Path, out: Path, acked: int, *, warned: bool = False, **job: Any
+) -> tuple[Path, list[str]]:
     """Bring what a fault left to its end: the run is resumed, or begun where there is none.
 
-    `acked` is the step that the training took for saved, -1 before there was a run. Returns the run
-    and what was lost.
+    `acked` is the step that the training took for saved, -1 before there was a run; `warned` is
+    whether it may tell that a checkpoint is set aside. Returns the run and what was lost.
     """
     found = []
     runs = end.runs_in(out)
@@ -180,8 +189,8 @@ def recovered(lab: Lab, spec: Path, out: Path, acked: int, **job: Any) -> tuple[
     outcome = lab.run(*argv, **job)
     if outcome.code:
         found.append(f"exit {outcome.code} in going on: {outcome.said.strip()[-300:]}")
-    if "warning" in outcome.said:
-        found.append(outcome.said.strip()[:300])
+    warnings = [line for line in outcome.said.splitlines() if "warning" in line]
+    found += [w[:300] for w in warnings if not (warned and "the one before is used" in w)]
     (run,) = end.runs_in(out)
     if there < acked:
         found.append(f"step {acked} was saved, and {there} is there")

@@ -1,204 +1,29 @@
-"""R6: the power goes. What was not waited for may be missing, torn, or there in another order.
-
-The calls of one training are written down; states that a disk may then hold are built from them, as
-in "All file systems are not created equal" (Pillai and others, OSDI 2014), and gone on with:
-
-- data that were not followed by fsync of their file may be missing, or there in part, or as zeros;
-- entries of a folder that were not followed by fsync of that folder may be missing, each by itself.
-"""
+"""R6: the power goes while a training runs, or while one is resumed."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import signal
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from faults import end
+from faults.disk import Story, Tree, read_tree, states, story_of, tree_of, write_tree
 from faults.lab import Counts, Lab, cleared, recovered, train
 from faults.specs import SHORT
 
-ROOT = 0  # the number of the folder that is there from the beginning
+KILL = int(signal.SIGKILL)
+CUT = 16  # the step in which the training that is resumed is killed
 
 
-@dataclass
-class Change:
-    """One change of a file's data or of a folder's entries, and from when on it is certain."""
+class State(tuple[int, str, Tree]):
+    """The call that was the last, what became of what was pending, and what the disk holds."""
 
-    at: int  # the number of the call
-    target: int  # a file or a folder
-    name: str = ""  # the entry, "" for data
-    to: str = ""  # its new name, if it is renamed
-    entry: int | None = None  # what the entry is from now on; None: there is none
-    offset: int = 0
-    data: bytes | None = None  # None: the file ends at `offset` from now on
-    certain: float = float("inf")  # the number of the call that waited for it
-
-    @property
-    def is_write(self) -> bool:
-        return not self.name and self.data is not None
-
-
-@dataclass
-class Story:
-    """What a training did to a disk, and what it took for saved after which call."""
-
-    changes: list[Change] = field(default_factory=list)
-    marks: list[tuple[int, int]] = field(default_factory=list)  # call, step
-    folders: set[int] = field(default_factory=lambda: {ROOT})
-    calls: int = 0
-
-    def acked(self, call: int) -> int:
-        """The step that counted as saved before a call; -1 before there was a run."""
-        return max((step for at, step in self.marks if at <= call), default=-1)
-
-
-def story_of(trace: list[dict[str, Any]], folder: Path) -> Story:
-    """Read the calls that a `Shim` has written down."""
-    story = Story(calls=len(trace))
-    names = {str(folder): ROOT}  # paths, as they are now
-    opened: dict[int, int] = {}
-    new = iter(range(1, len(trace) + 1))
-
-    def change(at: int, path: str, **values: Any) -> None:
-        place = Path(path)
-        story.changes.append(Change(at, names[str(place.parent)], place.name, **values))
-
-    for at, call in enumerate(trace):
-        op = call["op"]
-        if op == "mark":
-            story.marks.append((at, call["step"]))
-        elif op == "open":
-            if call["created"]:
-                names[call["path"]] = next(new)
-                change(at, call["path"], entry=names[call["path"]])
-            opened[call["fd"]] = names[call["path"]]
-            if call["emptied"] and not call["created"]:
-                story.changes.append(Change(at, opened[call["fd"]]))
-        elif op == "close":
-            del opened[call["fd"]]
-        elif op == "write":
-            data = base64.b64decode(call["data"])
-            file = opened[call["fd"]]
-            story.changes.append(Change(at, file, offset=call["offset"], data=data))
-        elif op == "ftruncate":
-            story.changes.append(Change(at, opened[call["fd"]], offset=call["size"]))
-        elif op == "fsync":
-            for each in story.changes:
-                if each.target == opened[call["fd"]]:
-                    each.certain = min(each.certain, at)
-        elif op == "mkdir":
-            names[call["path"]] = next(new)
-            story.folders.add(names[call["path"]])
-            change(at, call["path"], entry=names[call["path"]])
-        elif op in ("unlink", "rmdir"):
-            change(at, call["path"])
-            del names[call["path"]]
-        elif op == "rename":
-            moved = names[call["path"]]
-            assert Path(call["path"]).parent == Path(call["to"]).parent
-            change(at, call["path"], to=Path(call["to"]).name, entry=moved)
-            below = call["path"] + "/"
-            for path in [p for p in names if p == call["path"] or p.startswith(below)]:
-                names[call["to"] + path[len(call["path"]) :]] = names.pop(path)
-    return story
-
-
-Tree = dict[str, bytes | None]  # paths, and the bytes of files; None: a folder
-
-
-def tree_of(story: Story, changes: list[Change]) -> Tree:
-    """What a disk holds after some changes."""
-    entries: dict[int, dict[str, int]] = {folder: {} for folder in story.folders}
-    files: dict[int, bytearray] = {}
-    for each in changes:
-        if each.name:
-            here = entries[each.target]
-            here.pop(each.name, None)
-            if each.entry is not None:
-                here[each.to or each.name] = each.entry
-        elif each.data is None:
-            content = files.setdefault(each.target, bytearray())
-            del content[each.offset :]
-        else:
-            content = files.setdefault(each.target, bytearray())
-            content.extend(bytes(max(0, each.offset - len(content))))
-            content[each.offset : each.offset + len(each.data)] = each.data
-    tree: Tree = {}
-
-    def walk(folder: int, path: str) -> None:
-        for name, number in entries[folder].items():
-            if number in entries:
-                tree[f"{path}{name}"] = None
-                walk(number, f"{path}{name}/")
-            else:
-                tree[f"{path}{name}"] = bytes(files.get(number, b""))
-
-    walk(ROOT, "")
-    return tree
-
-
-def states(story: Story, rng: random.Random) -> Iterator[tuple[int, str, Tree]]:
-    """Without an end: a call that was the last, what became of what was pending, and the disk."""
-    for call in range(story.calls):  # first the plain ones
-        done = [each for each in story.changes if each.at <= call]
-        yield call, "all of it lost", tree_of(story, [c for c in done if c.certain <= call])
-        yield call, "nothing lost", tree_of(story, done)
-    while True:
-        call = rng.randrange(story.calls)
-        done = [each for each in story.changes if each.at <= call]
-        chance = rng.choice([0.1, 0.5, 0.9])
-        yield call, f"kept {chance}", tree_of(story, list(_kept(done, call, chance, rng)))
-
-
-def _kept(done: list[Change], call: int, chance: float, rng: random.Random) -> Iterator[Change]:
-    """The certain changes and some of the others, of which writes may be torn."""
-    for each in done:
-        if each.certain <= call:
-            yield each
-        elif rng.random() < chance:
-            if each.is_write and each.data is not None and rng.random() < 0.5:
-                length = rng.randrange(len(each.data) + 1)
-                part = rng.choice([each.data[:length], bytes(len(each.data))])
-                yield Change(each.at, each.target, offset=each.offset, data=part)
-            else:
-                yield each
-
-
-def write_tree(tree: Tree, folder: Path) -> None:
-    """Make a folder hold what a disk held."""
-    folder.mkdir()
-    for name, data in tree.items():
-        if data is None:
-            (folder / name).mkdir()
-        else:
-            (folder / name).write_bytes(data)
-
-
-def read_tree(folder: Path) -> Tree:
-    """What a folder holds."""
-    return {
-        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
-        for path in folder.rglob("*")
-    }
-
-
-def recorded(lab: Lab, spec: Path) -> Story:
-    """The story of a training; raises ValueError if some of it was not seen."""
-    out, report = lab.new(), lab.new()
-    out.mkdir()
-    shim = {"folder": str(out), "mode": "record", "report": str(report)}
-    outcome = lab.run(*train(spec, out), shim=shim)
-    assert outcome.code == 0, outcome.said
-    story = story_of(json.loads(report.read_text())["trace"], out)
-    if tree_of(story, story.changes) != read_tree(out):
-        raise ValueError("the calls that were seen do not make the files that are there")
-    cleared(out)
-    return story
+    def __str__(self) -> str:
+        return f"after call {self[0]}, {self[1]}"
 
 
 def power_loss(lab: Lab, most: int = 500) -> Counts:
@@ -206,40 +31,131 @@ def power_loss(lab: Lab, most: int = 500) -> Counts:
     counts = Counts("R6", "power lost: unsynced writes and entries missing, torn or reordered")
     spec = lab.spec("linear", **SHORT)
     reference = lab.reference(spec)
-    story = recorded(lab, spec)
-    rng = random.Random(6)
+    out = lab.new()
+    out.mkdir()
+    story = recorded(lab, out, train(spec, out))
     counts.add(calls=story.calls, marks=len(story.marks))
-    seen: set[tuple[str, int]] = set()
-    plain: list[tuple[int, str, Tree]] = []
-    drawn: list[tuple[int, str, Tree]] = []
-    for number, state in enumerate(states(story, rng)):
-        call, _, tree = state
-        text = json.dumps({k: v if v is None else v.hex() for k, v in sorted(tree.items())})
-        key = hashlib.sha256(text.encode()).hexdigest(), story.acked(call)
-        if key not in seen:
-            seen.add(key)
-            (plain if number < 2 * story.calls else drawn).append(state)
-        if len(plain) + len(drawn) >= max(most, 2 * len(plain)) and number >= 2 * story.calls:
-            break
-    rng.shuffle(plain)
-    cases = plain[: max(most - len(drawn), most // 2)] + drawn
-    cases = cases[:most] if len(plain) >= most else cases
 
-    def check(case: tuple[int, str, Tree]) -> list[str]:
-        call, _, tree = case
+    def check(state: State) -> list[str]:
+        call, _, tree = state
         out = lab.new()
         write_tree(tree, out)
+        had_ended = _has_ended(out)
         run, found = recovered(lab, spec, out, story.acked(call))
-        ended = not found and "resumed" not in end.about(
-            run
-        )  # then nothing was to be done, nor cleared
-        found += [e for e in end.amiss(run, reference) if not (ended and e.startswith("left over"))]
+        found += _cleared_up(end.amiss(run, reference), had_ended)
         cleared(out)
         return found
 
-    class Named(tuple[int, str, Tree]):
-        def __str__(self) -> str:
-            return f"after call {self[0]} of {story.calls}, {self[1]}"
-
-    lab.each(counts, [Named(case) for case in cases], check)
+    lab.each(counts, drawn(story, most, random.Random(6)), check)
     return counts
+
+
+def _nothing(run: Path) -> None:
+    """The training was killed, and has written lines after its newest checkpoint."""
+
+
+def _damage(run: Path) -> None:
+    """A bit of the newest checkpoint has flipped: it will be set aside."""
+    path = end.checkpoints(run)[-1] / end.TENSORS[0]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def _lose_lines(run: Path) -> None:
+    """The log has not all that the newest checkpoint tells of: it is copied, that set aside."""
+    log = run / "metrics.jsonl"
+    log.write_bytes(log.read_bytes()[: end.logged(end.checkpoints(run)[-1]) - 1])
+
+
+HARMS = (_nothing, _damage, _lose_lines)
+
+
+def in_a_resume(lab: Lab, most: int = 240) -> Counts:
+    """R6: the same of a resume, which cuts the log, sets a checkpoint aside and copies the log."""
+    counts = Counts("R6", "power lost in a resume: the log cut, a checkpoint set aside, a log kept")
+    for harm in HARMS:
+        _resumed(lab, counts, harm, most // len(HARMS))
+    return counts
+
+
+def _resumed(lab: Lab, counts: Counts, harm: Callable[[Path], None], most: int) -> None:
+    spec = lab.spec("linear", **SHORT)
+    reference = lab.reference(spec)
+    out = lab.new()
+    lab.run(*train(spec, out), healthy=True, signal_at=(CUT, KILL))
+    (run,) = end.runs_in(out)
+    newest = end.step_of(end.checkpoints(run)[-1])
+    harm(run)
+    saved = end.newest(run)
+    log = (run / "metrics.jsonl").read_bytes()
+    (used,) = [path for path in end.checkpoints(run) if end.step_of(path) == saved]
+    assert end.logged(used) < len(log), "no line is to be cut"
+    assert (saved == newest) == (harm is _nothing), "the wrong checkpoint is whole"
+    story = recorded(lab, out, ["resume", run, "--quiet"], saved)
+    counts.add(calls=story.calls)
+
+    def check(state: State) -> list[str]:
+        call, _, tree = state
+        out = lab.new()
+        write_tree(tree, out)
+        (run,) = end.runs_in(out)
+        had_ended = _has_ended(out)
+        counts.add(with_one_set_aside=len(end.set_aside(run)), with_a_copy=len(end.logs(run)) - 1)
+        # A checkpoint that was to be set aside may be lost when a whole one has taken its name.
+        replaced = saved < newest <= end.newest(run)
+        warned = harm is not _nothing
+        _, found = recovered(lab, spec, out, story.acked(call), warned=warned)
+        if harm is _lose_lines and log not in [path.read_bytes() for path in end.logs(run)[1:]]:
+            found.append("the log as it was found is lost")
+        aside = len(end.set_aside(run))
+        wanted = aside if replaced and aside <= 1 else int(saved < newest)
+        found += _cleared_up(end.amiss(run, reference, wanted), had_ended)
+        cleared(out)
+        return [f"{harm.__name__.strip('_')}: {each}" for each in found]
+
+    lab.each(counts, drawn(story, most, random.Random(7)), check)
+    cleared(out)
+
+
+def recorded(lab: Lab, out: Path, argv: list[object], saved: int = -1) -> Story:
+    """The story of a command; raises ValueError if some of it was not seen."""
+    before, report = read_tree(out), lab.new()
+    shim = {"folder": str(out), "mode": "record", "report": str(report)}
+    outcome = lab.run(*argv, shim=shim)
+    assert outcome.code == 0, outcome.said
+    story = story_of(json.loads(report.read_text())["trace"], out, before, saved)
+    if tree_of(story, story.changes) != read_tree(out):
+        raise ValueError("the calls that were seen do not make the files that are there")
+    return story
+
+
+def drawn(story: Story, most: int, rng: random.Random) -> list[State]:
+    """So many different states: up to half of them plain ones, the others drawn."""
+    seen: set[tuple[str, int]] = set()
+
+    def is_new(state: tuple[int, str, Tree]) -> bool:
+        call, _, tree = state
+        text = json.dumps({k: v if v is None else v.hex() for k, v in sorted(tree.items())})
+        key = hashlib.sha256(text.encode()).hexdigest(), story.acked(call)
+        return not (key in seen or seen.add(key))  # type: ignore[func-returns-value]
+
+    found = states(story, rng)
+    plain = list(filter(is_new, islice(found, 2 * story.calls)))
+    rng.shuffle(plain)
+    plain = plain[: most // 2]
+    others = islice(filter(is_new, found), most - len(plain))
+    return [State(state) for state in [*plain, *others]]
+
+
+def _has_ended(out: Path) -> bool:
+    """Whether there is a run that has finished."""
+    try:
+        return any(end.about(run)["status"] == "finished" for run in end.runs_in(out))
+    except ValueError:  # its run.json is damaged, which is found when it is gone on with
+        return False
+
+
+def _cleared_up(amiss: list[str], had_ended: bool) -> list[str]:
+    """What is amiss; where nothing was to be done, nothing was to be cleared up."""
+    return [each for each in amiss if not (had_ended and each.startswith("left over"))]

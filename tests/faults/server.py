@@ -97,6 +97,8 @@ def _forked(job: dict[str, Any]) -> dict[str, Any]:
             os.dup2(null, 0)
             os.dup2(said_in, 1)
             os.dup2(said_in, 2)
+            # The server's own know the files that they were opened on.
+            sys.stdout, sys.stderr = (open(n, "w", 1, closefd=False) for n in (1, 2))  # noqa: SIM115
             os.write(told_in, b"\n")
             code, values = actions.act(**job)
             os.write(told_in, json.dumps(values).encode())

@@ -18,8 +18,11 @@ from typing import Any
 
 # What changes the disk, or waits for it.
 CHANGES = ("open", "write", "fsync", "ftruncate", "rename", "replace", "mkdir", "unlink", "rmdir")
-# What only looks: it can fail, and a kill there is one at the next change.
-LOOKS = ("look", "read", "listdir", "scandir", "stat", "fopen", "flock")
+# What only looks, or ends: it can fail, and a kill there is one at the next change.
+LOOKS = (
+    *("look", "read", "listdir", "scandir", "stat"),
+    *("fstat", "statvfs", "fopen", "flock", "close"),
+)
 
 
 class Shim:
@@ -28,6 +31,8 @@ class Shim:
     "count": nothing. "before", "after" and "half" (of a write) kill the process. "once" and
     "forever" fail the call with the error number `error`, and all later ones; "short" makes a write
     take only half of its bytes, and is no error. "record" writes all calls to `report` at the end.
+
+    `reached` is whether there was such a call.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Shim:
     ) -> None:
         self.folder, self.mode, self.at, self.error = folder, mode, at, error
         self.counted = CHANGES if mode in ("before", "after", "half", "kills") else CHANGES + LOOKS
+        self.reached = False
         self.calls: list[str] = []
         self.trace: list[dict[str, Any]] = []
         self._paths: dict[int, str] = {}
@@ -42,14 +48,15 @@ class Shim:
 
     def install(self) -> None:
         """Replace the functions; nothing is replaced back."""
-        self._real = {
-            name: getattr(os, name) for name in (*CHANGES, "read", "listdir", "scandir", "stat")
-        }
-        self._real |= {"close": os.close, "fopen": io.open, "flock": fcntl.flock}
+        looks = ("read", "listdir", "scandir", "stat", "fstat", "statvfs", "close")
+        self._real = {name: getattr(os, name) for name in (*CHANGES, *looks)}
+        self._real |= {"fopen": io.open, "flock": fcntl.flock}
         os.open, os.close = self._open, self._close  # type: ignore[assignment]
-        for name in ("write", "fsync", "ftruncate", "read"):
+        for name in ("write", "fsync", "ftruncate", "read", "fstat"):
             setattr(os, name, self._of_descriptor(name))
-        for name in ("rename", "replace", "mkdir", "unlink", "rmdir", "listdir", "scandir", "stat"):
+        for name in ("rename", "replace", "mkdir", "unlink", "rmdir"):
+            setattr(os, name, self._of_path(name))
+        for name in ("listdir", "scandir", "stat", "statvfs"):
             setattr(os, name, self._of_path(name))
         os.remove = os.unlink
         fcntl.flock = self._of_descriptor("flock")
@@ -76,6 +83,7 @@ class Shim:
         number = len(self.calls)
         self.calls.append(name)
         if number == self.at:
+            self.reached = True
             if self.mode == "before":
                 self._end()
             elif self.mode == "after":
@@ -113,9 +121,11 @@ class Shim:
         return found
 
     def _close(self, descriptor: int) -> None:
-        if self._paths.pop(descriptor, None) is not None:
-            self._note("close", fd=descriptor)
+        ours = self._paths.pop(descriptor, None) is not None
         self._real["close"](descriptor)
+        if ours:
+            self._note("close", fd=descriptor)
+            self._call("close", lambda: None, None)  # closed it is, even where that fails
 
     def _of_descriptor(self, name: str) -> Callable[..., Any]:
         real = self._real[name]
@@ -147,6 +157,8 @@ class Shim:
 
         def call(*args: Any, **options: Any) -> Any:
             inside = self._inside(args[0]) if args else None
+            if name == "statvfs" and str(args[0]) == os.path.dirname(self.folder):
+                inside = self.folder  # which is not there yet
             if inside is None:
                 return real(*args, **options)
             found = self._call(name, lambda: real(*args, **options), None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-STEPS = 60
+STEPS = 61  # so that there are 60 after which something is left to do
 EVERY = 10  # steps between checkpoints
 # Three checkpoints, as soon as can be, for cases of which there are many.
 SHORT: dict[str, Any] = {"steps": 18, "log_every": 6, "checkpoint": {"every": 6, "keep": 2}}
@@ -67,13 +67,15 @@ CTRNN: dict[str, Any] = {
     ],
     "training": {
         "optimizer": {
-            "type": "SGD",
-            "lr": 0.05,
-            "momentum": 0.9,
+            "type": "Adam",
+            "lr": 0.01,
             "schedule": {"type": "exponential", "factor": 0.99},
         }
     },
 }
+
+# In place of Adam, where two optimizers are to be had.
+MOMENTUM: dict[str, Any] = {"type": "SGD", "lr": 0.05, "momentum": 0.9, "schedule": "cosine"}
 
 KINDS = {"linear": LINEAR, "ctrnn": CTRNN}
 
@@ -81,8 +83,9 @@ KINDS = {"linear": LINEAR, "ctrnn": CTRNN}
 def write_spec(folder: Path, kind: str, **training: Any) -> Path:
     """Write one of the trainings with its data; returns the path of its spec.
 
-    Shuffling, dropout or noise, a schedule, regularizers, signs, absent and frozen connections,
-    plasticity between 0 and 1, clipped gradients, evaluations and checkpoints between steps.
+    Adam, shuffling, dropout, noise in "ctrnn", a schedule, regularizers, signs, absent and frozen
+    connections, plasticity between 0 and 1, clipped gradients, evaluations and checkpoints between
+    steps.
     """
     rng = np.random.default_rng(11)
     folder.mkdir(parents=True, exist_ok=True)

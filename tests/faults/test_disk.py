@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from faults.power import Tree, states, story_of, tree_of
+from faults.disk import Tree, states, story_of, tree_of
 
 DISK = Path("/disk")
 
@@ -81,3 +81,17 @@ def test_folders_go_with_what_is_in_them() -> None:
     gone += [{"op": "rmdir", "path": str(DISK / "kept")}]
     story = story_of(gone, DISK)
     assert tree_of(story, story.changes) == {}
+
+
+def test_what_was_there_before_is_there_for_certain() -> None:
+    before: Tree = {"kept": None, "kept/a": b"old", "b": b"old"}
+    trace = [
+        opened(3, "kept/a"),
+        {"op": "ftruncate", "fd": 3, "size": 0},
+        {"op": "rename", "path": str(DISK / "kept"), "to": str(DISK / "aside")},
+    ]
+    story = story_of(trace, DISK, before, saved=6)
+    assert tree_of(story, story.changes) == {"aside": None, "aside/a": b"", "b": b"old"}
+    first = [tree for call, _, tree in islice(states(story, random.Random(0)), 6) if call == 0]
+    assert first == [before, before]
+    assert story.acked(-1) == 6
