@@ -148,7 +148,8 @@ class Trainer:
             raise _diverged(what, at_start=step == 0)
         norm = self._clipped(step)
         self.optimizer.step()
-        self.optimizer.zero_grad()
+        for parameter in self._learnt:  # as `zero_grad`, which also talks to the profiler
+            parameter.grad = None
         if not logged:
             return {}
         return self._values(loss, whole, raw, norm, output, batch)
