@@ -194,3 +194,7 @@ def test_a_damaged_checkpoint_names_the_others(cli: Any, small: Path) -> None:
         assert "state.json is damaged" in result.err
         assert "`--checkpoint STEP` names one of 8, 16" in result.err
     assert cli("evaluate", run.path, "--checkpoint", 16).code == 0
+    (run.path / "initial.safetensors").write_bytes(b"")
+    result = cli("evaluate", run.path, "--checkpoint", 16)
+    assert result.code == Exit.RUN
+    assert "--checkpoint" not in result.err

@@ -13,8 +13,8 @@ from resuming import begun, killed_at, stopped_at
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
-from netbuild.training import writer
-from netbuild.training.checkpoint import checkpoints, pack, unpack
+from netbuild.training import replay, writer
+from netbuild.training.checkpoint import NotNowError, checkpoints, pack, unpack
 from netbuild.training.files import digest
 
 
@@ -179,6 +179,29 @@ def test_a_checkpoint_that_is_pruned_meanwhile_is_passed_over(small: Path, tmp_p
     found = netbuild.reproduce(path, watch=watch)
     assert found.same, found.difference
     assert found.checkpoints == 1
+
+
+def test_a_state_of_the_version_before_has_all_evaluations(run: netbuild.Run) -> None:
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    seen = [
+        {key: value for key, value in line.items() if key not in ("step", "kind")}
+        for line in lines
+        if line["kind"] == "evaluation"
+    ]
+    assert len(seen) == 3
+    rewrite(newest_state(run.path), lambda state: state.update(evaluations=seen))
+    assert netbuild.reproduce(run.path).same
+
+
+def test_a_disk_that_refuses_is_no_difference(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise NotNowError("metrics.jsonl cannot be read: Input/output error", Exit.IO)
+
+    monkeypatch.setattr(replay, "refuse_other_log", refused)
+    with pytest.raises(NotNowError):
+        netbuild.reproduce(run.path)
 
 
 def test_a_key_without_a_value_is_a_difference(run: netbuild.Run) -> None:

@@ -553,6 +553,10 @@ def test_one_unfinished_run_is_found_although_its_start_has_gone_on(
     netbuild.resume(base)
     again = netbuild.load(tuned)
     assert resuming.unfinished(tmp_path / "runs", again) == run
+    for number, odd in enumerate(("[]", "null", '{"inputs": []}', "")):
+        (run.parent / str(number)).mkdir()
+        (run.parent / str(number) / "run.json").write_text(odd)
+    assert resuming.unfinished(tmp_path / "runs", again) == run
     changed = netbuild.load(tuned, ["training.batch_size=7"])
     assert resuming.unfinished(tmp_path / "runs", changed) is None
     own = tmp_path / "own.yaml"

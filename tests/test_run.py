@@ -18,7 +18,7 @@ from safetensors import safe_open
 import netbuild
 from netbuild.errors import Exit, NetbuildError
 from netbuild.training import run as run_module
-from netbuild.training.checkpoint import checkpoints, open_checkpoint
+from netbuild.training.checkpoint import NotNowError, checkpoints, open_checkpoint
 from netbuild.training.writer import RunWriter
 
 
@@ -338,3 +338,15 @@ def test_a_log_that_the_disk_failed_to_take_is_written_anew(
     before = log.stat().st_ino
     with pytest.raises(OSError, match="Input/output error"):
         writer.sync()
+
+
+def test_a_checkpoint_that_the_disk_refuses_is_no_reason_to_look_again(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> Any:
+        raise NotNowError(f"{path} cannot be read: Permission denied", Exit.IO)
+
+    monkeypatch.setattr(run_module, "open_checkpoint", refused)
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as it says then
+    with pytest.raises(NotNowError, match="Permission denied"):
+        run.saved()

@@ -49,6 +49,12 @@ def test_an_environment_without_right_answers_is_no_task(names: str) -> None:
         assert should_stop(rule, [found]) is expected
 
 
+def test_a_score_that_is_none_is_no_best() -> None:
+    nan = float("nan")
+    assert stops([nan, 0.5, 0.4, 0.3, 0.2], patience=2)
+    assert not stops([nan, 0.5, 0.6, 0.7], patience=2)
+
+
 SCORES = st.lists(
     st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, float("nan")]), min_size=1, max_size=30
 )
@@ -68,7 +74,7 @@ def test_what_is_left_out_no_longer_counts(rule: dict[str, Any], scores: list[fl
         kept = still_needed(words, [*kept, found[-1]])
         assert should_stop(words, kept) is should_stop(words, found)
         assert kept[-1] == found[-1]
-        assert len(kept) <= 1 + max(words.mean_of_last, words.patience or 0)
+        assert len(kept) <= 2 + max(words.mean_of_last, words.patience or 0)
 
 
 def test_without_a_rule_the_last_one_is_left() -> None:

@@ -24,7 +24,7 @@ def spelled(selection: str | Wanted) -> str:
     if isinstance(selection, str):
         return selection
     return "&".join(
-        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        f"{key}={','.join(map(written, value)) if isinstance(value, list) else written(value)}"
         for key, value in sorted(selection.items())
     )
 

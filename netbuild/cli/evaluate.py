@@ -74,8 +74,9 @@ def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
 
     if error.exit_code == Exit.RUN and not error.hint:
         found = checkpoints(run.path / "checkpoints")
-        steps = [str(step_of(path)) for path in found if path.name not in str(error)]
-        if steps:
+        others = [path for path in found if path.name not in str(error)]
+        if 0 < len(others) < len(found):
+            steps = [str(step_of(path)) for path in others]
             error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
     return error
 

@@ -66,7 +66,7 @@ class Signals:
         if self.received is None:
             self.received, self._came = number, now
         if self.trainer is None:
-            _write(b"interrupted before a step: nothing was to be saved\n")
+            _write(b"interrupted: nothing was to be saved\n")
             self._leave()
         elif self.count == 1:
             self.trainer.stop = True

@@ -140,17 +140,17 @@ def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) 
             signals.written()
 
         run = start(watch, begin)
-    stopped = signals.received is not None and run.about["status"] == "interrupted"
+    number = signals.received if run.about["status"] == "interrupted" else None
     try:
         _summary(run, time.perf_counter() - began, form, quiet)
         sys.stdout.flush()
     except OSError:  # that nobody reads it does not hide how the training ended
-        if not stopped:
+        if number is None:
             raise
-    if stopped:
+    if number is not None:
         step, path = run.about["step"], shlex.quote(str(run.path))
         tell(f"interrupted after step {step}, saved: netbuild resume {path}")
-        raise typer.Exit(128 + (signals.received or 0))
+        raise typer.Exit(128 + number)
 
 
 def prepare_as(run: Run) -> None:

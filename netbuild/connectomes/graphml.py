@@ -91,6 +91,7 @@ class Graph:
     type: str | None = None
     kind: str | None = None
     where: dict[str, tuple[Value, ...]] = field(default_factory=dict)  # id of a key -> kept values
+    wanted: dict[tuple[str, str], bool] = field(default_factory=dict)  # (key, value) seen before
     directed: bool = True
     graphs: int = 0
     nodes: dict[str, str] = field(default_factory=dict)  # id -> attribute `name`, or ""
@@ -250,7 +251,9 @@ class Graph:
         self.read += 1
         for key, kept in self.where.items():
             cell = self.value(key)
-            if cell not in meant([cell], kept):
+            if (key, cell) not in self.wanted:  # of many edges few values are distinct
+                self.wanted[key, cell] = cell in meant([cell], kept)
+            if not self.wanted[key, cell]:
                 values = " or ".join(shown(str(value)) for value in kept)
                 reason = f"{self.keys[key].name} is not {values}"
                 self.dropped[reason] = self.dropped.get(reason, 0) + 1

@@ -122,8 +122,11 @@ def arranged(values: Tensor, order: Tensor) -> Tensor:
     found = values.new_empty(len(order))
     pieces = zip(order.chunk(threads), found.chunk(threads), strict=True)
 
+    inference = torch.is_inference_mode_enabled()  # which each thread has of its own
+
     def select(piece: tuple[Tensor, Tensor]) -> None:
-        torch.index_select(values, 0, piece[0], out=piece[1])
+        with torch.inference_mode(inference):
+            torch.index_select(values, 0, piece[0], out=piece[1])
 
     with ThreadPoolExecutor(threads) as pool:  # torch leaves the interpreter to others meanwhile
         list(pool.map(select, pieces))

@@ -36,13 +36,13 @@ class Point:
     def to_data(self) -> dict[str, Any]:
         """As a checkpoint's `state.json` has it."""
         data = asdict(self)
-        return data | {"evaluations": [_swapped(found) for found in self.evaluations]}
+        return data | {"evaluations": [_with_null(found) for found in self.evaluations]}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Point:
         """The same again; raises KeyError, TypeError or ValueError for what is no such data."""
         point = cls(**{f.name: data[f.name] for f in fields(cls)})
-        point.evaluations = [_swapped(found) for found in point.evaluations]
+        point.evaluations = [_with_nan(found) for found in point.evaluations]
         counts = (point.step, point.stage, point.start)
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError("a step or a stage is not a count")
@@ -75,13 +75,22 @@ class Point:
         return True
 
 
-def _swapped(found: Any) -> Any:
-    """Scores with null in place of NaN, which JSON does not have, or the other way round."""
-    if isinstance(found, Mapping):
-        return {key: _swapped(value) for key, value in found.items()}
-    if found is None:
-        return math.nan
-    return None if isinstance(found, float) and math.isnan(found) else found
+def _with_null(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation with null in place of NaN, which JSON does not have."""
+    return _with(found, lambda value: None if value != value else value)
+
+
+def _with_nan(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same again, as it was."""
+    return _with(found, lambda value: math.nan if value is None else value)
+
+
+def _with(found: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Its scores, and those in each of several environments, changed."""
+    values = {key: change(value) for key, value in found.items()}
+    if isinstance(each := found.get("environments"), Mapping):
+        values["environments"] = {name: change(value) for name, value in each.items()}
+    return values
 
 
 class Happening(NamedTuple):

@@ -17,6 +17,8 @@ from netbuild.errors import NetbuildError
 from netbuild.tasks import Task
 from netbuild.training.checkpoint import (
     FILES,
+    Checkpoint,
+    NotNowError,
     checkpoints,
     network_tensors,
     open_checkpoint,
@@ -25,7 +27,7 @@ from netbuild.training.checkpoint import (
     step_of,
     unpack,
 )
-from netbuild.training.course import Happening, follow
+from netbuild.training.course import Happening, follow, parts_of
 from netbuild.training.environment import environment, environment_changes
 from netbuild.training.files import digest, read_file
 from netbuild.training.recorder import TRIALS, Training, Watcher, end_of
@@ -37,9 +39,16 @@ from netbuild.training.resuming import (
     refuse_damage,
 )
 from netbuild.training.run import Run, open_run, refuse_own_task
+from netbuild.training.stopping import still_needed
 from netbuild.training.table import trial_table
 from netbuild.training.trainer import Trainer
-from netbuild.training.writer import json_bytes, line_of, logged_of, refuse_other_log
+from netbuild.training.writer import (
+    OtherLogError,
+    json_bytes,
+    line_of,
+    logged_of,
+    refuse_other_log,
+)
 
 CLOCK = ("steps_per_second",)  # of a line of the log
 
@@ -165,8 +174,7 @@ class _Replay:
                 self.difference = f"the log has no {now['kind']} line of step {now['step']}"
             elif self.awaits_end:
                 status = self.run.about["status"]
-                what = f"the run {status} after step {self.last}, and goes on now"
-                self.difference = what
+                self.difference = f"the run {status} after step {self.last}, and goes on now"
             return
         then = self.known[self.lines]
         if then != now:
@@ -179,39 +187,51 @@ class _Replay:
         self.lines += 1
 
     def _compare_checkpoint(self, step: int) -> None:
-        """Weights and optimizer, by digest; where these differ, the first tensor that does.
-
-        Then where the training stood: its stage, and the evaluations that count.
-        """
+        """Weights and optimizer, by digest; where these differ, the first tensor that does."""
         try:
             saved, files = open_checkpoint(self.kept[step])
+        except NotNowError:
+            raise
         except NetbuildError:
             if os.path.lexists(self.kept[step]):
                 raise
             del self.kept[step]  # the run is trained, and has pruned it
             return
+        self.compared += 1
         training = self.training
-        state = training.point.to_data()
         packed = pack_checkpoint(
-            training.network, training.optimizer, state, initial=training.initial
+            training.network,
+            training.optimizer,
+            training.point.to_data() | {"run": self.run.about["id"]},
+            initial=training.initial,
         )
-        digests = json.loads(packed.files["state.json"])["sha256"]
+        state = json.loads(packed.files["state.json"])
         for name in FILES:
-            if digests[name] != saved.state["sha256"][name]:
-                here = unpack(packed.files[name], name)
-                tensor = _first(unpack(files[name], name), here)
+            if state["sha256"][name] != saved.state["sha256"][name]:
+                tensor = _first(unpack(files[name], name), unpack(packed.files[name], name))
                 self.difference = f"the checkpoint of step {step}: `{tensor}` in {name}"
                 return
-        here = json.loads(packed.files["state.json"])
-        here["run"] = self.run.about["id"]
-        odd = [key for key in (*state, "optimizer", "run") if saved.state.get(key) != here[key]]
-        if odd:
-            self.difference = f"the checkpoint of step {step}: `{odd[0]}` in state.json"
+        if what := self._other_state(saved.state, state) or self._other_log(saved):
+            self.difference = f"the checkpoint of step {step}: {what}"
+
+    def _other_state(self, then: dict[str, Any], now: dict[str, Any]) -> str:
+        """How it differs where the training stood: its stage, the evaluations that count."""
+        seen = then.get("evaluations")
+        if isinstance(seen, list) and len(seen) > len(now["evaluations"]):
+            part = parts_of(self.training.spec)[self.training.point.stage][1]
+            # An earlier version kept all of them.
+            then = then | {"evaluations": still_needed(part.model.training.stop_when, seen)}
+        odd = (key for key in now if key not in ("digest", "sha256") and then.get(key) != now[key])
+        key = next(odd, "")
+        return f"`{key}` in state.json" if key else ""
+
+    def _other_log(self, saved: Checkpoint) -> str:
+        """How the log differs from the one that a checkpoint knows."""
         try:
             refuse_other_log(self.run.path, logged_of(saved))
-        except (NetbuildError, ValueError) as error:
-            self.difference = self.difference or f"the checkpoint of step {step}: {error}"
-        self.compared += 1
+        except (OtherLogError, ValueError) as error:
+            return str(error)
+        return ""
 
     def _compare_end(self, happening: Happening) -> None:
         """How the training ended, what it was worth, and the answers to the test trials."""

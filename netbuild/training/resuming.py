@@ -118,8 +118,8 @@ def unfinished(out: Path, spec: Spec) -> Path | None:
             order = str(about["started"]), path.parent.name
             if _is_of(about, spec) and about["status"] not in (*ENDED, "diverged"):
                 found.append((order, path.parent))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue  # it is no run
     return max(found)[1] if found else None
 
 
@@ -349,7 +349,7 @@ def _point_of(checkpoint: Checkpoint, run: str, stages: int) -> tuple[Point, Log
         if point.stage >= stages:
             raise ValueError("a stage that there is not")
         return point, logged_of(checkpoint)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"[:80]
         what = f"{checkpoint.path} does not tell where the training stood ({reason})"
         raise NetbuildError(what, Exit.RUN) from None

@@ -24,6 +24,7 @@ from netbuild.training.about import read_about
 from netbuild.training.activity import Activity, activity_of, compute_rates
 from netbuild.training.checkpoint import (
     Checkpoint,
+    NotNowError,
     checkpoints,
     load_network,
     open_checkpoint,
@@ -161,9 +162,10 @@ class Run:
         if which is None or which == "last":
             return found[-1]
         steps = {step_of(path): path for path in found}
-        if which == "best" and not self.best:
+        best = self.best if which == "best" else {}
+        if which == "best" and not best:
             raise NetbuildError(f"{self.path} has no evaluation yet", Exit.RUN)
-        step = int(self.best["step"]) if which == "best" else which
+        step = int(best["step"]) if which == "best" else which
         if step not in steps:
             what = f"{self.path} has no checkpoint of step {step}"
             raise NetbuildError(what, Exit.RUN, f"there are those of {', '.join(map(str, steps))}")
@@ -179,6 +181,8 @@ class Run:
             folder = self.checkpoint(which)
             try:
                 return open_checkpoint(folder)
+            except NotNowError:  # the disk refuses: it may be there all the same
+                raise
             except NetbuildError:
                 if os.path.lexists(folder):
                     raise

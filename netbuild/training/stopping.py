@@ -11,7 +11,7 @@ from netbuild.spec.training import StopWhen
 
 def should_stop(rule: StopWhen, evaluations: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a rule ends the training after these evaluations, oldest first."""
-    values = [_value(rule, found) for found in evaluations if rule.metric in found]
+    values = [_value(rule, found) for found in evaluations if _counts(rule, found)]
     if len(values) >= rule.mean_of_last:
         mean = sum(values[-rule.mean_of_last :]) / rule.mean_of_last
         if rule.at_least is not None and mean >= rule.at_least:
@@ -32,14 +32,21 @@ def still_needed(
 
     The last few, and the best of all before, so that a long training has no long list to keep.
     """
-    if rule is None or rule.metric not in evaluations[-1]:
+    if rule is None:
         return list(evaluations[-1:])
+    known = [found for found in evaluations if _counts(rule, found)]
+    shown = [] if known and known[-1] is evaluations[-1] else list(evaluations[-1:])
     count = max(rule.mean_of_last, rule.patience or 0)
-    before, last = evaluations[:-count], evaluations[-count:]
+    before, last = known[:-count], known[-count:]
     if rule.patience is None or not before:
-        return list(last)
+        return [*last, *shown]
     better = max if rule.metric == "accuracy" else min
-    return [better(before, key=lambda found: _value(rule, found)), *last]
+    return [better(before, key=lambda found: _value(rule, found)), *last, *shown]
+
+
+def _counts(rule: StopWhen, found: Mapping[str, Any]) -> bool:
+    """Whether an evaluation has the metric: without a right answer there is no accuracy."""
+    return rule.metric in found and not math.isnan(_value(rule, found))
 
 
 def _value(rule: StopWhen, found: Mapping[str, Any]) -> float:
