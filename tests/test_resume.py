@@ -567,6 +567,41 @@ def test_one_unfinished_run_is_found_although_its_start_has_gone_on(
     assert caught.value.exit_code == Exit.USAGE
 
 
+def test_a_training_saves_unless_it_is_told_not_to(small: Path, tmp_path: Path) -> None:
+    spec = netbuild.load(small, ["training.steps=600"], unset=["training.checkpoint"])
+    run = begun(spec, tmp_path / "runs", killed_at(600))
+    assert checkpoints(run / "checkpoints")[-1].name == "step-00000500"  # before it: the best
+    never = netbuild.load(small, ["training.steps=600", "training.checkpoint.every=null"])
+    run = begun(never, tmp_path / "runs", killed_at(600))
+    assert not checkpoints(run / "checkpoints")
+
+
+def test_an_edited_spec_begins_anew_and_tells_of_the_run_that_waits(
+    small: Path, tmp_path: Path, cli: Any
+) -> None:
+    run = begun(small, tmp_path / "runs", stopped_at(10))
+    result = cli("train", small, "--out", tmp_path / "runs", "--resume", "--set", "seed=9")
+    assert result.code == 0
+    assert f"warning: {run} is unfinished, and of another spec: this one begins anew" in result.err
+    again = cli("train", small, "--out", tmp_path / "runs", "--resume")
+    assert "warning" not in again.err
+    assert netbuild.open_run(run).about["status"] == "finished"
+
+
+def test_where_a_fork_is_written_may_be_said(
+    small: Path, tmp_path: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(small, tmp_path / "runs", stopped_at(10))
+    assert cli("resume", run, "--fork", "--out", tmp_path / "other").code == 0
+    assert len([*(tmp_path / "other" / "small").iterdir()]) == 1
+    copy = tmp_path / "away" / "copy"
+    shutil.copytree(run, copy)
+    monkeypatch.chdir(copy.parent)
+    assert cli("resume", "copy", "--fork", "--spec", small).code == 0
+    assert len([*(copy.parent / "runs" / "small").iterdir()]) == 1
+    assert cli("resume", run, "--out", tmp_path / "other").code == Exit.USAGE
+
+
 def test_another_version_of_netbuild_is_told(small: Path, tmp_path: Path) -> None:
     run = begun(small, tmp_path / "cut", stopped_at(10))
     about = json.loads((run / "run.json").read_text())

@@ -8,6 +8,11 @@
 # 138 or 143, and the job is queued again. Started again, `--resume` goes on with the same run.
 # After `scancel` the state is saved too, and the job ends.
 #
+# Yours to change: the time, cores and memory below, with `--partition`, `--account` and `--gres` as
+# your cluster wants them; the environment that has netbuild in it; and `--out`, where runs are written
+# (`sbatch train.sh my-spec.yaml --out "$SCRATCH/runs"`). A job that is killed without a signal, for its
+# memory say, goes on from the last checkpoint: `training: {checkpoint: {every: 500}}`.
+#
 #SBATCH --job-name=netbuild
 #SBATCH --time=04:00:00
 #SBATCH --cpus-per-task=2
@@ -18,6 +23,8 @@
 #SBATCH --output=slurm-%j.out
 
 set -u
+
+# source ~/netbuild/.venv/bin/activate   # or: module load ..., conda activate ...
 
 spec=${1:?usage: sbatch train.sh SPEC [OPTION...]}
 shift

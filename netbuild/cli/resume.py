@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +47,12 @@ def resume(
         Path | None, typer.Option("--spec", metavar="SPEC", help="With --fork: another spec.")
     ] = None,
     set_: Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="With --fork: the folder that the run is written below."
+        ),
+    ] = None,
     device: Device = None,
     form: Form = Format.text,
     quiet: Quiet = False,
@@ -54,10 +61,10 @@ def resume(
     with Signals() as signals:
         path = run_of(target)
         if fork:
-            _fork(path, spec, [*(set_ or ())], device, signals, form, quiet)
+            _fork(path, spec, [*(set_ or ())], out, device, signals, form, quiet)
             return
-        if spec is not None or set_:
-            what = "--spec and --set go with --fork: a run goes on as it was started"
+        if spec is not None or set_ or out is not None:
+            what = "--spec, --set and --out go with --fork: a run goes on as it was started"
             raise NetbuildError(what, Exit.USAGE)
         changed: IfChanged = "ignore" if as_started else "refuse"
         training.go_on(path, signals, form, quiet, if_changed=changed, device=device)
@@ -71,10 +78,22 @@ def run_of(target: str) -> Path:
     return path
 
 
+def _beside(path: Path) -> Path:
+    """The folder that a run was written below; of one that was copied out of such, `runs`.
+
+    As relative as the run's own path is, for it is printed.
+    """
+    place = Path(os.path.realpath(path))
+    if place.parent.name != json.loads((place / "run.json").read_bytes())["name"]:
+        return Path("runs")
+    return place.parent.parent if path.is_absolute() else Path(os.path.relpath(place.parent.parent))
+
+
 def _fork(
     path: Path,
     spec: Path | None,
     changes: list[str],
+    out: Path | None,
     device: str | None,
     signals: Signals,
     form: Format,
@@ -87,8 +106,6 @@ def _fork(
     from netbuild.training import train
 
     def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
-        out = Path(os.path.realpath(path)).parent.parent
-        out = out if path.is_absolute() else Path(os.path.relpath(out))
-        return train(checked, out, device=device, watch=watch, watch_start=begin)
+        return train(checked, out or _beside(path), device=device, watch=watch, watch_start=begin)
 
     training.show(checked.model.name, start, signals, form, quiet)

@@ -25,7 +25,8 @@ def open_closed() -> None:
 def write_any_text() -> None:
     """Let the streams write what their encoding has not: names of files may be any bytes."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+        # In the locale C Python gives such bytes back as they are, which names the file.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "surrogateescape":
             with suppress(OSError, ValueError):  # it is closed, or leads elsewhere by now
                 stream.reconfigure(errors="backslashreplace")
 

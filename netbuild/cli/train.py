@@ -63,12 +63,20 @@ def train(
         if not resume:
             _begin(checked, out, signals, form, quiet)
             return
-        from netbuild.training.resuming import only_one, refuse_own_latest, unfinished
+        from netbuild.training.resuming import (
+            of_another_spec,
+            only_one,
+            refuse_own_latest,
+            unfinished,
+        )
 
         refuse_own_latest(checked)
         with only_one(out, checked):
             found = unfinished(out, checked)
             if found is None:
+                other = of_another_spec(out, checked)
+                if other is not None:
+                    warn(f"{other} is unfinished, and of another spec: this one begins anew")
                 _begin(checked, out, signals, form, quiet)
             else:
                 go_on(found, signals, form, quiet, if_changed="ignore")
@@ -235,7 +243,8 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
     if final:
         known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
         scores = [f"{key} {final[key]:.4f}" for key in known]
-        print(f"test {', '.join(scores)}")
+        since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
+        print(f"test {', '.join(scores)}{since}")
     held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
     counts = [
         f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"

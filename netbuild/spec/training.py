@@ -137,7 +137,9 @@ class Evaluate(Model):
 class Checkpoint(Model):
     """When the state is saved; at the end it always is."""
 
-    every: Count | None = Field(None, description="steps between", examples=[500])
+    every: Count | None = Field(
+        500, description="steps between; null: at the end alone", examples=[500]
+    )
     keep: int = Field(2, ge=2, le=10**6, description="how many stay", examples=[2])
 
 

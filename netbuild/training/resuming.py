@@ -111,12 +111,21 @@ def unfinished(out: Path, spec: Spec) -> Path | None:
 
     One that diverged would do so again, and is not gone on with.
     """
+    return _newest(out, spec, same=True)
+
+
+def of_another_spec(out: Path, spec: Spec) -> Path | None:
+    """As `unfinished`, of the same name and another hash: what it may be taken for."""
+    return _newest(out, spec, same=False)
+
+
+def _newest(out: Path, spec: Spec, *, same: bool) -> Path | None:
     found = []
     for path in (out / spec.model.name).glob("*/run.json"):
         try:
             about = json.loads(read_file(path))
             order = str(about["started"]), path.parent.name
-            if _is_of(about, spec) and about["status"] not in (*ENDED, "diverged"):
+            if _is_of(about, spec) is same and about["status"] not in (*ENDED, "diverged"):
                 found.append((order, path.parent))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # it is no run
