@@ -165,9 +165,9 @@ def compare(title: str, functions: dict[str, Callable[[], None]]) -> None:
     print(f"  ours / bare = {seconds['ours'] / seconds['bare']:.3f}")
 
 
-def stall() -> None:
-    """How long the training waits for a checkpoint of some 10 MB."""
-    recorder, course = happenings(specification(DIGITS, LARGE, "training.checkpoint.every=3"), None)
+def stall(*more: str) -> None:
+    """How long the training waits for a checkpoint of the digits network."""
+    recorder, course = happenings(specification(DIGITS, *more, "training.checkpoint.every=3"), None)
     seconds: list[float] = []
     while len(seconds) < 16:
         happening = next(course)
@@ -200,6 +200,7 @@ def measure() -> None:
     functions = {"ours": ours(spec, ready), "bare": bare_decision(spec, ready)}
     compare("ei_decision, one thread", functions)
     stall()
+    stall(LARGE)  # some 10 MB
 
 
 if __name__ == "__main__":

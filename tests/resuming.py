@@ -71,3 +71,9 @@ def assert_same(one: Run | Path, other: Run | Path) -> None:
     assert last_state(first) == last_state(second)
     tables = [(run / "evaluation" / "trials.parquet").read_bytes() for run in (first, second)]
     assert tables[0] == tables[1]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the lock, which tells who had it last."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from resuming import assert_same, begun, killed_at, last_state, lines, stopped_at
+from resuming import assert_same, begun, contents, killed_at, lines, stopped_at
 
 import netbuild
+from netbuild.cli import train as training
+from netbuild.cli.options import Format
 from netbuild.errors import Exit, NetbuildError
 from netbuild.tasks import Batch
 from netbuild.training import checkpoint, resuming
@@ -283,12 +285,6 @@ def test_lines_that_are_missing_are_not_passed_over(small: Path, tmp_path: Path)
     assert checkpoints(run / "checkpoints")
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but the lock, which tells who had it last."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
-
-
 def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path) -> None:
     run = begun(small, tmp_path / "cut", stopped_at(20))
     newest = checkpoints(run / "checkpoints")[-1] / "network.safetensors"
@@ -364,19 +360,6 @@ def test_another_variable_of_the_libraries_is_told(
     assert said == [f"the last bits may differ: variables.{name} 1 then, 2 now"]
 
 
-def test_a_fork_finds_the_data_where_the_run_did(small: Path, tmp_path: Path) -> None:
-    home, data = tmp_path / "project", tmp_path / "data"
-    home.mkdir()
-    data.mkdir()
-    (home / ".git").mkdir()  # a project ends here
-    shutil.move(tmp_path / "data.npz", data / "data.npz")
-    text = small.read_text().replace("file: data.npz", "file: ../data/data.npz")
-    (home / "small.yaml").write_text(text)
-    spec = netbuild.load(home / "small.yaml", data_root=tmp_path)
-    run = begun(spec, home / "runs", stopped_at(10))
-    assert netbuild.fork(run, home / "runs").about["status"] == "finished"
-
-
 def test_another_number_of_threads_is_told(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,73 +409,6 @@ def test_the_best_is_kept_and_found(small: Path, tmp_path: Path) -> None:
             run.network(checkpoint="best").hidden.weight,
             again.network(checkpoint="best").hidden.weight,
         )
-
-
-def test_a_fork_starts_from_the_old_weights_with_the_spec_as_it_is(
-    small: Path, tmp_path: Path
-) -> None:
-    run = begun(small, tmp_path / "cut", stopped_at(10))
-    old = netbuild.open_run(run)
-    small.write_text(small.read_text().replace("lr: 1e-2", "lr: 1e-4"))
-    new = netbuild.fork(run, tmp_path / "cut")
-    assert new.path.parent == run.parent
-    assert new.spec.model.training.optimizer.lr == 1e-4
-    assert torch.equal(new.initial["hidden.weight"], old.weights("hidden"))
-    assert last_state(new.path)["step"] == 24
-
-
-def test_a_fork_passes_over_a_damaged_checkpoint(small: Path, tmp_path: Path) -> None:
-    run = begun(small, tmp_path / "cut", killed_at(24))
-    older, newer = checkpoints(run / "checkpoints")
-    (newer / "network.safetensors").write_bytes(b"else")
-    with pytest.warns(RuntimeWarning, match=rf"{newer.name}.*; the one before is used"):
-        new = netbuild.fork(run, tmp_path / "cut")
-    weights = netbuild.open_run(run, verify=False).network(checkpoint=int(older.name[5:]))
-    assert torch.equal(new.initial["hidden.weight"], weights.hidden.weight)
-    for path in (older, newer):
-        (path / "state.json").write_bytes(b"")
-    with (
-        pytest.warns(RuntimeWarning, match="the one before is used"),
-        pytest.raises(NetbuildError, match=rf"{newer.name} is not a whole checkpoint") as caught,
-    ):
-        netbuild.fork(run, tmp_path / "cut")
-    assert caught.value.exit_code == Exit.RUN
-
-
-def test_a_fork_of_a_fork_needs_nothing_of_the_first_run(small: Path, tmp_path: Path) -> None:
-    first = begun(small, tmp_path / "cut", stopped_at(10))
-    second = netbuild.fork(first, tmp_path / "cut")
-    shutil.rmtree(first)
-    third = netbuild.fork(second.path, tmp_path / "cut")
-    assert torch.equal(third.initial["hidden.weight"], second.weights("hidden"))
-
-
-def test_a_fork_starts_from_the_run_whatever_the_spec_says_of_a_start(
-    small: Path, tmp_path: Path
-) -> None:
-    first = begun(small, tmp_path / "runs", stopped_at(10))
-    again = tmp_path / "again.yaml"
-    words = f"start_from: {{run: runs/small/{first.name}, params: hidden.weight}}\n"
-    again.write_text(small.read_text().replace("name: small", "name: again") + words)
-    run = netbuild.train(netbuild.load(again, unset=["start_from"]), tmp_path / "runs")
-    new = netbuild.fork(run.path, tmp_path / "runs")
-    assert torch.equal(new.initial["readout.weight"], run.weights("readout"))
-    assert new.about["inputs"]["start_from.run"]["file"].startswith("runs/again/")
-
-
-def test_a_fork_lies_beside_its_run_from_any_folder(
-    small: Path, tmp_path: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = begun(small, tmp_path / "runs", stopped_at(10))
-    before = contents(run)
-    link = tmp_path / "a link"
-    link.symlink_to(run)
-    for place, name in ((run, "."), (run.parent, run.name), (tmp_path, link)):
-        monkeypatch.chdir(place)
-        assert cli("resume", name, "--fork", "--quiet").code == 0
-    assert contents(run) == before
-    assert len([*run.parent.iterdir()]) == 4
-    assert [*(tmp_path / "runs").iterdir()] == [run.parent]
 
 
 def test_what_was_trained_on_a_task_of_its_own_needs_it_again(
@@ -588,20 +504,6 @@ def test_an_edited_spec_begins_anew_and_tells_of_the_run_that_waits(
     assert netbuild.open_run(run).about["status"] == "finished"
 
 
-def test_where_a_fork_is_written_may_be_said(
-    small: Path, tmp_path: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = begun(small, tmp_path / "runs", stopped_at(10))
-    assert cli("resume", run, "--fork", "--out", tmp_path / "other").code == 0
-    assert len([*(tmp_path / "other" / "small").iterdir()]) == 1
-    copy = tmp_path / "away" / "copy"
-    shutil.copytree(run, copy)
-    monkeypatch.chdir(copy.parent)
-    assert cli("resume", "copy", "--fork", "--spec", small).code == 0
-    assert len([*(copy.parent / "runs" / "small").iterdir()]) == 1
-    assert cli("resume", run, "--out", tmp_path / "other").code == Exit.USAGE
-
-
 def test_another_version_of_netbuild_is_told(small: Path, tmp_path: Path) -> None:
     run = begun(small, tmp_path / "cut", stopped_at(10))
     about = json.loads((run / "run.json").read_text())
@@ -669,3 +571,13 @@ def test_the_command_goes_on_and_says_when_nothing_is_left(
     assert json.loads(forked.out)["step"] == 5
     assert cli("resume", path, "--as-started", "--quiet").out == f"{path}\n"
     assert_same(whole, path)
+
+
+def test_scores_of_an_earlier_step_say_so(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step, said in ((10, " after 8 steps\n"), (24, "\nconstraints")):
+        run = netbuild.open_run(begun(small, tmp_path / "runs", stopped_at(step)))
+        training._summary(run, 0.0, Format.text, quiet=False)
+        test = capsys.readouterr().out.partition("\ntest ")[2]
+        assert test[test.index("loss") + len("loss 0.0000") :].startswith(said)

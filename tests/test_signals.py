@@ -82,9 +82,6 @@ def test_a_signal_saves_and_says_how_to_go_on(
     said = error.splitlines()[-1]
     assert said == f"interrupted after step {newest.step}, saved: netbuild resume {run}"
     assert "interrupted after" in out
-    evaluated = [line["step"] for line in netbuild.open_run(run).metrics if line["kind"] != "train"]
-    if evaluated and evaluated[-1] != newest.step:
-        assert f" after {evaluated[-1]:,} steps\n" in out
     assert "Traceback" not in error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,8 +82,10 @@ def _beside(path: Path) -> Path:
 
     As relative as the run's own path is, for it is printed.
     """
+    from netbuild.training import open_run
+
     place = Path(os.path.realpath(path))
-    if place.parent.name != json.loads((place / "run.json").read_bytes())["name"]:
+    if place.parent.name != open_run(path, verify=False).about["name"]:
         return Path("runs")
     return place.parent.parent if path.is_absolute() else Path(os.path.relpath(place.parent.parent))
 

@@ -196,7 +196,8 @@ def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             sync_folder(temporary)
             os.rename(temporary, path)
         except BaseException:
-            _clear(temporary)
+            with suppress(OSError):  # as far as it can be
+                remove(temporary)
             raise
     sync_folder(path.parent)
     for name, data in files.items():
@@ -228,14 +229,6 @@ def remove(path: Path) -> None:
         os.rmdir(path)
     else:
         os.unlink(path)
-
-
-def _clear(folder: Path) -> None:
-    """Remove a temporary folder as far as it can be."""
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            os.unlink(folder / name)
-        os.rmdir(folder)
 
 
 def _beside(path: Path) -> Path:

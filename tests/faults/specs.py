@@ -13,6 +13,17 @@ EVERY = 10  # steps between checkpoints
 # Three checkpoints, as soon as can be, for cases of which there are many.
 SHORT: dict[str, Any] = {"steps": 18, "log_every": 6, "checkpoint": {"every": 6, "keep": 2}}
 
+# The layers behind the hidden one.
+AFTER: list[dict[str, Any]] = [
+    {"name": "drop", "type": "dropout", "p": 0.2},
+    {
+        "name": "readout",
+        "type": "linear",
+        "output_dim": 3,
+        "plasticity_mask": {"file": "plastic.npy", "rows": "pre"},
+    },
+]
+
 LINEAR: dict[str, Any] = {
     "layers": [
         {
@@ -23,13 +34,7 @@ LINEAR: dict[str, Any] = {
             "activation": "relu",
             "sparsity_mask": {"file": "wiring.npy", "rows": "pre"},
         },
-        {"name": "drop", "type": "dropout", "p": 0.2},
-        {
-            "name": "readout",
-            "type": "linear",
-            "output_dim": 3,
-            "plasticity_mask": {"file": "plastic.npy", "rows": "pre"},
-        },
+        *AFTER,
     ],
     "regularizers": [
         {"name": "dale", "type": "DaleLawL2", "params": "readout.weight", "Lambda": 1e-3},
@@ -53,13 +58,7 @@ CTRNN: dict[str, Any] = {
                 "sparsity_mask": {"file": "wiring.npy", "rows": "pre"},
             },
         },
-        {"name": "drop", "type": "dropout", "p": 0.2},
-        {
-            "name": "readout",
-            "type": "linear",
-            "output_dim": 3,
-            "plasticity_mask": {"file": "plastic.npy", "rows": "pre"},
-        },
+        *AFTER,
     ],
     "regularizers": [
         {"name": "rates", "type": "FiringRateL2", "layers": "hidden", "Lambda": 1e-3},
