@@ -16,8 +16,8 @@ import pytest
 
 import netbuild
 from netbuild.cli.options import find_run
-from netbuild.training.checkpoint import pack
 from netbuild.training.files import digest
+from netbuild.training.tensors import pack
 
 ROOT = Path(__file__).parent.parent
 

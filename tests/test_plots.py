@@ -367,6 +367,7 @@ def test_the_ideal_observer_of_the_decision_task(
 
     class Fake:
         spec, given_task = Spec, None
+        part = staticmethod(lambda: ("", Spec))
 
     ax = new_axes()
     ax.set_xlim(-10, 10)

@@ -216,8 +216,10 @@ def _draw_ideal(ax: Axes, run: Run, table: Mapping[str, Array]) -> None:
 
     Evidence is summed over the stimulus: P = Phi(coh / 100 sqrt(T / 2) / sigma), T in ms.
     """
-    task = run.spec.model.task
-    if getattr(task, "env", None) != "PerceptualDecisionMaking-v0" or run.given_task is not None:
+    if run.given_task is not None:
+        return
+    task = run.part()[1].model.task  # that of the trials, which are those of the newest stage
+    if getattr(task, "env", None) != "PerceptualDecisionMaking-v0":
         return
     arguments = {**task.env_kwargs, **(task.evaluation.env_kwargs if task.evaluation else {})}  # type: ignore[union-attr]
     sigma = arguments.get("sigma", 1.0)
