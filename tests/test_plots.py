@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import sys
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -21,12 +22,13 @@ from hypothesis import strategies as st
 
 import netbuild
 from netbuild import plots
+from netbuild.layers import LinearLayer, SparseLinearLayer
 from netbuild.layers.plots import MOST, MOST_SPARSE, binned, matrix, new_axes
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
 from netbuild.plots.panels import Span, name_spans
 from netbuild.training.activity import Activity
-from netbuild.training.maps import LabelledMap, labelled_maps
+from netbuild.training.maps import LabelledMap, _held_signs, labelled_maps
 from netbuild.training.selectivity import selectivity
 from netbuild.training.units import Units
 
@@ -97,6 +99,67 @@ def test_weights_stand_by_area_and_sign(run: netbuild.Run) -> None:
     assert len(colours) == 8  # four groups along each axis
     assert len(set(colours)) == 2
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_signs_are_shown_where_the_map_holds_its_weights_to_them(small: Path) -> None:
+    spec = netbuild.load(small, ["layers[readout].dale=none"])
+    free = labelled_maps(netbuild.build(spec), spec.plan.layers)["readout"]
+    assert set(free.pre.sign.tolist()) == {1, -1}  # the units are what they were
+    assert not free.signs.any()
+    ax = new_axes()
+    plots.weights(free, ax)
+    assert not ax.patches
+    bound = labelled_maps(netbuild.build(small), netbuild.load(small).plan.layers)["readout"]
+    assert bound.signs.tolist() == bound.pre.sign.tolist()
+    ax = new_axes()
+    plots.weights(bound, ax)
+    assert len(ax.patches) == 2
+    ax = new_axes()
+    netbuild.build(spec).get_submodule("readout").plot_layer("dist", ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["free"]
+
+
+def test_units_whose_weights_have_other_signs_show_none() -> None:
+    signs, wired = [[1, 1], [1, -1], [-1, -1]], [[1, 1], [1, 0], [1, 1]]
+    layer = LinearLayer(3, 2, ei_mask=signs, seed=0)
+    sparse = SparseLinearLayer(3, 2, ei_mask=signs, sparsity_mask=wired, seed=0)
+    units = np.array([1, 1, 1], np.int8)
+    assert _held_signs(layer, units).tolist() == [1, 0, 0]
+    assert _held_signs(sparse, units).tolist() == [1, 1, 0]  # its other connection is absent
+    assert _held_signs(LinearLayer(3, 2), units).tolist() == [0, 0, 0]
+
+
+def test_the_numbers_of_a_figure_are_made_when_they_are_asked_for() -> None:
+    count = 500
+    names = np.array([f"hidden_{i}" for i in range(count)])
+    units = Units(names, np.full(count, ""), np.ones(count, np.int8))
+    one = LabelledMap(np.ones((count, count), np.float32), np.zeros(count), None, units, units)
+    plots.weights(one)  # whatever matplotlib keeps
+    tracemalloc.start()
+    data = plots.weights(one).data
+    _, drawn = tracemalloc.get_traced_memory()
+    assert len(data["post"]) == count**2
+    _, told = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    text = sum(data[name].nbytes for name in ("map", "post", "pre"))
+    assert drawn < text / 2 < told
+    assert repr(data) == "Table(map, post, pre, weight)"
+
+
+def test_trials_without_a_right_choice_have_no_part_in_selectivity() -> None:
+    rates = np.random.default_rng(0).normal(size=(6, 5, 2)).astype(np.float32)
+    units = Units(np.array(["a_0", "a_1"]), np.array(["", ""]), np.zeros(2, np.int8))
+
+    def of(answer: list[int]) -> Any:
+        own, count = rates[: len(answer)], np.full(len(answer), 5)
+        trials = {"answer": np.array(answer)}
+        return selectivity(Activity({"a": own}, own, {"a": units}, trials, count, 10.0), "a")
+
+    assert np.allclose(of([0, 1, 0, 1]), of([0, 1, 0, 1, -1, -1]))
+    for wrong, words in (([0, 1, 2], "have 3"), ([1, -1, -1], "have 1"), ([-1, -1], "have 0")):
+        with pytest.raises(netbuild.NetbuildError, match=words) as caught:
+            of(wrong)
+        assert caught.value.exit_code == 2
 
 
 def test_every_map_has_a_panel_of_its_own(run: netbuild.Run) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netbuild.analysis.pca import PCA
 from netbuild.analysis.study import Study
 from netbuild.layers.plots import new_figure
+from netbuild.tasks import right_choices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,8 +91,7 @@ def _trials(axes: Axes, study: Study, axis: PCA, place: int) -> None:
 def _answers(study: Study) -> NDArray[np.float64]:
     """(trial,): the right answers; NaN where there is none."""
     given = (study.trials or {}).get("answer")
-    answers = np.full(len(study.within), np.nan) if given is None else np.asarray(given, float)
-    return np.where(answers == -1, np.nan, answers)
+    return np.full(len(study.within), np.nan) if given is None else right_choices(given)
 
 
 def _colours(study: Study) -> dict[float, Any]:

@@ -363,7 +363,8 @@ class LinearLayer(nn.Module):
         ax = plots.new_axes() if ax is None else ax
         if kind == "weight":
             return plots.matrix(ax, self.matrix())
-        return plots.distribution(ax, self.effective_weight.detach(), self.sign, self.connected)
+        sign = None if self.dale == "none" else self.sign  # signs that bind nothing show nothing
+        return plots.distribution(ax, self.effective_weight.detach(), sign, self.connected)
 
     def extra_repr(self) -> str:
         """Sizes, and what the masks say."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild.errors import NetbuildError
 from netbuild.layers import plots
-from netbuild.plots.drawing import GREY, Drawing, Table, figure_of, stacked, unusable
+from netbuild.plots.drawing import GREY, Columns, Drawing, Table, figure_of, unusable
 from netbuild.plots.panels import new_panels
 from netbuild.training import Run
 from netbuild.training.maps import LabelledMap
@@ -95,29 +95,44 @@ def weights(
     columns = min(COLUMNS, len(maps))
     places = new_panels(len(maps), columns, 4.0, 3.4) if ax is None else [ax]
     ends = " ".join(f"{word} {which}" for word, which in (("from", from_), ("to", to)) if which)
-    parts = []
+    parts: list[Callable[[], Columns]] = []
     for place, (name, one) in zip(places, maps.items(), strict=True):
         sides = _sides(source, name, found)
         parts.append(_panel(place, name, one, by, sides))
         place.set_title(f"{name}\n{ends}".strip(), fontsize="medium")
-    return Drawing(figure_of(places[0]), stacked(parts))
+    return Drawing(figure_of(places[0]), Table(parts))
 
 
 def _panel(
     ax: Axes, name: str, one: LabelledMap, by: str | None, scores: tuple[Scores, Scores]
-) -> Table:
-    words = [_words(units, by) for units in (one.post, one.pre)]
-    sides = zip((one.post, one.pre), words, scores, strict=True)
-    post, pre = (_order(units, word, values) for units, word, values in sides)
+) -> Callable[[], Columns]:
+    units = _signed(one)
+    words = [_words(side, by) for side in units]
+    sides = zip(units, words, scores, strict=True)
+    post, pre = (_order(side, word, values) for side, word, values in sides)
     weight = one.weight[post][:, pre]
     plots.matrix(ax, weight, PERCENTILE)
+    _strips(ax, _groups(words[0][post], units[0].sign[post]), len(post), vertical=True)
+    _strips(ax, _groups(words[1][pre], units[1].sign[pre]), len(pre), vertical=False)
+    return lambda: _columns(name, weight, one.post.name[post], one.pre.name[pre])
+
+
+def _signed(one: LabelledMap) -> tuple[Units, Units]:
+    """The postsynaptic and the presynaptic units, with the signs that the figure shows.
+
+    Those of presynaptic units are shown where the map holds its weights to them. Where the same
+    units are on both sides, both sides show the same.
+    """
+    pre = one.pre._replace(sign=one.signs)
+    return (pre if np.array_equal(one.pre.name, one.post.name) else one.post), pre
+
+
+def _columns(name: str, weight: Any, post: Array, pre: Array) -> Columns:
     drawn = plots.binned(weight)
     rows, columns = (
         names[np.cumsum(lengths := plots.bin_lengths(len(names), bins)) - lengths]
-        for names, bins in zip((one.post.name[post], one.pre.name[pre]), drawn.shape, strict=True)
+        for names, bins in zip((post, pre), drawn.shape, strict=True)
     )
-    _strips(ax, _groups(words[0][post], one.post.sign[post]), len(post), vertical=True)
-    _strips(ax, _groups(words[1][pre], one.pre.sign[pre]), len(pre), vertical=False)
     return {
         "map": np.full(drawn.size, name),
         "post": np.repeat(rows, len(columns)),
@@ -158,9 +173,7 @@ def _restricted(
         except NetbuildError as error:
             errors[name] = error
             continue
-        connected = None if one.connected is None else one.connected[post][:, pre]
-        weight, bias = one.weight[post][:, pre], one.bias[post]
-        found[name] = LabelledMap(weight, bias, connected, one.pre.at(pre), one.post.at(post))
+        found[name] = one.at(post, pre)
     if not found:
         recurrent = [name for name in maps if name.endswith(".recurrent")]
         raise errors[(recurrent or list(maps))[0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,11 @@ from numpy.typing import NDArray
 from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
+    Columns,
     Drawing,
     Table,
     figure_of,
     open_frame,
-    stacked,
     unusable,
 )
 from netbuild.plots.panels import new_panels
@@ -90,10 +91,10 @@ def trajectories(
         ends = np.array([[place.get_xlim(), place.get_ylim()] for place in places])
         for place in places:
             place.set(xlim=_outer(ends[:, 0]), ylim=_outer(ends[:, 1]))
-    return Drawing(figure_of(places[0]), stacked(data))
+    return Drawing(figure_of(places[0]), Table(data))
 
 
-def _panel(ax: Axes, found: Averaged, plane: Plane) -> Table:
+def _panel(ax: Axes, found: Averaged, plane: Plane) -> Callable[[], Columns]:
     paths = plane.project(found.rates)
     begins = []
     for path, name, colour in zip(paths, found.names, found.colours, strict=True):
@@ -111,6 +112,10 @@ def _panel(ax: Axes, found: Averaged, plane: Plane) -> Table:
     ax.margins(0.08)
     open_frame(ax)
     legend_of(ax, found)
+    return lambda: _columns(found, paths)
+
+
+def _columns(found: Averaged, paths: Array) -> Columns:
     conditions, times = paths.shape[:2]
     return found.column(conditions * times) | {
         "condition": np.repeat(np.array(found.names), times),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from netbuild.plots.drawing import (
     GREY,
     PALETTE,
+    Columns,
     Drawing,
     Table,
     figure_of,
     legend_above,
     open_frame,
-    stacked,
     unusable,
 )
 from netbuild.plots.panels import Span, name_spans, new_panels
@@ -64,8 +65,10 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
             if (legend := place.get_legend()) is not None:
                 legend.borderaxespad = 0.2 + height / float(legend.get_texts()[0].get_fontsize())
     axes[-1].set_xlabel("step")
-    parts = [part for name in shown for part in found[name]]
-    return Drawing(figure_of(axes[0]), stacked(parts))
+    parts: list[Callable[[], Columns]] = [
+        partial(dict, part) for name in shown for part in found[name]
+    ]
+    return Drawing(figure_of(axes[0]), Table(parts))
 
 
 def _stages(lines: Lines) -> list[Span]:
@@ -80,7 +83,7 @@ def _stages(lines: Lines) -> list[Span]:
     return found
 
 
-def _curves(lines: Lines, panel: str) -> list[Table]:
+def _curves(lines: Lines, panel: str) -> list[Columns]:
     """The curves of one panel that have points."""
     names = [panel]
     if panel == "regularizers":
@@ -123,7 +126,7 @@ def _words(source: Run | Lines) -> tuple[str, str]:
     return "training", "evaluation"
 
 
-def _draw(ax: Axes, panel: str, curves: list[Table], words: tuple[str, str]) -> None:
+def _draw(ax: Axes, panel: str, curves: list[Columns], words: tuple[str, str]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     values = np.concatenate([curve["value"] for curve in curves])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
+    Columns,
     Drawing,
     Table,
     figure_of,
     open_frame,
-    stacked,
 )
 from netbuild.plots.panels import Span, name_spans, new_panels
 from netbuild.training import Run
@@ -85,7 +85,7 @@ def rates(
             _head(place, part, titled=first)
         if first if one_column else last:
             legend_of(place, part)
-    return Drawing(figure_of(grid[0]), stacked(data))
+    return Drawing(figure_of(grid[0]), Table(data))
 
 
 def _grid(environments: int, kinds: int) -> list[Axes]:
@@ -103,7 +103,7 @@ def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
         ax.set_title(found.title, fontsize="medium", pad=height + 5)
 
 
-def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table:
+def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Callable[[], Columns]:
     which, what = _chosen(labels, units)
     mean = found.rates[..., which].mean(-1)
     for line, name, colour in zip(mean, found.names, found.colours, strict=True):
@@ -119,9 +119,13 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table
             ax.axvline(period.start, color=GREY, linewidth=0.7, linestyle=style, zorder=0)
     ax.set_ylabel(f"rate (a.u.)\n{what}")
     open_frame(ax)
+    return lambda: _columns(found, mean, units or "all")
+
+
+def _columns(found: Averaged, mean: Array, units: str) -> Columns:
     conditions, times = mean.shape
     return found.column(mean.size) | {
-        "units": np.full(mean.size, units or "all"),
+        "units": np.full(mean.size, units),
         "condition": np.repeat(np.array(found.names), times),
         "time": np.tile(found.time, conditions),
         "rate": mean.ravel(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from netbuild.plots.conditions import Condition, condition_of, grouped, variable
 from netbuild.plots.drawing import (
     GREY,
     PALETTE,
+    Columns,
     Drawing,
     Table,
     figure_of,
     legend_above,
     open_frame,
-    stacked,
     unusable,
 )
 from netbuild.plots.gaussian import Fit, fit_psychometric, wilson
@@ -72,12 +73,12 @@ def psychometric(
     ax = new_axes(4.0, 3.0) if ax is None else ax
     curves = _curves(table, ~np.isnan(found.values.astype(float)))
     binary = all(len(_choices(table, rows)) == 2 for rows in curves.values())
-    parts: list[Table] = []
+    parts: list[Callable[[], Columns]] = []
     for (label, rows), colour in zip(curves.items(), PALETTE * len(curves), strict=False):
         part, fit = _measured(table, found, rows, label, binary)
         if len(part["x"]):
             _draw(ax, part, fit, label, colour)
-            parts.append(part)
+            parts.append(partial(dict, part))
     if not parts:
         raise unusable("in none of these trials is one of the right choices made")
     if isinstance(source, Run) and binary and found.signed:
@@ -88,7 +89,7 @@ def psychometric(
     ax.set(ylim=(-0.04, 1.04), yticks=[0, 0.25, 0.5, 0.75, 1])
     open_frame(ax)
     legend_above(ax, columns=2 if len(curves) == 1 else 1)
-    return Drawing(figure_of(ax), stacked(parts))
+    return Drawing(figure_of(ax), Table(parts))
 
 
 def trials_of(run: Run, count: int | None = None) -> dict[str, Array]:
@@ -158,7 +159,7 @@ def _choices(table: Mapping[str, Array], rows: Array) -> Array:
 
 def _measured(
     table: Mapping[str, Array], condition: Condition, rows: Array, label: str, binary: bool
-) -> tuple[Table, Fit | None]:
+) -> tuple[Columns, Fit | None]:
     known = rows & ~np.isnan(condition.values.astype(float))
     if binary:
         options = _choices(table, rows)
@@ -176,7 +177,7 @@ def _measured(
     x, which = np.unique(grouped(raw), return_inverse=True)
     chosen, count = np.bincount(which, success), np.bincount(which)
     low, high = wilson(chosen, count)
-    part: Table = {
+    part: Columns = {
         "curve": np.full(len(x), label),
         "x": x,
         "trials": count,
@@ -190,7 +191,7 @@ def _measured(
     return part, fit
 
 
-def _draw(ax: Axes, part: Table, fit: Fit | None, label: str, colour: str) -> None:
+def _draw(ax: Axes, part: Columns, fit: Fit | None, label: str, colour: str) -> None:
     p = part["proportion"]
     errors = np.clip([p - part["low"], part["high"] - p], 0, None)
     ax.errorbar(part["x"], p, errors, fmt="o", markersize=4, linewidth=1, color=colour)
