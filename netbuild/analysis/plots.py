@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild.analysis.pca import PCA
 from netbuild.analysis.study import Study
-from netbuild.layers.plots import new_figure
+from netbuild.layers.plots import name_of, new_figure, own_look
 from netbuild.tasks import right_choices
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ MARKERS: dict[str, dict[str, Any]] = {
 }
 
 
+@own_look
 def fixed_points(study: Study) -> Figure:
     """One panel for each condition: its trials, its points, and where states move away.
 
@@ -54,7 +55,7 @@ def fixed_points(study: Study) -> Figure:
             continue
         _trials(axes, study, axis, place)
         if count > 1:
-            axes.set_title(study.labels[place], fontsize=SIZE)
+            axes.set_title(name_of(study.labels[place], 80), fontsize=SIZE)
     for place, axes in enumerate(grid.flat[:count]):
         _points(axes, study, axis, place)
         _labels(axes, study, axis, left=place % columns == 0, low=place + columns >= count)

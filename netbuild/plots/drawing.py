@@ -69,8 +69,12 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def open_frame(ax: Axes) -> None:
-    """Take the upper and right sides of the frame away."""
+    """Remove the upper and right sides of the frame, and write y as `2e-05` in each label.
+
+    matplotlib would write the common factor of the labels above the axis, where names stand.
+    """
     ax.spines[["top", "right"]].set_visible(False)
+    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def legend_beside(ax: Axes, title: str = "") -> None:

@@ -46,6 +46,7 @@ class _Group(NamedTuple):
     sign: int
 
 
+@plots.own_look
 def weights(
     source: Run | LabelledMap | Mapping[str, LabelledMap],
     ax: Axes | None = None,
@@ -94,12 +95,16 @@ def weights(
         raise unusable(f"units are not sorted by `{sort}`", "`selectivity`")
     columns = min(COLUMNS, len(maps))
     places = new_panels(len(maps), columns, 4.0, 3.4) if ax is None else [ax]
-    ends = " ".join(f"{word} {which}" for word, which in (("from", from_), ("to", to)) if which)
+    ends = " ".join(
+        f"{word} {plots.name_of(which, 60)}"
+        for word, which in (("from", from_), ("to", to))
+        if which
+    )
     parts: list[Callable[[], Columns]] = []
     for place, (name, one) in zip(places, maps.items(), strict=True):
         sides = _sides(source, name, found)
         parts.append(_panel(place, name, one, by, sides))
-        place.set_title(f"{name}\n{ends}".strip(), fontsize="medium")
+        place.set_title(f"{plots.name_of(name, 60)}\n{ends}".strip(), fontsize="medium")
     return Drawing(figure_of(places[0]), Table(parts))
 
 
@@ -363,9 +368,9 @@ def _names(groups: list[_Group], count: int) -> dict[tuple[int, int], str]:
         large = [group for group in own if (group.stop - group.start) / count > LINE]
         whole = (own[0].start, own[-1].stop)
         if word and len(large) < len(own):
-            found[whole] = word
+            found[whole] = plots.name_of(word)
             continue
         for group in large:
-            if name := f"{word} {LETTERS[group.sign]}".strip():
+            if name := f"{plots.name_of(word)} {LETTERS[group.sign]}".strip():
                 found[group.start, group.stop] = name
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.layers.plots import name_of, own_look
 from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
@@ -30,6 +31,7 @@ Array = NDArray[Any]
 COLUMNS = 3
 
 
+@own_look
 def trajectories(
     source: Run | Activity,
     ax: Axes | None = None,
@@ -99,7 +101,7 @@ def _panel(ax: Axes, found: Averaged, plane: Plane) -> Callable[[], Columns]:
     begins = []
     for path, name, colour in zip(paths, found.names, found.colours, strict=True):
         here = np.flatnonzero(~np.isnan(path[:, 0]))
-        ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.3, label=name)
+        ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.3, label=name_of(name))
         begins.append(path[here[0]])
         ax.plot(*path[here[-1]], "s", color=colour, markersize=4.5, zorder=3)
     middle = np.mean(begins, 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netbuild.layers.plots import name_of, own_look
 from netbuild.plots.drawing import (
     GREY,
     PALETTE,
@@ -29,6 +30,7 @@ Lines = Sequence[Mapping[str, Any]]
 PANELS = ("loss", "regularizers", "accuracy")
 
 
+@own_look
 def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None = None) -> Drawing:
     """Loss, weighted regularizer terms and accuracy against steps.
 
@@ -142,7 +144,7 @@ def _draw(ax: Axes, panel: str, curves: list[Columns], words: tuple[str, str]) -
     for i, curve in enumerate(curves):
         step, value, name = curve["step"], curve["value"], str(curve["curve"][0])
         if panel == "regularizers":
-            label = name.removeprefix("regularizers/")
+            label = name_of(name.removeprefix("regularizers/"))
             ax.plot(step, value, color=PALETTE[i % len(PALETTE)], linewidth=1.3, label=label)
         elif curve["of"][0] == "evaluation":
             ax.plot(step, value, "o", color=PALETTE[1], markersize=4, label=words[1], zorder=3)

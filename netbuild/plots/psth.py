@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.plots.averages import Averaged, averaged, legend_of
+from netbuild.layers.plots import name_of, own_look
+from netbuild.plots.averages import LONGER, Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
     Columns,
@@ -29,6 +30,7 @@ Array = NDArray[Any]
 KINDS = ("excitatory", "inhibitory")  # a panel each
 
 
+@own_look
 def rates(
     source: Run | Activity,
     ax: Axes | None = None,
@@ -107,7 +109,7 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Calla
     which, what = _chosen(labels, units)
     mean = found.rates[..., which].mean(-1)
     for line, name, colour in zip(mean, found.names, found.colours, strict=True):
-        ax.plot(found.time, line, color=colour, linewidth=1.3, label=name)
+        ax.plot(found.time, line, color=colour, linewidth=1.3, label=name_of(name))
     first, last = found.seen
     ax.set_xlim(first, last)
     for period in found.periods:
@@ -117,7 +119,7 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Calla
         elif first < period.start == period.latest < last:
             style = (0, (2, 2))
             ax.axvline(period.start, color=GREY, linewidth=0.7, linestyle=style, zorder=0)
-    ax.set_ylabel(f"rate (a.u.)\n{what}")
+    ax.set_ylabel(f"rate (a.u.)\n{name_of(what, LONGER)}")
     open_frame(ax)
     return lambda: _columns(found, mean, units or "all")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.layers.plots import new_axes
+from netbuild.layers.plots import name_of, new_axes, own_look
+from netbuild.plots.averages import LONGER
 from netbuild.plots.conditions import Condition, condition_of, grouped, variables
 from netbuild.plots.drawing import (
     GREY,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@own_look
 def psychometric(
     source: Run | Mapping[str, Array],
     ax: Axes | None = None,
@@ -85,7 +87,10 @@ def psychometric(
         _draw_ideal(ax, source, table)
     options = {str(_choices(table, rows)[-1]) for rows in curves.values()}
     words = f"fraction of choice {options.pop()}" if len(options) == 1 else "fraction of 2nd choice"
-    ax.set(xlabel=found.label, ylabel=(words if binary else "fraction correct") + _when(table))
+    ax.set(
+        xlabel=name_of(found.label, LONGER),
+        ylabel=(words if binary else "fraction correct") + _when(table),
+    )
     ax.set(ylim=(-0.04, 1.04), yticks=[0, 0.25, 0.5, 0.75, 1])
     open_frame(ax)
     legend_above(ax, columns=2 if len(curves) == 1 else 1)
