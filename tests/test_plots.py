@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import sys
 import tracemalloc
 from itertools import pairwise
@@ -271,6 +272,8 @@ def test_learning_curve_holds_every_point() -> None:
         plots.learning(metrics[2:], panel="accuracy")
     with pytest.raises(netbuild.NetbuildError, match="nothing down yet"):
         plots.learning([])
+    with pytest.raises(TypeError, match="one run, or the lines of its log, not a list of Run"):
+        plots.learning([netbuild.Run(Path())])  # type: ignore[list-item]
 
 
 # Choices
@@ -308,11 +311,66 @@ def test_the_fit_is_the_optimum() -> None:
     assert fit.slope_error >= (-curve / h**2) ** -0.5 * 0.999  # of the slope alone, at the least
 
 
+def legend(ax: Any) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def counted(fractions: list[float], n: int = 100) -> Trials:
+    """Trials of two choices, `n` at each of 0, 1, ..., with these fractions of the second."""
+    x = np.repeat(np.arange(float(len(fractions))), n)
+    choice = np.concatenate([np.arange(n) < round(f * n) for f in fractions]).astype(int)
+    answer = np.arange(len(x)) % 2
+    return {"x": x, "answer": answer, "choice": choice, "correct": (choice == answer).astype(float)}
+
+
+@pytest.mark.parametrize(
+    ("fractions", "why"),
+    [
+        ([0.2, 0.8], "2 values, 4 are needed"),
+        ([0.2, 0.5, 0.8], "3 values, 4 are needed"),
+        ([1.0, 0.0, 0.0, 0.9], "these points make no sigmoid"),
+        ([0.1, 0.9, 0.1, 0.9], "these points make no sigmoid"),
+        ([0.0, 0.0, 1.0, 1.0], "no choice is uncertain"),
+        ([1.0, 1.0, 1.0, 1.0], "all choices are the same"),
+        ([0.5, 0.5, 0.5, 0.5], "the slope is 0"),
+    ],
+)
+def test_where_no_curve_is_fitted_the_legend_says_why(fractions: list[float], why: str) -> None:
+    figure, data = plots.psychometric(counted(fractions), condition="x")
+    assert legend(figure.axes[0]) == [f"no fit: {why}"]
+    assert np.isnan(data["slope"]).all()
+    assert np.isnan(figure.axes[0].lines[1].get_ydata()).all()
+
+
+@pytest.mark.parametrize(
+    "fractions",
+    [
+        [0.05, 0.3, 0.7, 0.95],
+        [0.51, 0.5, 0.51, 0.52],  # a flat curve is one too
+        [0.03, 0.02, 0.05, 0.5, 0.94, 0.97, 0.97],  # lapses
+    ],
+)
+def test_a_curve_is_fitted_to_points_that_it_describes(fractions: list[float]) -> None:
+    figure, data = plots.psychometric(counted(fractions, 1000), condition="x")
+    assert not np.isnan(data["slope"]).any()
+    assert "slope" in legend(figure.axes[0])[0]
+    assert legend(figure.axes[0])[0].endswith(" per unit")
+
+
+def test_the_numbers_of_a_fit_have_their_units() -> None:
+    figure, _ = plots.psychometric(simulated(1.0, 0.1, seed=3))
+    (words,) = legend(figure.axes[0])
+    assert re.fullmatch(r"bias .* ± .* %\nslope .* ± .* per %", words)
+
+
 def test_choices_that_have_no_fit() -> None:
     x, n = np.array([-1.0, 0.0, 1.0]), np.full(3, 10)
     assert plots.fit_psychometric(x, np.array([0, 0, 10]), n) is None  # separated
     assert plots.fit_psychometric(x, np.array([10, 10, 10]), n) is None
     assert plots.fit_psychometric(x[:1], np.array([5]), n[:1]) is None
+    x, n = np.append(x, 2.0), np.full(4, 10)
+    assert plots.fit_psychometric(x, np.array([0, 0, 10, 10]), n) is None
+    assert plots.fit_psychometric(x, np.array([0, 3, 7, 10]), n) is not None
     trials = simulated(0.0, 1e6, seed=0)
     _, data = plots.psychometric(
         {name: values[trials["coh"] > 0] for name, values in trials.items()}

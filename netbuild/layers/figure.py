@@ -6,16 +6,19 @@ This module imports matplotlib, and is imported when a figure is made.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
 MOST_LINES = 4  # of a label or a title; what is longer ends with an ellipsis
 BREAKS = " ,&=_.-"  # characters after which a line may end
+PASSES = 3
 EDGE = 4.0  # points that stay free on each side of a label
 
 
@@ -43,17 +46,28 @@ class OwnFigure(Figure):
 
 def settle(figure: Figure) -> None:
     """Break labels and titles that are longer than their panel into several lines."""
+    for _ in range(PASSES):  # a label of more lines makes the axes beside it shorter
+        if not _arrange(figure):
+            return
+
+
+def _arrange(figure: Figure) -> bool:
+    """Lay the figure out and break its labels; whether any was broken."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
+    changed = False
     for ax in figure.axes:
         across, along = _room(ax, figure)
         for text, room in (
-            (ax.title, across),
+            (ax.title, ax.get_position().width * figure.get_figwidth() * 72),
             (ax.xaxis.label, across),
             (ax.yaxis.label, along),
         ):
-            text.set_text(_broken(text, room))
+            broken = _broken(text, room)
+            changed |= broken != text.get_text()
+            text.set_text(broken)
+    return changed
 
 
 def _room(ax: Axes, figure: Figure) -> tuple[float, float]:
@@ -103,8 +117,15 @@ def _lines(text: Text, line: str, room: float) -> list[str]:
 
 
 def _width(text: Text, words: str) -> float:
-    """The width of one line, in points."""
+    """The width of one line, in points, without the kerning of its letters."""
+    size = float(text.get_fontsize())
+    return size * sum(_letter(letter) for letter in words)
+
+
+@cache
+def _letter(letter: str) -> float:
+    """The width of a letter of our font, as a part of the size of the font."""
     width, _, _ = text_to_path.get_text_width_height_descent(
-        words, text.get_fontproperties(), ismath=False
+        letter * 10, FontProperties(size=10), ismath=False
     )
-    return float(width)
+    return float(width) / 100

@@ -23,7 +23,7 @@ Weight: TypeAlias = Tensor | NDArray[Any] | Any  # the last is a scipy.sparse ar
 EXCITATORY, INHIBITORY, FREE = "#b2182b", "#2166ac", "#555555"  # the ends of the map RdBu_r
 MOST = 2000  # rows and columns that a figure has pixels for
 MOST_SPARSE = 800  # the same of sparse weights: fewer bins have something in each
-MOST_LETTERS = 28  # of a name in a figure
+MOST_LETTERS = 20  # of a name in a figure
 PART = 2**22  # connections that are put into their bins at once
 
 

@@ -62,8 +62,7 @@ class Averaged(NamedTuple):
     @property
     def heading(self) -> str:
         """The variable, over the names of the conditions."""
-        label = name_of(self.label, LONGER)
-        return label.replace("signed ", "signed\n").replace(" − ", " −\n")
+        return name_of(self.label).replace("signed ", "signed\n").replace(" − ", " −\n")
 
 
 class Period(NamedTuple):

@@ -23,6 +23,7 @@ class Condition(NamedTuple):
     label: str  # "signed coh (%)"
     values: Array  # (trial,)
     signed: bool  # its sign was given to it by the right choice
+    unit: str = ""  # of its values; "" where it is not known
 
 
 def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condition | None:
@@ -50,7 +51,7 @@ def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condit
     values = right_choices(values) if name == "answer" else values.astype(float)
     side = _sides(trials, name)
     if re.fullmatch(r"coh(_\d+)?", name) and side is not None and not (values < 0).any():
-        return Condition(f"signed {name} (%)", values * side + 0.0, True)
+        return Condition(f"signed {name} (%)", values * side + 0.0, True, "%")
     return Condition(name, values, False)
 
 

@@ -22,6 +22,7 @@ Columns = dict[str, Array]
 # Okabe & Ito 2008, told apart with any colour vision; black and yellow are left out.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 GREY = "#777777"
+WIDEST, HANDLE = 52, 6  # letters: of a legend above a panel of 4 inches, and of a line in it
 
 
 class Table(Mapping[str, Array]):
@@ -94,9 +95,13 @@ def legend_beside(ax: Axes, title: str = "") -> None:
 
 
 def legend_above(ax: Axes, columns: int = 2) -> None:
-    """A legend above the axes, where it covers nothing."""
-    if not ax.get_legend_handles_labels()[0]:
+    """A legend above the axes, where it covers nothing; of long names in one column."""
+    labels = ax.get_legend_handles_labels()[1]
+    if not labels:
         return
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    if columns * (longest + HANDLE) > WIDEST:
+        columns = 1
     ax.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),

@@ -26,10 +26,13 @@ COLOURS = {1: plots.EXCITATORY, -1: plots.INHIBITORY}
 LETTERS = {1: "E", -1: "I", 0: ""}
 COLUMNS = 4  # of panels
 PERCENTILE = 99  # of the weights, at which colours end
-LETTER = 0.035  # width of a letter, as a part of the axes
+LETTER = 5.0  # points: width of a letter of a name
+HEIGHT = 10.5  # points: what a name takes across its line
+BESIDE = 80.0  # points of a panel that the colour bar and labels take
 STRIP = 0.03  # width of the colour strips, as a part of the axes
 LINE = 0.04  # height of a name, as a part of the axes
-GAP = 0.06  # between the middles of two names, as a part of the axes
+GAP = 0.06  # between the middles of two names, at the least, as a part of the axes
+MOST_LETTERS = 14  # of a group's name
 PAD = 11  # points between an axis and the names, where the strips are
 LEAD = 10  # points more, where lines lead from the groups to their names
 MOST_GROUPS = 100  # of one column
@@ -117,8 +120,10 @@ def _panel(
     post, pre = (_order(side, word, values) for side, word, values in sides)
     weight = one.weight[post][:, pre]
     plots.matrix(ax, weight, PERCENTILE)
-    _strips(ax, _groups(words[0][post], units[0].sign[post]), len(post), vertical=True)
-    _strips(ax, _groups(words[1][pre], units[1].sign[pre]), len(pre), vertical=False)
+    rows = _groups(words[0][post], units[0].sign[post])
+    columns = _groups(words[1][pre], units[1].sign[pre])
+    _strips(ax, rows, len(post), _length(ax, columns, vertical=True), vertical=True)
+    _strips(ax, columns, len(pre), _length(ax, rows, vertical=False), vertical=False)
     return lambda: _columns(name, weight, one.post.name[post], one.pre.name[pre])
 
 
@@ -254,19 +259,34 @@ def _groups(words: Array, signs: Array) -> list[_Group]:
     return found if len(found) > 1 or found[0][2:] != ("", 0) else []
 
 
-def _strips(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> None:
+def _length(ax: Axes, others: list[_Group], *, vertical: bool) -> float:
+    """About how many points long an axis is, beside the names of the groups of the other axis."""
+    cell = ax.get_position()
+    figure = figure_of(ax)
+    whole = cell.height * figure.get_figheight() if vertical else cell.width * figure.get_figwidth()
+    letters = max((len(_name(group.word)) for group in others), default=0)
+    return max(72 * whole - BESIDE - LETTER * letters, 50.0)
+
+
+def _name(word: str) -> str:
+    return plots.name_of(word, MOST_LETTERS)
+
+
+def _strips(ax: Axes, groups: list[_Group], count: int, length: float, *, vertical: bool) -> None:
     """A strip of colours along an axis, a line between groups, and the groups' names.
 
     Names that would cover each other move apart, with lines that lead to them. Where there are
     more than there is room for, large groups have theirs, and the axis says how many have none.
+    `length` is about how many points long the axis is.
     """
     if not groups:
         return
     _lines(ax, groups, count, vertical=vertical)
     names = _names(groups, count)
-    shown = names if len(names) <= 1 / GAP else _far_apart(names, GAP * count)
+    gap = max(GAP, HEIGHT / length)
+    shown = names if len(names) <= 1 / gap else _far_apart(names, gap * count)
     middles = [(a + b - 1) / 2 for a, b in shown]
-    places = _apart(middles, GAP * count, count)
+    places = _apart(middles, gap * count, count)
     led = _leaders(ax, middles, places, count, vertical=vertical)
     pad = PAD + LEAD * led
     axis = ax.yaxis if vertical else ax.xaxis
@@ -280,7 +300,7 @@ def _strips(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> No
             ax.yaxis.labelpad += PAD
         return
     ax.xaxis.tick_top()
-    crowded = any(len(name) * LETTER > (b - a) / count for (a, b), name in shown.items())
+    crowded = any(len(name) * LETTER / length > (b - a) / count for (a, b), name in shown.items())
     ax.set_xticks(places, shown.values())
     ax.tick_params("x", length=0, pad=pad, labelsize="small", rotation=90 if crowded else 0)
 
@@ -368,9 +388,9 @@ def _names(groups: list[_Group], count: int) -> dict[tuple[int, int], str]:
         large = [group for group in own if (group.stop - group.start) / count > LINE]
         whole = (own[0].start, own[-1].stop)
         if word and len(large) < len(own):
-            found[whole] = plots.name_of(word)
+            found[whole] = _name(word)
             continue
         for group in large:
-            if name := f"{plots.name_of(word)} {LETTERS[group.sign]}".strip():
+            if name := f"{_name(word)} {LETTERS[group.sign]}".strip():
                 found[group.start, group.stop] = name
     return found

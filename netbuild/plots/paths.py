@@ -113,6 +113,7 @@ def _panel(ax: Axes, found: Averaged, plane: Plane) -> Callable[[], Columns]:
     ax.set_title(f"{found.title}\n○ start, ■ end", fontsize="medium")
     ax.margins(0.08)
     open_frame(ax)
+    ax.xaxis.set_major_formatter("{x:g}")
     legend_of(ax, found)
     return lambda: _columns(found, paths)
 

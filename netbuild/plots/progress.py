@@ -45,9 +45,12 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
 
     Returns the figure and a row a point: step, curve (`loss`, `regularizers/<name>`,
     `accuracy`), of (`training` or `evaluation`), value. Raises NetbuildError (exit 2) for a panel
-    of which nothing was written down.
+    of which nothing was written down, TypeError for a list of runs.
     """
     lines = source.metrics if isinstance(source, Run) else source
+    if not all(isinstance(line, Mapping) for line in lines):
+        what = {type(line).__name__ for line in lines if not isinstance(line, Mapping)}.pop()
+        raise TypeError(f"`source` is one run, or the lines of its log, not a list of {what}")
     found = {name: curves for name in PANELS if (curves := _curves(lines, name))}
     if panel is not None and panel not in found:
         raise unusable(f"this run has no {panel}", f"it has {', '.join(found) or 'nothing yet'}")
@@ -144,7 +147,7 @@ def _draw(ax: Axes, panel: str, curves: list[Columns], words: tuple[str, str]) -
     for i, curve in enumerate(curves):
         step, value, name = curve["step"], curve["value"], str(curve["curve"][0])
         if panel == "regularizers":
-            label = name_of(name.removeprefix("regularizers/"))
+            label = name_of(name.removeprefix("regularizers/"), 16)
             ax.plot(step, value, color=PALETTE[i % len(PALETTE)], linewidth=1.3, label=label)
         elif curve["of"][0] == "evaluation":
             ax.plot(step, value, "o", color=PALETTE[1], markersize=4, label=words[1], zorder=3)

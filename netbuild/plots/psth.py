@@ -94,7 +94,7 @@ def _grid(environments: int, kinds: int) -> list[Axes]:
     """A row for each environment, or, of one alone, a row for each kind of units."""
     if environments == 1:
         return new_panels(kinds, 1, 4.0, 2.0, 0.8, sharex=True)
-    return new_panels(environments * kinds, kinds, 4.0, 2.4, sharex="row")
+    return new_panels(environments * kinds, kinds, 4.0, 2.6, sharex="row")
 
 
 def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
