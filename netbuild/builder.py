@@ -17,7 +17,6 @@ from netbuild.check.data import SequencePlan
 from netbuild.check.environments import EnvironmentPlan
 from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
 from netbuild.check.population import Population
-from netbuild.check.wiring import INPUT
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import (
     CTRNNLayer,
@@ -64,9 +63,9 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
         modules[layer.name] = build_layer(spec, layer, plan)
         if isinstance(layer, words.Linear):
             activations[layer.name] = layer.activation.model_dump()
-    reads_input = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
-    width = max(stop for reads in reads_input for _, stop in reads.spans)
-    network = Network(modules, input_dim=width, sources=sources, activations=activations)
+    network = Network(
+        modules, input_dim=spec.plan.input_dim, sources=sources, activations=activations
+    )
     _take_start(network, spec.plan.start)
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)

@@ -21,7 +21,7 @@ from netbuild.check.projections import check_projected
 from netbuild.check.stages import check_same_files, check_same_network, check_stages
 from netbuild.check.start import START, check_start
 from netbuild.check.targets import check_regularizers
-from netbuild.check.wiring import check_learning, check_names, check_wiring
+from netbuild.check.wiring import check_learning, check_names, check_wiring, network_input_of
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.masks import project_root
 from netbuild.spec.ctrnn import CTRNN
@@ -301,11 +301,12 @@ def run_checks(
 ) -> Plan:
     """Everything that one field alone cannot tell, over whatever parsed."""
     check_names(context)
-    check_training(context)
-    check_stages(context)
     environments = widths or _environments(context)
+    check_training(context, environments)
+    check_stages(context)
     width = task_width(context, environments)
-    plans = check_wiring(context, width, environments.channels if environments else None)
+    network_input = network_input_of(context, width, environments.channels if environments else {})
+    plans = check_wiring(context, network_input, width)
     if not check_memory(context, plans, memory_limit):
         return Plan()
     check_learning(context, plans)
@@ -327,7 +328,8 @@ def run_checks(
     task = check_task(context, width, last.gives if last else None, environments)
     check_sequences(context, task)
     start = check_start(context, plans)
-    return Plan({plan.name: plan for plan in plans.values()}, regularizers, task, start)
+    by_name = {plan.name: plan for plan in plans.values()}
+    return Plan(by_name, regularizers, task, start, network_input.size if network_input else 0)
 
 
 def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:

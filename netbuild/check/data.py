@@ -287,8 +287,10 @@ def _is_meant(training: object) -> TypeGuard[Training]:
     return isinstance(training, Training) and training != Training()
 
 
-def check_training(context: Context) -> None:
-    """What the keys of `training` say together."""
+def check_training(
+    context: Context, environments: EnvironmentPlan | TaskWidths | None = None
+) -> None:
+    """What the keys of `training` say together, and whether the task has what they count."""
     training = context.parsed.training
     if not isinstance(training, Training):
         return
@@ -298,7 +300,7 @@ def check_training(context: Context) -> None:
         what = "Nesterov's momentum needs a momentum"
         where: Location = ("training", "optimizer", "nesterov")
         context.problem("NB308", where, what, "write `momentum: 0.9` beside it")
-    _check_stop(context, training)
+    _check_stop(context, training, environments)
 
 
 def _check_length(context: Context, training: Training) -> None:
@@ -322,7 +324,25 @@ def _check_length(context: Context, training: Training) -> None:
         context.problem("NB102", ("training",), what, hint, key=True)
 
 
-def _check_stop(context: Context, training: Training) -> None:
+def _metrics(
+    context: Context, training: Training, environments: EnvironmentPlan | TaskWidths | None
+) -> tuple[str, ...] | None:
+    """The metrics of the task's evaluations; None where environments with problems hide them.
+
+    Trials of an environment whose answers are actions have an accuracy whatever the loss is.
+    """
+    if training.loss == "cross_entropy":
+        return ("accuracy", "loss")
+    if not isinstance(context.parsed.task, Neurogym):
+        return ("loss",)
+    if environments is None:
+        return None
+    return ("accuracy", "loss") if environments.classes else ("loss",)
+
+
+def _check_stop(
+    context: Context, training: Training, environments: EnvironmentPlan | TaskWidths | None
+) -> None:
     stop = training.stop_when
     if training.steps == UNTIL and isinstance(training.optimizer.schedule, Cosine):
         what = "a cosine takes a known number of steps, and this stage ends by `stop_when` alone"
@@ -339,10 +359,14 @@ def _check_stop(context: Context, training: Training) -> None:
         percent = (stop.at_least or 0) / 100
         hint = f"85 % is 0.85; here {percent:g}" if 0 < percent <= 1 else ""
         context.problem("NB104", (*where, "at_least"), what, hint)
-    chosen = isinstance(context.parsed.task, Neurogym)  # actions, whatever the loss
-    if stop.metric == "accuracy" and training.loss == "mse" and not chosen:
-        what = "there is no accuracy under `loss: mse`"
-        context.problem("NB308", (*where, "metric"), what, "write `metric: loss`")
+    if stop.metric == "loss" and stop.at_most is not None and stop.at_most < 0:
+        what = f"a loss is never below 0, and this asks for {stop.at_most:g}"
+        context.problem("NB104", (*where, "at_most"), what)
+    metrics = _metrics(context, training, environments)
+    if metrics is not None and stop.metric not in metrics:
+        what = f"this task has no {stop.metric}, since its answers are values, not choices"
+        hint = f"its evaluations have {' and '.join(f'`{metric}`' for metric in metrics)}"
+        context.problem("NB308", (*where, "metric"), what, hint)
     if training.evaluate.every is None:
         what = "this counts evaluations, and there are none before the end"
         hint = "write `evaluate: {every: 200}` in `training`"

@@ -110,3 +110,4 @@ class Plan:
     regularizers: list[RegularizerPlan] = field(default_factory=list)
     task: TaskPlan | EnvironmentPlan | TaskWidths | None = None
     start: dict[str, Matrix] = field(default_factory=dict)  # parameters that another run gives
+    input_dim: int = 0  # of the network: all inputs of the task, whether a layer reads them or not
