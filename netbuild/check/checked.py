@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netbuild.check.connections import check_connections
-from netbuild.check.context import Context, FileRecord, Locator
+from netbuild.check.context import Context, FileRecord, Locator, numbers_fit
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
 from netbuild.check.maps import Site, wired_by
@@ -31,7 +31,7 @@ from netbuild.spec.extends import Resolver
 from netbuild.spec.layers import Linear
 from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
-from netbuild.spec.paths import Segment, parse_path
+from netbuild.spec.paths import Segment, Tree, parse_path
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.task import Neurogym
 
@@ -121,11 +121,14 @@ class Spec:
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def problem(self, code: str, location: Location, what: str, hint: str = "") -> Problem:
+        """A problem with its place, for what only building finds out."""
+        tree = self._tree()
+        return Problem(code, what, tree.spell(location), tree.place(location), hint)
+
     def origins(self) -> Iterator[tuple[str, Any, str]]:
         """Every resolved value: its path, itself, and where it was written, or "default"."""
-        tree = parse_document(
-            self._document(), Locator(self.options.data_root), *self._changes
-        ).tree
+        tree = self._tree()
         for location, value in _leaves(self.data, ()):
             node = tree.at(location)
             yield tree.spell(location), value, str(node.place) if node else "default"
@@ -146,6 +149,10 @@ class Spec:
     @property
     def _changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.options.overrides, self.options.unset
+
+    def _tree(self) -> Tree:
+        locator = Locator(self.options.data_root)
+        return parse_document(self._document(), locator, *self._changes).tree
 
     def _document(self) -> Document:
         source = str(self.path or "spec")
@@ -312,6 +319,8 @@ def run_checks(
     check_learning(context, plans)
     for i, plan in plans.items():
         layer = context.parsed.layers[i]
+        if isinstance(layer, (Linear, CTRNN)):
+            numbers_fit(context, ("layers", i, "activation"), layer.activation)
         if isinstance(layer, Linear):
             own = wired_by(context, i, layer, plan.reads)
             if layer.connectome is not None and own is None:

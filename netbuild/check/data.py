@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import LARGEST, Context, Result, as_float32
+from netbuild.check.context import Context, Result, as_float32
 from netbuild.check.plan import TaskPlan
 from netbuild.check.population import Population
 from netbuild.errors import DataFileError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # which takes a while to import, and few specs need
 
 Array = NDArray[Any]
 
+LEAST_DIVISOR = 1e-30  # in double precision, in which inputs are scaled
 _OF_FILES = ("NB202", "NB203", "NB204")  # what is wrong whichever array is read
 
 
@@ -167,10 +168,8 @@ def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]
 
 def _scaled(inputs: Array, words: TaskArray) -> NDArray[np.float32]:
     """(input - subtract) / divide, in double precision until the end."""
-    if abs(words.divide) < 1 / LARGEST:
+    if abs(words.divide) < LEAST_DIVISOR:
         raise DataFileError("NB104", "`divide` is zero, or next to it")
-    if inputs.dtype.kind == "f" and inputs.dtype.itemsize < 8:
-        inputs = as_float32(inputs)
     with np.errstate(over="ignore"):
         scaled = (inputs.astype(np.float64) - words.subtract) / words.divide
     return as_float32(scaled)

@@ -39,6 +39,7 @@ class MapPlan:
     learns: bool | None = None  # whether the weight does, where its init does not say it
     groups: Matrix | None = None  # the pair of types of each connection, which learns one factor
     group_names: tuple[str, ...] = ()
+    draws: int = 1  # how often the weights may be drawn, until their spectral radius is not 0
 
 
 @dataclass(frozen=True)
