@@ -18,6 +18,7 @@ from netbuild.spec.nodes import Location
 from netbuild.spec.stages import UNTIL
 from netbuild.spec.task import Arrays, Neurogym, TargetArray, TaskArray
 from netbuild.spec.training import Cosine, Training
+from netbuild.splits import split_of
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
     from netbuild.check.environments import EnvironmentPlan, TaskWidths
@@ -104,6 +105,7 @@ def check_task(
         return None
     before = len(context.problems)
     mask = _loss_mask(context, task, inputs.shape)
+    _check_split(context, task, mask)
     variables = _variables(context, task, len(inputs))
     if loss is None or output is None or not _fits(context, inputs, targets, output, loss):
         return None
@@ -141,6 +143,21 @@ def _loss_mask(
     else:
         return context.attempt(("task", "loss_mask"), lambda: as_float32(array))
     return None
+
+
+def _check_split(context: Context, task: Arrays, mask: Array | None) -> None:
+    """Whether the loss mask counts anything among the trials trained on, and among those tested."""
+    train = task.split.train
+    if mask is None or masks.round_half_up(train, len(mask)) < 1:  # which is told of elsewhere
+        return
+    seed = context.parsed.seed if task.split.seed is None else task.split.seed
+    parts = split_of(len(mask), train, seed)
+    for which, trials in zip(("trained on", "tested"), parts, strict=True):
+        if not mask[trials].any():
+            count = "the one trial" if len(trials) == 1 else f"all {len(trials)} trials"
+            what = f"the loss mask is 0 in {count} {which}, so that they have no loss"
+            hint = "take another `split`, or let some of them count"
+            context.problem("NB205", ("task", "loss_mask"), what, hint)
 
 
 def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]:

@@ -63,9 +63,11 @@ class Point:
         """Take in an evaluation; whether it is the best of its stage, the first of equal ones."""
         rule = training.stop_when
         metric = rule.metric if rule is not None else "accuracy"
-        if math.isnan(record.values.get(metric, math.nan)):  # no trial has a right answer
-            metric = "loss"
-        value = float(record.values[metric])
+        value = record.values.get(metric)
+        if value is None or math.isnan(value):  # no trial has a right answer
+            metric, value = "loss", record.values["loss"]
+        if value is None:  # no step of the test trials counts
+            return False
         before = self.best
         if before is not None and before["stage"] == self.stage and before["metric"] == metric:
             sign = -1 if metric == "loss" else 1
