@@ -59,6 +59,8 @@ def draw(seed: int) -> dict[str, Any]:
     hidden = {"name": "hidden", "type": "ctrnn", "size": rng.choice([4, 9]), "tau": 200}
     hidden |= rng.choice([{}, {"excitatory": 0.75, "noise": 0.1}, {"activation": "tanh"}])
     readout = {"name": "out", "type": "linear", "output_dim": actions}
+    if rng.random() < 0.3:
+        hidden["from"] = "fixation"  # the first of the channels, so that others are not read
     training = {"steps": 2, "batch_size": rng.choice([1, 3]), "loss": loss, "log_every": 1}
     training["evaluate"] = {"trials": 3}
     return {

@@ -527,14 +527,20 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_decision_is_integrated_along_a_line(tmp_path: Path, one_thread: None) -> None:
-    """nn-brain's "RNN + DynamicalSystemAnalysis", three seeds; its own, of one: loss .0115."""
+def test_a_decision_is_integrated_in_slow_states(tmp_path: Path, one_thread: None) -> None:
+    """nn-brain's "RNN + DynamicalSystemAnalysis", three seeds; its own, of one: loss .0115.
+
+    As the notebook counts it: the mean of the last 100 steps. That the slow states form a line is
+    not claimed; by the notebook's search they do so in one seed of three (docs/reproductions.md).
+    """
     losses, slowest = [], []
     for seed in (0, 1, 2):
         began = time.perf_counter()
-        spec = netbuild.load(ROOT / "examples" / "line_attractor.yaml", [f"seed={seed}"])
+        changes = [f"seed={seed}", "training.log_every=1"]
+        spec = netbuild.load(ROOT / "examples" / "line_attractor.yaml", changes)
         run = netbuild.train(spec, tmp_path)
-        losses.append([line["loss"] for line in run.metrics if line["kind"] == "train"][-1])
+        steps = [line["loss"] for line in run.metrics if line["kind"] == "train"]
+        losses.append(float(np.mean(steps[-100:])))
         assert run.final["accuracy"] < 0.8957 + 3 * 0.0137  # the ideal observer's, 500 trials
         network, batch = run.network().eval(), run.batch(256)
         # In the notebook q is the mean square over units; here it is half the sum over 64.
@@ -545,8 +551,9 @@ def test_a_decision_is_integrated_along_a_line(tmp_path: Path, one_thread: None)
               f"{len(points)} points of {64 - int(points.lost.sum())} starts, "
               f"largest multiplier {slowest[-1]:.3f}, {separated(found, network, batch):.3f} "
               f"of choices by PC 1, {time.perf_counter() - began:.1f} s")  # fmt: skip
-        assert points.lost.sum() <= 4  # starts that end in other minima of q
-        assert len(points) > 20  # of a line, not of a few points
+        # A start is kept as soon as its q is below the tolerance, wherever that is.
+        assert points.lost.sum() <= 4
+        assert len(points) > 20
         assert np.exp(-1 / 5) < slowest[-1] < np.exp(1 / 5)  # five times as slow as a unit
         assert separated(found, network, batch) > 0.95
         assert time.perf_counter() - began < 60

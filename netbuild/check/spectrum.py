@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from netbuild.check.context import SMALLEST, Context, fits
+from netbuild.check.context import LARGEST, SMALLEST, Context, fits
 from netbuild.check.maps import Matrix, Site, sure_value
 from netbuild.check.plan import MapPlan
 from netbuild.check.storage import as_dense
@@ -90,7 +90,7 @@ def _no_cycle(context: Context, here: Location, *, wired: bool) -> None:
 
 def _check_eigenvalues(context: Context, here: Location, start: Matrix) -> None:
     """Whether known weights (post, pre) can be scaled, as a layer does it in float32."""
-    if len(start) > MOST_UNITS:
+    if len(start) > MOST_UNITS or np.abs(start).max() > LARGEST:  # told where they are written
         return
     start = start.astype(np.float32).astype(np.float64)
     largest = np.abs(np.linalg.eigvals(start)).max()
