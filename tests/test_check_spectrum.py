@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from netbuild.builder import build
 from netbuild.check import load
-from netbuild.check.spectrum import chance_above_zero, has_likely_cycle
+from netbuild.check.spectrum import MOST_UNITS, chance_above_zero, has_likely_cycle
 from netbuild.errors import Exit, SpecError
 from netbuild.layers import spectrum
 from netbuild.layers.initial import draw
@@ -61,9 +61,9 @@ def test_whatever_clamp_leaves_of_a_draw_builds(storage: str) -> None:
     recurrent |= {"dale_init": "clamp", "spectral_radius": 0.5}
     layer = {"name": "h", "type": "ctrnn", "input_dim": 2, "alpha": 0.5, "size": 10}
     layer |= {"excitatory": 0.8, "recurrent": recurrent}
-    specs = [{"netbuild": 1, "seed": seed, "layers": [layer]} for seed in range(16)]
+    specs = [{"netbuild": 1, "seed": seed, "layers": [layer]} for seed in range(10)]
     right = [load(spec) for spec in specs if _is_right(spec)]
-    assert len(right) > 8  # the wiring is drawn too, and sometimes has no short cycle
+    assert len(right) > 5  # the wiring is drawn too, and sometimes has no short cycle
     first = 0
     for spec in right:
         network = build(spec)
@@ -106,7 +106,7 @@ def test_projections_are_drawn_again_as_one(tmp_path: Path) -> None:
         "projections: [{from: A, to: B}, {from: B, to: A}], dale_init: clamp, spectral_radius: 1"
     )
     units = "areas: {A: {size: 1, excitatory: 1}, B: {size: 1, excitatory: 0}}"
-    for seed in range(12):
+    for seed in range(6):
         network = build(spec_of(tmp_path, f"seed: {seed}\n" + text(words, units)))
         assert network.h.get_specs()["spectral_radius"] == pytest.approx(1, rel=1e-3)
 
@@ -157,3 +157,26 @@ def test_a_likely_cycle_is_found_where_there_is_one(n: int, most: float, seed: i
         power = (power[:, :, None] * chance[None]).max(axis=1)
     graph = from_matrix(chance)
     assert has_likely_cycle(graph, graph.of(chance)) == (best >= 0.021)
+
+
+@pytest.mark.parametrize(
+    ("weight", "wrong"),
+    [
+        ("normal, dale_init: clamp", ""),
+        ("-0.1", ""),
+        ("-0.1, dale_init: clamp", "the weights that do not start at 0 form no cycle"),
+        ("{init: normal, std: 0}", "the weights that do not start at 0 form no cycle"),
+        ("normal, dale_init: clamp, density: 0", "the connections form no cycle"),
+        (
+            "{init: uniform, low: -1, high: 0.001}, dale_init: clamp",
+            "`dale_init: clamp` sets drawn weights of the wrong sign to 0",
+        ),
+    ],
+)
+def test_maps_too_large_for_a_matrix_are_looked_at_by_their_connections(
+    tmp_path: Path, weight: str, wrong: str
+) -> None:
+    density = "" if "density" in weight else ", density: 0.002"
+    words = f"weight: {weight}{density}, storage: sparse, spectral_radius: 0.9"
+    said = said_of(tmp_path, text(words, f"size: {MOST_UNITS + 100}, excitatory: 1"))
+    assert [line.split(": ", 1)[1][: len(wrong)] for line in said] == ([wrong] if wrong else [])
