@@ -17,8 +17,7 @@ from netbuild.check.data import SequencePlan
 from netbuild.check.environments import EnvironmentPlan
 from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
 from netbuild.check.population import Population
-from netbuild.check.wiring import INPUT
-from netbuild.errors import Exit, NetbuildError
+from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.layers import (
     CTRNNLayer,
     Dropout,
@@ -64,9 +63,9 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
         modules[layer.name] = build_layer(spec, layer, plan)
         if isinstance(layer, words.Linear):
             activations[layer.name] = layer.activation.model_dump()
-    reads_input = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
-    width = max(stop for reads in reads_input for _, stop in reads.spans)
-    network = Network(modules, input_dim=width, sources=sources, activations=activations)
+    network = Network(
+        modules, input_dim=spec.plan.input_dim, sources=sources, activations=activations
+    )
     _take_start(network, spec.plan.start)
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)
@@ -97,8 +96,14 @@ def _units_read(population: Population) -> slice | tuple[int, ...] | None:
     return tuple(population.indices.tolist())
 
 
-def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[str, Any]:
-    """The words of `LinearLayer.from_dict` for one map of a spec."""
+def layer_struct(
+    spec: Spec, name: str, map_words: Map, plan: MapPlan, draw: int = 0
+) -> dict[str, Any]:
+    """The words of `LinearLayer.from_dict` for one map of a spec.
+
+    `draw` above 0 takes the initial values from another stream than the first.
+    """
+    again = ("again", draw) if draw else ()
     seed = map_words.seed if map_words.seed is not None else spec.model.seed
     weight = _initial(map_words.weight, plan.weight)
     if isinstance(plan.weight, np.ndarray) and plan.weight.ndim == 1:
@@ -106,7 +111,8 @@ def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[s
     if plan.learns is not None:
         weight["learn"] = plan.learns
     if plan.blocks:
-        weight = {"value": _laid_together(spec, plan), "learn": plan.blocks[0].words.weight.learn}
+        learn = plan.blocks[0].words.weight.learn
+        weight = {"value": _laid_together(spec, plan, draw), "learn": learn}
     struct: dict[str, Any] = {
         "input_dim": plan.input_dim,
         "output_dim": plan.output_dim,
@@ -119,7 +125,7 @@ def layer_struct(spec: Spec, name: str, map_words: Map, plan: MapPlan) -> dict[s
         "ei_balance": "none" if plan.blocks else map_words.ei_balance,
         "spectral_radius": getattr(map_words, "spectral_radius", None),
         "dale": map_words.dale,
-        "seed": seed_of(seed, "init", name),
+        "seed": seed_of(seed, "init", name, *again),
     }
     if plan.wiring is not None:
         struct |= {"storage": "sparse", "sparsity_mask": plan.wiring}
@@ -133,47 +139,57 @@ def _of_connections(array: Any) -> Any:
     return PerConnection(array) if array is not None and array.ndim == 1 else array
 
 
-def _laid_together(spec: Spec, plan: MapPlan) -> torch.Tensor:
+def _laid_together(spec: Spec, plan: MapPlan, draw: int) -> torch.Tensor:
     """(output_dim, input_dim): the initial weights of each projection in its place."""
     whole = torch.zeros(plan.output_dim, plan.input_dim)
     for block in plan.blocks:
-        one = LinearLayer.from_dict(layer_struct(spec, block.name, block.words, block.plan))
+        one = LinearLayer.from_dict(layer_struct(spec, block.name, block.words, block.plan, draw))
         rows, columns = torch.from_numpy(block.targets), torch.from_numpy(block.sources)
         whole[rows[:, None], columns] = one.weight.detach()
     return whole
 
 
 def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
+    """A recurrent layer; where its spectral radius is scaled, the first draw that has one."""
+    for draw in range(plan.maps["recurrent"].draws):
+        try:
+            return _drawn_ctrnn(spec, layer, plan, draw)
+        except SpectrumError as error:
+            found = error
+    at = ("layers", spec.model.layers.index(layer), "recurrent", "spectral_radius")
+    raise SpecError([spec.problem("NB308", at, str(found), "take it away")]) from None
+
+
+def _drawn_ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNLayer:
     units = plan.units
     assert units is not None
     maps: dict[str, dict[str, Any]] = {}
     for key in ("input", "recurrent"):
-        struct = layer_struct(spec, f"{layer.name}.{key}", getattr(layer, key), plan.maps[key])
+        which = draw if key == "recurrent" else 0
+        name = f"{layer.name}.{key}"
+        struct = layer_struct(spec, name, getattr(layer, key), plan.maps[key], which)
         del struct["input_dim"], struct["output_dim"]
         maps[key] = struct
     state: Any = "zero"
     if units.initial_state is not None:
         state = {"value": units.initial_state, "learn": units.learns_initial_state}
-    try:
-        return CTRNNLayer(
-            plan.reads.size,
-            plan.gives.size,
-            alpha={"value": units.alpha, "learn": units.learns_alpha},
-            groups=units.groups,
-            formulation=layer.formulation,
-            activation=layer.activation.model_dump(),
-            initial_state=state,
-            noise=layer.noise and layer.noise.model_dump(),
-            rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
-            input_noise=layer.input_noise and layer.input_noise.model_dump(),
-            kernel=layer.kernel,
-            seed=spec.model.seed,
-            name=layer.name,
-            input=maps["input"],
-            recurrent=maps["recurrent"],
-        )
-    except SpectrumError as error:  # balance alone can make it 0, which only the weights tell
-        raise NetbuildError(f"layers[{layer.name}].recurrent: {error}", Exit.SPEC) from None
+    return CTRNNLayer(
+        plan.reads.size,
+        plan.gives.size,
+        alpha={"value": units.alpha, "learn": units.learns_alpha},
+        groups=units.groups,
+        formulation=layer.formulation,
+        activation=layer.activation.model_dump(),
+        initial_state=state,
+        noise=layer.noise and layer.noise.model_dump(),
+        rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
+        input_noise=layer.input_noise and layer.input_noise.model_dump(),
+        kernel=layer.kernel,
+        seed=spec.model.seed,
+        name=layer.name,
+        input=maps["input"],
+        recurrent=maps["recurrent"],
+    )
 
 
 def _initial(source: Model, array: Any) -> dict[str, Any]:

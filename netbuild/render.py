@@ -439,6 +439,6 @@ def _pairs(values: Mapping[str, Any], *, rate: bool) -> Iterable[str]:
     if "stage" in values:
         yield str(values["stage"])
     for key, form in (("loss", ".4f"), ("accuracy", ".4f"), ("steps_per_second", ",.0f")):
-        if key in values and (rate or key != "steps_per_second"):
+        if values.get(key) is not None and (rate or key != "steps_per_second"):
             label = "steps/s" if key == "steps_per_second" else key
             yield f"{label} {values[key]:{form}}"

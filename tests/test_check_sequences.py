@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import plan_of, said_of
+from checks import plan_of, said_of, spec_of
 
 from netbuild.builder import build_task
 from netbuild.check import load
@@ -111,3 +111,21 @@ def test_they_reach_the_batches(tmp_path: Path) -> None:
     rows = (np.asarray(batch.trials["coh"]) / 1.5).astype(int)
     assert np.array_equal(batch.targets, ARRAYS["y"][rows])
     assert np.array_equal(batch.loss_mask, ARRAYS["mask"][rows])
+
+
+@pytest.mark.parametrize(("split", "part"), [("", "tested"), (", seed: 4", "trained on")])
+def test_a_mask_must_count_something_in_either_part_of_the_split(
+    tmp_path: Path, split: str, part: str
+) -> None:
+    """In the very split that the task makes."""
+    words = f"{CLASSES}, split: {{train: 0.5{split}}}"
+    np.savez(tmp_path / "d.npz", **ARRAYS)
+    task = build_task(spec_of(tmp_path, text(words)))
+    hidden = task.test_indices if part == "tested" else task.train_indices
+    mask = ARRAYS["mask"].copy()
+    mask[hidden] = 0
+    said = told(tmp_path, f"{words}, loss_mask: mask", mask=mask)
+    wanted = f"NB205 task.loss_mask: the loss mask is 0 in all 3 trials {part}, so that they have"
+    assert said == [f"{wanted} no loss"]
+    mask[hidden[0]] = 1
+    assert told(tmp_path, f"{words}, loss_mask: mask", mask=mask) == []

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from drawn_specs import draw_spec, seeds
+import torch
+from drawn_specs import draw_bold, draw_spec, seeds
 from pydantic import BaseModel
 
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.check import Spec, load
 from netbuild.errors import SpecError
+from netbuild.layers.spectrum import spectral_radius
 from netbuild.spec.dump import dump_yaml
 from netbuild.spec.grammar import fields_of, homes
 from netbuild.training.trainer import Trainer
@@ -59,6 +61,56 @@ def test_right_specs_are_accepted_build_and_train(tmp_path: Path, chunk: int) ->
         except Exception as error:
             error.add_note(f"draw_spec({seed}, folder)")
             raise
+
+
+def built_if_accepted(seed: int) -> bool:
+    """Whether a bold spec is accepted; then it builds, and its constraints hold in training."""
+    data = draw_bold(seed)
+    try:
+        spec = load(data)
+    except SpecError:
+        return False
+    network = build(spec, device="cpu")
+    assert all(bool(value.isfinite().all()) for value in network.state_dict().values())
+    assert not any(check.violations for check in network.verify())
+    radius = data["layers"][0].get("recurrent", {}).get("spectral_radius")
+    if radius is not None:
+        assert spectral_radius(network.h.recurrent.matrix()) == pytest.approx(radius, rel=2e-3)
+    initial = {name: value.clone() for name, value in network.named_parameters()}
+    learnt = [value for value in network.parameters() if value.requires_grad]
+    optimizer = torch.optim.Adam(learnt, lr=0.1)
+    network.attach(optimizer)
+    for step in range(2):
+        network.set_step(step)
+        loss = network(torch.ones(2, 3, 2)).square().mean()
+        if not loss.isfinite():
+            return True  # numbers this large diverge, which is told when they do
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert not any(check.violations for check in network.verify(initial))
+    return True
+
+
+def check_bold(start: int, count: int) -> None:
+    accepted = 0
+    for seed in seeds(count, start=start):
+        try:
+            accepted += built_if_accepted(seed)
+        except Exception as error:
+            error.add_note(f"draw_bold({seed})")
+            raise
+    assert accepted > 0.1 * count
+
+
+def test_bold_specs_are_refused_at_their_place_or_build() -> None:
+    check_bold(0, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(1000, 11_000, 1000))
+def test_many_bold_specs_are_refused_at_their_place_or_build(start: int) -> None:
+    check_bold(start, 1000)
 
 
 def test_right_specs_resolve_to_themselves(tmp_path: Path) -> None:

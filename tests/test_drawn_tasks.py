@@ -10,6 +10,16 @@ from typing import Any
 import pytest
 
 import netbuild
+from netbuild.builder import build, build_optimizer, build_task
+from netbuild.environments import (
+    Environment,
+    EnvironmentFailed,
+    Facts,
+    environment_names,
+    facts_of,
+)
+from netbuild.errors import SpecError
+from netbuild.training.trainer import Trainer
 
 # Environments with so many actions, and a trial variable of each with values that it may have.
 ENVIRONMENTS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -20,6 +30,7 @@ ENVIRONMENTS: dict[str, tuple[int, dict[str, Any]]] = {
     "GoNogo-v0": (2, {}),
 }
 PERIODS = {"decision": 1}
+DT = 100
 
 
 def draw(seed: int) -> dict[str, Any]:
@@ -48,6 +59,8 @@ def draw(seed: int) -> dict[str, Any]:
     hidden = {"name": "hidden", "type": "ctrnn", "size": rng.choice([4, 9]), "tau": 200}
     hidden |= rng.choice([{}, {"excitatory": 0.75, "noise": 0.1}, {"activation": "tanh"}])
     readout = {"name": "out", "type": "linear", "output_dim": actions}
+    if rng.random() < 0.3:
+        hidden["from"] = "fixation"  # the first of the channels, so that others are not read
     training = {"steps": 2, "batch_size": rng.choice([1, 3]), "loss": loss, "log_every": 1}
     training["evaluate"] = {"trials": 3}
     return {
@@ -69,3 +82,47 @@ def test_right_tasks_are_accepted_build_and_train(chunk: int, tmp_path: Path) ->
         assert len(losses) == 2, spec
         assert all(math.isfinite(loss) for loss in losses), spec
         assert not [c for c in run.network().verify(run.initial) if c.violations], spec
+
+
+def reading(env: str, channel: str, facts: Facts) -> dict[str, Any]:
+    """A spec whose one layer reads one channel of an environment."""
+    loss = "mse" if facts.actions is None else "cross_entropy"
+    layer = {"name": "a", "type": "linear", "from": channel}
+    return {
+        "netbuild": 1,
+        "dt": DT,
+        "task": {"type": "neurogym", "env": env},
+        "layers": [layer | {"output_dim": facts.actions or facts.values}],
+        "training": {"steps": 1, "batch_size": 2, "loss": loss, "evaluate": {"trials": 2}},
+    }
+
+
+def trains_on_each_channel(env: str) -> int:
+    """Train a network on each named channel of an environment alone; how many there are."""
+    try:
+        facts = facts_of(Environment(env), DT)
+    except EnvironmentFailed:  # there is nothing to learn from, or a period is shorter than a step
+        return 0
+    trained = 0
+    for channel in facts.channels:
+        try:
+            spec = netbuild.load(reading(env, channel, facts))
+        except SpecError:
+            continue
+        network, task = build(spec), build_task(spec)
+        assert network.input_dim == facts.inputs
+        optimizer = build_optimizer(spec.model.training, network)
+        records = list(Trainer(network, task, spec.model.training, optimizer).records())
+        assert records[-1].step == 1
+        trained += 1
+    return trained
+
+
+@pytest.mark.parametrize("env", ["PerceptualDecisionMaking-v0", "ReachingDelayResponse-v0"])
+def test_a_network_may_read_any_one_channel(env: str) -> None:
+    assert trains_on_each_channel(env) > 1
+
+
+@pytest.mark.slow
+def test_a_network_may_read_any_one_channel_of_any_environment() -> None:
+    assert sum(map(trains_on_each_channel, environment_names())) > 100

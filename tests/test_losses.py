@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,29 @@ def test_score_leaves_the_mode_as_it_was_and_does_not_depend_on_its_chunks() -> 
     assert network.training
     assert set(score(one, batch, "cross_entropy")) == {"loss", "accuracy"}
     assert set(score(one, Batch(batch.inputs, torch.zeros(7, 3)), "mse")) == {"loss"}
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "mse"])
+def test_where_no_step_counts_there_is_no_score(kind: str) -> None:
+    output = torch.randn(2, 4, 3, requires_grad=True)
+    targets = torch.zeros(2, 4, dtype=torch.long) if kind == "cross_entropy" else output.detach()
+    batch = Batch(output.detach(), targets, torch.zeros(2, 4))
+    loss = task_loss(kind, output, batch)
+    loss.backward()
+    assert loss.item() == 0
+    assert output.grad is not None
+    assert not output.grad.any()
+    found = score(output.detach(), batch, kind)
+    assert found["loss"] is None
+    assert math.isnan(found.get("accuracy", math.nan))
+
+
+@pytest.mark.parametrize("weight", [1e-30, 1e-40, 1e30])
+def test_only_the_ratios_of_a_mask_count(weight: float) -> None:
+    output = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2))
+    batch = Batch(output, torch.zeros(2, 4, dtype=torch.long), torch.full((2, 4), weight))
+    mean = task_loss("cross_entropy", output, batch._replace(loss_mask=None))
+    assert task_loss("cross_entropy", output, batch).item() == pytest.approx(mean.item(), rel=1e-3)
 
 
 STEPS, CLASSES = torch.zeros(4, 5, 3), torch.zeros(4, 5, dtype=torch.long)

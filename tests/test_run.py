@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
+from netbuild.tasks import Batch
 from netbuild.training import run as run_module
 from netbuild.training.checkpoint import NotNowError, checkpoints, open_checkpoint
 from netbuild.training.writer import RunWriter
@@ -46,6 +47,25 @@ def test_layout(run: netbuild.Run, small: Path) -> None:
     assert run.about["status"] == "finished"
     assert run.about["step"] == 24
     assert run.about["environment"]["packages"]["torch"] == torch.__version__
+
+
+def test_an_evaluation_in_which_nothing_counts_has_no_score(small: Path, tmp_path: Path) -> None:
+    """It is no loss of 0, which would end the training."""
+
+    class Masked:
+        def batch(self, step: int, size: int, rng: Any) -> Batch:
+            return Batch(torch.ones(size, 5), torch.zeros(size, dtype=torch.long))
+
+        def evaluation(self) -> Batch:
+            return self.batch(0, 4, None)._replace(loss_mask=torch.zeros(4))
+
+    small.write_text(small.read_text() + "  stop_when: {metric: loss, at_most: 0.5}\n")
+    run = netbuild.train(small, tmp_path / "runs", task=Masked())
+    assert run.about["status"] == "finished"
+    assert run.final["loss"] is None
+    assert run.final["accuracy"] is None
+    assert run.best == {}
+    assert [line["step"] for line in run.metrics if line["kind"] == "evaluation"] == [8, 16, 24]
 
 
 def test_metrics_are_lines_without_gap(run: netbuild.Run) -> None:
@@ -258,8 +278,6 @@ def test_trials_are_a_table(run: netbuild.Run) -> None:
 
 
 def test_own_task_in_place_of_the_specs(small: Path, tmp_path: Path) -> None:
-    from netbuild.tasks import Batch
-
     class Zeros:
         def batch(self, step: int, size: int, rng: object) -> Batch:
             return Batch(torch.zeros(size, 5), torch.zeros(size, dtype=torch.long))
@@ -272,8 +290,6 @@ def test_own_task_in_place_of_the_specs(small: Path, tmp_path: Path) -> None:
 
 
 def test_a_task_that_is_empty_like_a_list_is_still_the_task(small: Path, tmp_path: Path) -> None:
-    from netbuild.tasks import Batch
-
     class Zeros:
         def __len__(self) -> int:
             return 0

@@ -56,6 +56,12 @@ def test_a_score_that_is_none_is_no_best() -> None:
     assert not stops([nan, 0.5, 0.6, 0.7], patience=2)
 
 
+def test_an_evaluation_without_a_loss_never_ends_a_training() -> None:
+    rule = StopWhen.model_validate({"metric": "loss", "at_most": 0.1, "patience": 1})
+    assert not should_stop(rule, [{"loss": None}, {"loss": None}, {"loss": None}])
+    assert still_needed(rule, [{"loss": None}]) == [{"loss": None}]
+
+
 SCORES = st.lists(
     st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, float("nan")]), min_size=1, max_size=30
 )

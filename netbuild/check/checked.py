@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netbuild.check.connections import check_connections
-from netbuild.check.context import Context, FileRecord, Locator
+from netbuild.check.context import Context, FileRecord, Locator, numbers_fit
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
 from netbuild.check.maps import Site, wired_by
@@ -22,7 +22,7 @@ from netbuild.check.splits import split_of
 from netbuild.check.stages import check_same_files, check_stage, check_stages
 from netbuild.check.start import START, check_start
 from netbuild.check.targets import check_regularizers
-from netbuild.check.wiring import check_learning, check_names, check_wiring
+from netbuild.check.wiring import check_learning, check_names, check_wiring, network_input_of
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.masks import project_root
 from netbuild.spec.ctrnn import CTRNN
@@ -32,7 +32,7 @@ from netbuild.spec.extends import Resolver
 from netbuild.spec.layers import Linear
 from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
-from netbuild.spec.paths import Segment, parse_path
+from netbuild.spec.paths import Segment, Tree, parse_path
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.task import Neurogym
 from netbuild.spec.training import Training
@@ -125,11 +125,14 @@ class Spec:
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def problem(self, code: str, location: Location, what: str, hint: str = "") -> Problem:
+        """A problem with its place, for what only building finds out."""
+        tree = self._tree()
+        return Problem(code, what, tree.spell(location), tree.place(location), hint)
+
     def origins(self) -> Iterator[tuple[str, Any, str]]:
         """Every resolved value: its path, itself, and where it was written, or "default"."""
-        tree = parse_document(
-            self._document(), Locator(self.options.data_root), *self._changes
-        ).tree
+        tree = self._tree()
         for location, value in _leaves(self.data, ()):
             node = tree.at(location)
             yield tree.spell(location), value, str(node.place) if node else "default"
@@ -150,6 +153,10 @@ class Spec:
     @property
     def _changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.options.overrides, self.options.unset
+
+    def _tree(self) -> Tree:
+        locator = Locator(self.options.data_root)
+        return parse_document(self._document(), locator, *self._changes).tree
 
     def _document(self) -> Document:
         source = str(self.path or "spec")
@@ -316,16 +323,19 @@ def run_checks(
 ) -> Plan:
     """Everything that one field alone cannot tell, over whatever parsed."""
     check_names(context)
-    check_training(context)
-    check_stages(context)
     environments = widths or _environments(context)
+    check_training(context, environments)
+    check_stages(context)
     width = task_width(context, environments)
-    plans = check_wiring(context, width, environments.channels if environments else None)
+    network_input = network_input_of(context, width, environments.channels if environments else {})
+    plans = check_wiring(context, network_input, width)
     if not check_memory(context, plans, memory_limit):
         return Plan()
     check_learning(context, plans)
     for i, plan in plans.items():
         layer = context.parsed.layers[i]
+        if isinstance(layer, (Linear, CTRNN)):
+            numbers_fit(context, ("layers", i, "activation"), layer.activation)
         if isinstance(layer, Linear):
             own = wired_by(context, i, layer, plan.reads)
             if layer.connectome is not None and own is None:
@@ -347,7 +357,8 @@ def run_checks(
     scored = None if in_stages else split  # else each stage is looked at by itself
     start, trained_on = check_start(context, plans, scored)
     layers = {plan.name: plan for plan in plans.values()}
-    return Plan(layers, regularizers, task, start, split, trained_on)
+    size = network_input.size if network_input else 0
+    return Plan(layers, regularizers, task, start, size, split, trained_on)
 
 
 def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.errors import DataFileError, Problem
+from netbuild.spec.base import Model
 from netbuild.spec.load import Parsed
 from netbuild.spec.nodes import Location, show
 from netbuild.spec.paths import names_of, near
 
 Result = TypeVar("Result")
 
-# Numbers of the network are float32. What is near the end of their range is an error of the
-# spec's writer, and would be infinite after one product.
-LARGEST = 1e30
+# Numbers of the network are float32, which reaches from 1e-38 to 3e38. The product and the quotient
+# of two numbers within these bounds are inside of that; what is beyond is an error of the spec.
+SMALLEST = 1e-15  # beside 0
+LARGEST = 1e15
 MOST_SAID = 500  # characters of a message
 MOST_EXPLAINED = 100  # problems that get a hint which takes long to find
 
@@ -142,6 +144,25 @@ class Context:
     def header(self, location: Location, reference: str, array: str | None) -> masks.Header:
         """The shape and dtype that a file declares; raises DataFileError."""
         return masks.read_header(self.locate(location, reference), array)
+
+
+def fits(context: Context, location: Location, value: float) -> bool:
+    """Whether a network can compute with a number; a problem says so where it cannot."""
+    if value == 0 or SMALLEST <= abs(value) <= LARGEST:
+        return True
+    what = f"{value:g} is beyond what a network computes with, in float32"
+    hint = f"at most {LARGEST:g}"
+    if abs(value) < SMALLEST:
+        what = f"{value:g} is too near to 0 for what a network computes with, in float32"
+        hint = f"0, or at least {SMALLEST:g}"
+    context.problem("NB104", location, what, hint)
+    return False
+
+
+def numbers_fit(context: Context, location: Location, section: Model) -> bool:
+    """Whether a network can compute with all numbers that a section of the spec holds itself."""
+    numbers = [(key, value) for key, value in section if isinstance(value, float)]
+    return all([fits(context, (*location, key), value) for key, value in numbers])  # noqa: C419
 
 
 def matrix_of(rows: list[list[float]]) -> NDArray[np.float64]:

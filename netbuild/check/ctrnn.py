@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from netbuild.check.context import LARGEST, Context
+from netbuild.check.context import LARGEST, Context, fits, numbers_fit
 from netbuild.check.maps import Matrix, Site, vector_of, wired_by
 from netbuild.check.plan import LayerPlan, MapPlan, TaskPlan, UnitsPlan
 from netbuild.check.population import Population, units
 from netbuild.check.projections import check_projected
-from netbuild.check.spectrum import check_radius, fits
+from netbuild.check.spectrum import check_radius
 from netbuild.spec import weights
 from netbuild.spec.ctrnn import AREA, CTRNN, Area, PerUnit, PerUnitFile, Same, ZeroState
 from netbuild.spec.nodes import Location, show
@@ -58,7 +58,7 @@ def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> Laye
     maps: dict[str, MapPlan] = {}
     for key in ("noise", "rate_noise", "input_noise"):
         if (noise := getattr(layer, key)) is not None:
-            fits(context, ("layers", i, key, "sigma"), noise.sigma)
+            numbers_fit(context, ("layers", i, key), noise)
     for key, reads in (("input", plan.reads), ("recurrent", plan.gives)):
         words = getattr(layer, key)
         name = f"{layer.name}.{key}"
@@ -66,7 +66,7 @@ def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> Laye
         site = Site(("layers", i, key), name, words, reads, plan.gives, own)
         maps[key] = check_projected(context, site)
         if key == "recurrent":
-            check_radius(context, site, maps[key])
+            maps[key] = check_radius(context, site, maps[key])
             _check_start(context, i, layer, maps[key])
     return replace(plan, maps=maps, units=_units(context, i, layer, plan.gives))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import LARGEST, Context, Result, as_float32
+from netbuild.check.context import Context, Result, as_float32
 from netbuild.check.plan import TaskPlan
 from netbuild.check.population import Population
 from netbuild.errors import DataFileError
@@ -18,12 +18,14 @@ from netbuild.spec.nodes import Location
 from netbuild.spec.stages import UNTIL
 from netbuild.spec.task import Arrays, Neurogym, TargetArray, TaskArray
 from netbuild.spec.training import Cosine, Training
+from netbuild.splits import split_of
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
     from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 Array = NDArray[Any]
 
+LEAST_DIVISOR = 1e-30  # in double precision, in which inputs are scaled
 _OF_FILES = ("NB202", "NB203", "NB204")  # what is wrong whichever array is read
 
 
@@ -103,6 +105,7 @@ def check_task(
         return None
     before = len(context.problems)
     mask = _loss_mask(context, task, inputs.shape)
+    _check_split(context, task, mask)
     variables = _variables(context, task, len(inputs))
     if loss is None or output is None or not _fits(context, inputs, targets, output, loss):
         return None
@@ -158,6 +161,21 @@ def _loss_mask(
     return None
 
 
+def _check_split(context: Context, task: Arrays, mask: Array | None) -> None:
+    """Whether the loss mask counts anything among the trials trained on, and among those tested."""
+    train = task.split.train
+    if mask is None or masks.round_half_up(train, len(mask)) < 1:  # which is told of elsewhere
+        return
+    seed = context.parsed.seed if task.split.seed is None else task.split.seed
+    parts = split_of(len(mask), train, seed)
+    for which, trials in zip(("trained on", "tested"), parts, strict=True):
+        if not mask[trials].any():
+            count = "the one trial" if len(trials) == 1 else f"all {len(trials)} trials"
+            what = f"the loss mask is 0 in {count} {which}, so that they have no loss"
+            hint = "take another `split`, or let some of them count"
+            context.problem("NB205", ("task", "loss_mask"), what, hint)
+
+
 def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]:
     """The arrays of the task's file that are kept beside its samples."""
     found: dict[str, Array] = {}
@@ -183,10 +201,8 @@ def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]
 
 def _scaled(inputs: Array, words: TaskArray) -> NDArray[np.float32]:
     """(input - subtract) / divide, in double precision until the end."""
-    if abs(words.divide) < 1 / LARGEST:
+    if abs(words.divide) < LEAST_DIVISOR:
         raise DataFileError("NB104", "`divide` is zero, or next to it")
-    if inputs.dtype.kind == "f" and inputs.dtype.itemsize < 8:
-        inputs = as_float32(inputs)
     with np.errstate(over="ignore"):
         scaled = (inputs.astype(np.float64) - words.subtract) / words.divide
     return as_float32(scaled)
@@ -303,8 +319,10 @@ def _is_meant(training: object) -> TypeGuard[Training]:
     return isinstance(training, Training) and training != Training()
 
 
-def check_training(context: Context) -> None:
-    """What the keys of `training` say together."""
+def check_training(
+    context: Context, environments: EnvironmentPlan | TaskWidths | None = None
+) -> None:
+    """What the keys of `training` say together, and whether the task has what they count."""
     training = context.parsed.training
     if not isinstance(training, Training):
         return
@@ -314,7 +332,7 @@ def check_training(context: Context) -> None:
         what = "Nesterov's momentum needs a momentum"
         where: Location = ("training", "optimizer", "nesterov")
         context.problem("NB308", where, what, "write `momentum: 0.9` beside it")
-    _check_stop(context, training)
+    _check_stop(context, training, environments)
 
 
 def _check_length(context: Context, training: Training) -> None:
@@ -338,7 +356,25 @@ def _check_length(context: Context, training: Training) -> None:
         context.problem("NB102", ("training",), what, hint, key=True)
 
 
-def _check_stop(context: Context, training: Training) -> None:
+def _metrics(
+    context: Context, training: Training, environments: EnvironmentPlan | TaskWidths | None
+) -> tuple[str, ...] | None:
+    """The metrics of the task's evaluations; None where environments with problems hide them.
+
+    Trials of an environment whose answers are actions have an accuracy whatever the loss is.
+    """
+    if training.loss == "cross_entropy":
+        return ("accuracy", "loss")
+    if not isinstance(context.parsed.task, Neurogym):
+        return ("loss",)
+    if environments is None:
+        return None
+    return ("accuracy", "loss") if environments.classes else ("loss",)
+
+
+def _check_stop(
+    context: Context, training: Training, environments: EnvironmentPlan | TaskWidths | None
+) -> None:
     stop = training.stop_when
     if training.steps == UNTIL and isinstance(training.optimizer.schedule, Cosine):
         what = "a cosine takes a known number of steps, and this stage ends by `stop_when` alone"
@@ -355,10 +391,14 @@ def _check_stop(context: Context, training: Training) -> None:
         percent = (stop.at_least or 0) / 100
         hint = f"85 % is 0.85; here {percent:g}" if 0 < percent <= 1 else ""
         context.problem("NB104", (*where, "at_least"), what, hint)
-    chosen = isinstance(context.parsed.task, Neurogym)  # actions, whatever the loss
-    if stop.metric == "accuracy" and training.loss == "mse" and not chosen:
-        what = "there is no accuracy under `loss: mse`"
-        context.problem("NB308", (*where, "metric"), what, "write `metric: loss`")
+    if stop.metric == "loss" and stop.at_most is not None and stop.at_most < 0:
+        what = f"a loss is never below 0, and this asks for {stop.at_most:g}"
+        context.problem("NB104", (*where, "at_most"), what)
+    metrics = _metrics(context, training, environments)
+    if metrics is not None and stop.metric not in metrics:
+        what = f"this task has no {stop.metric}, since its answers are values, not choices"
+        hint = f"its evaluations have {' and '.join(f'`{metric}`' for metric in metrics)}"
+        context.problem("NB308", (*where, "metric"), what, hint)
     if training.evaluate.every is None:
         what = "this counts evaluations, and there are none before the end"
         hint = "write `evaluate: {every: 200}` in `training`"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from netbuild.check.context import Context
+from netbuild.check.context import Context, numbers_fit
 from netbuild.check.environment_arguments import (
     LARGEST,
     attempt,
@@ -121,6 +121,8 @@ def _sections(context: Context, task: Neurogym) -> list[Section]:
             what = f"`{key}` stands beside `envs`, each of which has its own"
             context.problem("NB308", (*TASK, key), what, "move it into the items", key=True)
     _check_labels(context, task)
+    for i, item in enumerate(task.envs):
+        numbers_fit(context, (*TASK, "envs", i), item)
     return [
         (
             (*TASK, "envs", i),
@@ -257,6 +259,7 @@ def _levels(context: Context, task: Neurogym, facts: Facts) -> Levels | None:
     if facts.actions is None:
         what = "the environment's answers are values already, not actions"
         context.problem("NB308", (*TASK, "targets"), what, "take it away", key=True)
+    numbers_fit(context, (*TASK, "targets"), task.targets)
     if task.targets.low >= task.targets.high:
         what = f"`low` ({task.targets.low:g}) is not below `high` ({task.targets.high:g})"
         context.problem("NB104", (*TASK, "targets"), what)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import masks
-from netbuild.check.context import LARGEST, Context, as_float32, matrix_of
+from netbuild.check.context import Context, as_float32, matrix_of, numbers_fit
 from netbuild.check.plan import MapPlan
 from netbuild.check.population import Population
 from netbuild.check.selection import select
@@ -154,9 +154,18 @@ def _check_raw(context: Context, here: Location, layer: Map) -> None:
         what = "`dale: abs` never trains weights that `dale_init: clamp` sets to 0"
         hint = "write `dale_init: abs`, or `dale: project`"
         context.problem("NB308", (*here, "dale_init"), what, hint)
-    elif source.learn and (isinstance(source, weights.Zero) or getattr(source, "value", None) == 0):
+    elif source.learn and sure_value(source) == 0:
         what = "`dale: abs` never trains weights that start at 0"
         context.problem("NB308", (*here, "weight"), what, "take another init, or `dale: project`")
+
+
+def sure_value(source: Model) -> float | None:
+    """The one value that an init gives to all weights; None where they differ, or are drawn."""
+    if isinstance(source, weights.Zero):
+        return 0.0
+    if isinstance(source, weights.Constant):
+        return source.value
+    return source.mean if isinstance(source, weights.Normal) and source.std == 0 else None
 
 
 def _signs(context: Context, site: Site) -> Matrix | None:
@@ -372,6 +381,8 @@ def _counts(
     counts = site.wired.counts
     if wiring is not site.wired.wiring:  # without self-connections
         counts = counts[site.wired.wiring.sources != site.wired.wiring.targets]
+    if not numbers_fit(context, location, source):
+        return None
     found = counts * np.float32(source.scale)
     if signs is not None and signs.ndim == 1:
         found *= np.where(signs == 0, 1, signs).astype(np.float32)[wiring.sources]
@@ -406,13 +417,9 @@ def vector_of(
 
 def _check_numbers(context: Context, location: Location, source: Model, input_dim: int) -> None:
     """What the arguments of an init say together."""
-    numbers = {key: value for key, value in source if isinstance(value, (int, float))}
-    for key, value in numbers.items():
-        if abs(value) > LARGEST:
-            what = f"{value:g} is beyond what a network computes with, in float32"
-            context.problem("NB104", (*location, key), what, f"at most {LARGEST:g}")
-            return
-    low, high = numbers.get("low"), numbers.get("high")
+    if not numbers_fit(context, location, source):
+        return
+    low, high = getattr(source, "low", None), getattr(source, "high", None)
     if low is None and high is None:
         return
     if low is None or high is None:

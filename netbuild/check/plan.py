@@ -40,6 +40,7 @@ class MapPlan:
     learns: bool | None = None  # whether the weight does, where its init does not say it
     groups: Matrix | None = None  # the pair of types of each connection, which learns one factor
     group_names: tuple[str, ...] = ()
+    draws: int = 1  # how often the weights may be drawn, until their spectral radius is not 0
 
 
 @dataclass(frozen=True)
@@ -111,5 +112,6 @@ class Plan:
     regularizers: list[RegularizerPlan] = field(default_factory=list)
     task: TaskPlan | EnvironmentPlan | TaskWidths | None = None
     start: dict[str, Matrix] = field(default_factory=dict)  # parameters that another run gives
+    input_dim: int = 0  # of the network: all inputs of the task, whether a layer reads them or not
     split: Split | None = None  # of the task's samples, where it has a given number of them
     trained_on: tuple[Split, ...] = ()  # what the weights in `start` were trained on

@@ -1,79 +1,117 @@
-"""The spectral radius: which weights have one that is not 0."""
+"""The spectral radius: which initial weights have one that is not 0, so that it can be scaled.
+
+`dale_init: clamp` sets drawn weights of the wrong sign to 0, and may leave no cycle of them. The
+builder then draws the weights again, from the next stream, at most `DRAWS` times. A spec is refused
+unless some cycle remains in one draw with a probability of `LEAST_CHANCE`; that all draws fail then
+has a probability below 1e-9.
+"""
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from netbuild.check.context import LARGEST, Context
-from netbuild.check.maps import Matrix, Site
+from netbuild.check.context import LARGEST, SMALLEST, Context, fits
+from netbuild.check.maps import Matrix, Site, sure_value
 from netbuild.check.plan import MapPlan
+from netbuild.check.storage import as_dense
 from netbuild.masks import Wiring
+from netbuild.masks.wiring import from_matrix
 from netbuild.spec import weights
 from netbuild.spec.base import Model
 from netbuild.spec.maps import Map, RecurrentMap
 from netbuild.spec.nodes import Location
 
 MOST_UNITS = 2000  # whose eigenvalues are computed here; of more only the wiring is looked at
+DRAWS = 1000
+LEAST_CHANCE = 0.021  # (1 - 0.021) ** 1000 < 1e-9
 
 
-def check_radius(context: Context, site: Site, plan: MapPlan) -> None:
-    """A weight whose radius is 0 cannot be scaled to another."""
+def check_radius(context: Context, site: Site, plan: MapPlan) -> MapPlan:
+    """The plan, with how often its weights may be drawn until their spectral radius is not 0."""
     words = site.words
     if not isinstance(words, RecurrentMap) or words.spectral_radius is None:
-        return
+        return plan
     if words.projections is not None and not plan.blocks:
-        return  # some of them have problems of their own
+        return plan  # some of them have problems of their own
     here = (*site.here, "spectral_radius")
     if not fits(context, here, words.spectral_radius):
-        return
-    if plan.wiring is not None:
-        _check_sparse(context, here, words, plan.wiring)
-        return
-    parts = list(_parts(words, plan))
-    if all(isinstance(part.weight, weights.Zero) for part, _, _ in parts):
+        return plan
+    if all(isinstance(part.weight, weights.Zero) for part, _, _ in _parts(words, plan)):
         what = "weights that start at 0 have no spectral radius"
         context.problem("NB308", here, what, "take it away, or another init: `weight: normal`")
-        return
-    start, pattern = np.zeros(site.shape[::-1]), np.zeros(site.shape, dtype=bool)
-    known = True
-    for part, part_plan, where in parts:
-        found = _known_start(part, part_plan)
-        pattern[where] = _pattern(part, part_plan) if found is None else found.T != 0
-        known = known and found is not None
-        start.T[where] = 0 if found is None else found.T
-    if not has_cycle(pattern):
-        wired = plan.connected is None or has_cycle(plan.connected)
-        which = "weights that do not start at 0" if wired else "connections"
-        what = f"the {which} form no cycle, so that their spectral radius is 0"
-        context.problem("NB308", here, what, "take it away, or connect the units in a circle")
-    elif known and len(start) <= MOST_UNITS:
-        largest = np.abs(np.linalg.eigvals(start)).max()
-        if not largest > 1e-6 * np.abs(start).max():
-            what = "the spectral radius of these weights is 0"
-            context.problem("NB308", here, what, "no factor changes that; take it away")
+        return plan
+    if plan.wiring is not None and plan.input_dim > MOST_UNITS:
+        return _check_large(context, here, words, plan, plan.wiring)
+    whole = plan if plan.wiring is None else as_dense(plan)
+    start, chance = _start_and_chance(words, whole)
+    if not has_cycle(chance > 0):
+        wired = whole.connected is None or has_cycle(whole.connected)
+        _no_cycle(context, here, wired=wired)
+    elif start is not None:
+        _check_eigenvalues(context, here, start)
+    elif (chance[chance > 0] < 1).any():
+        graph = from_matrix(chance)
+        return _drawn_again(context, here, plan, graph, graph.of(chance))
+    return plan
 
 
-def _check_sparse(context: Context, here: Location, words: Map, wiring: Wiring) -> None:
+def _check_large(
+    context: Context, here: Location, words: Map, plan: MapPlan, wiring: Wiring
+) -> MapPlan:
     """As above, of a map that is too large for its matrix."""
     from netbuild.connectomes.cycles import has_cycle as leads_back
 
-    if isinstance(words.weight, weights.Zero):
-        what = "weights that start at 0 have no spectral radius"
-        context.problem("NB308", here, what, "take it away, or another init: `weight: normal`")
-    elif not leads_back(wiring):
-        what = "the connections form no cycle, so that their spectral radius is 0"
-        context.problem("NB308", here, what, "take it away, or connect the units in a circle")
+    signs = plan.signs
+    if signs is not None:
+        signs = signs[wiring.sources] if signs.ndim == 1 else wiring.of(signs)
+    known = _known(words, plan)
+    if known is None:
+        chance = _chance(words, signs, plan.input_dim, (len(wiring),))
+    else:
+        chance = (_signed(words, np.broadcast_to(known, len(wiring)), signs) != 0).astype(float)
+    graph = wiring.keep(chance > 0)
+    if not leads_back(graph):
+        _no_cycle(context, here, wired=len(graph) < len(wiring) and leads_back(wiring))
+    elif (chance[chance > 0] < 1).any():
+        return _drawn_again(context, here, plan, graph, chance[chance > 0])
+    return plan
 
 
-def fits(context: Context, location: Location, value: float) -> bool:
-    """Whether a network can compute with a number; a problem says so where it cannot."""
-    if abs(value) <= LARGEST:
-        return True
-    what = f"{value:g} is beyond what a network computes with, in float32"
-    context.problem("NB104", location, what, f"at most {LARGEST:g}")
-    return False
+def _no_cycle(context: Context, here: Location, *, wired: bool) -> None:
+    which = "weights that do not start at 0" if wired else "connections"
+    what = f"the {which} form no cycle, so that their spectral radius is 0"
+    context.problem("NB308", here, what, "take it away, or connect the units in a circle")
+
+
+def _check_eigenvalues(context: Context, here: Location, start: Matrix) -> None:
+    """Whether known weights (post, pre) can be scaled, as a layer does it in float32."""
+    if len(start) > MOST_UNITS or np.abs(start).max() > LARGEST:  # told where they are written
+        return
+    start = start.astype(np.float32).astype(np.float64)
+    largest = np.abs(np.linalg.eigvals(start)).max()
+    if not largest > 1e-6 * np.abs(start).max():
+        what = "the spectral radius of these weights is 0"
+        context.problem("NB308", here, what, "no factor changes that; take it away")
+    elif largest < SMALLEST:
+        what = f"the spectral radius of these weights, {largest:g}, is too near to 0 for float32"
+        context.problem("NB308", here, what, "take it away, or give larger weights")
+
+
+def _drawn_again(
+    context: Context, here: Location, plan: MapPlan, graph: Wiring, chance: Matrix
+) -> MapPlan:
+    """The plan, with so many draws that one of them surely leaves a cycle; else a problem."""
+    if has_likely_cycle(graph, chance):
+        return replace(plan, draws=DRAWS)
+    what = "`dale_init: clamp` sets drawn weights of the wrong sign to 0, and hardly ever leaves"
+    hint = "write `dale_init: abs`, or connect more units in circles"
+    context.problem("NB308", here, f"{what} a cycle of them: their spectral radius is 0", hint)
+    return plan
 
 
 def _parts(words: Map, plan: MapPlan) -> Iterator[tuple[Map, MapPlan, tuple[Matrix, ...]]]:
@@ -84,35 +122,96 @@ def _parts(words: Map, plan: MapPlan) -> Iterator[tuple[Map, MapPlan, tuple[Matr
         yield words, plan, np.ix_(np.arange(plan.input_dim), np.arange(plan.output_dim))
 
 
+def _start_and_chance(words: Map, plan: MapPlan) -> tuple[Matrix | None, Matrix]:
+    """The effective weights at the start (post, pre), and how likely each is not 0 (pre, post).
+
+    The weights are None where chance has a part in them.
+    """
+    shape = plan.input_dim, plan.output_dim
+    start, chance, known = np.zeros(shape[::-1]), np.zeros(shape), True
+    for part, part_plan, where in _parts(words, plan):
+        found = _known_start(part, part_plan)
+        if found is not None:
+            start.T[where] = found.T
+            chance[where] = found.T != 0
+            continue
+        known = False
+        signs = part_plan.signs
+        signs = signs[:, None] if signs is not None and signs.ndim == 1 else signs
+        own = part_plan.input_dim, part_plan.output_dim
+        kept = _chance(part, signs, part_plan.input_dim, own)
+        chance[where] = kept if part_plan.connected is None else kept * part_plan.connected
+    return start if known else None, chance
+
+
 def _known_start(words: Map, plan: MapPlan) -> Matrix | None:
     """(post, pre): the effective weights at the start, where chance has no part in them."""
-    drawn = _sure(words.weight, (plan.output_dim, plan.input_dim))
-    weight = plan.weight if drawn is None else drawn
-    if weight is None:
+    known = _known(words, plan)
+    if known is None:
         return None
-    weight = weight.astype(np.float64)
+    weight = np.broadcast_to(known, (plan.output_dim, plan.input_dim)).astype(np.float64)
     if plan.connected is not None:
         weight = np.where(plan.connected.T, weight, 0.0)
     if plan.signs is None or words.dale == "none":
         return weight
     signs = plan.signs if plan.signs.ndim == 1 else plan.signs.T
     signs = np.broadcast_to(signs, weight.shape).astype(np.float64)
-    if words.dale == "abs" or (drawn is not None and words.dale_init == "abs"):
-        weight = np.where(signs == 0, weight, np.abs(weight) * signs)
-    else:
-        weight = np.where(weight * signs < 0, 0.0, weight)
-    return _balanced(weight, signs, words.ei_balance)
+    return _balanced(_signed(words, weight, signs), signs, words.ei_balance)
 
 
-def _sure(source: Model, shape: tuple[int, int]) -> Matrix | None:
-    """(post, pre): the weights of an init that draws nothing."""
-    if isinstance(source, weights.Zero):
-        return np.zeros(shape)
-    if isinstance(source, weights.Constant):
-        return np.full(shape, source.value)
-    if isinstance(source, weights.Normal) and source.std == 0:
-        return np.full(shape, source.mean)
-    return np.eye(*shape) * source.gain if isinstance(source, weights.Identity) else None
+def _known(words: Map, plan: MapPlan) -> Matrix | None:
+    """The weights before any constraint, (), (post, pre) or (connection,); None if drawn."""
+    value = sure_value(words.weight)
+    if value is not None:
+        return np.array(value)
+    if isinstance(words.weight, weights.Identity):
+        return np.eye(plan.output_dim, plan.input_dim) * words.weight.gain
+    return plan.weight
+
+
+def _signed(words: Map, weight: Matrix, signs: Matrix | None) -> Matrix:
+    """Known weights as their signs leave them: flipped, or set to 0 where they are wrong."""
+    if signs is None or words.dale == "none":
+        return weight
+    given = isinstance(
+        words.weight, (weights.WeightFile, weights.WeightValues, weights.ConnectomeCounts)
+    )
+    if words.dale == "abs" or (not given and words.dale_init == "abs"):
+        flipped: Matrix = np.where(signs == 0, weight, np.abs(weight) * signs)
+        return flipped
+    clamped: Matrix = np.where(weight * signs < 0, 0.0, weight)
+    return clamped
+
+
+def _chance(words: Map, signs: Matrix | None, inputs: int, shape: tuple[int, ...]) -> Matrix:
+    """How likely each weight of a drawn map is to be kept, not set to 0 for its sign."""
+    if signs is None or words.dale == "none" or words.dale_init != "clamp":
+        return np.ones(shape)
+    above = chance_above_zero(words.weight, inputs)
+    each: Matrix = np.where(signs > 0, above, np.where(signs < 0, 1 - above, 1.0))
+    return np.broadcast_to(each, shape).copy()
+
+
+def chance_above_zero(source: Model, inputs: int) -> float:
+    """The probability that a weight of a drawing init is above 0."""
+    if isinstance(source, weights.Uniform) and source.low is not None and source.high is not None:
+        return min(max(source.high / (source.high - source.low), 0.0), 1.0)
+    if not isinstance(source, (weights.Normal, weights.TruncNormal)):
+        return 0.5  # all others are symmetric
+    std = 1 / math.sqrt(inputs) if source.std is None else source.std
+    if isinstance(source, weights.Normal):
+        return _below(source.mean / std)
+    low = source.mean - 2 * std if source.low is None else source.low
+    high = source.mean + 2 * std if source.high is None else source.high
+    if low >= 0 or high <= 0:
+        return float(low >= 0)
+    ends = [_below((end - source.mean) / std) for end in (low, 0.0, high)]
+    return (ends[2] - ends[1]) / (ends[2] - ends[0])
+
+
+def _below(value: float) -> float:
+    """The distribution function of N(0, 1)."""
+    return math.erfc(-value / math.sqrt(2)) / 2
 
 
 def _balanced(weight: Matrix, signs: Matrix, kind: str) -> Matrix:
@@ -129,21 +228,6 @@ def _balanced(weight: Matrix, signs: Matrix, kind: str) -> Matrix:
     return balanced
 
 
-def _pattern(words: Map, plan: MapPlan) -> Matrix:
-    """(pre, post): the weights that chance may make other than 0."""
-    shape = plan.input_dim, plan.output_dim
-    pattern: Matrix = np.ones(shape, dtype=bool)
-    if plan.connected is not None:
-        pattern = plan.connected
-    if plan.signs is None or words.dale == "none" or words.dale_init != "clamp":
-        return pattern
-    signs = plan.signs[:, None] if plan.signs.ndim == 1 else plan.signs
-    low, high = getattr(words.weight, "low", None), getattr(words.weight, "high", None)
-    below, above = low is None or low < 0, high is None or high > 0
-    kept: Matrix = (signs == 0) | ((signs > 0) & above) | ((signs < 0) & below)
-    return pattern & kept
-
-
 def has_cycle(connected: Matrix) -> bool:
     """Whether a (pre, post) wiring leads from some unit back to itself."""
     left = np.ones(len(connected), dtype=bool)
@@ -154,3 +238,32 @@ def has_cycle(connected: Matrix) -> bool:
             return bool(left.any())
         left &= ~ends
         count = count - connected[ends].sum(axis=0)
+
+
+def has_likely_cycle(graph: Wiring, chance: Matrix) -> bool:
+    """Whether the connections of some cycle are all kept with a probability of `LEAST_CHANCE`.
+
+    `chance` (connection,), above 0, is how likely each is kept, whatever becomes of the others.
+    """
+    costs = -np.log(chance)  # so that chances multiply where costs add up
+    return any(_leads_back(graph, costs, unit) for unit in range(graph.output_dim))
+
+
+def _leads_back(graph: Wiring, costs: Matrix, unit: int) -> bool:
+    """Whether a path from a unit through later ones to itself costs little enough (Dijkstra)."""
+    most = -math.log(LEAST_CHANCE)
+    seen: set[int] = set()
+    ends = [(0.0, unit)]
+    while ends:
+        cost, at = heapq.heappop(ends)
+        if at in seen:
+            continue
+        seen.add(at)
+        own = slice(graph.starts[at], graph.starts[at + 1])
+        sources, total = graph.sources[own], cost + costs[own]
+        near = (sources >= unit) & (total <= most)
+        if (sources[near] == unit).any():
+            return True
+        for one in zip(total[near].tolist(), sources[near].tolist(), strict=True):
+            heapq.heappush(ends, one)
+    return False

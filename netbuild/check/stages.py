@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, TypeAlias
 
 from netbuild.check.context import Context
-from netbuild.check.plan import Plan, TaskPlan
+from netbuild.check.plan import Plan
 from netbuild.check.splits import refuse_leaks
 from netbuild.spec.nodes import Location
 from netbuild.spec.paths import follow
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.task import Arrays, Neurogym
 from netbuild.spec.training import Training
-
-if TYPE_CHECKING:  # which takes a while to import, and few specs need
-    from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 
 def check_stages(context: Context) -> None:
@@ -75,7 +71,7 @@ def check_stage(
     """
     (whole, plan), *stages = before
     model, found = own
-    _check_inputs(context, plan.task, found.task)
+    _check_inputs(context, plan, found)
     if whole.training.optimizer.type != model.training.optimizer.type:
         what = f"the optimizer is {whole.training.optimizer.type} in the whole spec"
         hint = "its state is kept from stage to stage; change its `lr`, say"
@@ -84,31 +80,20 @@ def check_stage(
     refuse_leaks(context, ("task", "split"), "a stage before this one", trained_on, found.split)
 
 
-def _check_inputs(context: Context, before: TaskKind, after: TaskKind) -> None:
+def _check_inputs(context: Context, before: Plan, after: Plan) -> None:
     """Every input of the network means the same in a stage as in the whole spec."""
-    if before is None or after is None:
-        return
     where: Location = ("task",)
-    widths = _width(before), _width(after)
-    if widths[0] != widths[1]:
-        what = f"the task gives {widths[1]} inputs, and {widths[0]} in the whole spec"
+    if before.input_dim != after.input_dim:
+        what = f"the task gives {after.input_dim} inputs, and {before.input_dim} in the whole spec"
         context.problem("NB301", where, what, "the network is one throughout")
         return
-    channels = getattr(before, "channels", {}), getattr(after, "channels", {})
+    channels = [getattr(plan.task, "channels", {}) for plan in (before, after)]
     for name in channels[0].keys() & channels[1].keys():
         if channels[0][name] != channels[1][name]:
             what = f"input `{name}` is at another position than in the whole spec"
             hint = "list the environments in the same order in every stage"
             context.problem("NB301", where, what, hint)
             return
-
-
-TaskKind: TypeAlias = "TaskPlan | EnvironmentPlan | TaskWidths | None"
-
-
-def _width(task: TaskPlan | EnvironmentPlan | TaskWidths) -> int:
-    """How many inputs a task gives."""
-    return int(task.inputs.shape[-1]) if isinstance(task, TaskPlan) else task.inputs
 
 
 def check_same_files(context: Context, known: Collection[str]) -> None:

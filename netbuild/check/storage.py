@@ -34,7 +34,7 @@ def stored(words: Map, plan: MapPlan) -> MapPlan:
     if plan.wiring is None:
         count = pairs if plan.connected is None else int(np.count_nonzero(plan.connected))
         return _as_sparse(plan) if wants_sparse(words, pairs, count) else plan
-    return plan if wants_sparse(words, pairs, len(plan.wiring)) else _as_dense(plan)
+    return plan if wants_sparse(words, pairs, len(plan.wiring)) else as_dense(plan)
 
 
 def _as_sparse(plan: MapPlan) -> MapPlan:
@@ -49,7 +49,8 @@ def _as_sparse(plan: MapPlan) -> MapPlan:
     )
 
 
-def _as_dense(plan: MapPlan) -> MapPlan:
+def as_dense(plan: MapPlan) -> MapPlan:
+    """A plan with a wiring as one with matrices, in which values of connections have a place."""
     wiring = plan.wiring
     assert wiring is not None
     weight, groups = plan.weight, plan.groups

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from netbuild import masks
 from netbuild.check.among import among, units_among
-from netbuild.check.context import Context, as_float32
+from netbuild.check.context import Context, as_float32, numbers_fit
 from netbuild.check.maps import array_of, oriented
 from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
 from netbuild.errors import DataFileError
 from netbuild.spec import regularizers as specs
+from netbuild.spec.base import Model
 from netbuild.spec.ctrnn import CTRNN
 from netbuild.spec.layers import Linear
 from netbuild.spec.maps import Map
@@ -71,6 +72,8 @@ def check_regularizers(context: Context, plans: dict[int, LayerPlan]) -> list[Re
     if _too_many(context, shapes):
         return found
     for i, regularizer in enumerate(context.parsed.regularizers):
+        if isinstance(regularizer, Model):
+            numbers_fit(context, ("regularizers", i), regularizer)
         if isinstance(regularizer, specs.Regularizer):
             _check_norm(context, i, regularizer)
             params = _matched(context, i, regularizer, shapes, order, whole)

@@ -65,18 +65,16 @@ def _check_names(context: Context, key: str, word: str, reserved: frozenset[str]
 
 
 def check_wiring(
-    context: Context,
-    task_width: int | None,
-    channels: Mapping[str, Sequence[int]] | None = None,
+    context: Context, network_input: Population | None, task_width: int | None
 ) -> dict[int, LayerPlan]:
     """The plan of every layer whose input is known, by its position; maps are filled in later.
 
-    `task_width` is the number of inputs that the task gives, if it is known, and `channels` are
-    those of them that have a name.
+    `network_input` is what `network_input_of` gives, and `task_width` the number of inputs that
+    the task gives, if it is known.
     """
     plans: dict[int, LayerPlan] = {}
     sources = Sources()
-    sources.add(INPUT, _network_input(context, task_width, channels or {}))
+    sources.add(INPUT, network_input)
     before: str | None = INPUT
     for i, layer in enumerate(context.parsed.layers):
         if not isinstance(layer, Known):
@@ -129,10 +127,13 @@ def _check_areas(
             context.problem("NB303", location, what, "give the area another name", key=True)
 
 
-def _network_input(
+def network_input_of(
     context: Context, task_width: int | None, channels: Mapping[str, Sequence[int]]
 ) -> Population | None:
-    """The network's input: as wide as the task says, else as a reader's `input_dim`."""
+    """The network's input: as wide as the task says, else as a reader's `input_dim`.
+
+    `channels` are the inputs that have a name. None where the width is not known.
+    """
     readers = list(_input_readers(context))
     widths = [r.input_dim for _, r in readers if not isinstance(r, Dropout) and r.input_dim]
     width = task_width if task_width is not None else next(iter(widths), None)

@@ -244,7 +244,7 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
         known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
         scores = [f"{key} {final[key]:.4f}" for key in known]
         since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
-        print(f"test {', '.join(scores)}{since}")
+        print(f"test {', '.join(scores) or 'without a score'}{since}")
     held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
     counts = [
         f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"

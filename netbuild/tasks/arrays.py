@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netbuild.masks import round_half_up
+from netbuild.splits import split_of
 from netbuild.streams import seed_of
 from netbuild.tasks.task import Batch
 
@@ -50,13 +50,8 @@ class ArraysTask:
         for name, array in self.variables.items():
             if len(array) != len(inputs):
                 raise ValueError(f"{len(array)} values of {name} for {len(inputs)} samples")
-        count = round_half_up(train, len(inputs))
-        if not 0 < count <= len(inputs):
-            raise ValueError(f"{count} of {len(inputs)} samples to train on (train={train})")
-        order = torch.randperm(len(inputs), generator=_generator(split_seed, "split"))
-        self.train_indices, self.test_indices = order[:count], order[count:]
-        if not len(self.test_indices):
-            self.test_indices = self.train_indices
+        parts = split_of(len(inputs), train, split_seed)
+        self.train_indices, self.test_indices = map(torch.from_numpy, parts)
         self.seed = seed
         self._train = _Samples(inputs, targets, mask).at(self.train_indices)
         self._test = _Samples(inputs, targets, mask).at(self.test_indices)

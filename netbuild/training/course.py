@@ -56,7 +56,8 @@ class Point:
         if best is not None and not (
             type(best["step"]) is type(best["stage"]) is int
             and isinstance(best["metric"], str)
-            and all(isinstance(best[key], int | float) for key in ("value", "loss"))
+            and isinstance(best["value"], int | float)
+            and isinstance(best["loss"], int | float | None)
         ):
             raise ValueError("the best evaluation has no step, or no value")
         return point
@@ -68,10 +69,13 @@ class Point:
         """
         rule = training.stop_when
         metric = rule.metric if rule is not None else "accuracy"
-        if math.isnan(record.values.get(metric, math.nan)):  # no trial has a right answer
-            metric = "loss"
+        value, loss = record.values.get(metric), record.values["loss"]
+        if value is None or math.isnan(value):  # no trial has a right answer
+            metric, value = "loss", loss
+        if value is None:  # no step of the test trials counts
+            return False
         found: dict[str, Any] = {"step": record.step, "stage": self.stage, "metric": metric}
-        found |= {"value": float(record.values[metric]), "loss": float(record.values["loss"])}
+        found |= {"value": float(value), "loss": None if loss is None else float(loss)}
         before = self.best
         if (
             before is not None
@@ -86,6 +90,7 @@ class Point:
 def _merit(evaluation: Mapping[str, Any]) -> tuple[float, float]:
     """What evaluations of one metric are compared by: the larger is the better one."""
     value, loss = evaluation["value"], evaluation["loss"]
+    loss = math.inf if loss is None else loss
     return (-loss if evaluation["metric"] == "loss" else value), -loss
 
 

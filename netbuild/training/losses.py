@@ -18,6 +18,7 @@ from netbuild.tasks import Batch, correct
 def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
     """The mean loss of a batch, without regularizers; a loss mask weighs its steps.
 
+    It is 0, without a gradient, where no step of the batch counts.
     `output` is (batch, output) or (batch, time, output). `cross_entropy` takes class numbers of
     the shape without the last axis, `mse` values of the same shape, or without the last axis where
     it is 1. The mask is (batch, time). Raises ValueError for any other.
@@ -40,7 +41,8 @@ def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
             return difference.mean()
         loss = difference.mean(-1).flatten()
     mask = batch.loss_mask.reshape(-1).to(loss.dtype)
-    return (loss * mask).sum() / mask.sum().clamp(min=torch.finfo(mask.dtype).tiny)
+    whole = mask.sum()
+    return (loss * mask).sum() / torch.where(whole > 0, whole, 1.0)
 
 
 def check_targets(kind: str, output: Tensor, batch: Batch) -> None:
@@ -60,10 +62,10 @@ def check_targets(kind: str, output: Tensor, batch: Batch) -> None:
 
 
 def accuracy(output: Tensor, batch: Batch) -> float:
-    """The fraction of right answers.
+    """The fraction of right answers; NaN where nothing can be right.
 
-    Of trials with a decision, those whose choice in it is right (NaN if none can be); else of
-    samples, or of the steps that the loss mask counts, those with the right class.
+    Of trials with a decision, those whose choice in it is right; else of samples, or of the steps
+    that the loss mask counts, those with the right class.
     """
     right = correct(output, batch)
     if right is not None:
@@ -72,7 +74,8 @@ def accuracy(output: Tensor, batch: Batch) -> float:
     if batch.loss_mask is None:
         return int(same.sum()) / same.numel()
     counted = batch.loss_mask > 0
-    return int((same & counted).sum()) / max(int(counted.sum()), 1)
+    count = int(counted.sum())
+    return int((same & counted).sum()) / count if count else math.nan
 
 
 def accuracies(output: Tensor, batch: Batch) -> dict[str, float]:
@@ -98,8 +101,13 @@ def answers(network: torch.nn.Module, inputs: Tensor, size: int = 1024) -> Tenso
 
 
 def score(outputs: Tensor, batch: Batch, kind: str) -> dict[str, Any]:
-    """Loss, and accuracy where there are right answers, over all and in each environment."""
-    found: dict[str, Any] = {"loss": float(task_loss(kind, outputs, batch))}
+    """Loss, and accuracy where there are right answers, over all and in each environment.
+
+    The loss is None where no step of the batch counts: there is none, which is not a loss of 0.
+    """
+    counts = batch.loss_mask is None or bool((batch.loss_mask > 0).any())
+    loss = float(task_loss(kind, outputs, batch)) if counts else None
+    found: dict[str, Any] = {"loss": loss}
     if has_accuracy(kind, batch):
         found["accuracy"] = accuracy(outputs, batch)
         if each := accuracies(outputs, batch):

@@ -45,8 +45,11 @@ def still_needed(
 
 
 def _counts(rule: StopWhen, found: Mapping[str, Any]) -> bool:
-    """Whether an evaluation has the metric: without a right answer there is no accuracy."""
-    return rule.metric in found and not math.isnan(_value(rule, found))
+    """Whether an evaluation has the metric.
+
+    Without a right answer there is no accuracy, and without a step that counts no loss.
+    """
+    return found.get(rule.metric) is not None and not math.isnan(_value(rule, found))
 
 
 def _value(rule: StopWhen, found: Mapping[str, Any]) -> float:

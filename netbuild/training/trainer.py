@@ -206,7 +206,7 @@ class Trainer:
     def _evaluate(self) -> Record:
         batch = self.evaluation()
         found = score(answers(self.network, batch.inputs), batch, self.training.loss)
-        if not math.isfinite(found["loss"]):
+        if found["loss"] is not None and not math.isfinite(found["loss"]):
             what = f"the loss on the test trials is {found['loss']} after step {self.step - 1}"
             raise _diverged(what)
         seen = [*self.evaluations, found]
