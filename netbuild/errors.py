@@ -80,6 +80,11 @@ _EXIT_CODES = (
 )
 
 
+def joined(*hints: str) -> str:
+    """Several hints as one, those that are empty left out."""
+    return "; ".join(filter(None, hints))
+
+
 class NetbuildError(Exception):
     """What the user or the machine did, in one line; `exit_code` says which kind it is."""
 

@@ -413,7 +413,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "more than a machine can give",
         "From the sizes alone, training needs more memory than this machine can give; nothing has"
         " been allocated. The same code refuses thousands of patterns over thousands of parameters,"
-        " whose comparison would take seconds.",
+        " whose comparison would take seconds, and data files that are too large or that unpack"
+        " to far more than honest data would.",
         _layer("input_dim: 1000000, output_dim: 1000000"),
         _PLAIN,
     ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from checks import layer_of, map_of, plan_of, said_of
+
+from netbuild.check import load
 
 MASK = np.array([[1, 0, 1], [0, 1, 1]])  # 2 presynaptic, 3 postsynaptic units
 
@@ -38,6 +41,28 @@ def test_weights_are_as_torch_has_them(tmp_path: Path) -> None:
         assert found.dtype == np.float32
         assert np.array_equal(found, weight)
         assert found.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize("key", ["sparsity_mask", "ei_mask", "plasticity_mask", "weight"])
+def test_a_matrix_from_a_file_is_copied_once(tmp_path: Path, key: str) -> None:
+    """Beside the file's own bytes there is one copy, and what judging it takes: no second copy."""
+    n = 1500
+    map_of(
+        tmp_path, f"{key}: {{file: m.npy, rows: post}}", m=np.ones((3, 2))
+    )  # what is loaded once
+    large = np.zeros((n, n), np.float32)
+    large[::7] = 1
+    np.save(tmp_path / "m.npy", large)
+    spec = tmp_path / "large.yaml"
+    layer = f"{{name: a, type: linear, input_dim: {n}, output_dim: {n}, {key}: "
+    spec.write_text(f"netbuild: 1\nlayers:\n- {layer}{{file: m.npy, rows: post}}}}\n")
+    tracemalloc.start()
+    try:
+        load(spec)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.6 * large.nbytes
 
 
 @pytest.mark.parametrize(

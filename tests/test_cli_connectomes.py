@@ -123,6 +123,7 @@ USAGE, DATA, IO = Exit.USAGE, Exit.DATA, Exit.IO
 WRONG: list[tuple[list[str], int, str]] = [
     (["nope.csv"], DATA, "error: nope.csv: [NB202] there is no file nope.csv"),
     (["typo.csv", "--neurons", "neurons.csv"], DATA, "names Bb, which neurons.csv does not have"),
+    (["alike.csv.gz"], Exit.RESOURCES, "[NB901] alike.csv.gz has 3,000,001 rows in"),
     (["edges.csv", "--neurons", "nope.csv"], DATA, "there is no file nope.csv"),
     (["edges.csv", "--set", "where.Tipe=x"], DATA, "[NB211] edges.csv has no column Tipe"),
     (
@@ -153,6 +154,8 @@ def test_what_is_wrong_is_told_in_a_line(
     cli: Any, folder: Path, command: str, arguments: list[str], code: int, words: str
 ) -> None:
     (folder / "typo.csv").write_text(EDGES.replace("B,C", "Bb,C"))
+    if "alike.csv.gz" in arguments:
+        (folder / "alike.csv.gz").write_bytes(gzip.compress(b"pre,post\n" + b"1,2\n" * 3_000_000))
     rest = ["masks"] if command == "inspect" else ["-o", "out.npz"]
     result = cli(command, *rest, *arguments)
     assert result.code == code, result.err

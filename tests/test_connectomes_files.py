@@ -4,24 +4,69 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+import scipy.io
+import scipy.sparse
 from edge_lists import SMALL, binary, edges_of, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netbuild.connectomes import read_connectome
+from netbuild.connectomes import (
+    adjacency,
+    edges,
+    graphml,
+    matlab,
+    native,
+    read_connectome,
+    sparse_npz,
+    tables,
+    write_native,
+)
+from netbuild.connectomes.nodes import read_nodes
 from netbuild.errors import DataFileError
-from netbuild.masks import npz
+from netbuild.masks import npy, npz
 
 TEXT = b"pre,post,weight\nA,B,3\nB,C,2\n"
 PARQUET = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".parquet")
 ARROW = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".feather")
 PACKED = gzip.compress(TEXT)
 QUOTED = b'"pre","post","weight"\n"A","B","3"\n"B","C","2"\n'
+GRAPH = b"""<?xml version="1.0" encoding="UTF-8"?><graphml><graph edgedefault="directed">
+<node id="A"/><node id="B"/><edge source="A" target="B"/></graph></graphml>"""
+
+
+def array_file(write: Callable[..., object]) -> bytes:
+    file = io.BytesIO()
+    write(file, np.eye(2)[::-1])
+    return file.getvalue()
+
+
+def sparse_file() -> bytes:
+    file = io.BytesIO()
+    scipy.sparse.save_npz(file, scipy.sparse.csr_array(np.eye(2)[::-1]))
+    return file.getvalue()
+
+
+def mat_file() -> bytes:
+    file = io.BytesIO()
+    scipy.io.savemat(file, {"m": np.eye(2)[::-1]})
+    return file.getvalue()
+
+
+def native_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        connectome = read(Path(folder) / "e.csv", TEXT)
+        write_native(connectome, Path(folder) / "e.npz")
+        return (Path(folder) / "e.npz").read_bytes()
+
+
 DAMAGED: dict[str, tuple[str, bytes, str, str]] = {
     "empty": ("e.csv", b"", "NB204", "e.csv is empty"),
     "empty, packed": ("e.csv.gz", gzip.compress(b""), "NB204", "e.csv.gz is empty"),
@@ -130,6 +175,59 @@ def test_only_regular_files_are_read(
     with pytest.raises(DataFileError) as caught:
         read_connectome(tmp_path / "edges.csv", None)
     assert caught.value.code == code
+
+
+# A function of netbuild's own on the way of each format, and what its files hold.
+OWN = {
+    "e.csv": (tables, "header_of", TEXT),
+    "e.csv.gz": (edges, "coded", PACKED),
+    "e.parquet": (
+        edges,
+        "stripped",
+        binary(pl.DataFrame({"pre": ["a"], "post": ["b"]}), ".parquet"),
+    ),
+    "e.feather": (edges, "whole_or_text", ARROW),
+    "m.csv": (adjacency, "entries_of", b",A,B\nA,0,1\nB,1,0\n"),
+    "m.npy": (npy, "shape_from", array_file(np.save)),
+    "m.npz": (npz, "pick", array_file(np.savez)),
+    "s.npz": (sparse_npz, "check_entries", sparse_file()),
+    "m.mat": (matlab, "variable_of", mat_file()),
+    "g.graphml": (graphml.Graph, "end_edge", GRAPH),
+    "n.npz": (native, "texts", native_file()),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_bug_of_our_own_is_not_told_as_a_damaged_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, function, content = OWN[name]
+    options = {"rows": "pre"} if name in ("m.npy", "m.npz", "s.npz", "m.mat") else {}
+    assert len(read(tmp_path / name, content, **options).wiring)
+    for error in (KeyError, ValueError, TypeError):
+
+        def broken(*_: object, kind: type[Exception] = error, **__: object) -> None:
+            raise kind("planted")
+
+        monkeypatch.setattr(module, function, broken)
+        with pytest.raises(error, match="planted"):
+            read(tmp_path / name, content, **options)
+
+
+@pytest.mark.parametrize("error", [KeyError, AttributeError, TypeError, ValueError])
+def test_a_bug_in_reading_a_node_table_is_none_of_the_file(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "n.csv"
+    path.write_text("name,kind\nA,x\n")
+    assert len(read_nodes(path)) == 1
+
+    def broken(*_: object) -> None:
+        raise error("planted")
+
+    monkeypatch.setattr(tables, "as_objects", broken)
+    with pytest.raises(error, match="planted"):
+        read_nodes(path)
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import resource
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from edge_lists import HEAD, SMALL, Refusal, Trap, binary, check_refusal, edges_of, read
 
-from netbuild.connectomes import tables
+from netbuild.connectomes.tables import FEW_CELLS
 from netbuild.errors import DataFileError
 
 TRAPS: dict[str, Trap] = {
@@ -147,24 +152,58 @@ def test_refusals(trap: str, tmp_path: Path) -> None:
     check_refusal(REFUSED[trap], tmp_path)
 
 
-def test_a_table_that_declares_more_rows_than_it_can_hold_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def alike(rows: int, suffix: str) -> bytes:
+    """An edge list of equal rows, which compresses to next to nothing."""
+    frame = pl.select(pre=pl.repeat(1, rows), post=pl.repeat(2, rows))
+    file = io.BytesIO()
+    if suffix == ".csv.gz":
+        return gzip.compress(b"pre,post\n" + b"1,2\n" * rows)
+    if suffix == ".parquet":
+        frame.write_parquet(file)
+    else:
+        frame.write_ipc(file, compression="zstd")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather", ".csv.gz"])
+def test_many_rows_in_few_bytes_are_refused_before_they_are_read(
+    suffix: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tables, "FEW_ROWS", 1000)
-    frame = pl.DataFrame({"pre": [1] * 3_000_000, "post": [2] * 3_000_000})
-    content = binary(frame, ".parquet")
-    with pytest.raises(DataFileError, match="declares 3,000,000 rows in") as caught:
-        read(tmp_path / "e.parquet", content)
+    rows = 5_000_000
+    content = alike(rows, suffix)
+    assert len(content) < rows / 200
+    warm = read(tmp_path / f"small{suffix}", alike(3, suffix))  # what polars itself takes
+    assert warm.report.rows == 3
+    before = peak_memory()
+    with pytest.raises(DataFileError, match=r"has 5,000,00[01] rows in") as caught:
+        read(tmp_path / f"e{suffix}", content)
     assert caught.value.code == "NB901"
+    assert peak_memory() - before < 8 * rows  # bytes: not even one column of numbers
 
 
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+def test_a_real_edge_list_is_never_taken_for_a_compressed_one(tmp_path: Path) -> None:
+    """The densest that edges are: sorted pairs of small numbers, the first neuron nearly free."""
+    n = 4000
+    pairs = np.flatnonzero(np.random.default_rng(0).random(n * n) < 0.15)
+    frame = pl.DataFrame({"pre": pairs // n, "post": pairs % n})
+    content = binary(frame.cast(pl.Int32), ".parquet")
+    assert 2 * len(pairs) > FEW_CELLS
+    assert len(read(tmp_path / "e.parquet", content).wiring) == len(pairs)
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["x" * 20_000, "y"]), pl.String])
 def test_a_long_text_that_is_stored_once_for_many_rows_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tables, "MAX_BYTES", 1 << 20)
-    frame = pl.DataFrame({"pre": ["x" * 1000] * 2000, "post": ["y"] * 2000})
-    content = binary(frame.cast(pl.Categorical), ".feather")
-    assert len(content) < 1 << 16
-    with pytest.raises(DataFileError, match="more than 1,048,576 bytes of text") as caught:
-        read(tmp_path / "e.feather", content)
+    frame = pl.DataFrame({"pre": ["x" * 20_000] * 5000, "post": ["y"] * 5000}).cast(kind)
+    suffix = ".parquet" if kind == pl.String else ".feather"
+    content = binary(frame, suffix)
+    assert len(content) < 1 << 18
+    with pytest.raises(DataFileError, match=r"more than 67,108,864 bytes of text") as caught:
+        read(tmp_path / f"e{suffix}", content)
     assert caught.value.code == "NB901"

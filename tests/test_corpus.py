@@ -64,8 +64,17 @@ def test_a_wrong_spec_is_told_where_why_and_what_to_write(path: Path) -> None:
 @pytest.mark.parametrize("path", INVALID, ids=names(INVALID))
 def test_nothing_is_said_in_the_words_of_the_program(path: Path) -> None:
     said = " ".join(head_of(path).problems)
-    for word in ("dict", "NoneType", "Traceback", "pydantic", "Input should", "__main__", "None"):
+    of_python = ("dict", "NoneType", "Traceback", "__main__", "None")
+    for word in (*of_python, "pydantic", "Input should", "Value error"):
         assert word not in said
+
+
+@pytest.mark.parametrize("path", INVALID, ids=names(INVALID))
+def test_a_hint_has_no_empty_part(path: Path) -> None:
+    for problem in head_of(path).problems:
+        hint = problem.partition(" | ")[2]
+        assert hint == hint.strip(" ;")
+        assert not hint or all(part.strip() for part in hint.split(";"))
 
 
 def test_every_code_has_a_case() -> None:

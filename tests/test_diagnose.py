@@ -213,8 +213,8 @@ CASES = {
         "netbuild: 1\nlayers:\n- {name: a, type: dropout, p: 0.1}\ntraining:\nsteps: 3\nfoo: 1\n",
         [
             "4:1 this section is empty | line 5 looks like its field; indent it",
-            "6:1 unknown key `foo` | one of `device`, `dt`, `extends`, `name`, `regularizers`,"
-            " `seed`, `set`, `start_from`, `task`",
+            "6:1 unknown key `foo` | its keys are `device`, `dt`, `extends`, `layers`, `name`,"
+            " `netbuild`, `regularizers`, `seed`, `set`, `start_from`, `task`, `training`",
         ],
     ),
     "misspelt and missing": (

@@ -186,6 +186,12 @@ def test_project_root(project: Path, tmp_path: Path) -> None:
     assert project_root(tmp_path / "link") == project / "examples"
 
 
+def test_a_spec_is_never_suggested_for_a_data_file_nor_the_reverse() -> None:
+    assert nearest("h.npy", ["h.yaml", "h2.yml"]) == ""
+    assert nearest("h.npy", ["h.yaml", "h.csv"]) == "h.csv"
+    assert nearest("bsae.yaml", ["base.npy", "base.yml"]) == "base.yml"
+
+
 def test_only_close_stems_are_suggested() -> None:
     names = ["ok.npy", "wiring.csv", "wiring.npy", "Plastic.npy"]
     assert nearest("nope.npy", names) == ""

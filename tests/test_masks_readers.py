@@ -601,6 +601,37 @@ def test_a_header_costs_no_data(folder: Path) -> None:
     path.unlink()
 
 
+@pytest.mark.parametrize("error", [KeyError, AttributeError, TypeError, ValueError, EOFError])
+@pytest.mark.parametrize(
+    ("name", "content", "module", "function"),
+    [
+        ("m.npy", npy_of(MATRIX), npy, "shape_from"),
+        ("m.npz", npz_of(("m.npy", npy_of(MATRIX))), npz, "judge_names"),
+        ("m.csv", b"1,2\n3,4\n", text, "cells_of"),
+    ],
+)
+def test_a_bug_of_our_own_is_not_told_as_a_damaged_file(
+    name: str,
+    content: bytes,
+    module: Any,
+    function: str,
+    error: type[Exception],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = folder / name
+    path.write_bytes(content)
+
+    def broken(*_: object) -> None:
+        raise error("planted")
+
+    assert read_array(path)
+    monkeypatch.setattr(module, function, broken)
+    for reader in (read_array, read_header):
+        with pytest.raises(error, match="planted"):
+            reader(path)
+
+
 # --- The house
 
 

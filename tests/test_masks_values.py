@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -104,8 +105,22 @@ def test_oriented() -> None:
     square = MATRIX[:, :3]
     assert (oriented(square, "pre", 3, 3) == square).all()
     assert (oriented(square, "post", 3, 3) == square.T).all()
-    assert oriented(MATRIX, "post", 4, 3).flags.c_contiguous
-    assert not np.shares_memory(oriented(square, "pre", 3, 3), square)
+    for rows in ("pre", "post"):
+        assert np.shares_memory(oriented(square, rows, 3, 3), square)
+
+
+@pytest.mark.parametrize("use", [as_sparsity, as_signs, as_plasticity])
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.float32, np.float64])
+def test_a_mask_is_copied_once(use: Callable[[np.ndarray], np.ndarray], dtype: type) -> None:
+    array = np.eye(1000, dtype=dtype)
+    tracemalloc.start()
+    try:
+        found = use(oriented(array, "post", 1000, 1000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not np.shares_memory(found, array)
+    assert peak < found.nbytes + array.size + 300_000  # itself, and one array of booleans
 
 
 def test_shapes_are_named() -> None:

@@ -68,6 +68,29 @@ def test_an_evaluation_in_which_nothing_counts_has_no_score(small: Path, tmp_pat
     assert [line["step"] for line in run.metrics if line["kind"] == "evaluation"] == [8, 16, 24]
 
 
+@pytest.mark.parametrize(
+    ("name", "copy"),
+    [
+        ("é" * 124 + "x.npz", "é" * 98 + ".npz"),  # 253 bytes; a letter of two is not cut in half
+        ("n" * 251 + ".npz", "n" * 196 + ".npz"),
+        ("n" * 200 + ".npz", "n" * 196 + ".npz"),
+        ("n" * 196 + ".npz", "n" * 196 + ".npz"),
+    ],
+)
+def test_a_data_file_may_have_the_longest_name(
+    small: Path, tmp_path: Path, name: str, copy: str
+) -> None:
+    text = small.read_text()
+    data = next(small.parent.glob("*.npz"))
+    assert data.name in text
+    data.rename(data.with_name(name))
+    small.write_text(text.replace(data.name, name))
+    run = netbuild.train(small, tmp_path / "runs")
+    (kept,) = (run.path / "inputs").iterdir()
+    assert kept.name[17:] == copy
+    assert netbuild.load(run.path / "resolved.yaml").plan.task is not None
+
+
 def test_metrics_are_lines_without_gap(run: netbuild.Run) -> None:
     assert [line["step"] for line in run.metrics if line["kind"] == "train"] == [10, 20, 24]
     assert [line["step"] for line in run.metrics if line["kind"] == "evaluation"] == [8, 16, 24]
@@ -102,7 +125,10 @@ def test_what_trained_once_trains_again(run: netbuild.Run, small: Path, tmp_path
 def test_safetensors_hold_masks_and_one_key_of_metadata(run: netbuild.Run) -> None:
     with safe_open(run.checkpoint() / "network.safetensors", "pt") as file:
         assert list(file.metadata()) == ["netbuild"]
-        assert json.loads(file.metadata()["netbuild"]) == {"format": 1, "step": 24}
+        about = json.loads(file.metadata()["netbuild"])
+        (split,) = about.pop("trained_on")
+        assert about == {"format": 1, "step": 24}
+        assert (split["samples"], split["trained"], split["seed"]) == (60, 48, 3)
         assert {"hidden.weight", "hidden.connected", "readout.sign", "readout.plasticity"} <= set(
             file.keys()
         )

@@ -14,6 +14,7 @@ from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator, numbers_fit
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
+from netbuild.check.files import check_files
 from netbuild.check.maps import Site, wired_by
 from netbuild.check.memory import check_memory
 from netbuild.check.plan import Plan, TaskPlan
@@ -322,6 +323,7 @@ def run_checks(
     context: Context, memory_limit: int | None = None, widths: TaskWidths | None = None
 ) -> Plan:
     """Everything that one field alone cannot tell, over whatever parsed."""
+    check_files(context)
     check_names(context)
     environments = widths or _environments(context)
     check_training(context, environments)

@@ -177,9 +177,12 @@ def matrix_of(rows: list[list[float]]) -> NDArray[np.float64]:
 
 
 def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A copy in the network's own precision; raises DataFileError for what does not fit in it."""
+    """A copy in the network's own precision, in C order.
+
+    Raises DataFileError for what does not fit in it.
+    """
     array = masks.finite(array)
-    if array.size and float(np.abs(array.astype(np.float64)).max()) > LARGEST:
+    if array.size and max(map(abs, masks.extremes(array))) > LARGEST:
         what = f"the largest value is beyond {LARGEST:g}, in either direction"
         raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
-    return array.astype(np.float32)
+    return array.astype(np.float32, order="C")

@@ -13,7 +13,7 @@ from netbuild import masks
 from netbuild.check.context import Context, Result, as_float32
 from netbuild.check.plan import TaskPlan
 from netbuild.check.population import Population
-from netbuild.errors import DataFileError
+from netbuild.errors import DataFileError, joined
 from netbuild.spec.nodes import Location
 from netbuild.spec.stages import UNTIL
 from netbuild.spec.task import Arrays, Neurogym, TargetArray, TaskArray
@@ -278,7 +278,7 @@ def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
     what = f"mse compares {outputs} of `{output.layer}` with targets of shape {targets.shape}"
     hint = f"its `output_dim` would be {width}" if targets.ndim <= 2 else ""
     if width == 1 and targets.dtype.kind in "iu":
-        hint += "; if the targets are class numbers, write `loss: cross_entropy`"
+        hint = joined(hint, "if the targets are class numbers, write `loss: cross_entropy`")
     return what, hint
 
 
@@ -387,7 +387,7 @@ def _check_stop(
         hint = "write `at_least`, `at_most` or `patience`"
         context.problem("NB102", where, what, hint, key=True)
     if stop.metric == "accuracy" and not 0 <= (stop.at_least or 0) <= 1:
-        what = f"an accuracy is at most 1, and this asks for {stop.at_least:g}"
+        what = f"an accuracy lies between 0 and 1, and this asks for {stop.at_least:g}"
         percent = (stop.at_least or 0) / 100
         hint = f"85 % is 0.85; here {percent:g}" if 0 < percent <= 1 else ""
         context.problem("NB104", (*where, "at_least"), what, hint)

@@ -231,10 +231,12 @@ def _connected(context: Context, site: Site) -> Matrix | masks.Wiring | None:
         if isinstance(source, (sources.RandomMask, sources.FixedIndegree)):
             return _generated(context, site, source, "sparsity", own)
         found = array_of(context, location, source)
-        oriented(context, location, source, found, site.shape)  # before it is copied
+        oriented(context, location, source, found, site.shape)  # its shape is judged first
         mask = masks.as_sparsity(found, source.threshold, _file_of(source))
         mask = oriented(context, location, source, mask, site.shape)
-        return mask if own is None else mask & ~own
+        if own is not None:
+            mask &= ~own
+        return mask
 
     return context.attempt(location, make)
 
@@ -294,7 +296,7 @@ def _plasticity(context: Context, site: Site, wiring: masks.Wiring | None) -> Ma
                 return _drawn_among(context, site, source, wiring)
             return _generated(context, site, source, "plasticity").astype(np.float32)
         found = array_of(context, location, source)
-        oriented(context, location, source, found, site.shape)  # before it is copied
+        oriented(context, location, source, found, site.shape)  # its shape is judged first
         kept = masks.as_plasticity(found, _file_of(source))
         return oriented(context, location, source, kept, site.shape)
 
@@ -358,7 +360,7 @@ def _weight(
     def read() -> Matrix:
         array = array_of(context, location, source)
         found = oriented(context, location, source, array, site.shape)
-        return np.ascontiguousarray(as_float32(found.T))
+        return as_float32(found.T)
 
     return context.attempt(location, read)
 

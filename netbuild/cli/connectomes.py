@@ -90,9 +90,10 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     try:
         return read_connectome(edges, neurons, options_of(words))
     except DataFileError as error:
-        raise NetbuildError(
-            f"{edges}: [{error.code}] {error.what}", Exit.DATA, as_options(error.hint)
-        ) from None
+        # Nothing here is a spec: what one could cure is told as wrong with the file.
+        code = max(Exit.DATA, error.exit_code)
+        what = f"{edges}: [{error.code}] {error.what}"
+        raise NetbuildError(what, code, as_options(error.hint)) from None
 
 
 def as_options(hint: str) -> str:

@@ -18,7 +18,6 @@ from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import text
 from netbuild.masks.paths import shown
-from netbuild.masks.readers import translated
 
 EMPTY = frozenset(("", "0"))  # cells without a connection, as most are; others are parsed
 
@@ -51,21 +50,20 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     if options.array is not None:
         what = f"only an .npz or .mat has named arrays; {name} holds one"
         raise left_out("array", "NB206", what)
-    with translated(path):
-        records = records_of(content, name)
-        header = next(records, [])
-        columns = labels([cell.strip() for cell in header[1:]], "column", name)
-        rows: list[str] = []
-        places, targets, weight = array("q"), array("q"), array("d")  # of an entry, 24 bytes in all
-        for number, cells in enumerate(records, 2):
-            if len(cells) != len(header):
-                raise ragged(cells, number, len(header), name)
-            rows.append(cells[0].strip())
-            for column, value in entries_of(cells, number, name):
-                places.append(number - 2)
-                targets.append(column)
-                weight.append(value)
-        labels(rows, "row", name)
+    records = records_of(content, name)
+    header = next(records, [])
+    columns = labels([cell.strip() for cell in header[1:]], "column", name)
+    rows: list[str] = []
+    places, targets, weight = array("q"), array("q"), array("d")  # of an entry, 24 bytes in all
+    for number, cells in enumerate(records, 2):
+        if len(cells) != len(header):
+            raise ragged(cells, number, len(header), name)
+        rows.append(cells[0].strip())
+        for column, value in entries_of(cells, number, name):
+            places.append(number - 2)
+            targets.append(column)
+            weight.append(value)
+    labels(rows, "row", name)
     if not rows or not columns:
         hint = "its first row and its first column hold names, the others numbers"
         raise DataFileError("NB204", f"{name} has no {'columns' if rows else 'rows'}", hint)

@@ -20,7 +20,7 @@ from netbuild.connectomes.report import FileRead, Report
 from netbuild.errors import DataFileError
 from netbuild.masks import Wiring
 from netbuild.masks.paths import shown
-from netbuild.masks.readers import translated
+from netbuild.masks.readers import enough_memory
 from netbuild.masks.text import NUMBER
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_connectome(
     `duplicates: error`).
     """
     options = options or Options()
-    with translated(edges), Source(edges, SUFFIXES) as source:
+    with enough_memory(edges), Source(edges, SUFFIXES) as source:
         if source.suffix == ".npz" and native.is_native(source.content):
             return from_native(source, neurons, options)
         raw = read_raw(source, options)

@@ -14,7 +14,7 @@ from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import npy, npz
 from netbuild.masks.paths import shown
-from netbuild.masks.readers import MAX_BYTES, translated
+from netbuild.masks.readers import MAX_BYTES
 
 Array = npt.NDArray[Any]
 COLUMNS = ("pre", "post", "weight", "type", "where")  # options that only tables have a use for
@@ -30,16 +30,15 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     """
     name = shown(path.name)
     refuse_columns(options, name)
-    with translated(path):
-        if content.startswith(npy.MAGIC):
-            if options.array is not None:
-                what = f"only an .npz or .mat has named arrays; {name} holds one"
-                raise left_out("array", "NB206", what)
-            layout = npy.layout_of(content[: npy.HEAD], len(content), name, MAX_BYTES)
-            matrix = npy.array_from(layout, bytearray(content), name)
-        else:
-            file = io.BytesIO(content)
-            matrix = npz.array_from(file, len(content), options.array, name, MAX_BYTES)
+    if content.startswith(npy.MAGIC):
+        if options.array is not None:
+            what = f"only an .npz or .mat has named arrays; {name} holds one"
+            raise left_out("array", "NB206", what)
+        layout = npy.layout_of(content[: npy.HEAD], len(content), name, MAX_BYTES)
+        matrix = npy.array_from(layout, bytearray(content), name)
+    else:
+        file = io.BytesIO(content)
+        matrix = npz.array_from(file, len(content), options.array, name, MAX_BYTES)
     return of_matrix(matrix, options, name)
 
 

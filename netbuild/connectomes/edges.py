@@ -22,6 +22,7 @@ from netbuild.connectomes.tables import (
     INTEGER,
     NUMBER,
     WHOLE,
+    CellsError,
     Table,
     as_objects,
     float_ids,
@@ -104,7 +105,7 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
     labels: dict[str, Labels] = {}
     for key in ("type", "kind"):
         if key in columns:
-            labels[key] = labelled(stripped(frame[key], table.name).fill_null(""))
+            labels[key] = labelled(stripped(frame[key], table.name, table.size).fill_null(""))
     settle(columns, labels["kind"][1] if "kind" in labels else (), options)
     none = None, None
     transmitter, transmitters = labels["type"] if "type" in columns else none
@@ -124,8 +125,7 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
 def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
     """The columns: numbers where all of a column's cells are, else as stripped text."""
     if table.schema is not None:
-        with table.malformed_as_errors():
-            return table.read(columns, {})
+        return table.read(columns, {})
     sample = table.sample({key: table.index(column) for key, column in columns.items()})
     types: dict[str, Any] = dict.fromkeys(columns, pl.String)
     if all(holds_only(sample[end], INTEGER) for end in ("pre", "post")):
@@ -134,10 +134,9 @@ def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
         types["weight"] = pl.Int64 if holds_only(sample["weight"], COUNT) else pl.Float64
     try:
         return table.read(columns, types)
-    except pl.exceptions.PolarsError:
+    except CellsError:
         pass  # a cell is not what the first ones were; as text it can be found, and named
-    with table.malformed_as_errors():
-        return table.strings(columns)
+    return table.strings(columns)
 
 
 def holds_only(column: pl.Series, pattern: str) -> bool:
@@ -161,7 +160,7 @@ def chosen(
             dropped["empty rows"] = int(empty.sum())
             keep = ~empty
     for (key, column), (wish, wanted) in zip(filters.items(), where.items(), strict=True):
-        texts = stripped(frame[key], table.name).fill_null("")
+        texts = stripped(frame[key], table.name, table.size).fill_null("")
         words = all(isinstance(value, str) for value in wanted)
         matches = texts.is_in(list(meant(() if words else texts.unique(), wanted)))
         value = " or ".join(shown(str(each)) for each in wanted)
@@ -214,7 +213,7 @@ def whole_or_text(
         raise DataFileError("NB211", what, "neurons are names or whole numbers")
     missing = ids.is_null()
     if not ids.dtype.is_integer():
-        ids = stripped(ids, table.name)
+        ids = stripped(ids, table.name, table.size)
         missing = ids.is_null() | (ids == "")
     if missing.any():
         where = place(table, places, int(missing.arg_max() or 0))
@@ -252,7 +251,7 @@ def weights(
         raise DataFileError("NB211", what, "weights are numbers")
     values = cells
     if not cells.dtype.is_numeric():
-        values = stripped(cells, table.name).cast(pl.Float64, strict=False)
+        values = stripped(cells, table.name, table.size).cast(pl.Float64, strict=False)
     missing = values.is_null()
     if missing.any():
         row = int(missing.arg_max() or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ MAX_BYTES = 4 << 30  # of a file, and of what a .gz unpacks to
 GZIP = b"\x1f\x8b"
 POLARS = (b"PAR1", b"ARROW1")  # binary tables; they end as they begin
 CHUNK = 4 << 20
+TEXT_RATIO = 50  # text to .gz; an edge list shrinks to a tenth
 TEXT = (".csv", ".tsv", ".txt")
 TABLES = (*TEXT, ".parquet", ".feather", ".arrow")
 # First bytes by extension (.gz taken off first); None is text.
@@ -129,9 +131,9 @@ def unpacked(packed: bytes, name: str, max_bytes: int) -> bytes:
     Raises DataFileError: NB204 (damaged), NB901 (more than `max_bytes`, or a bomb: far more than
     text ever shrinks by).
     """
-    limit = min(max_bytes, max(npz.SMALL, npz.RATIO * len(packed)))
-    parts: list[bytes] = []
-    total = at = 0
+    limit = min(max_bytes, max(npz.SMALL, TEXT_RATIO * len(packed)))
+    found = io.BytesIO()  # whose value is no second copy
+    at = 0
     member = zlib.decompressobj(wbits=31)
     rest = b""
     while rest or at < len(packed):
@@ -143,15 +145,14 @@ def unpacked(packed: bytes, name: str, max_bytes: int) -> bytes:
             member = zlib.decompressobj(wbits=31) if rest else member
             continue
         try:
-            parts.append(member.decompress(rest, limit + 1 - total))
+            found.write(member.decompress(rest, limit + 1 - found.tell()))
         except zlib.error:
             what = f"{name} is not an intact gzip file"
             raise DataFileError("NB204", what, "copy it again") from None
-        total += len(parts[-1])
-        if total > limit:
+        if found.tell() > limit:
             what = f"{name} unpacks to more than {limit:,} bytes"
             raise DataFileError("NB901", what, "unpack it, or save it as .parquet")
         rest = member.unused_data if member.eof else member.unconsumed_tail
     if not member.eof:
         raise DataFileError("NB204", f"{name} is truncated", "copy it again")
-    return b"".join(parts)
+    return found.getvalue()

@@ -6,6 +6,7 @@ Format: Brandes et al., "GraphML Progress Report", GD 2001; http://graphml.graph
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +24,12 @@ from netbuild.errors import DataFileError
 from netbuild.masks import text
 from netbuild.masks.cells import Value, meant
 from netbuild.masks.paths import nearest, shown
-from netbuild.masks.readers import translated
 
 SIZE_CAP = 256 << 20  # bytes
 DEPTH_CAP = 16  # elements inside each other; a graph needs 4
 TEXT_CAP = 1 << 12  # characters of one value
+HEAD = 1 << 10  # bytes in which an XML declaration ends
+DECLARATION = re.compile(rb"\?\0?>")  # its end, in any encoding that expat knows by itself
 VALUES = ("data", "default")  # elements whose text is a value
 REFUSED = ("hyperedge", "port")
 
@@ -49,9 +51,8 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     if len(content) > SIZE_CAP:
         what = f"{name} has {len(content):,} bytes; the limit is {SIZE_CAP:,}"
         raise DataFileError("NB901", what, "save it as an edge list: csv, or Parquet")
-    with translated(path):
-        graph = Graph(name, options)
-        graph.parse(content)
+    graph = Graph(name, options)
+    graph.parse(content)
     return edges_of(graph)
 
 
@@ -115,19 +116,25 @@ class Graph:
         """Read it all; raises DataFileError."""
         parser = self.parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = self.refuse
-        parser.EntityDeclHandler = self.refuse
-        parser.StartElementHandler = self.start
-        parser.EndElementHandler = self.end
-        parser.CharacterDataHandler = self.characters
+        declaration = DECLARATION.search(content, 0, HEAD)
+        begun = declaration.end() + 1 if declaration else 0
         try:
-            parser.Parse(content, True)
+            # What declares an encoding comes alone, before there are handlers: an error of theirs
+            # is never taken for an unknown encoding.
+            try:
+                parser.Parse(content[:begun], False)
+            except (LookupError, ValueError):
+                what = f"the encoding of {self.name} is unknown"
+                raise DataFileError("NB204", what, "save it as UTF-8") from None
+            parser.StartDoctypeDeclHandler = self.refuse
+            parser.EntityDeclHandler = self.refuse
+            parser.StartElementHandler = self.start
+            parser.EndElementHandler = self.end
+            parser.CharacterDataHandler = self.characters
+            parser.Parse(memoryview(content)[begun:], True)
         except expat.ExpatError as error:
             what = f"line {error.lineno:,} of {self.name} is not well-formed XML"
             raise DataFileError("NB204", what, "write it again") from None
-        except (LookupError, ValueError):
-            what = f"the encoding of {self.name} is unknown"
-            raise DataFileError("NB204", what, "save it as UTF-8") from None
         if not self.graphs:
             raise DataFileError("NB204", f"{self.name} is XML, but no GraphML: it has no graph")
 

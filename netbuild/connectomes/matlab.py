@@ -24,7 +24,7 @@ from netbuild.connectomes.sparse_npz import check_entries, unpacked
 from netbuild.errors import DataFileError
 from netbuild.masks.npz import RATIO, SMALL, no_such_array
 from netbuild.masks.paths import shown
-from netbuild.masks.readers import MAX_BYTES, translated
+from netbuild.masks.readers import MAX_BYTES
 
 Array = npt.NDArray[Any]
 
@@ -69,20 +69,19 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     """
     name = shown(path.name)
     dense.refuse_columns(options, name)
-    with translated(path):
-        order = byte_order(content, name)
-        variable = pick(list(variables(content, order, name)), options.array, name)
-        label = f"{shown(variable.name)} in {name}"
-        parts = Parts(unpacked_bytes(variable, name), order, name)
-        for _ in range(3):  # its flags, dimensions and name
-            parts.following()
-        if variable.kind == SPARSE:
-            rows, columns, values, n = sparse(parts, variable.shape, options, label)
-            return dense.of_entries(rows, columns, values, n, options, label)
-        flat = parts.numbers()
-        if len(flat) != math.prod(variable.shape):
-            raise malformed(name, f"{shown(variable.name)} has not as many values as its shape")
-        return dense.of_matrix(flat.reshape(variable.shape, order="F"), options, label)
+    order = byte_order(content, name)
+    variable = pick(list(variables(content, order, name)), options.array, name)
+    label = f"{shown(variable.name)} in {name}"
+    parts = Parts(unpacked_bytes(variable, name), order, name)
+    for _ in range(3):  # its flags, dimensions and name
+        parts.following()
+    if variable.kind == SPARSE:
+        rows, columns, values, n = sparse(parts, variable.shape, options, label)
+        return dense.of_entries(rows, columns, values, n, options, label)
+    flat = parts.numbers()
+    if len(flat) != math.prod(variable.shape):
+        raise malformed(name, f"{shown(variable.name)} has not as many values as its shape")
+    return dense.of_matrix(flat.reshape(variable.shape, order="F"), options, label)
 
 
 def byte_order(content: bytes, name: str) -> str:
@@ -126,13 +125,13 @@ def variable_of(body: memoryview, packed: bool, order: str, name: str) -> Variab
         (size,) = struct.unpack_from(order + "I", head, 4)
         head = head[8:]
     parts = Parts(head[:size], order, name)
-    flags = parts.numbers()
+    flags = parts.whole_numbers()
     if len(flags) != 2:
         raise malformed(name, "a variable has no flags")
     kind, marks = int(flags[0]) & 0xFF, int(flags[0]) >> 8
     if kind != SPARSE and kind not in NUMERIC and kind not in CLASSES:
         return Variable("", kind, False, (), body, packed, size)  # laid out in another way
-    shape = tuple(int(length) for length in parts.numbers())
+    shape = tuple(int(length) for length in parts.whole_numbers())
     if len(shape) > 32 or any(length < 0 for length in shape):
         raise malformed(name, "a variable has an impossible shape")
     label = parts.following()[1].decode("utf-8", "replace")
@@ -221,6 +220,13 @@ class Parts:
             raise malformed(self.name, "a variable ends inside a number")
         return np.frombuffer(body, stored).astype(stored.newbyteorder("="), copy=False)
 
+    def whole_numbers(self) -> Array:
+        """The next element as whole numbers: positions, lengths or flags."""
+        found = self.numbers()
+        if found.dtype.kind not in "iu":
+            raise malformed(self.name, "a variable holds fractions where it should hold positions")
+        return found
+
 
 def sparse(
     parts: Parts, shape: tuple[int, ...], options: Options, label: str
@@ -231,10 +237,8 @@ def sparse(
     values. There may be room for more entries than there are.
     """
     n = dense.size_of(shape, options, label)
-    rows, starts, values = parts.numbers(), parts.numbers(), parts.numbers()
+    rows, starts, values = parts.whole_numbers(), parts.whole_numbers(), parts.numbers()
     entries = int(starts[-1]) if len(starts) else 0
-    if rows.dtype.kind not in "iu" or starts.dtype.kind not in "iu":
-        raise malformed(parts.name, "the positions in a sparse matrix are no whole numbers")
     if not 0 <= entries <= min(len(rows), len(values)):
         raise malformed(parts.name, "a sparse matrix has not as many entries as it declares")
     columns = unpacked(starts, entries, n, label)

@@ -15,7 +15,7 @@ from netbuild.connectomes.files import TABLES, Source
 from netbuild.connectomes.options import MOST_NEURONS, OptionError, Options, spelled
 from netbuild.errors import DataFileError
 from netbuild.masks.paths import shown
-from netbuild.masks.readers import translated
+from netbuild.masks.readers import enough_memory
 
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table
@@ -53,7 +53,7 @@ def read_nodes(path: Path, options: Options | None = None) -> NodeTable:
     missing or there twice), NB213 (ids as floating-point numbers), NB214 (a sign that is none).
     """
     options = options or Options()
-    with translated(path), Source(path, TABLES, MAX_BYTES) as source:
+    with enough_memory(path), Source(path, TABLES, MAX_BYTES) as source:
         from netbuild.connectomes import tables  # polars, while the other process starts
 
         table = tables.open_table(source)
@@ -61,12 +61,11 @@ def read_nodes(path: Path, options: Options | None = None) -> NodeTable:
             what = f"{table.name} has {len(table.columns):,} columns"
             raise DataFileError("NB901", what, f"at most {MOST_COLUMNS:,} are read")
         column = name_column(table, options)
-        with table.malformed_as_errors():
-            cells = tables.text_cells(table, [each for each in table.columns if each], column)
-        rows, texts = cells
+        if table.schema is not None and table.rows > MOST_NEURONS:
+            raise too_many(table.name, table.rows)
+        rows, texts = tables.text_cells(table, [each for each in table.columns if each], column)
         if len(rows) > MOST_NEURONS:
-            what = f"{table.name} has {len(rows):,} rows"
-            raise DataFileError("NB901", what, f"at most {MOST_NEURONS:,} neurons are read")
+            raise too_many(table.name, len(rows))
         names = texts.pop(column)
         check_names(names, rows, table.name, column)
         used = {"name": column}
@@ -74,6 +73,12 @@ def read_nodes(path: Path, options: Options | None = None) -> NodeTable:
         if sign is not None:
             used["sign"] = sign
         return NodeTable(names, texts, values, source.sha256, source.size, path, used)
+
+
+def too_many(name: str, rows: int) -> DataFileError:
+    """The error for more neurons than are read."""
+    what = f"{name} has {rows:,} rows"
+    return DataFileError("NB901", what, f"at most {MOST_NEURONS:,} neurons are read")
 
 
 def name_column(table: Table, options: Options) -> str:

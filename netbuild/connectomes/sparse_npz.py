@@ -6,7 +6,6 @@ They are read as plain arrays, without scipy. Format: scipy/sparse/_matrix_io.py
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.masks import npy, npz
 from netbuild.masks.paths import shown
-from netbuild.masks.readers import MAX_BYTES, translated
+from netbuild.masks.readers import MAX_BYTES
 
 Array = npt.NDArray[Any]
 READ = ("csr", "csc", "coo")
@@ -30,13 +29,9 @@ FORMAT_CAP = 1 << 10  # bytes of the member that names the format; 131 as scipy 
 def is_sparse(content: bytes) -> bool:
     """Whether the bytes of an .npz hold the parts of a sparse matrix; False if they hold nothing.
 
-    Never raises: what is wrong with an archive is said by the reader that gets it.
+    What is wrong with an archive is said by the reader that gets it.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return {"format.npy", "shape.npy", "data.npy"} <= set(archive.namelist())
-    except Exception:  # zipfile throws many kinds at broken archives
-        return False
+    return {"format.npy", "shape.npy", "data.npy"} <= npz.members_of(content)
 
 
 def read(path: Path, content: bytes, options: Options) -> RawEdges:
@@ -50,34 +45,31 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     if options.array is not None:
         what = f"{name} holds one sparse matrix, whose parts are its arrays"
         raise left_out("array", "NB206", what)
-    with translated(path):
-        form = form_of(content, name)
-        shape = whole(part(content, "shape", name), "shape", name)
-        if shape.shape != (2,):
-            raise malformed(name, "its shape is not two numbers")
-        n = dense.size_of((int(shape[0]), int(shape[1])), options, name)
-        values = values_of(content, name)
-        if form == "coo":
-            rows, columns = (whole(part(content, key, name), key, name) for key in ("row", "col"))
-        else:
-            starts, minor = (
-                whole(part(content, key, name), key, name) for key in ("indptr", "indices")
-            )
-            major = unpacked(starts, len(minor), n, name)
-            rows, columns = (major, minor) if form == "csr" else (minor, major)
-        check_entries(rows, columns, values, n, name)
+    form = form_of(content, name)
+    shape = whole(part(content, "shape", name), "shape", name)
+    if shape.shape != (2,):
+        raise malformed(name, "its shape is not two numbers")
+    n = dense.size_of((int(shape[0]), int(shape[1])), options, name)
+    values = values_of(content, name)
+    if form == "coo":
+        rows, columns = (whole(part(content, key, name), key, name) for key in ("row", "col"))
+    else:
+        starts, minor = (
+            whole(part(content, key, name), key, name) for key in ("indptr", "indices")
+        )
+        major = unpacked(starts, len(minor), n, name)
+        rows, columns = (major, minor) if form == "csr" else (minor, major)
+    check_entries(rows, columns, values, n, name)
     return dense.of_entries(rows, columns, values, n, options, name)
 
 
 def form_of(content: bytes, name: str) -> str:
     """csr, csc or coo: the bytes of the member `format`, a single text of three letters."""
-    npz.check_end_record(io.BytesIO(content), len(content), name)
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with npz.archive_of(io.BytesIO(content), len(content), name) as archive:
         member, _ = npz.pick(archive, len(content), "format", name, MAX_BYTES)
         if member.file_size > FORMAT_CAP:
             raise malformed(name, "its `format` is too long")
-        with archive.open(member) as stream:
-            head = stream.read(FORMAT_CAP)
+        head = bytes(npz.unpacked(archive, member, FORMAT_CAP, name))
     _, offset = npy.header_text(head, name)
     form = head[offset:].replace(b"\0", b"").decode("ascii", "replace")
     if form in READ:

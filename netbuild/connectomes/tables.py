@@ -22,22 +22,34 @@ import numpy.typing as npt
 import polars as pl
 
 from netbuild.connectomes import faults
-from netbuild.connectomes.files import MAX_BYTES, TEXT, Source
+from netbuild.connectomes.files import TEXT, Source
 from netbuild.connectomes.options import OptionError
 from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
-from netbuild.masks import text
+from netbuild.masks import npz, text
 from netbuild.masks.paths import nearest, shown
 
 HEADER_CAP = 1 << 20  # bytes of a header line
 SAMPLE = 1 << 16  # bytes that tell what a column of text holds
-FEW_ROWS = 8 << 20  # rows that a binary file of any size may declare
-ROWS_PER_BYTE = 200
+# Cells that may be read from a file: so many from any file, and so many more for each of its bytes
+# on disk. Text that is not compressed never has more, nor do real edge lists, whose two neurons
+# alone take more than a byte a row; one row repeated fifty million times compresses to nothing.
+FEW_CELLS = 4 << 20
+CELLS_PER_BYTE = 2
 LISTED = 10  # columns in a message
+# What polars raises for tables that are damaged; a panic is no ordinary exception.
+DAMAGED = (
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+    *(OSError, ValueError),
+)
 COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that is none
 INTEGER = r"^(0|-?[1-9]\d{0,18})$"  # written as an id is: 007 is a name
 WHOLE = r"^[+-]?\d+$"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+class CellsError(DataFileError):
+    """Polars cannot read a table: cells are not of the types it was told, or it is damaged."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class Table:
     content: bytes
     suffix: str
     columns: tuple[str, ...]  # stripped
+    size: int  # bytes of the file on disk
+    rows: int  # that it declares; of text no fewer than there are
     separator: str = ","  # of text
     quoted: bool = False  # whether text holds quotes at all
     schema: Mapping[str, Any] | None = None  # dtypes of a binary file, by its own column names
@@ -68,9 +82,11 @@ class Table:
     def read(self, columns: Mapping[str, str], types: Mapping[str, Any]) -> pl.DataFrame:
         """The columns (key -> its name here) as a frame with these keys.
 
-        Text is parsed as `types` say, and raises polars' error where it cannot be. Binary columns
-        come with types of their own.
+        Text is parsed as `types` say, and raises CellsError where it cannot be. Binary columns
+        come with types of their own. Raises DataFileError NB901, before anything is read, where
+        these are far more cells than the file's bytes can hold.
         """
+        self._judge(len(columns))
         places = {key: self.index(column) for key, column in columns.items()}
         if self.schema is None:
             return self._parse(self.content, places, types)
@@ -81,18 +97,22 @@ class Table:
         wanted = dict.fromkeys(stored[place] for place in places.values())
         if self.probe is not None:
             self.probe.columns(list(wanted))
-        with panics_as_errors(self.name):
+        with damage_told(self.name):
             frame = reader(io.BytesIO(self.content), columns=list(wanted))
         return frame.select(pl.col(stored[place]).alias(key) for key, place in places.items())
 
     def strings(self, columns: Mapping[str, str]) -> pl.DataFrame:
-        """The columns as stripped text, with null for what is missing."""
-        frame = self.read(columns, dict.fromkeys(columns, pl.String))
+        """The columns as stripped text, with null for what is missing.
+
+        Raises DataFileError NB204 where the table is damaged: of text, with the row at fault.
+        """
+        with self.fault_located():
+            frame = self.read(columns, dict.fromkeys(columns, pl.String))
         for key in columns:
             if frame[key].dtype.is_nested():
                 what = f"the column {shown(columns[key])} of {self.name} holds lists or records"
                 raise DataFileError("NB211", what, "a column holds one value a row")
-        frame = pl.DataFrame({key: stripped(frame[key], self.name) for key in columns})
+        frame = pl.DataFrame({key: stripped(frame[key], self.name, self.size) for key in columns})
         return frame.select(pl.when(pl.col(key) != "").then(pl.col(key)) for key in columns)
 
     def sample(self, places: Mapping[str, int]) -> pl.DataFrame:
@@ -103,18 +123,24 @@ class Table:
             content = content[: content.rfind(b"\n") + 1]
             if self.quoted and content.count(b'"') % 2:  # cut inside a cell of several lines
                 content = content[: content.rfind(b"\n", 0, content.rfind(b'"')) + 1]
-        with self.malformed_as_errors():
+        with self.fault_located():
             frame = self._parse(content, places, dict.fromkeys(places, pl.String))
         return frame.select(pl.all().str.strip_chars())
 
+    def _judge(self, columns: int) -> None:
+        """Refuse to read many cells from a small file: it is compressed beyond what is honest."""
+        if self.rows * columns > FEW_CELLS + CELLS_PER_BYTE * self.size:
+            what = f"{self.name} has {self.rows:,} rows in {self.size:,} bytes"
+            hint = "rows that are all alike? give each pair one row, or save it as .csv"
+            raise DataFileError("NB901", what, hint)
+
     @contextmanager
-    def malformed_as_errors(self) -> Iterator[None]:
-        """What polars cannot read is malformed; of text, the row at fault is found again."""
+    def fault_located(self) -> Iterator[None]:
+        """Look for the row at fault where polars cannot read a text; it does not name the row."""
         try:
-            with malformed_as_errors(self.name):
-                yield
-        except DataFileError as error:
-            if self.schema is not None or error.code != "NB204":
+            yield
+        except CellsError as error:
+            if self.schema is not None:
                 raise
             found = faults.first_fault(
                 self.content, self.separator, self.quoted, len(self.columns), self.name
@@ -127,7 +153,7 @@ class Table:
         """Those columns of text, parsed by polars under names that cannot collide."""
         schema: dict[str, Any] = {f"c{i}": pl.String for i in range(len(self.columns))}
         schema |= {f"c{place}": types[key] for key, place in places.items()}
-        with panics_as_errors(self.name):
+        with damage_told(self.name):
             frame = pl.read_csv(
                 content,
                 has_header=False,
@@ -142,28 +168,38 @@ class Table:
 
 
 def open_table(source: Source) -> Table:
-    """The table in a file: its header is read, its size judged, and the rest left.
+    """The table in a file: its header is read, its rows counted, and the rest left.
 
-    Raises DataFileError: NB204 (no table), NB901 (a binary file that declares far more rows than
-    its bytes can hold).
+    Raises DataFileError NB204 where it is no table.
     """
     if source.suffix in TEXT:
         columns, separator = header_of(source.content, source.name)
-        quoted = b'"' in source.content
-        return Table(source.name, source.content, source.suffix, columns, separator, quoted)
+        return Table(
+            name=source.name,
+            content=source.content,
+            suffix=source.suffix,
+            columns=columns,
+            size=source.size,
+            rows=source.content.count(b"\n"),
+            separator=separator,
+            quoted=b'"' in source.content,
+        )
     if source.probe is not None:
         source.probe.table()
     scan = pl.scan_parquet if source.suffix == ".parquet" else pl.scan_ipc
-    with panics_as_errors(source.name), malformed_as_errors(source.name):
+    with damage_told(source.name):
         lazy = scan(io.BytesIO(source.content))
         schema = dict(lazy.collect_schema())
         rows = lazy.select(pl.len()).collect().item()
-    if rows > FEW_ROWS + ROWS_PER_BYTE * len(source.content):
-        what = f"{source.name} declares {rows:,} rows in {len(source.content):,} bytes"
-        raise DataFileError("NB901", what, "save it as .csv")
-    columns = tuple(column.strip() for column in schema)
     return Table(
-        *(source.name, source.content, source.suffix, columns), schema=schema, probe=source.probe
+        name=source.name,
+        content=source.content,
+        suffix=source.suffix,
+        columns=tuple(column.strip() for column in schema),
+        size=source.size,
+        rows=rows,
+        schema=schema,
+        probe=source.probe,
     )
 
 
@@ -176,6 +212,9 @@ def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
         hint = "rows end in a line feed, and a cell that begins with a quote ends in one"
         raise DataFileError("NB204", f"row 1 of {name} cannot be parted into cells", hint) from None
     separator = max(cells, key=lambda mark: len(cells[mark]))
+    if not cells[separator]:
+        hint = "remove it: row 1 holds the names of the columns"
+        raise DataFileError("NB204", f"row 1 of {name} is empty", hint)
     return tuple(cell.strip() for cell in cells[separator]), separator
 
 
@@ -208,35 +247,40 @@ def not_a_header(table: Table) -> DataFileError | None:
 
 
 @contextmanager
-def panics_as_errors(name: str) -> Iterator[None]:
-    """Polars' panics are no ordinary exceptions, and a damaged file may bring them about."""
+def damage_told(name: str) -> Iterator[None]:
+    """Raise CellsError where polars cannot read a table; the body is a call of polars alone.
+
+    Polars' own message is not shown, since it may repeat cells.
+    """
     try:
         yield
-    except pl.exceptions.PanicException:
-        raise DataFileError("NB204", f"{name} is malformed", "write it again") from None
-
-
-@contextmanager
-def malformed_as_errors(name: str) -> Iterator[None]:
-    """What polars cannot read is malformed; its message, which may repeat cells, is not shown."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError, ValueError):
+    except DAMAGED:
         hint = "each row has as many cells as the header; text is UTF-8"
-        raise DataFileError("NB204", f"{name} is malformed", hint) from None
+        raise CellsError("NB204", f"{name} is malformed", hint) from None
 
 
-def stripped(cells: pl.Series, name: str) -> pl.Series:
+def stripped(cells: pl.Series, name: str, size: int) -> pl.Series:
     """A column as text without blanks around it; missing cells stay missing.
 
-    Raises DataFileError NB901 where that is more than a file may hold: in a binary table a long
-    text is stored once, however many rows have it.
+    Raises DataFileError NB901 where that is more text than a file of `size` bytes may hold: in a
+    binary table a long text is stored once, however many rows have it.
     """
-    texts = cells.cast(pl.String)
-    if texts.str.len_bytes().sum() > MAX_BYTES:
-        what = f"{name} holds more than {MAX_BYTES:,} bytes of text in one column"
-        raise DataFileError("NB901", what, "shorten it, or leave it out")
+    coded = isinstance(cells.dtype, (pl.Categorical, pl.Enum))
+    if coded:  # measured before each row gets a copy of its text
+        judge_text(cells.cat.len_bytes(), name, size)
+    with damage_told(name):
+        texts = cells.cast(pl.String)
+    if not coded:
+        judge_text(texts.str.len_bytes(), name, size)
     return texts.str.strip_chars()
+
+
+def judge_text(lengths: pl.Series, name: str, size: int) -> None:
+    """Refuse a column whose cells have far more bytes of text than a file of `size` can hold."""
+    limit = max(npz.SMALL, npz.RATIO * size)
+    if (lengths.sum() or 0) > limit:
+        what = f"{name} holds more than {limit:,} bytes of text in one column"
+        raise DataFileError("NB901", what, "shorten it, or leave it out")
 
 
 def find(table: Table, wanted: str) -> str | None:

@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 MEMORY = 4 << 30  # bytes, and
 MEMORY_RATIO = 16  # as many for each byte of the file
 SECONDS = 120  # of computing, and one for each MB of the file
-TEXT_CAP = 4 << 30  # bytes of text in one column: what has more is refused later
+TEXT_CAP = 64 << 20  # bytes of text in one column, and
+TEXT_RATIO = 200  # as many for each byte of the file: what has more is refused later
 
 
 def main() -> None:
@@ -40,18 +41,21 @@ def main() -> None:
     read: Any = pl.read_parquet if parquet else pl.read_ipc
     for line in commands:
         for column in read(io.BytesIO(content), columns=json.loads(line)):
-            touch(column)
+            touch(column, max(TEXT_CAP, TEXT_RATIO * order["size"]))
         say(answers, b"ok")
 
 
-def touch(column: Any) -> None:
-    """Look at what is not a number as its readers will: as text."""
+def touch(column: Any, most: int) -> None:
+    """Look at what is not a number as its readers will: as text, of at most so many bytes."""
     if column.dtype.is_numeric() or column.dtype.is_nested():
         return
     import polars as pl
 
+    coded = isinstance(column.dtype, (pl.Categorical, pl.Enum))
+    if coded and (column.cat.len_bytes().sum() or 0) > most:
+        return
     text = column.cast(pl.String)
-    if text.str.len_bytes().sum() <= TEXT_CAP:
+    if text.str.len_bytes().sum() <= most:
         text.str.strip_chars().n_unique()
 
 

@@ -18,7 +18,14 @@ from netbuild.masks.generators import (
 )
 from netbuild.masks.paths import locate, project_root, refuse_what_is_no_path
 from netbuild.masks.readers import ArrayFile, Header, read_array, read_header
-from netbuild.masks.values import as_plasticity, as_signs, as_sparsity, finite, oriented
+from netbuild.masks.values import (
+    as_plasticity,
+    as_signs,
+    as_sparsity,
+    extremes,
+    finite,
+    oriented,
+)
 from netbuild.masks.wiring import Wiring
 from netbuild.rounding import round_half_up
 
@@ -29,6 +36,7 @@ __all__ = [
     "as_plasticity",
     "as_signs",
     "as_sparsity",
+    "extremes",
     "finite",
     "fixed_indegree",
     "indegree_among",

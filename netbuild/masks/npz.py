@@ -6,9 +6,13 @@ members, more declared bytes than the cap, much more content than archive.
 
 from __future__ import annotations
 
+import errno
+import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from netbuild.errors import DataFileError
@@ -24,6 +28,11 @@ RATIO = 200  # content to archive; deflate can reach 1030, real arrays rarely 50
 SMALL = 64 << 20  # bytes of content that may be compressed however well
 CHUNK = 1 << 20
 LISTED = 10  # names in a message
+# What zipfile and zlib raise for archives that are damaged; a UnicodeDecodeError is a ValueError.
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError),
+    *(struct.error, OverflowError),
+)
 
 
 def layout_of(
@@ -34,40 +43,70 @@ def layout_of(
     `array` may be None where the archive holds exactly one. Raises DataFileError: NB204 (not an
     intact archive), NB206 (no such array), NB901 (a bomb), and what `npy.layout_of` raises.
     """
-    check_end_record(file, size, name)
-    with zipfile.ZipFile(file) as archive:
+    with archive_of(file, size, name) as archive:
         member, names = pick(archive, size, array, name, max_bytes)
-        try:
-            with archive.open(member) as stream:
-                head = stream.read(npy.HEAD)
-        except (zipfile.BadZipFile, zlib.error):
-            raise damaged(member, name) from None
-        label = f"{shown(member.filename)} in {name}"
-        layout = npy.layout_of(head, member.file_size, label, max_bytes)
-    return layout, names
+        head = unpacked(archive, member, npy.HEAD, name)
+    label = f"{shown(member.filename)} in {name}"
+    return npy.layout_of(bytes(head), member.file_size, label, max_bytes), names
 
 
 def array_from(
     file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
 ) -> npy.Array:
     """The array itself; raises what `layout_of` raises, and NB204 where its checksum is wrong."""
-    check_end_record(file, size, name)
-    with zipfile.ZipFile(file) as archive:
+    with archive_of(file, size, name) as archive:
         member, _ = pick(archive, size, array, name, max_bytes)
-        label = f"{shown(member.filename)} in {name}"
-        content = bytearray(member.file_size)
-        filled = 0
-        try:
-            with archive.open(member) as stream:
-                while chunk := stream.read(CHUNK):  # at the end zipfile compares the checksum
-                    content[filled : filled + len(chunk)] = chunk
-                    filled += len(chunk)
-        except (zipfile.BadZipFile, zlib.error):
-            raise damaged(member, name) from None
-    if filled != member.file_size:
+        content = unpacked(archive, member, member.file_size + 1, name)
+    if len(content) != member.file_size:
         raise malformed(name, f"its member {shown(member.filename)} is truncated")
+    label = f"{shown(member.filename)} in {name}"
     layout = npy.layout_of(bytes(content[: npy.HEAD]), len(content), label, max_bytes)
     return npy.array_from(layout, content, label)
+
+
+@contextmanager
+def damage_as(fault: DataFileError) -> Iterator[None]:
+    """Raise `fault` where zipfile finds an archive damaged; the body is a call of zipfile alone."""
+    try:
+        yield
+    except DAMAGED:
+        raise fault from None
+    except OSError as error:  # EINVAL: it sought to where a broken directory sent it
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise fault from None
+
+
+def archive_of(file: BinaryIO, size: int, name: str) -> zipfile.ZipFile:
+    """The archive in a file of `size` bytes, its end checked; raises NB204 and NB901."""
+    check_end_record(file, size, name)
+    with damage_as(malformed(name, "its directory is damaged")):
+        return zipfile.ZipFile(file)
+
+
+def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int, name: str) -> bytearray:
+    """The first `most` bytes of a member, fewer where it is shorter; raises NB204 where damaged.
+
+    The checksum is compared only where `most` reaches to the end. The memory is taken once.
+    """
+    content = bytearray(min(most, member.file_size))
+    filled = 0
+    with damage_as(damaged(member, name)), archive.open(member) as stream:
+        while chunk := stream.read(min(CHUNK, most - filled)):
+            content[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+    del content[filled:]
+    return content
+
+
+def members_of(content: bytes) -> frozenset[str]:
+    """The names of an archive's members; none where its directory is damaged."""
+    fault = malformed("", "its directory is damaged")
+    try:
+        with damage_as(fault), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return frozenset(archive.namelist())
+    except DataFileError:  # the reader that is chosen says what is wrong
+        return frozenset()
 
 
 def check_end_record(file: BinaryIO, size: int, name: str) -> None:

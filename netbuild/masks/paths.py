@@ -19,6 +19,7 @@ from netbuild.errors import DataFileError
 ROOT_MARKERS = (".git", "pyproject.toml")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(file|data):", re.IGNORECASE)
 LISTED = 1000  # entries of a folder that are looked at for a suggestion
+SPECS = (".yaml", ".yml")
 CLOSE = 0.7  # how alike two stems are, of 1, when one is suggested for the other
 SHOWN = 80  # characters of a path in a message
 
@@ -129,10 +130,13 @@ def nearest(wanted: str, names: Iterable[str]) -> str:
     """The name whose stem is most like that of `wanted`, or "" where none is close.
 
     Extensions are few and would make any two names alike; one only decides between equal stems.
+    A spec is never suggested for a data file, nor a data file for a spec.
     """
     stem, extension = os.path.splitext(wanted.casefold())
     by_stem: dict[str, str] = {}
     for name in sorted(names, key=lambda n: os.path.splitext(n.casefold())[1] != extension):
-        by_stem.setdefault(os.path.splitext(name.casefold())[0], name)
+        other, its = os.path.splitext(name.casefold())
+        if (its in SPECS) == (extension in SPECS):
+            by_stem.setdefault(other, name)
     match = difflib.get_close_matches(stem, by_stem, 1, CLOSE)
     return by_stem[match[0]] if match else ""

@@ -70,7 +70,7 @@ def read_header(path: Path, array: str | None = None, *, max_bytes: int = MAX_BY
     and may be left out where there is only one. Raises DataFileError as `read_array` does, except
     for what only the data can tell (NB205, a wrong checksum, ragged rows).
     """
-    with translated(path), opened(path, max_bytes) as (file, size):
+    with enough_memory(path), opened(path, max_bytes) as (file, size):
         name = shown(path.name)
         head = file.read(npy.HEAD)
         form = format_of(path, head, array)
@@ -92,7 +92,7 @@ def read_array(path: Path, array: str | None = None, *, max_bytes: int = MAX_BYT
     file), NB204 (malformed), NB205 (a cell of text that is no finite number), NB206 (no such
     array), NB207 (refused dtype), NB201 (no elements), NB901 (over `max_bytes`).
     """
-    with translated(path), opened(path, max_bytes) as (file, size):
+    with enough_memory(path), opened(path, max_bytes) as (file, size):
         name = shown(path.name)
         head = file.read(npy.HEAD)
         form = format_of(path, head, array)
@@ -116,25 +116,17 @@ def read_array(path: Path, array: str | None = None, *, max_bytes: int = MAX_BYT
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """The one boundary: whatever a parser throws at a hostile file leaves as a DataFileError.
+def enough_memory(path: Path) -> Iterator[None]:
+    """Raise DataFileError NB901 where the machine's memory does not suffice to read a file.
 
-    Mutated files brought BadZipFile, zlib.error, EOFError, NotImplementedError and
-    UnicodeDecodeError out of zipfile alone; no list of exceptions would be complete.
+    No other exception is translated here: a parser's errors are translated where it is called,
+    each by a closed list of types, so that a mistake in netbuild is never told as a damaged file.
     """
-    name = shown(path.name)
     try:
         yield
-    except DataFileError:
-        raise
     except MemoryError:
-        raise DataFileError("NB901", f"there is not enough memory to read {name}") from None
-    except Exception as error:
-        # EINVAL: zipfile sought to where a broken directory sent it.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise unreadable(name, error) from None
-        what = f"{name} is malformed ({type(error).__name__})"
-        raise DataFileError("NB204", what, "write it again, e.g. with numpy.save") from None
+        what = f"there is not enough memory to read {shown(path.name)}"
+        raise DataFileError("NB901", what) from None
 
 
 @contextmanager
@@ -143,7 +135,8 @@ def opened(
 ) -> Iterator[tuple[io.FileIO, int]]:
     """The open file and its size in bytes, once it has shown to be a regular file of fair size.
 
-    `text_bytes` is the limit for text: matrices are small, edge lists are not.
+    `text_bytes` is the limit for text: matrices are small, edge lists are not. Raises
+    DataFileError: NB202 (the system cannot open it, or cannot read on), NB203, NB901.
     """
     try:
         descriptor = os.open(path, OPEN_FLAGS)
@@ -153,6 +146,8 @@ def opened(
         status = os.fstat(descriptor)
         judge(status, path, max_bytes, text_bytes)
         yield io.FileIO(descriptor, closefd=False), status.st_size
+    except OSError as error:
+        raise unreadable(shown(path.name), error) from None
     finally:
         os.close(descriptor)
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from netbuild.masks.paths import shown
 
 MAX_BYTES = 1 << 36  # of a file
 MAX_HEADER = 1 << 26
+MAX_DIMENSIONS = 32
+NOTES = "__metadata__"  # what the file says of itself, in the header
 _DTYPES = {
     "BOOL": np.bool_,
     "U8": np.uint8,
@@ -57,36 +59,55 @@ def read_tensors(path: Path) -> TensorsFile:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataFileError("NB202", f"{name} cannot be read ({reason})") from None
-    try:
-        arrays, metadata = _parsed(content)
-    except Exception:  # whatever a hostile header leads to
-        raise DataFileError("NB204", f"{name} is not a safetensors file") from None
-    return TensorsFile(arrays, metadata, hashlib.sha256(content).hexdigest(), len(content))
+    damaged = DataFileError("NB204", f"{name} is not a safetensors file")
+    header, start = _header(content)
+    if header is None:
+        raise damaged
+    arrays = {key: _array(content, start, about) for key, about in header.items() if key != NOTES}
+    found = {key: array for key, array in arrays.items() if array is not None}
+    notes = header.get(NOTES, {})
+    if len(found) < len(arrays) or not _are_texts(notes):
+        raise damaged
+    return TensorsFile(found, notes, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def _nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _parsed(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The arrays and the metadata.
-
-    Raises KeyError, TypeError or ValueError for what is not of the format."""
+def _header(content: bytes) -> tuple[dict[str, Any] | None, int]:
+    """The header, None where the bytes are not of the format, and where the data begins."""
     start = 8 + int.from_bytes(content[:8], "little")
     if not 8 < start <= min(len(content), MAX_HEADER):
-        raise ValueError
-    header = json.loads(content[8:start])
-    found = {}
-    metadata = header.pop("__metadata__", {})
-    if not all(isinstance(text, str) for text in metadata.values()):
-        raise TypeError
-    for name, about in header.items():
-        dtype, shape = np.dtype(_DTYPES[about["dtype"]]).newbyteorder("<"), about["shape"]
-        first, last = about["data_offsets"]
-        if not all(type(n) is int and n >= 0 for n in (*shape, first, last)):
-            raise ValueError
-        count = math.prod(shape)
-        if last - first != count * dtype.itemsize or start + last > len(content):
-            raise ValueError
-        found[name] = np.frombuffer(content, dtype, count, start + first).reshape(shape)
-    return found, metadata
+        return None, start
+    try:
+        header = json.loads(content[8:start])
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested too deep
+        return None, start
+    return header if isinstance(header, dict) else None, start
+
+
+def _array(content: bytes, start: int, about: Any) -> NDArray[Any] | None:
+    """The array that one entry of the header describes; None where it describes none."""
+    if not isinstance(about, dict) or not isinstance(about.get("dtype"), str):
+        return None
+    kind, shape, offsets = (about.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if kind not in _DTYPES or not _are_lengths(shape) or not _are_lengths(offsets):
+        return None
+    if len(offsets) != 2 or len(shape) > MAX_DIMENSIONS:
+        return None
+    dtype, count = np.dtype(_DTYPES[kind]).newbyteorder("<"), math.prod(shape)
+    first, last = offsets
+    if last - first != count * dtype.itemsize or start + last > len(content):
+        return None
+    if math.prod(length for length in shape if length) > MAX_BYTES:  # beyond numpy if one is 0
+        return None
+    return np.frombuffer(content, dtype, count, start + first).reshape(shape)
+
+
+def _are_lengths(numbers: Any) -> TypeGuard[list[int]]:
+    return isinstance(numbers, list) and all(type(n) is int and n >= 0 for n in numbers)
+
+
+def _are_texts(notes: Any) -> TypeGuard[dict[str, str]]:
+    return isinstance(notes, dict) and all(isinstance(text, str) for text in notes.values())

@@ -2,7 +2,8 @@
 
 All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named by row and column,
 both counted from 1, and by `name`, the file's where there is one. None changes the array it is
-given; all but `finite` return memory of their own.
+given. `finite` and `oriented` return the array itself or a view of it; the others make one copy,
+and no more than one array of booleans beside it where nothing is wrong.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Bools = npt.NDArray[np.bool_]
 
 def finite(array: Array, name: str = "") -> Array:
     """`array` itself, any shape, none of whose values is NaN or infinite."""
+    if not array.size or np.isfinite(extremes(array)).all():
+        return array
     bad = ~np.isfinite(array)
     if bad.any():
         raise DataFileError(
@@ -28,6 +31,12 @@ def finite(array: Array, name: str = "") -> Array:
             "a network takes finite numbers; `numpy.argwhere(~numpy.isfinite(a))` finds the others",
         )
     return array
+
+
+def extremes(array: Array) -> tuple[float, float]:
+    """The smallest and the largest value, any shape but an empty one; NaN where one is there."""
+    with np.errstate(invalid="ignore"):
+        return float(array.min()), float(array.max())
 
 
 def as_sparsity(array: Array, threshold: float | None = None, name: str = "") -> Bools:
@@ -39,7 +48,8 @@ def as_sparsity(array: Array, threshold: float | None = None, name: str = "") ->
     array = finite(array, name)
     if threshold is not None:
         return array > threshold
-    bad = (array != 0) & (array != 1)
+    mask: Bools = array != 0
+    bad = array != mask  # true is 1
     if bad.any():
         kinds = {
             "negative": array < 0,
@@ -56,20 +66,23 @@ def as_sparsity(array: Array, threshold: float | None = None, name: str = "") ->
             ("signs belong into `ei_mask`; " if not (bad & (array > 0)).any() else "")
             + "`threshold: 0` makes a connection of every value above 0",
         )
-    return array.astype(np.bool_)
+    return mask
 
 
 def as_signs(array: Array, name: str = "") -> npt.NDArray[np.int8]:
     """The sign of every entry, any shape: +1 excitatory, -1 inhibitory, 0 free."""
     array = finite(array, name)
-    return (array > 0).astype(np.int8) - (array < 0).astype(np.int8)
+    signs = (array > 0).view(np.int8)
+    signs -= (array < 0).view(np.int8)
+    return signs
 
 
 def as_plasticity(array: Array, name: str = "") -> npt.NDArray[np.float32]:
     """How much of each update is kept, any shape, float32 in [0, 1]; 0 is frozen for ever."""
     array = finite(array, name)
-    bad = (array < 0) | (array > 1)
-    if bad.any():
+    lowest, highest = extremes(array) if array.size else (0, 0)
+    if lowest < 0 or highest > 1:
+        bad = (array < 0) | (array > 1)
         raise DataFileError(
             "NB205",
             f"a plasticity mask holds values from 0 to 1, and {counted(bad)} outside; "
@@ -86,7 +99,7 @@ def oriented(
     output_dim: int,
     name: str = "NAME",
 ) -> Array:
-    """A copy of the matrix as (input_dim, output_dim), entry [i, j] being the connection i -> j.
+    """A view of the matrix as (input_dim, output_dim), entry [i, j] being the connection i -> j.
 
     `rows` says what the rows of `array` are: `pre`, and its shape is (input_dim, output_dim), or
     `post`, torch's layout, and its shape is (output_dim, input_dim). `name` is the file as the
@@ -109,7 +122,7 @@ def oriented(
             f"{matrix} is {array.shape}; this map expects {words[rows]}{said}",
             hint,
         )
-    return np.array(array if rows == "pre" else array.T, order="C")
+    return array if rows == "pre" else array.T
 
 
 def counted(bad: Bools) -> str:

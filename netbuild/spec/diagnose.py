@@ -14,7 +14,7 @@ from netbuild.spec import hints
 from netbuild.spec.dump import inline
 from netbuild.spec.grammar import Slot, fields_of, location_of, slot_at
 from netbuild.spec.nodes import Location, Node, kind_of, show
-from netbuild.spec.paths import Tree, near
+from netbuild.spec.paths import Tree
 from netbuild.spec.spec import LANGUAGE_VERSION
 
 MOST_ALIKE = 5  # problems of one kind in one list that are told one by one
@@ -344,7 +344,7 @@ def _pattern(fault: Fault) -> Problem:
     slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
     said = (info.description or "") if info else ""
     if fault.key == "device":
-        said = near(text, ("auto", "cpu", "cuda", "cuda:0"))
+        said = hints.device_hint(text)
     elif fault.key == "name" and re.fullmatch(r"[a-z][a-z0-9_]*", slug):
         said = f"write `{slug}`"
     return fault.problem("NB106", f"`{show(text)}` does not fit here", said)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from netbuild.errors import joined
 from netbuild.spec.base import Choice
 from netbuild.spec.dump import inline
 from netbuild.spec.grammar import fields_of, homes, slots_of
@@ -17,6 +18,7 @@ from netbuild.spec.nodes import Location, Node, show
 from netbuild.spec.paths import near, nearest
 from netbuild.spec.scalars import resolve
 
+MOST_KEYS = 16  # of a section that are listed in a hint
 # What other tools call a key, for those that spelling does not lead to.
 _OTHERS_SAY = {
     "output_dim": "dim n_units neurons num_units out_features size units width",
@@ -101,14 +103,30 @@ def unknown_key_hint(
     if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
         return below
     home = _home_hint(word, model, location)
-    if not best or (home and not (nearest(word, [best], 0.75) or word in _MEANT)):
-        return home or near("", [key for key in keys if key not in given])
+    sure = bool(best) and (bool(nearest(word, [best], 0.75)) or word in _MEANT)
+    if not sure and (home or best in given or not best):
+        return home or keys_hint(keys)
     if best not in given:
         return f"did you mean `{best}`?"
     mine, other = given[word].key_place, given[best].key_place
     if mine is None or other is None or mine.source != other.source:
         return f"did you mean `{best}`?"  # it replaces what another file says
     return f"`{best}` is there already, on line {other.line}"
+
+
+def keys_hint(keys: Collection[str]) -> str:
+    """All keys of a section, those that are written already too, where they are not too many."""
+    if len(keys) > MOST_KEYS:
+        return ""
+    listed = ", ".join(f"`{key}`" for key in sorted(keys))
+    return f"its only key is {listed}" if len(keys) == 1 else f"its keys are {listed}"
+
+
+def device_hint(word: str) -> str:
+    """The device that a misspelt one, or another tool's word for it, means."""
+    if match := re.fullmatch(r"(?:gpu|nvidia|cuda)(:[0-9]{1,3})?", word, re.IGNORECASE):
+        return f"did you mean `cuda{match[1] or ''}`?"
+    return near(word, ("auto", "cpu", "cuda", "cuda:0"))
 
 
 def _below_hint(word: str, model: type[BaseModel]) -> str:
@@ -165,7 +183,7 @@ def field_hint(key: str, info: FieldInfo | None) -> str:
     if info is None:
         return ""
     example = f"for example `{key}: {inline(info.examples[0])}`" if info.examples else ""
-    return "; ".join(filter(None, (info.description, example)))
+    return joined(info.description or "", example)
 
 
 def choice_hint(word: str, info: FieldInfo | None) -> str:
@@ -198,7 +216,10 @@ def kind_hint(word: str, choice: Choice) -> str:
     for home in homes():
         info = fields_of(home.model).get(choice.key)
         if info is not None and word in _literals(info.annotation):
-            return f"that is for `{home.path}`; {near('', choice.by_value)}"
+            return joined(
+                f"that is for `{home.path}`",
+                near("", choice.by_value) or teller_hint(choice, ()),
+            )
     return _near_choice(word, choice.by_value)
 
 

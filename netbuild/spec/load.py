@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from netbuild.errors import Problem
+from netbuild.errors import Problem, joined
 from netbuild.spec.document import Document
 from netbuild.spec.dump import inline
 from netbuild.spec.extends import LISTS, Locate, Resolver
@@ -110,7 +110,7 @@ def _as_replaced(problem: Problem, tree: Tree, replaced: Mapping[str, set[str]])
                 path = f"{key}[{show(str(name.value))}].{show(scalars[0])}"
                 change = f'set: {{"{path}": {value}}}'
                 hint = f"the list replaces the base's; to change an item of that, write `{change}`"
-                return replace(problem, hint="; ".join(filter(None, (problem.hint, hint))))
+                return replace(problem, hint=joined(problem.hint, hint))
     return problem
 
 

@@ -54,6 +54,8 @@ from netbuild.training.sources import sources
 
 METRICS = "metrics.jsonl"
 FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
+LONGEST_NAME = 200  # bytes of the name of a copied file; file systems take 255 with what is added
+LONGEST_ENDING = 20
 BRING_BACK = "bring the file back, or `--fork` starts a new run from the run's weights"
 STATES = 3  # an optimizer keeps at most two tensors of a parameter's size beside it
 
@@ -300,7 +302,20 @@ def _inputs(spec: Spec) -> dict[str, bytes]:
 
 def input_name(record: FileRecord) -> str:
     """The run's own copy of a file, relative to the run."""
-    return f"inputs/{record.sha256[:16]}-{Path(record.path).name}"
+    return f"inputs/{record.sha256[:16]}-{_short(Path(record.path).name)}"
+
+
+def _short(name: str) -> str:
+    """A file's name, of at most LONGEST_NAME bytes; a longer one keeps its beginning and extension.
+
+    The digest that stands before it tells files of one beginning apart.
+    """
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return name
+    ending = "".join(Path(name).suffixes[-2:])  # `.csv.gz` is one
+    ending = ending if len(os.fsencode(ending)) <= LONGEST_ENDING else ""
+    kept = os.fsencode(name)[: LONGEST_NAME - len(os.fsencode(ending))]
+    return kept.decode("utf-8", "ignore") + ending
 
 
 def _resolved(spec: Spec) -> str:

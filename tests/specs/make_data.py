@@ -157,6 +157,7 @@ def files() -> dict[str, bytes]:
         "version_9.npy": spoilt(npy(wiring), 6, b"\x09"),
         "number.npy": npy(np.float64(1)),
         "cube.npy": npy(np.zeros((4, 8, 2))),
+        "classes_cube.npy": npy(np.zeros((20, 1, 1), np.int64)),
         "minus.npy": npy(wiring.astype(np.int8) * -1),
         "bytes.npy": npy(wiring * np.uint8(255)),
         "inf.npy": npy(inf),
