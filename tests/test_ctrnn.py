@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from netbuild.layers import CTRNNLayer, LinearLayer, Network, Source, attach, verify
 from netbuild.layers.ctrnn import SMALLEST_ALPHA
@@ -85,6 +86,7 @@ def test_the_fused_kernel_computes_what_the_plain_loop_does(
     found = []
     for kernel in ("fused", "reference"):
         one = layer(kernel=kernel, **words).double()
+        one.set_step(0)
         x = inputs(4, 7, 3).double().requires_grad_()
         rates = one(x)
         (rates**2).sum().backward()
@@ -166,14 +168,39 @@ def test_noise_is_a_function_of_seed_name_and_step() -> None:
 
     assert torch.equal(run(3), run(3))
     once = layer(noise=0.1)
-    once.set_step(2)
+    once.set_step(3)
     once(x)
-    assert torch.equal(once(x), run(3))  # each pass in training is a step
+    assert torch.equal(once(x), run(3))  # a forward pass counts no steps
     torch.rand(1)
     assert torch.equal(run(3), run(3))
     assert not torch.equal(run(3), run(4))
     assert not torch.equal(run(3, name="a"), run(3, name="b"))
     assert torch.equal(layer(noise=0.1).eval()(x), layer()(x))
+
+
+ALL_NOISE = {"noise": 0.1, "rate_noise": 0.1, "input_noise": 0.1}
+
+
+def test_without_a_step_noise_comes_from_torchs_global_generator() -> None:
+    one, other, x = layer(**ALL_NOISE), layer(**ALL_NOISE), inputs(2, 3, 3)
+    torch.manual_seed(5)
+    found = [one(x), one(x), other(x)]
+    assert not torch.equal(found[0], found[1])
+    assert not torch.equal(found[1], found[2])
+    torch.manual_seed(5)
+    assert torch.equal(other(x), found[0])
+
+
+@pytest.mark.parametrize("step", [None, 3])
+def test_activation_checkpointing_draws_the_same_noise_again(step: int | None) -> None:
+    one, gradients = layer(**ALL_NOISE), []
+    for again in (False, True):
+        x = inputs(4, 7, 3).requires_grad_()
+        one.set_step(step)
+        torch.manual_seed(0)
+        (checkpoint(one, x, use_reentrant=False) if again else one(x)).square().sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(gradients[0], gradients[1])
 
 
 def test_a_learnt_alpha_stays_in_its_range() -> None:

@@ -44,7 +44,7 @@ class Rate(BaseRegularization):
 
     needs_activity = True
 
-    def forward(self, activity: Tensor) -> Tensor:
+    def forward(self, activity: Tensor, steps: Tensor | None = None) -> Tensor:
         return activity.square().mean()
 
 

@@ -100,9 +100,11 @@ class CTRNNLayer(nn.Module):
         kernel: `fused`, or `reference`: a plain loop over `step`.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
             initial values come from torch's global generator, the noise from seed 0.
-        name: of the layer; the noise of layers of one seed needs different ones.
+        name: of the layer; the noise of layers of one seed needs different ones. A `Network` gives
+            its layers their names where they have none.
 
-    Noise is drawn in training only. It is a function of (seed, name, step).
+    Noise is drawn in training only. After `set_step` it is a function of (seed, name, step), until
+    then it comes from torch's global generator, as that of `torch.nn.Dropout` does.
 
     Raises:
         ValueError: a wrong size, shape, word or key; alpha outside (0, 1]; negative sigma;
@@ -155,7 +157,7 @@ class CTRNNLayer(nn.Module):
         self.recurrent = self._map("recurrent", recurrent, self.size, seed)
         self.seed = seed or 0
         self.name = name
-        self.step_number = 0
+        self.step_number: int | None = None
 
     @classmethod
     def from_dict(cls, layer_struct: Mapping[str, Any]) -> Self:
@@ -171,8 +173,17 @@ class CTRNNLayer(nn.Module):
 
     # What the layer computes
 
-    def set_step(self, step: int) -> None:
-        """Make the next training-mode forward pass that of `step`; each one adds 1."""
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training mode draws random numbers."""
+        return bool(self.noise or self.rate_noise or self.input_noise)
+
+    def set_step(self, step: int | None) -> None:
+        """Draw the noise of `step` in every forward pass until it is set again.
+
+        A forward pass does not count steps: running one twice, as activation checkpointing does,
+        draws the same noise twice. None: noise comes from torch's global generator.
+        """
         self.step_number = step
 
     def forward(self, x: Tensor) -> Tensor:
@@ -187,9 +198,8 @@ class CTRNNLayer(nn.Module):
         u = x.transpose(0, 1).contiguous()  # (T, B, I)
         parameters = self.parameters_of_step()
         noise = rate_noise = None
-        if self.training and (self.noise or self.rate_noise or self.input_noise):
+        if self.training and self.draws:
             u, noise, rate_noise = self._draw_noise(u, parameters.alpha)
-        self.step_number += self.training
         run = self._run_fused if self.kernel == "fused" else self._run_reference
         return run(u, parameters, noise, rate_noise).transpose(0, 1)
 
@@ -297,9 +307,11 @@ class CTRNNLayer(nn.Module):
         return u, noise, rate_noise
 
     def _normal(self, what: str, shape: torch.Size, like: Tensor) -> Tensor:
-        """N(0, 1), a function of (seed, name, step) alone."""
-        seed = seed_of(self.seed, "noise", self.name, what, self.step_number)
-        generator = torch.Generator(like.device).manual_seed(seed)
+        """N(0, 1), a function of (seed, name, step) alone once the step is set."""
+        generator = None
+        if self.step_number is not None:
+            seed = seed_of(self.seed, "noise", self.name, what, self.step_number)
+            generator = torch.Generator(like.device).manual_seed(seed)
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
     # What the layer tells of itself
