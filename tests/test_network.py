@@ -219,8 +219,8 @@ def test_layers_without_a_name_draw_random_numbers_of_their_own():
 def test_layers_that_would_draw_the_same_random_numbers_are_refused(make):
     with pytest.raises(ValueError, match="a and b have the same seed 1 and the same name 'x'"):
         Network({"a": make(name="x", seed=1), "b": make(name="x", seed=1)}, input_dim=4)
+    one = make()
     with pytest.raises(ValueError, match="would draw the same random numbers"):
-        one = make()
         Network({"a": one, "b": one}, input_dim=4)
     Network({"a": make(name="x", seed=1), "b": make(name="x", seed=2)}, input_dim=4)
     Network({"a": Dropout(0, name="x"), "b": Dropout(0, name="x")}, input_dim=4)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netbuild import kernels
-from netbuild.kernels import FORMULATIONS, SparseWeight, State, sparse_linear
+from netbuild.kernels import FORMULATIONS, SparseWeight, State, autocast, sparse_linear, traced
 from netbuild.layers.activations import activation as activation_of
 from netbuild.layers.given import array, dimension, flag, known_keys, one_of, unknown
 from netbuild.layers.linear import LinearLayer
@@ -97,7 +97,9 @@ class CTRNNLayer(nn.Module):
             learnt; sigma N(0, 1) in the other scalings.
         input, recurrent: the words of `linear_layer` without the sizes, e.g. `{weight: normal}`;
             with `storage: sparse` values are kept for the connections alone.
-        kernel: `fused`, or `reference`: a plain loop over `step`.
+        kernel: `fused`, or `reference`: a plain loop over `step`, whose gradient can be
+            differentiated again. Under autocast, and while torch compiles, exports or transforms
+            (`torch.func`), that loop is taken whatever is given here.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
             initial values come from torch's global generator, the noise from seed 0.
         name: of the layer; the noise of layers of one seed needs different ones. A `Network` gives
@@ -200,7 +202,8 @@ class CTRNNLayer(nn.Module):
         noise = rate_noise = None
         if self.training and self.draws:
             u, noise, rate_noise = self._draw_noise(u, parameters.alpha)
-        run = self._run_fused if self.kernel == "fused" else self._run_reference
+        plain = self.kernel == "reference" or traced() or autocast(u.device)
+        run = self._run_reference if plain else self._run_fused
         return run(u, parameters, noise, rate_noise).transpose(0, 1)
 
     def step(
@@ -250,7 +253,7 @@ class CTRNNLayer(nn.Module):
         alpha: Tensor | float = self.alpha
         if self.groups is not None:
             alpha = self.alpha[self.groups]
-        elif not self.alpha.ndim and not self.alpha.requires_grad and self.alpha.is_cpu:
+        elif not (self.alpha.ndim or self.alpha.requires_grad or traced()) and self.alpha.is_cpu:
             alpha = self.alpha.item()  # a plain number spares the kernel a tensor
         return Parameters(
             self.input.factor,

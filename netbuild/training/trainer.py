@@ -128,7 +128,7 @@ class Trainer:
         """One optimizer step; what is written down of it when `logged`."""
         training, step = self.training, self.step
         batch = self._batch(step)
-        if not all([module.training for module in self._modules]):  # a callback evaluated it
+        if not all(module.training for module in self._modules):  # a callback evaluated it
             self.network.train()
         for module in self._drawing:
             module.set_step(step)
