@@ -28,7 +28,7 @@ from netbuild.layers import (
     Source,
     linear_layer,
 )
-from netbuild.layers.spectrum import SpectrumError
+from netbuild.layers.initial import StartError
 from netbuild.regularization import (
     REGULARIZATIONS,
     BaseRegularization,
@@ -80,7 +80,18 @@ def _take_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
 
 
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
-    """One layer of a spec."""
+    """One layer of a spec; NetbuildError (exit 3) where it cannot start from its initial values.
+
+    Some of these cannot be foreseen by a check, as a spectral radius of 0 after `ei_balance`.
+    """
+    try:
+        return _layer(spec, layer, plan)
+    except StartError as error:
+        mark = "." if isinstance(layer, CTRNN) else ": "
+        raise NetbuildError(f"layers[{layer.name}]{mark}{error}", Exit.SPEC) from None
+
+
+def _layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     if isinstance(layer, words.Dropout):
         return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
     if isinstance(layer, CTRNN):
@@ -154,26 +165,23 @@ def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
     state: Any = "zero"
     if units.initial_state is not None:
         state = {"value": units.initial_state, "learn": units.learns_initial_state}
-    try:
-        return CTRNNLayer(
-            plan.reads.size,
-            plan.gives.size,
-            alpha={"value": units.alpha, "learn": units.learns_alpha},
-            groups=units.groups,
-            formulation=layer.formulation,
-            activation=layer.activation.model_dump(),
-            initial_state=state,
-            noise=layer.noise and layer.noise.model_dump(),
-            rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
-            input_noise=layer.input_noise and layer.input_noise.model_dump(),
-            kernel=layer.kernel,
-            seed=spec.model.seed,
-            name=layer.name,
-            input=maps["input"],
-            recurrent=maps["recurrent"],
-        )
-    except SpectrumError as error:  # balance alone can make it 0, which only the weights tell
-        raise NetbuildError(f"layers[{layer.name}].recurrent: {error}", Exit.SPEC) from None
+    return CTRNNLayer(
+        plan.reads.size,
+        plan.gives.size,
+        alpha={"value": units.alpha, "learn": units.learns_alpha},
+        groups=units.groups,
+        formulation=layer.formulation,
+        activation=layer.activation.model_dump(),
+        initial_state=state,
+        noise=layer.noise and layer.noise.model_dump(),
+        rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
+        input_noise=layer.input_noise and layer.input_noise.model_dump(),
+        kernel=layer.kernel,
+        seed=spec.model.seed,
+        name=layer.name,
+        input=maps["input"],
+        recurrent=maps["recurrent"],
+    )
 
 
 def _initial(source: Model, array: Any) -> dict[str, Any]:

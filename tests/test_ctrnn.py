@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +253,42 @@ def test_the_spectral_radius_is_of_the_effective_weight(dale: str) -> None:
 def test_no_factor_gives_a_radius_to_a_weight_that_has_none(weight: Any) -> None:
     with pytest.raises(ValueError, match="spectral radius of this weight is 0"):
         layer(size=3, recurrent={"weight": weight, "spectral_radius": 1.0})
+
+
+@pytest.mark.parametrize("storage", ["dense", "sparse"])
+@pytest.mark.parametrize(("std", "radius"), [(1e-40, 0.5), (1.0, 1e-60), (1.0, 1e39), (1e-3, 1e37)])
+def test_a_radius_out_of_the_weights_precision_is_refused(
+    std: float, radius: float, storage: str
+) -> None:
+    mask = [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1], [1, 1, 0, 1, 0], [0, 0, 1, 0, 1], [1, 0, 0, 1, 1]]
+    weight = {"init": "normal", "std": std}
+    words = {"weight": weight, "sparsity_mask": mask, "storage": storage}
+    with pytest.raises(ValueError, match=r"recurrent: the spectral radius .* out of the range"):
+        layer(recurrent=words | {"spectral_radius": radius})
+
+
+def test_a_weight_that_is_not_finite_has_no_spectral_radius() -> None:
+    """In a process of its own: LAPACK may end it, or never return."""
+    code = """
+import torch
+from netbuild.analysis.stability import multipliers
+from netbuild.layers import CTRNNLayer
+for bad in (float("nan"), float("inf")):
+    for storage in ("dense", "sparse"):
+        mask = torch.ones(4, 4).numpy()
+        recurrent = {"storage": storage, "sparsity_mask": mask}
+        layer = CTRNNLayer(2, 4, alpha=0.5, recurrent=recurrent)
+        with torch.no_grad():
+            layer.recurrent.weight.view(-1)[1] = bad
+        print(layer.get_specs()["spectral_radius"])
+    matrices = torch.eye(3).repeat(2, 1, 1)
+    matrices[1, 0, 2] = bad
+    print(multipliers(matrices).isnan().sum().item(), multipliers(matrices)[0].abs().sum().item())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert run.stdout.split() == ["nan", "nan", "3", "3.0"] * 2
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from netbuild import kernels
 from netbuild.kernels import FORMULATIONS, SparseWeight, State, autocast, sparse_linear, traced
 from netbuild.layers.activations import activation as activation_of
 from netbuild.layers.given import array, dimension, flag, known_keys, one_of, unknown
+from netbuild.layers.initial import StartError
 from netbuild.layers.linear import LinearLayer
 from netbuild.layers.sparse import linear_layer
 from netbuild.layers.spectrum import spectral_radius
@@ -363,7 +364,10 @@ class CTRNNLayer(nn.Module):
                 raise ValueError(f"the sizes of `{what}` are the layer's; take {key!r} away")
         if seed is not None:
             words.setdefault("seed", seed_of(seed, what))
-        return linear_layer({"input_dim": input_dim, "output_dim": self.size} | words)
+        try:
+            return linear_layer({"input_dim": input_dim, "output_dim": self.size} | words)
+        except StartError as error:
+            raise type(error)(f"{what}: {error}") from None
 
     def _register_alpha(self, alpha: Any, tau: Any, dt: float | None, groups: Any) -> None:
         if (alpha is None) == (tau is None):

@@ -21,6 +21,7 @@ from netbuild.layers.bounds import bounds_of, effective, project
 from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
 from netbuild.layers.initial import (
     Start,
+    StartError,
     as_parameter,
     draw,
     parameter_values,
@@ -106,7 +107,8 @@ class LinearLayer(nn.Module):
         ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1];
             a spectral radius for a weight whose radius is 0 or that is not square;
             signs with `dale="abs"` and drawn values that are 0, or that `clamp` would set to 0:
-            |w| has no gradient at 0, so they would never learn.
+            |w| has no gradient at 0, so they would never learn; a start that leaves the range of
+            the default precision.
         TypeError: an array that does not hold real numbers; a flag that is not a bool.
     """
 
@@ -493,12 +495,12 @@ class LinearLayer(nn.Module):
             return
         why = "|w| has no gradient at 0, so these weights would never learn"
         if dale_init == "clamp":
-            raise ValueError(
+            raise StartError(
                 f"dale='abs' with dale_init='clamp' sets weights of the wrong sign to 0: {why}; "
                 "use dale_init='abs' or dale='project'"
             )
         if start.learn and not start.values.any():
-            raise ValueError(
+            raise StartError(
                 f"dale='abs' with a weight that starts at 0 everywhere: {why}; "
                 "use another init or dale='project'"
             )
