@@ -54,6 +54,9 @@ KEYS = (
 )
 
 
+MASKS = ("sign", "connected", "plasticity")  # the buffers that bounds follow from
+
+
 class Connections(NamedTuple):
     """The connections of a map, by postsynaptic and then by presynaptic unit; (connection,)."""
 
@@ -187,8 +190,21 @@ class LinearLayer(nn.Module):
     # What the layer computes
 
     @property
+    def stored_weight(self) -> nn.Parameter | None:
+        """The parameter that `weight` is: the one that an optimizer can hold.
+
+        After `torch.nn.utils.prune` it is `weight_orig`, of which some entries are used. None where
+        the weight is computed from other parameters, as `torch.nn.utils.parametrize` does.
+        """
+        found = self._parameters.get("weight")
+        if found is None and "weight_mask" in self._buffers:
+            found = self._parameters.get("weight_orig")
+        return found
+
+    @property
     def gate(self) -> Tensor | None:
         """(output_dim, input_dim): 0 where the weight may not move; None if it may everywhere."""
+        self.follow_masks()
         return self.present if self.rate is None else self.rate
 
     @property
@@ -252,7 +268,17 @@ class LinearLayer(nn.Module):
     @torch.no_grad()
     def enforce_constraints(self) -> None:
         """Project the weight in place: absent connections and wrong signs become 0."""
+        self.follow_masks()
         project(self.weight, self.present, self.lower, self.upper)
+
+    def follow_masks(self) -> None:
+        """Derive the bounds again if a mask was edited in place, or replaced, since they were."""
+        buffers = self._buffers
+        for name, seen, version in self._masks_seen:
+            mask = buffers[name]
+            if mask is not seen or (mask is not None and mask._version != version):
+                self._derive_bounds()
+                return
 
     def apply_plasticity(self) -> None:
         """Scale the weight's gradient by the plasticity mask; without a mask, do nothing.
@@ -478,7 +504,8 @@ class LinearLayer(nn.Module):
 
     def _derive_bounds(self) -> None:
         """What a step needs of the masks; again whenever the masks change."""
-        dtype = torch.get_default_dtype() if "weight" not in self._parameters else self.weight.dtype
+        weight = self.stored_weight
+        dtype = torch.get_default_dtype() if weight is None else weight.dtype
         sign = self.sign if self.dale == "project" else None
         bounds = bounds_of(sign, self.connected, self.plasticity, dtype)
         for name, values in bounds._asdict().items():
@@ -488,6 +515,8 @@ class LinearLayer(nn.Module):
                 ((self.rate > 0) & (self.rate < 1)).any()
             )
         self.mask_version = getattr(self, "mask_version", 0) + 1
+        masks = [(name, self._buffers[name]) for name in MASKS]
+        self._masks_seen = [(name, m, 0 if m is None else m._version) for name, m in masks]
 
     def _refuse_raw_zeros(self, start: Start, dale_init: str) -> None:
         """|w| has no gradient at 0, so a raw weight that is drawn there never leaves it."""
