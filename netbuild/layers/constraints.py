@@ -146,8 +146,8 @@ class _Keeper:
             weight = layer._parameters.get("weight")
             if weight is not kept.weight and layer.stored_weight is not kept.weight:
                 return True
-        for (layer, name), (parameter, _) in self.bounded.items():
-            if layer._parameters.get(name) is not parameter:
+        for (module, name), (parameter, _) in self.bounded.items():
+            if module._parameters.get(name) is not parameter:
                 return True
         return False
 
@@ -401,12 +401,12 @@ def _checks(path: str, layer: LinearLayer, initial: Mapping[str, Tensor] | None)
         checks.append(Check(path, "absent", entries - stored, 0))
     if layer.plasticity is not None and initial is not None:
         frozen = here & (layer.plasticity == 0)
-        stored = layer.stored_weight
-        stored = layer.weight if stored is None else stored
+        now = layer.stored_weight
+        now = layer.weight if now is None else now
         name = f"{path}.weight" if path else "weight"
         if name not in initial and f"{name}_orig" in initial:  # it was pruned
             name = f"{name}_orig"
-        moved = frozen & (_bits(stored) != _bits(_of_start(initial, name, stored)))
+        moved = frozen & (_bits(now) != _bits(_of_start(initial, name, now)))
         checks.append(Check(path, "frozen", int(frozen.sum()), int(moved.sum())))
     return checks
 
