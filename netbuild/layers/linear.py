@@ -220,7 +220,23 @@ class LinearLayer(nn.Module):
     @property
     def effective_weight(self) -> Tensor:
         """(output_dim, input_dim): the weight that the forward pass uses."""
-        return self._effective(self.weight)
+        return self._effective(self.given_weight)
+
+    @property
+    def given_weight(self) -> Tensor:
+        """(output_dim, input_dim): the weight before signs and scales.
+
+        It is the parameter, what is left of it after `torch.nn.utils.prune`, or what a
+        parametrization computes. Pruning sets `weight` only where a layer is called, which the maps
+        of a recurrent layer never are, so it is done here.
+        """
+        found = self._parameters.get("weight")
+        if found is not None:
+            return found
+        stored, mask = self.stored_weight, self._buffers.get("weight_mask")
+        if stored is None or mask is None:
+            return self.weight
+        return stored * mask
 
     @property
     def factor(self) -> Tensor | SparseWeight:
@@ -229,7 +245,7 @@ class LinearLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim)."""
-        weight = self.effective_weight if self.is_raw else self.weight
+        weight = self.effective_weight if self.is_raw else self.given_weight
         if x.ndim == 3 and x.stride(0) < x.stride(1):
             # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
             return functional.linear(x.transpose(0, 1), weight, self.bias).transpose(0, 1)

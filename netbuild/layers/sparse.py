@@ -83,7 +83,7 @@ class SparseLinearLayer(LinearLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim); the memory of the result is (output_dim, ...)."""
-        weight = self.effective_weight if self.is_raw else self.weight
+        weight = self.effective_weight if self.is_raw else self.given_weight
         if traced():
             return functional.linear(x, self._whole(weight), self.bias)
         return sparse_linear(x, weight, self.pattern, self.bias)
