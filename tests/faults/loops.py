@@ -12,9 +12,8 @@ WHOLE = 2000
 
 
 def _case(number: int) -> list[str]:
-    import torch
-
     import loops
+    import torch
 
     torch.set_num_threads(1)
     try:
