@@ -27,7 +27,7 @@ from netbuild.layers import (
     Source,
     linear_layer,
 )
-from netbuild.layers.spectrum import SpectrumError
+from netbuild.layers.initial import StartError
 from netbuild.regularization import (
     REGULARIZATIONS,
     BaseRegularization,
@@ -79,7 +79,18 @@ def _take_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
 
 
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
-    """One layer of a spec."""
+    """One layer of a spec; NetbuildError (exit 3) where it cannot start from its initial values.
+
+    Some of these cannot be foreseen by a check, as a spectral radius of 0 after `ei_balance`.
+    """
+    try:
+        return _layer(spec, layer, plan)
+    except StartError as error:
+        mark = "." if isinstance(layer, CTRNN) else ": "
+        raise NetbuildError(f"layers[{layer.name}]{mark}{error}", Exit.SPEC) from None
+
+
+def _layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     if isinstance(layer, words.Dropout):
         return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
     if isinstance(layer, CTRNN):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import netbuild
-from netbuild.builder import build, build_optimizer, build_task, device_of
+from netbuild.builder import build, build_layer, build_optimizer, build_task, device_of
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import LinearLayer
 from netbuild.layers.activations import ACTIVATIONS
@@ -208,3 +208,28 @@ def test_layer_keys_reach_the_layer(small: Path) -> None:
     assert not network.hidden.bias.requires_grad
     assert network.hidden.bias.abs().sum() == 0
     assert 0 < network.hidden.weight.std() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("dale: abs", r"layers\[b\]: dale='abs' with a weight that starts at 0 everywhere"),
+        ("type: ctrnn", r"layers\[b\]\.recurrent: the spectral radius of this weight is .*e-40"),
+    ],
+)
+def test_a_start_that_no_check_foresaw_names_its_layer(kind: str, said: str) -> None:
+    """The words are changed after the check, as if it had missed them."""
+    a = {"name": "a", "type": "linear", "input_dim": 3, "output_dim": 4, "excitatory": 0.5}
+    weight = {"init": "normal", "std": 1.0}
+    if kind == "dale: abs":
+        b = {"name": "b", "type": "linear", "output_dim": 2, "dale": "abs", "weight": weight}
+    else:
+        recurrent = {"weight": weight, "spectral_radius": 0.5, "density": 0.8}
+        b = {"name": "b", "type": "ctrnn", "size": 6, "alpha": 0.5, "recurrent": recurrent}
+    spec = netbuild.load({"netbuild": 1, "layers": [a, b]})
+    layer = spec.model.layers[1]
+    changed = layer if kind == "dale: abs" else layer.recurrent
+    object.__setattr__(changed.weight, "std", 0.0 if kind == "dale: abs" else 1e-40)
+    with pytest.raises(NetbuildError, match=said) as caught:
+        build_layer(spec, layer, spec.plan.layers["b"])
+    assert caught.value.exit_code is Exit.SPEC

@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 from torch import nn, optim
+from torch.nn.utils import prune
 
 from netbuild.layers import Check, LinearLayer, attach, verify
 
@@ -465,3 +466,186 @@ def test_raw_weights_are_judged_by_their_effect():
     layer = net[0]
     assert (layer.weight * layer.sign < 0).any()  # raw weights cross zero
     assert_holds(net, start)
+
+
+def step_of(layer, optimizer, times=3):
+    for x, _ in data(times):
+        optimizer.zero_grad()
+        layer(x).square().sum().backward()
+        optimizer.step()
+
+
+PARAMETRIZATIONS = {
+    "weight_norm": nn.utils.parametrizations.weight_norm,
+    "spectral_norm": nn.utils.parametrizations.spectral_norm,
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+}
+
+
+@pytest.mark.parametrize("name", PARAMETRIZATIONS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_weight_that_is_computed_is_refused(name, when):
+    net = net_of()
+    if when == "before":
+        PARAMETRIZATIONS[name](net[0])
+    optimizer = optim.Adam(net.parameters(), lr=0.1)
+    said = "the weight of layer `0` is computed from other parameters"
+    if when == "before":
+        with pytest.raises(ValueError, match=said):
+            attach(net, optimizer)
+        return
+    attach(net, optimizer)
+    PARAMETRIZATIONS[name](net[0])
+    start = start_of(net)
+    net(data(1)[0][0]).sum().backward()
+    with pytest.raises(ValueError, match=said):
+        optimizer.step()
+    assert all(torch.equal(p, start[n]) for n, p in net.named_parameters())
+
+
+def test_what_is_computed_without_constraints_or_for_another_optimizer_is_no_matter():
+    net = net_of()
+    PARAMETRIZATIONS["weight_norm"](net[2])
+    attach(net, optim.SGD(net.parameters(), lr=0.1))
+    PARAMETRIZATIONS["weight_norm"](net[0])
+    attach(net, optim.SGD([net[0].bias], lr=0.1))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_constraints_are_of_the_parameter_that_is_pruned(when):
+    layer = layer_of("fractional")
+    start = start_of(layer)
+    if when == "before":
+        prune.l1_unstructured(layer, "weight", 10)
+    optimizer = optim.Adam(layer.parameters(), lr=0.1, weight_decay=0.1)
+    attach(layer, optimizer)
+    if when == "after":
+        prune.l1_unstructured(layer, "weight", 10)
+    step_of(layer, optimizer)
+    assert_holds(layer, start)
+    assert not torch.equal(layer.weight_orig, start["weight"])
+    prune.remove(layer, "weight")
+    start = start_of(layer)
+    step_of(layer, optimizer)
+    assert_holds(layer, start)
+
+
+def replaced_by_hand(layer):
+    layer.weight = nn.Parameter(layer.weight.detach().clone())
+
+
+def replaced_by_loading(layer):
+    state = {name: value.clone() for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state, assign=True)
+
+
+def added(optimizer, layer):
+    optimizer.add_param_group({"params": [layer.weight]})
+
+
+def exchanged(optimizer, layer):
+    optimizer.param_groups[0]["params"] = list(layer.parameters())
+
+
+@pytest.mark.parametrize("replace", [replaced_by_hand, replaced_by_loading])
+@pytest.mark.parametrize("give", [added, exchanged])
+@pytest.mark.parametrize("again", [True, False], ids=["attached again", "stepped"])
+def test_a_weight_that_replaces_another_is_held(replace, give, again):
+    layer = layer_of("fractional")
+    optimizer = optim.Adam(layer.parameters(), lr=0.1, weight_decay=0.1)
+    attach(layer, optimizer)
+    step_of(layer, optimizer)
+    old = layer.weight
+    replace(layer)
+    start = start_of(layer)
+    give(optimizer, layer)
+    if again:
+        attach(layer, optimizer)
+    step_of(layer, optimizer)
+    assert layer.weight is not old
+    assert not torch.equal(layer.weight, old)
+    assert_holds(layer, start)
+    assert len(layer.weight._post_accumulate_grad_hooks) == 1
+    assert not old._post_accumulate_grad_hooks
+
+
+@pytest.mark.parametrize("replace", [replaced_by_hand, replaced_by_loading])
+def test_an_optimizer_of_a_weight_that_was_replaced_is_refused(replace):
+    layer = layer_of("fractional")
+    optimizer = optim.Adam(layer.parameters(), lr=0.1)
+    attach(layer, optimizer)
+    step_of(layer, optimizer)
+    replace(layer)
+    start = start_of(layer)
+    layer(torch.ones(12)).sum().backward()
+    with pytest.raises(ValueError, match="the weight of the layer was replaced, and the optimizer"):
+        optimizer.step()
+    assert all(torch.equal(p, start[n]) for n, p in layer.named_parameters())
+    with pytest.raises(ValueError, match=r"was replaced|holds no parameter of this module"):
+        attach(layer, optimizer)
+
+
+def test_a_learnt_scale_that_replaces_another_stays_in_its_range():
+    layer = LinearLayer(2, 2, scale_groups=torch.zeros(2, 2), scale=1.0)
+    optimizer = optim.SGD(layer.parameters(), lr=1.0)
+    attach(layer, optimizer)
+    layer.scale = nn.Parameter(torch.ones(1))
+    optimizer.add_param_group({"params": [layer.scale]})
+    layer.scale.grad = torch.tensor([5.0])
+    optimizer.step()
+    assert layer.scale.item() == 0
+
+
+@pytest.mark.parametrize("plasticity", ["binary", "fractional"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw-fused", "rmsprop", "lbfgs"])
+@pytest.mark.parametrize("signs", ["units", "none"])
+def test_a_frozen_minus_zero_keeps_its_bits(plasticity, name, signs):
+    layer = layer_of(plasticity, signs)
+    frozen = (layer.gate == 0) & layer.connected
+    with torch.no_grad():
+        layer.weight[frozen.nonzero()[::2].unbind(1)] = -0.0
+    start = start_of(layer)
+    optimizer = OPTIMIZERS[name](layer.parameters())
+    attach(layer, optimizer)
+    train(layer, optimizer, [(x, torch.zeros(16, 9)) for x, _ in data(3)])
+    assert_holds(layer, start)
+    assert (layer.weight[frozen] == 0).any()
+
+
+def test_masks_that_are_edited_hold_from_then_on():
+    layer = layer_of("binary")
+    optimizer = optim.AdamW(layer.parameters(), lr=0.1)
+    attach(layer, optimizer)
+    step_of(layer, optimizer)
+    layer.plasticity.zero_()  # all is frozen now
+    start = start_of(layer)
+    step_of(layer, optimizer)
+    assert_holds(layer, start)
+    assert torch.equal(layer.weight, start["weight"])
+    assert not layer.weight.grad.any()  # the gradient knows it already
+    layer.plasticity = torch.ones_like(layer.plasticity)
+    layer.connected[:, :6] = False
+    layer.sign.neg_()
+    step_of(layer, optimizer)
+    checks = {check.constraint: check for check in assert_holds(layer, None)}
+    assert checks["absent"].weights >= 9 * 6
+    assert not torch.equal(layer.weight, start["weight"])
+    layer.connected.zero_()
+    layer.enforce_constraints()
+    assert not layer.weight.any()
+
+
+def test_layers_that_share_a_weight_take_p_of_each_update_once():
+    mask = torch.full((4, 4), 0.5)
+    layers = nn.ModuleList([LinearLayer(4, 4, seed=s, plasticity_mask=mask) for s in (1, 2)])
+    layers[1].weight = layers[0].weight
+    optimizer = optim.SGD(layers.parameters(), lr=0.1)
+    attach(layers, optimizer)
+    before = layers[0].weight.detach().clone()
+    sum(layer(torch.ones(2, 4)).sum() for layer in layers).backward()
+    wanted = before - 0.1 * layers[0].weight.grad
+    optimizer.step()
+    torch.testing.assert_close(layers[0].weight.detach(), torch.lerp(before, wanted, 0.5))
+    layers[1].plasticity.fill_(0.25)
+    with pytest.raises(ValueError, match="layer `1` shares its weight with a layer of other masks"):
+        attach(layers, optim.SGD(layers.parameters(), lr=0.1))

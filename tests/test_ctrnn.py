@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from netbuild.layers import CTRNNLayer, LinearLayer, Network, Source, attach, verify
 from netbuild.layers.ctrnn import SMALLEST_ALPHA
@@ -85,6 +88,7 @@ def test_the_fused_kernel_computes_what_the_plain_loop_does(
     found = []
     for kernel in ("fused", "reference"):
         one = layer(kernel=kernel, **words).double()
+        one.set_step(0)
         x = inputs(4, 7, 3).double().requires_grad_()
         rates = one(x)
         (rates**2).sum().backward()
@@ -166,14 +170,39 @@ def test_noise_is_a_function_of_seed_name_and_step() -> None:
 
     assert torch.equal(run(3), run(3))
     once = layer(noise=0.1)
-    once.set_step(2)
+    once.set_step(3)
     once(x)
-    assert torch.equal(once(x), run(3))  # each pass in training is a step
+    assert torch.equal(once(x), run(3))  # a forward pass counts no steps
     torch.rand(1)
     assert torch.equal(run(3), run(3))
     assert not torch.equal(run(3), run(4))
     assert not torch.equal(run(3, name="a"), run(3, name="b"))
     assert torch.equal(layer(noise=0.1).eval()(x), layer()(x))
+
+
+ALL_NOISE = {"noise": 0.1, "rate_noise": 0.1, "input_noise": 0.1}
+
+
+def test_without_a_step_noise_comes_from_torchs_global_generator() -> None:
+    one, other, x = layer(**ALL_NOISE), layer(**ALL_NOISE), inputs(2, 3, 3)
+    torch.manual_seed(5)
+    found = [one(x), one(x), other(x)]
+    assert not torch.equal(found[0], found[1])
+    assert not torch.equal(found[1], found[2])
+    torch.manual_seed(5)
+    assert torch.equal(other(x), found[0])
+
+
+@pytest.mark.parametrize("step", [None, 3])
+def test_activation_checkpointing_draws_the_same_noise_again(step: int | None) -> None:
+    one, gradients = layer(**ALL_NOISE), []
+    for again in (False, True):
+        x = inputs(4, 7, 3).requires_grad_()
+        one.set_step(step)
+        torch.manual_seed(0)
+        (checkpoint(one, x, use_reentrant=False) if again else one(x)).square().sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(gradients[0], gradients[1])
 
 
 def test_a_learnt_alpha_stays_in_its_range() -> None:
@@ -224,6 +253,42 @@ def test_the_spectral_radius_is_of_the_effective_weight(dale: str) -> None:
 def test_no_factor_gives_a_radius_to_a_weight_that_has_none(weight: Any) -> None:
     with pytest.raises(ValueError, match="spectral radius of this weight is 0"):
         layer(size=3, recurrent={"weight": weight, "spectral_radius": 1.0})
+
+
+@pytest.mark.parametrize("storage", ["dense", "sparse"])
+@pytest.mark.parametrize(("std", "radius"), [(1e-40, 0.5), (1.0, 1e-60), (1.0, 1e39), (1e-3, 1e37)])
+def test_a_radius_out_of_the_weights_precision_is_refused(
+    std: float, radius: float, storage: str
+) -> None:
+    mask = [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1], [1, 1, 0, 1, 0], [0, 0, 1, 0, 1], [1, 0, 0, 1, 1]]
+    weight = {"init": "normal", "std": std}
+    words = {"weight": weight, "sparsity_mask": mask, "storage": storage}
+    with pytest.raises(ValueError, match=r"recurrent: the spectral radius .* out of the range"):
+        layer(recurrent=words | {"spectral_radius": radius})
+
+
+def test_a_weight_that_is_not_finite_has_no_spectral_radius() -> None:
+    """In a process of its own: LAPACK may end it, or never return."""
+    code = """
+import torch
+from netbuild.analysis.stability import multipliers
+from netbuild.layers import CTRNNLayer
+for bad in (float("nan"), float("inf")):
+    for storage in ("dense", "sparse"):
+        mask = torch.ones(4, 4).numpy()
+        recurrent = {"storage": storage, "sparsity_mask": mask}
+        layer = CTRNNLayer(2, 4, alpha=0.5, recurrent=recurrent)
+        with torch.no_grad():
+            layer.recurrent.weight.view(-1)[1] = bad
+        print(layer.get_specs()["spectral_radius"])
+    matrices = torch.eye(3).repeat(2, 1, 1)
+    matrices[1, 0, 2] = bad
+    print(multipliers(matrices).isnan().sum().item(), multipliers(matrices)[0].abs().sum().item())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert run.stdout.split() == ["nan", "nan", "3", "3.0"] * 2
 
 
 @pytest.mark.parametrize(

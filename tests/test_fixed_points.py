@@ -233,7 +233,7 @@ def test_every_kind_of_layer_is_analysed_as_it_computes(formulation: str, varian
     assert layer.training
     assert all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in layer.parameters())
-    assert layer.step_number == 0
+    assert layer.step_number is None
     expected = layer.activation(found.states) if formulation == "current" else found.states
     assert torch.equal(found.rates, expected)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from netbuild.layers.balance import balance_factors
-from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, arguments_of, draw
+from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, StartError, arguments_of, draw
 
 
 def generator():
@@ -153,3 +153,22 @@ def test_one_sign_alone_has_no_balance():
     assert (balance_factors(weight, sign, "global") == 1).all()
     assert (balance_factors(weight, sign, "nn4n") == 0.1).all()
     assert (balance_factors(weight, sign, "none") == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words"),
+    [
+        ("constant", {"value": 1e39}),
+        ("normal", {"mean": 1e39}),
+        ("normal", {"std": 1e39}),
+        ("uniform", {"low": -3e38, "high": 3e38}),
+        ("uniform", {"low": 0.0, "high": 1e39}),
+        ("xavier_uniform", {"gain": 1e39}),
+        ("xavier_normal", {"gain": 1e39}),
+        ("identity", {"gain": 1e39}),
+        ("trunc_normal", {"mean": 1e39, "std": 1.0}),
+    ],
+)
+def test_what_leaves_the_default_precision_is_refused(scheme, words):
+    with pytest.raises(StartError, match=f"init '{scheme}'"):
+        draw(scheme, (20, 20), 20, torch.Generator().manual_seed(0), **words)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from netbuild.layers import Check, Dropout, LinearLayer, Network, Source, evaluating
+from netbuild.layers import Check, CTRNNLayer, Dropout, LinearLayer, Network, Source, evaluating
 from netbuild.layers.network import reserved_names
 
 
@@ -27,16 +27,15 @@ def network(**words):
 def test_forward_is_the_layers_in_order():
     net = network(sources={"readout": Source("drop", slice(0, 4))})
     x = torch.randn(7, 5)
-    y, activity = net(x, return_activity=True)
     net.set_step(0)
+    y, activity = net(x, return_activity=True)
     hidden = torch.relu(net.hidden(x))
     drop = net.drop(hidden)
     assert list(activity) == ["hidden", "drop", "readout"]
     assert torch.equal(activity["hidden"], hidden)
     assert torch.equal(activity["drop"], drop)
     assert torch.equal(y, net.readout(drop[:, :4]))
-    net.set_step(0)
-    assert torch.equal(net(x), y)
+    assert torch.equal(net(x), y)  # a forward pass counts no steps
 
 
 def test_time_is_an_axis_in_the_middle():
@@ -194,3 +193,34 @@ def test_copies_are_independent():
 def test_the_signature_is_the_documented_one():
     names = list(inspect.signature(Network).parameters)
     assert names == ["layers", "input_dim", "sources", "activations", "regularizers"]
+
+
+def noisy(**words):
+    silent = {"weight": "zero", "bias": None}
+    return CTRNNLayer(
+        4, 4, alpha=0.2, noise=0.3, activation="linear", input=silent, recurrent=silent, **words
+    )
+
+
+def test_layers_without_a_name_draw_random_numbers_of_their_own():
+    layers = {"a": noisy(), "b": nn.Sequential(noisy(), noisy()), "c": Dropout(0.5)}
+    net = Network(layers | {"d": Dropout(0.5)}, input_dim=4)
+    assert [m.name for m in net.modules() if hasattr(m, "name")] == ["a", "b.0", "b.1", "c", "d"]
+    net.set_step(0)
+    x = torch.zeros(2, 6, 4)
+    a, b, c = net.a(x), net.b[0](x), net.b[1](x)
+    assert not torch.equal(a, b)
+    assert not torch.equal(b, c)
+    ones = torch.ones(50)
+    assert not torch.equal(net.c(ones), net.d(ones))
+
+
+@pytest.mark.parametrize("make", [noisy, lambda **words: Dropout(0.5, **words)])
+def test_layers_that_would_draw_the_same_random_numbers_are_refused(make):
+    with pytest.raises(ValueError, match="a and b have the same seed 1 and the same name 'x'"):
+        Network({"a": make(name="x", seed=1), "b": make(name="x", seed=1)}, input_dim=4)
+    one = make()
+    with pytest.raises(ValueError, match="would draw the same random numbers"):
+        Network({"a": one, "b": one}, input_dim=4)
+    Network({"a": make(name="x", seed=1), "b": make(name="x", seed=2)}, input_dim=4)
+    Network({"a": Dropout(0, name="x"), "b": Dropout(0, name="x")}, input_dim=4)

@@ -38,6 +38,86 @@ def test_values(kind: type[ActivityRegularization], of: str, expected: float) ->
     assert term({"h": RATES}).item() == pytest.approx(expected / 2)
 
 
+PENALTIES = [
+    (kind, of)
+    for kind in (FiringRateL1, FiringRateL2, FiringRateVariance)
+    for of in ("sample", "unit_mean")
+]
+
+
+def padded(trials: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Trials (time, unit) as (batch, time, unit), with an activity in the padding, and steps."""
+    steps = torch.tensor([len(trial) for trial in trials])
+    whole = torch.full((len(trials), int(steps.max()), trials[0].shape[1]), 7.0)
+    for row, trial in zip(whole, trials, strict=True):
+        row[: len(trial)] = trial
+    return whole, steps
+
+
+def trial(steps: int, seed: int) -> torch.Tensor:
+    return torch.randn((steps, 4), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("kind", "of"), PENALTIES)
+def test_a_padded_trial_costs_what_it_costs_alone(
+    kind: type[ActivityRegularization], of: str
+) -> None:
+    term, one = kind("h", of=of), trial(10, seed=0)  # type: ignore[arg-type]
+    alone = term.raw({"h": one.unsqueeze(0)}).item()
+    rates, steps = padded([one, torch.zeros(100, 4)])
+    after = term.raw({"h": rates[:1]}, steps[:1])
+    assert after.item() == pytest.approx(alone)
+    assert term.raw({"h": rates[:1]}).item() != pytest.approx(alone)  # all steps, unless told
+
+
+@pytest.mark.parametrize("kind", [FiringRateL1, FiringRateL2, FiringRateVariance])
+def test_the_cost_of_a_batch_is_the_mean_of_what_its_trials_cost_alone(
+    kind: type[ActivityRegularization],
+) -> None:
+    term, trials = kind("h"), [trial(n, seed=n) for n in (1, 10, 37)]
+    alone = [term.raw({"h": each.unsqueeze(0)}).item() for each in trials]
+    rates, steps = padded(trials)
+    assert term.raw({"h": rates}, steps).item() == pytest.approx(sum(alone) / 3)
+
+
+@pytest.mark.parametrize(("kind", "of"), PENALTIES)
+def test_padding_has_no_gradient_and_may_hold_anything(
+    kind: type[ActivityRegularization], of: str
+) -> None:
+    term = kind("h", of=of)  # type: ignore[arg-type]
+    rates, steps = padded([trial(3, seed=0), trial(5, seed=1)])
+    rates[0, 3:] = torch.tensor([torch.inf, torch.nan, 1.0, -1e30])
+    rates.requires_grad_()
+    total = RegularizationList({"rates": term})({"h": rates}, steps)
+    assert total.isfinite()
+    kept = rates.detach().clone()
+    kept[0, 3:] = 0.0
+    kept.requires_grad_()
+    term.raw({"h": kept}, steps).backward()
+    assert kept.grad is not None
+    assert not kept.grad[0, 3:].any()
+    assert kept.grad[0, :3].all()
+    assert kept.grad[1].all()
+
+
+@pytest.mark.parametrize(("kind", "of"), PENALTIES)
+def test_trials_without_padding_cost_the_mean_over_all_values(
+    kind: type[ActivityRegularization], of: str
+) -> None:
+    term, rates = kind("h", of=of), torch.stack([trial(6, 0), trial(6, 1)])  # type: ignore[arg-type]
+    found = term.raw({"h": rates}, torch.tensor([6, 6])).item()
+    assert found == pytest.approx(term.raw({"h": rates}).item())
+
+
+def test_a_trial_without_steps_is_no_trial_and_layers_without_time_have_no_padding() -> None:
+    term, rates = FiringRateL2("h"), torch.ones(3, 4, 2)
+    assert term.raw({"h": rates}, torch.tensor([0, 2, 4])).item() == pytest.approx(1.0)
+    assert term.raw({"h": rates}, torch.tensor([0, 0, 0])).item() == 0
+    assert term.raw({"h": rates[:, 0]}, torch.tensor([0, 2, 4])).item() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"steps and rates must be \(batch,\)"):
+        term.raw({"h": rates}, torch.tensor([1, 2]))
+
+
 def test_layers_add_up_and_gradients_reach_them() -> None:
     term = FiringRateL2(["a", "b"])
     a, b = RATES.clone().requires_grad_(), (2 * RATES).requires_grad_()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
+import pickle
+import weakref
 
 import pytest
 import torch
@@ -44,7 +47,7 @@ class Rate(BaseRegularization):
 
     needs_activity = True
 
-    def forward(self, activity: Tensor) -> Tensor:
+    def forward(self, activity: Tensor, steps: Tensor | None = None) -> Tensor:
         return activity.square().mean()
 
 
@@ -340,3 +343,33 @@ def test_a_network_keeps_its_references_in_the_state_dict():
     saved = {k: v for k, v in net.state_dict().items() if "reference" in k}
     assert list(saved) == ["regularizers.regularizations.dale.reference_0"]
     assert "alpha=0.8, Lambda=1, params=1" in repr(net)
+
+
+def test_a_network_with_regularizers_goes_without_the_garbage_collector():
+    net = network()
+    net.regularizers = RegularizationList([L2(NamedParameters(net, ["readout.weight"]))])
+    net.regularizers().backward()
+    gone = weakref.ref(net)
+    gc.collect()
+    gc.disable()
+    try:
+        del net
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_names_are_of_the_network_that_they_are_copied_or_pickled_with():
+    net = network()
+    net.regularizers = RegularizationList([L2(NamedParameters(net, ["readout.weight"]))])
+    before = net.regularizers().item()
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        with torch.no_grad():
+            twin.readout.weight.mul_(2)
+        assert twin.regularizers().item() == pytest.approx(2 * before)
+        assert net.regularizers().item() == before
+    alone = copy.deepcopy(net.regularizers)  # without its network, it is of the same one
+    assert alone().item() == before
+    del net
+    with pytest.raises(ReferenceError, match="the network of these parameters is gone"):
+        alone()

@@ -221,7 +221,9 @@ def test_nothing_stays_behind_when_a_large_reference_moves_or_is_copied(kind):
     value = term().item()
     before = len(reachable(term))
     assert before > len([*term.buffers()])  # it remembers the row
-    for clone in (copy.deepcopy(term), pickle.loads(pickle.dumps(term))):
+    kept, unpickled = pickle.loads(pickle.dumps((owner, term)))
+    assert kept is not owner
+    for clone in (copy.deepcopy(term), unpickled):
         assert len(reachable(clone)) == len([*clone.buffers()])
         assert clone().item() == value
     assert len(reachable(term)) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -206,16 +208,37 @@ def test_values_are_arranged_on_all_threads(
 
 
 def test_nobody_hears_of_the_beta_state_of_sparse_tensors() -> None:
+    """In a process of its own: torch warns once in each."""
+    code = """
+import torch
+from netbuild.kernels import pattern, sparse_linear
+where = pattern(torch.tensor([0, 1]), torch.tensor([0]), 1)
+sparse_linear(torch.ones(1, 1), torch.ones(1, requires_grad=True), where).sum().backward()
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_products_leave_other_warnings_alone() -> None:
+    """A warning that is shown once stays shown once, whatever is multiplied in between."""
     where = pattern_of(random_mask((5, 4)))
-    always = torch.is_warn_always_enabled()
-    torch.set_warn_always(True)
-    try:
-        with warnings.catch_warnings(record=True) as heard:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            warnings.warn("once", stacklevel=1)
             step(normal(3, 4), normal(len(where)), where)
-    finally:
-        torch.set_warn_always(always)
-    assert not heard
+    assert len(heard) == 1
+
+
+def test_autocast_leaves_the_precision_of_sparse_products() -> None:
+    where = pattern_of(random_mask((5, 4)))
+    x, values = normal(3, 4, dtype=torch.float32), normal(len(where), dtype=torch.float32)
+    bias = normal(5, dtype=torch.float32)
+    expected = sparse_linear(x, values, where, bias)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(sparse_linear(x, values, where, bias), expected)
+        rounded = sparse_linear(x.bfloat16(), values, where, bias.bfloat16())
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, expected, rtol=0.02, atol=0.05)
 
 
 @pytest.mark.filterwarnings("ignore:Using backward:UserWarning")

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn, optim
+from torch.optim.swa_utils import AveragedModel
 
 from netbuild.layers import (
     CTRNNLayer,
@@ -418,6 +419,7 @@ def test_recurrent_layers_agree_with_dense_storage(formulation: str, kernel: str
             kernel=kernel,
             **words,
         )
+        layer.set_step(0)
         x = inputs(5, 3, 6).requires_grad_()
         y = layer(x)
         y.square().sum().backward()
@@ -546,3 +548,20 @@ def test_a_network_s_effective_weights() -> None:
         ((name, value),) = network.effective_weights().items()
         assert name == "map.effective_weight"
         assert torch.equal(value, network.effective_parameter("map.weight"))
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_averages_can_be_made_before_the_first_forward_pass(use_buffers: bool) -> None:
+    layer = SparseLinearLayer.from_dict(words_of(5, 8, dale="project", seed=1))
+    start = {name: value.clone() for name, value in layer.state_dict().items()}
+    averaged = AveragedModel(layer, use_buffers=use_buffers)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+    attach(layer, optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(inputs(5, 4)).square().sum().backward()
+        optimizer.step()
+        averaged.update_parameters(layer)
+    assert not [check for check in verify(averaged.module, start) if check.violations]
+    assert not torch.equal(averaged.module.weight, layer.weight)
+    assert torch.isfinite(averaged(inputs(5, 4))).all()

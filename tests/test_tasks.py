@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.tasks import ArraysTask, Task
+from netbuild.tasks import ArraysTask, Batch, Task
 
 
 def task(samples: int = 10, **words: float) -> ArraysTask:
@@ -114,3 +114,35 @@ def test_masks_and_variables_must_fit() -> None:
         ArraysTask(x, x, loss_mask=np.zeros((4, 2)))
     with pytest.raises(ValueError, match="3 values of coh for 4 samples"):
         ArraysTask(x, x, variables={"coh": np.zeros(3)})
+
+
+def test_steps_say_what_is_padding() -> None:
+    inputs, targets = torch.zeros(3, 5, 2), torch.zeros(3, 5)
+
+    def steps(*given: object, inputs: torch.Tensor = inputs) -> object:
+        return Batch(inputs, targets, trials={"steps": np.array(given)}).steps
+
+    found = Batch(inputs, targets, None, {"steps": np.array([5, 0, 3], np.int32)}).steps
+    assert isinstance(found, torch.Tensor)
+    assert (found.tolist(), found.dtype) == ([5, 0, 3], torch.int64)
+    assert steps(5, 5, 5) is None  # nothing is padded
+    assert Batch(inputs, targets).steps is None
+    for other in ((1.0, 2.0, 3.0), (1, 2), (1, 2, 6), (-1, 2, 3)):  # a variable of another meaning
+        assert steps(*other) is None
+    assert steps(1, 2, 3, inputs=torch.zeros(3, 2)) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numbers_are_in_the_default_precision(dtype: torch.dtype) -> None:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        x, mask = np.ones((4, 3, 2), np.float32), np.ones((4, 3))
+        found = ArraysTask(x, np.ones((4, 3, 1)), loss_mask=mask).batch(0, 2)
+        classes = ArraysTask(x[:, 0], np.arange(4)).batch(0, 2)
+    finally:
+        torch.set_default_dtype(before)
+    assert found.inputs.dtype == found.targets.dtype == dtype
+    assert found.loss_mask is not None
+    assert found.loss_mask.dtype == classes.inputs.dtype == dtype
+    assert classes.targets.dtype == torch.int64

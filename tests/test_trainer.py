@@ -231,3 +231,41 @@ def test_epochs_are_passes_over_the_training_samples(small: Path) -> None:
     assert steps_of(spec.model.training, build_task(spec)) == 3 * 6  # 48 samples in batches of 8
     with pytest.raises(NetbuildError, match="neither `steps` nor `epochs`"):
         steps_of(Training(), build_task(spec))
+
+
+def test_a_callback_that_evaluates_the_network_changes_nothing(small: Path) -> None:
+    one, other = trainer_of(small), trainer_of(small)
+    for _ in one.records():
+        pass
+    for record in other.records():
+        if record.step % 2:
+            other.network.eval()
+        else:
+            other.network.drop.eval()
+    for name, value in one.network.state_dict().items():
+        assert torch.equal(value, other.network.state_dict()[name]), name
+
+
+def test_padding_costs_nothing(small: Path) -> None:
+    class Trials:
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            steps = np.array([2, 6])
+            mask = torch.arange(6) < torch.from_numpy(steps)[:, None]
+            inputs = torch.ones(2, 6, 5) * mask[..., None]
+            targets = torch.zeros(2, 6, dtype=torch.long)
+            return Batch(inputs, targets, mask.float(), {"steps": steps})
+
+    regularizers = "[{name: rates, type: FiringRateL2, layers: hidden}]"
+    changes = ("training.steps=1", "training.evaluate.every=null", f"regularizers={regularizers}")
+    spec = netbuild.load(small, [*changes, "layers[drop].p=0"])
+    network = build(spec)
+    training = spec.model.training
+    trainer = Trainer(network, Trials(), training, build_optimizer(training, network))
+    with torch.no_grad():
+        network.hidden.bias.fill_(1.0)  # so that there is an activity without inputs too
+        _, there = network(torch.ones(1, 5), return_activity=True)
+        _, padding = network(torch.zeros(1, 5), return_activity=True)
+    expected = there["hidden"].square().mean().item()
+    assert padding["hidden"].square().mean().item() != pytest.approx(expected)
+    first = next(trainer.records())
+    assert first.values["regularizers"]["rates"]["raw"] == pytest.approx(expected)

@@ -18,7 +18,8 @@ KINK = 1e-4  # a difference between Jacobians that no smooth activation makes ov
 def around(move: Dynamics, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
     """Jacobians (P, N, N), units on kinks (P,), multipliers (P, N), and stability of points.
 
-    At a kink there are two Jacobians; where they lead to different words, nothing is decided.
+    At a kink there are two Jacobians; where they lead to different words, nothing is decided, nor
+    where a Jacobian holds NaN or Inf, whose multipliers are NaN.
     """
     size = move.size
     matrices = [x.new_zeros((0, size, size))]
@@ -44,8 +45,12 @@ def multipliers(matrices: Tensor) -> Tensor:
     """The eigenvalues of (..., N, N), (..., N) on the CPU, by falling modulus.
 
     Of a pair, whose moduli are the same up to rounding, the one with the positive angle is first.
+    Those of a matrix that is not finite, which LAPACK would not survive, are NaN.
     """
-    values: Tensor = torch.linalg.eigvals(matrices.cpu())
+    matrices = matrices.cpu()
+    finite = matrices.isfinite().flatten(-2).all(-1)[..., None]
+    values: Tensor = torch.linalg.eigvals(matrices.where(finite[..., None], 0.0))
+    values = values.where(finite, torch.nan)
     values = values.gather(-1, values.imag.argsort(dim=-1, descending=True, stable=True))
     modulus = (values.abs() * 2.0**40).round()
     return values.gather(-1, modulus.argsort(dim=-1, descending=True, stable=True))
@@ -53,6 +58,8 @@ def multipliers(matrices: Tensor) -> Tensor:
 
 def _stability(values: Tensor) -> str:
     modulus = values.abs()
+    if bool(modulus.isnan().any()):
+        return "undecided"
     away = int((modulus > 1 + MARGIN).sum())
     if away:
         return "unstable" if away == len(modulus) else "saddle"

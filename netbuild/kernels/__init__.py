@@ -1,6 +1,7 @@
 """Hand-written forward and backward passes on plain tensors, for the processor and CUDA alike."""
 
 from netbuild.kernels.activations import NAMES, Activation, activation
+from netbuild.kernels.plain import autocast, traced
 from netbuild.kernels.projection import projection
 from netbuild.kernels.recurrence import FORMULATIONS, State, recurrence
 from netbuild.kernels.sparse import Pattern, SparseWeight, pattern, sparse_linear
@@ -13,8 +14,10 @@ __all__ = [
     "SparseWeight",
     "State",
     "activation",
+    "autocast",
     "pattern",
     "projection",
     "recurrence",
     "sparse_linear",
+    "traced",
 ]

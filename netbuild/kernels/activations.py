@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -38,7 +39,8 @@ def activation(name: str, n: float = 2) -> Activation:
     if name == "power":
         if not 0 < n < math.inf:
             raise ValueError(f"n of activation 'power' must be a number above 0; got {n!r}")
-        return _power(n)
+        # Partial functions, unlike closures, can be copied and pickled with the layer.
+        return Activation(partial(_power, n=n), partial(_power_slope, n=n), _multiply)
     if name not in _FIXED:
         raise ValueError(f"activation must be one of {', '.join(NAMES)}; got {name!r}")
     return _FIXED[name]
@@ -115,17 +117,15 @@ def _where_positive(slopes: Tensor, rates: Tensor) -> Tensor:
     return slopes_above_0
 
 
-def _power(n: float) -> Activation:
-    def value(v: Tensor, out: Tensor) -> None:
-        torch.clamp_min(v, 0, out=out)
-        out.pow_(n)
+def _power(v: Tensor, out: Tensor, n: float) -> None:
+    torch.clamp_min(v, 0, out=out)
+    out.pow_(n)
 
-    def slope(rates: Tensor) -> Tensor:
-        """n v^(n-1) with v = r^(1/n), where r > 0."""
-        slopes = rates.pow((n - 1) / n).mul_(n)
-        return slopes if n > 1 else _where_positive(slopes, rates)
 
-    return Activation(value, slope, _multiply)
+def _power_slope(rates: Tensor, n: float) -> Tensor:
+    """n v^(n-1) with v = r^(1/n), where r > 0."""
+    slopes = rates.pow((n - 1) / n).mul_(n)
+    return slopes if n > 1 else _where_positive(slopes, rates)
 
 
 _FIXED: Mapping[str, Activation] = {

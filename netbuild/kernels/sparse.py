@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from netbuild.kernels.plain import autocast
+
 MOST = 2**31 - 1  # units, and connections: positions are 32-bit
 WIDTH = 96
 """Columns that one sampled product takes: the fastest by measurement (16 take 1.6 times as long a
@@ -134,11 +136,22 @@ def arranged(values: Tensor, order: Tensor) -> Tensor:
 
 
 def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    with warnings.catch_warnings():  # of these tensors' beta state, once in a process
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(
-            rows, columns, values.detach(), shape, check_invariants=False
-        )
+    return torch.sparse_csr_tensor(rows, columns, values.detach(), shape, check_invariants=False)
+
+
+def _hear_the_warning() -> None:
+    """Make a process's first CSR tensor, for which alone torch warns of their beta state.
+
+    Here, while the module is loaded, and not around each product: `catch_warnings` is not
+    thread-safe, and makes Python forget which warnings it has shown already.
+    """
+    index = torch.zeros(1, dtype=torch.int32, device="cpu")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        _csr(index, index[:0], torch.zeros(0, device="cpu"), (0, 0))
+
+
+_hear_the_warning()
 
 
 def add_product(out: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
@@ -222,6 +235,8 @@ def sum_onto(where: Pattern, values: Tensor) -> Tensor:
 def sparse_linear(x: Tensor, values: Tensor, where: Pattern, bias: Tensor | None = None) -> Tensor:
     """x W^T + bias, where W is `values` on the pattern; differentiable once.
 
+    Under autocast the product is made in the precision of the values.
+
     Args:
         x: (..., input_dim); fastest where its memory is (input_dim, ...).
         values: (connection,), float32 or float64.
@@ -235,6 +250,10 @@ def sparse_linear(x: Tensor, values: Tensor, where: Pattern, bias: Tensor | None
         ValueError: shapes, dtypes or devices that do not fit.
     """
     check_weight(SparseWeight(values, where))
+    if autocast(values.device):
+        with torch.autocast(values.device.type, enabled=False):
+            bias = None if bias is None else bias.to(values.dtype)
+            return sparse_linear(x.to(values.dtype), values, where, bias)
     outputs, inputs = where.shape
     if x.shape[-1:] != (inputs,):
         raise ValueError(f"x must be (..., {inputs}); got shape {tuple(x.shape)}")

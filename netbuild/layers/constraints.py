@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from netbuild.layers.bounds import keep_where, project
-from netbuild.layers.linear import LinearLayer
+from netbuild.layers.linear import MASKS, LinearLayer
 
 _KEEPER = "_netbuild_keeper"  # an optimizer's attribute: copying or pickling one leaves it behind
 
@@ -32,16 +33,23 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     clamped to the range in which it makes sense, as scales of connections are.
 
     Calling it again changes nothing. Several optimizers may each own a part of the module.
-    Parameters of the module that `add_param_group` adds later are taken in at the next step,
-    whose gradients are zeroed then, and those of later steps as in (a). Attach a copy
-    (`copy.deepcopy`) or an unpickled optimizer anew.
+    Parameters of the module that the optimizer is given later (by `add_param_group`, or in place of
+    others) are taken in at the next step, whose gradients are zeroed then, and those of later steps
+    as in (a). Masks that are edited in place, or replaced, hold from then on. Attach a copy
+    (`copy.deepcopy`) or an unpickled optimizer anew. Pruning (`torch.nn.utils.prune`) before or
+    after makes no difference: the constraints are of the parameter that is pruned.
 
     Args:
         module: any module that holds LinearLayers, or one itself.
         optimizer: any torch optimizer, fused, foreach and closures included.
 
     Raises:
-        ValueError: the optimizer holds no parameter of the module, as after a copy of one alone.
+        ValueError: the optimizer holds no parameter of the module, as after a copy of one alone; a
+            constrained weight (or alpha, or scales) that is computed from parameters that it holds,
+            as by `torch.nn.utils.parametrize`; layers that share a weight under different masks
+            with plasticity between 0 and 1. What arises later is raised by the next
+            `optimizer.step()`, before it changes anything; so is a weight that was replaced where
+            the optimizer holds the one before (`load_state_dict(assign=True)`).
     """
     owned = _owned(optimizer)
     if not any(id(p) in owned for p in module.parameters()):
@@ -63,39 +71,89 @@ class _Keeper:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.modules: dict[nn.Module, None] = {}  # in the order in which they were attached
-        self.parameters = 0  # how many the optimizer had when its layers were last looked for
+        self.groups: list[
+            list[nn.Parameter]
+        ] = []  # the optimizer's, when layers were last looked for
         self.kept: dict[LinearLayer, _Kept] = {}
-        self.bounded: dict[nn.Parameter, tuple[float, float]] = {}
+        self.bounded: dict[tuple[nn.Module, str], tuple[nn.Parameter, tuple[float, float]]] = {}
         self.handles: list[RemovableHandle] = []
         weakref.finalize(self, _remove, self.handles).atexit = False
         optimizer.register_step_pre_hook(self.before_step)
         optimizer.register_step_post_hook(self.after_step)
 
     def look(self, optimizer: Optimizer) -> None:
-        """Take in every layer whose weight the optimizer holds."""
-        self.parameters = _count(optimizer)
+        """Take in every layer whose weight the optimizer holds; ValueError for what it cannot."""
         owned = _owned(optimizer)
+        self.bounded = {}
         for module in self.modules:
-            for layer in module.modules():
-                if isinstance(layer, LinearLayer) and id(layer.weight) in owned:
-                    self.add(layer)
-                for _, parameter, bounds in _bounded(layer):
+            for path, layer in module.named_modules():
+                _refuse_computed(path, layer, owned)
+                for name, parameter, bounds in _bounded(layer):
                     if id(parameter) in owned:
-                        self.bounded[parameter] = bounds
+                        self.bounded[layer, name] = parameter, bounds
+                if isinstance(layer, LinearLayer):
+                    self.look_at(path, layer, owned)
+        self.groups = [list(group["params"]) for group in optimizer.param_groups]
 
-    def add(self, layer: LinearLayer) -> None:
-        if layer in self.kept or not layer.is_constrained:
+    def look_at(self, path: str, layer: LinearLayer, owned: set[int]) -> None:
+        """Keep a layer's weight if the optimizer holds it, in place of the one before."""
+        weight, kept = layer.stored_weight, self.kept.get(layer)
+        held = weight is not None and id(weight) in owned
+        if kept is not None and (kept.weight is not weight or not held):
+            if not held and id(kept.weight) in owned:
+                raise ValueError(_computed("weight", path) if weight is None else _replaced(path))
+            kept.handle.remove()
+            del self.kept[layer]
+        elif kept is not None:
             return
-        self.kept[layer] = _Kept(layer)
-        if layer.gate is not None:
-            hook = _ZeroGradient(layer)
-            self.handles.append(_hook(layer.weight, hook))
-            with torch.no_grad():
-                hook(layer.weight)  # the gradient that it has already
+        if weight is None or not held or not layer.is_constrained:
+            return
+        if not self.shares(path, layer, weight):
+            self.add(layer, weight)
+
+    def shares(self, path: str, layer: LinearLayer, weight: nn.Parameter) -> bool:
+        """Whether the weight is kept already, for another layer with the same masks.
+
+        ValueError where a part of each update is due to one mask, and another part to the other.
+        """
+        for other, kept in self.kept.items():
+            if kept.weight is weight and layer.fractional and other.fractional:
+                if not _have_equal_masks(layer, other):
+                    raise ValueError(
+                        f"{_named(path)} shares its weight with a layer of other masks, and "
+                        "plasticity between 0 and 1 can be of one of them alone"
+                    )
+                return True
+        return False
+
+    def add(self, layer: LinearLayer, weight: nn.Parameter) -> None:
+        hook = _ZeroGradient(layer)
+        self.kept[layer] = kept = _Kept(layer, weight, _hook(weight, hook))
+        self.handles.append(kept.handle)
+        with torch.no_grad():
+            hook(weight)  # the gradient that it has already
+
+    def is_stale(self, optimizer: Optimizer) -> bool:
+        """Whether parameters of the optimizer or of the layers are others than at the last look."""
+        groups = optimizer.param_groups
+        if len(groups) != len(self.groups):
+            return True
+        for group, seen in zip(groups, self.groups, strict=True):
+            now = group["params"]
+            if len(now) != len(seen) or not all(map(operator.is_, now, seen)):
+                return True
+        for layer, kept in self.kept.items():
+            weight = layer._parameters.get("weight")
+            if weight is not kept.weight and layer.stored_weight is not kept.weight:
+                return True
+        for (module, name), (parameter, _) in self.bounded.items():
+            if module._parameters.get(name) is not parameter:
+                return True
+        return False
 
     @torch.no_grad()
     def before_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        if self.parameters != _count(optimizer):  # `add_param_group` was called
+        if self.is_stale(optimizer):
             self.look(optimizer)
         for kept in self.kept.values():
             kept.remember()
@@ -104,7 +162,7 @@ class _Keeper:
     def after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         for kept in self.kept.values():
             kept.project()
-        for parameter, bounds in self.bounded.items():
+        for parameter, bounds in self.bounded.values():
             parameter.clamp_(*bounds)
         if (self.kept or self.bounded) and isinstance(optimizer, LBFGS):
             optimizer.state.clear()
@@ -124,15 +182,18 @@ class _Kept:
     upper: Tensor | None
     before: Tensor | None  # the weight before this step, if some p is fractional
     held: Tensor | None  # what absent and frozen weights are held at; None if there are none
+    minus_zero: bool  # whether one of these is -0.0, which neither a lerp nor a clamp respects
     probes: tuple[Tensor, ...]  # the smallest and the largest of those by magnitude, as views
 
-    def __init__(self, layer: LinearLayer) -> None:
+    def __init__(self, layer: LinearLayer, weight: nn.Parameter, handle: RemovableHandle) -> None:
         self.layer = layer
-        self.weight = layer.weight
+        self.weight = weight
+        self.handle = handle
         self.seen = (-1, -1, -1)
 
     def remember(self) -> None:
         """Before a step."""
+        self.layer.follow_masks()
         if self.seen != self._state():
             self._renew()
 
@@ -144,7 +205,7 @@ class _Kept:
             torch.lerp(self.before, weight, self.gate, out=weight)
         if self.lower is not None:
             torch.clamp(weight, self.lower, self.upper, out=weight)
-        if self.held is not None and self._may_be_nan():
+        if self.held is not None and (self.minus_zero or self._may_be_nan()):
             assert self.gate is not None
             torch.where(self.gate == 0, self.held, weight, out=weight)
         if self.before is not None:
@@ -171,11 +232,17 @@ class _Kept:
         layer = self.layer
         self.lower, self.upper, self.gate = layer.lower, layer.upper, layer.gate
         self.before = self.held = None
+        self.minus_zero = False
         if self.gate is None:
             return
         now = torch.empty_like(self.weight, requires_grad=False).copy_(self.weight)
         project(now, layer.present, layer.lower, layer.upper)
         still = self.gate == 0
+        frozen = still if layer.present is None else still & (layer.present != 0)
+        minus_zero = frozen & (now == 0) & (self.weight == 0) & self.weight.signbit()
+        self.minus_zero = bool(minus_zero.any())
+        if self.minus_zero:
+            now[minus_zero] = -0.0
         if layer.fractional:
             self.before = self.held = now
         else:
@@ -210,6 +277,52 @@ class _ZeroGradient:
             keep_where(gradient, gate, out=gradient)
 
 
+def _refuse_computed(path: str, layer: nn.Module, owned: set[int]) -> None:
+    """ValueError where constraints are of a tensor that torch computes from what the optimizer has.
+
+    So do parametrizations, `weight_norm` and `spectral_norm`, of which no bound is known.
+    """
+    computed = [
+        name for name in getattr(layer, "bounded_parameters", {}) if _is_computed(layer, name)
+    ]
+    if isinstance(layer, LinearLayer) and layer.is_constrained and layer.stored_weight is None:
+        computed.append("weight")
+    for name in computed:
+        own = (p for n, p in layer.named_parameters() if name in n.replace(".", "_").split("_"))
+        if any(id(parameter) in owned for parameter in own):
+            raise ValueError(_computed(name, path))
+
+
+def _computed(name: str, path: str) -> str:
+    return (
+        f"the {name} of {_named(path)} is computed from other parameters, so that no step can keep "
+        "its constraints: attach it without a parametrization"
+    )
+
+
+def _replaced(path: str) -> str:
+    return (
+        f"the weight of {_named(path)} was replaced, and the optimizer holds the one before: make "
+        "an optimizer of the new parameters and attach it"
+    )
+
+
+def _is_computed(layer: nn.Module, name: str) -> bool:
+    return f"{name}_orig" in layer._parameters or name in getattr(layer, "parametrizations", ())
+
+
+def _have_equal_masks(one: LinearLayer, other: LinearLayer) -> bool:
+    pairs = [(one._buffers[name], other._buffers[name]) for name in MASKS]
+    return one.dale == other.dale and all(
+        a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
+    )
+
+
+def _named(path: str) -> str:
+    """A layer in words, by its path in the attached module."""
+    return f"layer `{path}`" if path else "the layer"
+
+
 def _bounded(layer: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[float, float]]]:
     """The parameters of a layer itself that have a range, with their names and ranges."""
     for name, bounds in getattr(layer, "bounded_parameters", {}).items():
@@ -225,10 +338,6 @@ def _hook(weight: nn.Parameter, hook: _ZeroGradient) -> RemovableHandle:
     handle: RemovableHandle = weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
     weight.requires_grad_(learns)
     return handle
-
-
-def _count(optimizer: Optimizer) -> int:
-    return sum([len(group["params"]) for group in optimizer.param_groups])
 
 
 def _owned(optimizer: Optimizer) -> set[int]:
@@ -292,8 +401,12 @@ def _checks(path: str, layer: LinearLayer, initial: Mapping[str, Tensor] | None)
         checks.append(Check(path, "absent", entries - stored, 0))
     if layer.plasticity is not None and initial is not None:
         frozen = here & (layer.plasticity == 0)
+        now = layer.stored_weight
+        now = layer.weight if now is None else now
         name = f"{path}.weight" if path else "weight"
-        moved = frozen & (_bits(layer.weight) != _bits(_of_start(initial, name, layer.weight)))
+        if name not in initial and f"{name}_orig" in initial:  # it was pruned
+            name = f"{name}_orig"
+        moved = frozen & (_bits(now) != _bits(_of_start(initial, name, now)))
         checks.append(Check(path, "frozen", int(frozen.sum()), int(moved.sum())))
     return checks
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netbuild import kernels
-from netbuild.kernels import FORMULATIONS, SparseWeight, State, sparse_linear
+from netbuild.kernels import FORMULATIONS, SparseWeight, State, autocast, sparse_linear, traced
 from netbuild.layers.activations import activation as activation_of
 from netbuild.layers.given import array, dimension, flag, known_keys, one_of, unknown
+from netbuild.layers.initial import StartError
 from netbuild.layers.linear import LinearLayer
 from netbuild.layers.sparse import linear_layer
 from netbuild.layers.spectrum import spectral_radius
@@ -97,12 +98,16 @@ class CTRNNLayer(nn.Module):
             learnt; sigma N(0, 1) in the other scalings.
         input, recurrent: the words of `linear_layer` without the sizes, e.g. `{weight: normal}`;
             with `storage: sparse` values are kept for the connections alone.
-        kernel: `fused`, or `reference`: a plain loop over `step`.
+        kernel: `fused`, or `reference`: a plain loop over `step`, whose gradient can be
+            differentiated again. Under autocast, and while torch compiles, exports or transforms
+            (`torch.func`), that loop is taken whatever is given here.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
             initial values come from torch's global generator, the noise from seed 0.
-        name: of the layer; the noise of layers of one seed needs different ones.
+        name: of the layer; the noise of layers of one seed needs different ones. A `Network` gives
+            its layers their names where they have none.
 
-    Noise is drawn in training only. It is a function of (seed, name, step).
+    Noise is drawn in training only. After `set_step` it is a function of (seed, name, step), until
+    then it comes from torch's global generator, as that of `torch.nn.Dropout` does.
 
     Raises:
         ValueError: a wrong size, shape, word or key; alpha outside (0, 1]; negative sigma;
@@ -155,7 +160,7 @@ class CTRNNLayer(nn.Module):
         self.recurrent = self._map("recurrent", recurrent, self.size, seed)
         self.seed = seed or 0
         self.name = name
-        self.step_number = 0
+        self.step_number: int | None = None
 
     @classmethod
     def from_dict(cls, layer_struct: Mapping[str, Any]) -> Self:
@@ -171,8 +176,17 @@ class CTRNNLayer(nn.Module):
 
     # What the layer computes
 
-    def set_step(self, step: int) -> None:
-        """Make the next training-mode forward pass that of `step`; each one adds 1."""
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training mode draws random numbers."""
+        return bool(self.noise or self.rate_noise or self.input_noise)
+
+    def set_step(self, step: int | None) -> None:
+        """Draw the noise of `step` in every forward pass until it is set again.
+
+        A forward pass does not count steps: running one twice, as activation checkpointing does,
+        draws the same noise twice. None: noise comes from torch's global generator.
+        """
         self.step_number = step
 
     def forward(self, x: Tensor) -> Tensor:
@@ -187,10 +201,10 @@ class CTRNNLayer(nn.Module):
         u = x.transpose(0, 1).contiguous()  # (T, B, I)
         parameters = self.parameters_of_step()
         noise = rate_noise = None
-        if self.training and (self.noise or self.rate_noise or self.input_noise):
+        if self.training and self.draws:
             u, noise, rate_noise = self._draw_noise(u, parameters.alpha)
-        self.step_number += self.training
-        run = self._run_fused if self.kernel == "fused" else self._run_reference
+        plain = self.kernel == "reference" or traced() or autocast(u.device)
+        run = self._run_reference if plain else self._run_fused
         return run(u, parameters, noise, rate_noise).transpose(0, 1)
 
     def step(
@@ -240,7 +254,7 @@ class CTRNNLayer(nn.Module):
         alpha: Tensor | float = self.alpha
         if self.groups is not None:
             alpha = self.alpha[self.groups]
-        elif not self.alpha.ndim and not self.alpha.requires_grad and self.alpha.is_cpu:
+        elif not (self.alpha.ndim or self.alpha.requires_grad or traced()) and self.alpha.is_cpu:
             alpha = self.alpha.item()  # a plain number spares the kernel a tensor
         return Parameters(
             self.input.factor,
@@ -297,9 +311,11 @@ class CTRNNLayer(nn.Module):
         return u, noise, rate_noise
 
     def _normal(self, what: str, shape: torch.Size, like: Tensor) -> Tensor:
-        """N(0, 1), a function of (seed, name, step) alone."""
-        seed = seed_of(self.seed, "noise", self.name, what, self.step_number)
-        generator = torch.Generator(like.device).manual_seed(seed)
+        """N(0, 1), a function of (seed, name, step) alone once the step is set."""
+        generator = None
+        if self.step_number is not None:
+            seed = seed_of(self.seed, "noise", self.name, what, self.step_number)
+            generator = torch.Generator(like.device).manual_seed(seed)
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
     # What the layer tells of itself
@@ -348,7 +364,10 @@ class CTRNNLayer(nn.Module):
                 raise ValueError(f"the sizes of `{what}` are the layer's; take {key!r} away")
         if seed is not None:
             words.setdefault("seed", seed_of(seed, what))
-        return linear_layer({"input_dim": input_dim, "output_dim": self.size} | words)
+        try:
+            return linear_layer({"input_dim": input_dim, "output_dim": self.size} | words)
+        except StartError as error:
+            raise type(error)(f"{what}: {error}") from None
 
     def _register_alpha(self, alpha: Any, tau: Any, dt: float | None, groups: Any) -> None:
         if (alpha is None) == (tau is None):

@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of (seed, name, step), so that nothing needs saving."""
+"""Dropout whose masks can be a function of (seed, name, step), so that nothing needs saving."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from netbuild.streams import seed_of
 class Dropout(nn.Module):
     """Sets each unit to 0 with probability p in training, and scales the rest by 1/(1 - p).
 
-    In evaluation it is the identity (Srivastava et al. 2014, "inverted"). The mask of a step is
-    drawn on the input's device from a stream of its own: the same seed, name, step, shape and
-    device give the same mask, whatever else was drawn before.
+    In evaluation it is the identity (Srivastava et al. 2014, "inverted"). After `set_step` the mask
+    is drawn on the input's device from a stream of its own: the same seed, name, step, shape and
+    device give the same mask, whatever else was drawn before. Until then it comes from torch's
+    global generator, as that of `torch.nn.Dropout` does.
 
     Args:
         p: probability of a zero, in [0, 1).
         seed: of the masks.
-        name: of the layer; layers of one seed need different ones.
+        name: of the layer; layers of one seed need different ones. A `Network` gives its layers
+            their names where they have none.
 
     Raises:
         ValueError: p outside [0, 1).
@@ -31,21 +33,28 @@ class Dropout(nn.Module):
         self.p = float(p)
         self.seed = seed
         self.name = name
-        self.step = 0
+        self.step: int | None = None
 
-    def set_step(self, step: int) -> None:
-        """Make the next training-mode forward pass that of `step`; each one adds 1."""
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training mode draws random numbers."""
+        return self.p > 0
+
+    def set_step(self, step: int | None) -> None:
+        """Draw the mask of `step` in every forward pass until it is set again.
+
+        A forward pass does not count steps. None: masks come from torch's global generator.
+        """
         self.step = step
 
     def forward(self, x: Tensor) -> Tensor:
         """The input with zeros, in training; the input itself in evaluation. Any shape."""
-        if not self.training:
+        if not self.training or not self.draws:
             return x
-        seed = seed_of(self.seed, "dropout", self.name, self.step)
-        self.step += 1
-        if self.p == 0:
-            return x
-        generator = torch.Generator(x.device).manual_seed(seed)
+        generator = None
+        if self.step is not None:
+            seed = seed_of(self.seed, "dropout", self.name, self.step)
+            generator = torch.Generator(x.device).manual_seed(seed)
         mask = torch.empty_like(x).bernoulli_(1 - self.p, generator=generator)
         return x * mask.div_(1 - self.p)
 

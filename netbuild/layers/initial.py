@@ -136,6 +136,10 @@ def identity(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0)
     return nn.init.eye_(_empty(shape)).mul_(gain)
 
 
+class StartError(ValueError):
+    """Initial values from which a layer cannot start: too large for their precision, say."""
+
+
 SCHEMES: Mapping[str, Callable[..., Tensor]] = {
     "uniform": uniform,
     "normal": normal,
@@ -165,7 +169,7 @@ def draw(
 
     Raises ValueError for an unknown scheme or argument, naming the nearest right one, and for a
     scheme that needs a matrix when `shape` has one axis; TypeError for an argument of another
-    type than the scheme's.
+    type than the scheme's; StartError where the values leave the default precision.
     """
     known = SCHEMES if len(shape) > 1 else FOR_A_BIAS
     if scheme not in known:
@@ -173,7 +177,7 @@ def draw(
             raise ValueError(f"init {scheme!r} needs a matrix; a bias takes {', '.join(known)}")
         raise unknown("init", scheme, known)
     _check_arguments(scheme, arguments)
-    return SCHEMES[scheme](shape, fan_in, generator, **arguments)
+    return _finite(scheme, lambda: SCHEMES[scheme](shape, fan_in, generator, **arguments))
 
 
 def draw_connections(
@@ -195,6 +199,14 @@ def draw_connections(
     if scheme not in SCHEMES:
         raise unknown("init", scheme, SCHEMES)
     _check_arguments(scheme, arguments)
+    return _finite(
+        scheme, lambda: _connections(scheme, sources, targets, shape, generator, **arguments)
+    )
+
+
+def _connections(
+    scheme: str, sources: Tensor, targets: Tensor, shape: Shape, generator: Random, **arguments: Any
+) -> Tensor:
     count, (fan_out, fan_in) = (len(sources),), shape
     if scheme == "orthogonal":
         raise ValueError("init 'orthogonal' is of a whole matrix; sparse storage has none")
@@ -270,16 +282,27 @@ def said_of(what: str, given: Any) -> Said:
 
 
 def parameter_values(what: str, given: Any, axes: Mapping[str, int]) -> Tensor:
-    """A caller's array in torch's default dtype; ValueError if it overflows there."""
+    """A caller's array in torch's default dtype; StartError if it overflows there."""
     return as_parameter(what, shaped(what, given, **axes))
 
 
 def as_parameter(what: str, numbers: Tensor) -> Tensor:
-    """Finite numbers in torch's default dtype; ValueError if one overflows there."""
+    """Finite numbers in torch's default dtype; StartError if one overflows there."""
     values = numbers.to(torch.get_default_dtype())
     if not all_finite(values):
-        raise ValueError(f"{what} holds numbers too large for {values.dtype}")
+        raise StartError(f"{what} holds numbers too large for {values.dtype}")
     return values + 0.0  # -0.0 becomes 0.0: a masked zero has one pattern of bits
+
+
+def _finite(scheme: str, drawn: Callable[[], Tensor]) -> Tensor:
+    """What a scheme draws; StartError where that leaves torch's default dtype."""
+    try:
+        values = drawn()
+    except (OverflowError, RuntimeError) as error:  # torch refuses such a range or scale
+        raise StartError(f"init {scheme!r} cannot be drawn: {error}") from None
+    if not all_finite(values):
+        raise StartError(f"init {scheme!r} gives numbers too large for {values.dtype}")
+    return values
 
 
 def _empty(shape: Shape) -> Tensor:

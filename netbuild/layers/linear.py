@@ -21,6 +21,7 @@ from netbuild.layers.bounds import bounds_of, effective, project
 from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
 from netbuild.layers.initial import (
     Start,
+    StartError,
     as_parameter,
     draw,
     parameter_values,
@@ -51,6 +52,9 @@ KEYS = (
     *("ei_mask", "sparsity_mask", "plasticity_mask"),
     *("dale_init", "ei_balance", "spectral_radius", "dale", "scale_groups", "scale", "seed"),
 )
+
+
+MASKS = ("sign", "connected", "plasticity")  # the buffers that bounds follow from
 
 
 class Connections(NamedTuple):
@@ -106,7 +110,8 @@ class LinearLayer(nn.Module):
         ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1];
             a spectral radius for a weight whose radius is 0 or that is not square;
             signs with `dale="abs"` and drawn values that are 0, or that `clamp` would set to 0:
-            |w| has no gradient at 0, so they would never learn.
+            |w| has no gradient at 0, so they would never learn; a start that leaves the range of
+            the default precision.
         TypeError: an array that does not hold real numbers; a flag that is not a bool.
     """
 
@@ -185,8 +190,21 @@ class LinearLayer(nn.Module):
     # What the layer computes
 
     @property
+    def stored_weight(self) -> nn.Parameter | None:
+        """The parameter that `weight` is: the one that an optimizer can hold.
+
+        After `torch.nn.utils.prune` it is `weight_orig`, of which some entries are used. None where
+        the weight is computed from other parameters, as `torch.nn.utils.parametrize` does.
+        """
+        found = self._parameters.get("weight")
+        if found is None and "weight_mask" in self._buffers:
+            found = self._parameters.get("weight_orig")
+        return found
+
+    @property
     def gate(self) -> Tensor | None:
         """(output_dim, input_dim): 0 where the weight may not move; None if it may everywhere."""
+        self.follow_masks()
         return self.present if self.rate is None else self.rate
 
     @property
@@ -202,7 +220,23 @@ class LinearLayer(nn.Module):
     @property
     def effective_weight(self) -> Tensor:
         """(output_dim, input_dim): the weight that the forward pass uses."""
-        return self._effective(self.weight)
+        return self._effective(self.given_weight)
+
+    @property
+    def given_weight(self) -> Tensor:
+        """(output_dim, input_dim): the weight before signs and scales.
+
+        It is the parameter, what is left of it after `torch.nn.utils.prune`, or what a
+        parametrization computes. Pruning sets `weight` only where a layer is called, which the maps
+        of a recurrent layer never are, so it is done here.
+        """
+        found = self._parameters.get("weight")
+        if found is not None:
+            return found
+        stored, mask = self.stored_weight, self._buffers.get("weight_mask")
+        if stored is None or mask is None:
+            return self.weight
+        return stored * mask
 
     @property
     def factor(self) -> Tensor | SparseWeight:
@@ -211,7 +245,7 @@ class LinearLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim)."""
-        weight = self.effective_weight if self.is_raw else self.weight
+        weight = self.effective_weight if self.is_raw else self.given_weight
         if x.ndim == 3 and x.stride(0) < x.stride(1):
             # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
             return functional.linear(x.transpose(0, 1), weight, self.bias).transpose(0, 1)
@@ -250,7 +284,17 @@ class LinearLayer(nn.Module):
     @torch.no_grad()
     def enforce_constraints(self) -> None:
         """Project the weight in place: absent connections and wrong signs become 0."""
+        self.follow_masks()
         project(self.weight, self.present, self.lower, self.upper)
+
+    def follow_masks(self) -> None:
+        """Derive the bounds again if a mask was edited in place, or replaced, since they were."""
+        buffers = self._buffers
+        for name, seen, version in self._masks_seen:
+            mask = buffers[name]
+            if mask is not seen or (mask is not None and mask._version != version):
+                self._derive_bounds()
+                return
 
     def apply_plasticity(self) -> None:
         """Scale the weight's gradient by the plasticity mask; without a mask, do nothing.
@@ -473,7 +517,8 @@ class LinearLayer(nn.Module):
 
     def _derive_bounds(self) -> None:
         """What a step needs of the masks; again whenever the masks change."""
-        dtype = torch.get_default_dtype() if "weight" not in self._parameters else self.weight.dtype
+        weight = self.stored_weight
+        dtype = torch.get_default_dtype() if weight is None else weight.dtype
         sign = self.sign if self.dale == "project" else None
         bounds = bounds_of(sign, self.connected, self.plasticity, dtype)
         for name, values in bounds._asdict().items():
@@ -483,6 +528,8 @@ class LinearLayer(nn.Module):
                 ((self.rate > 0) & (self.rate < 1)).any()
             )
         self.mask_version = getattr(self, "mask_version", 0) + 1
+        masks = [(name, self._buffers[name]) for name in MASKS]
+        self._masks_seen = [(name, m, 0 if m is None else m._version) for name, m in masks]
 
     def _refuse_raw_zeros(self, start: Start, dale_init: str) -> None:
         """|w| has no gradient at 0, so a raw weight that is drawn there never leaves it."""
@@ -490,12 +537,12 @@ class LinearLayer(nn.Module):
             return
         why = "|w| has no gradient at 0, so these weights would never learn"
         if dale_init == "clamp":
-            raise ValueError(
+            raise StartError(
                 f"dale='abs' with dale_init='clamp' sets weights of the wrong sign to 0: {why}; "
                 "use dale_init='abs' or dale='project'"
             )
         if start.learn and not start.values.any():
-            raise ValueError(
+            raise StartError(
                 f"dale='abs' with a weight that starts at 0 everywhere: {why}; "
                 "use another init or dale='project'"
             )

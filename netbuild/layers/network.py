@@ -51,12 +51,16 @@ class Network(nn.Module):
             reads "input". Only earlier layers can be read.
         activations: layer name to its activation, by name or as `{type: ..., ...}`.
         regularizers: a module that returns the sum of its terms when it is called with an
-            `activity` (None, or as `forward` returns it). None: no regularizer.
+            `activity` (None, or as `forward` returns it) and the `steps` of its trials (None, or
+            (batch,) integers). None: no regularizer.
+
+    Layers without a name of their own whose random numbers depend on one (`CTRNNLayer`, `Dropout`)
+    are given the name that they have here.
 
     Raises:
         ValueError: no layers; a layer name that is malformed or that modules use themselves; a
             source or activation of no such layer; units that do not exist; widths that do not
-            fit each other.
+            fit each other; two layers that would draw the same random numbers.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Network(nn.Module):
             self._plan.append(_Step(name, source.layer, units, activate))
             self.add_module(name, layer)
             before = name
+        _separate_streams(layers)
         self.regularizers = _NoRegularizers() if regularizers is None else regularizers
 
     def forward(
@@ -127,8 +132,13 @@ class Network(nn.Module):
         """Count the weights that violate each constraint; see `constraints.verify`."""
         return constraints.verify(self, initial)
 
-    def set_step(self, step: int) -> None:
-        """Set the step of every layer that draws random numbers."""
+    def set_step(self, step: int | None) -> None:
+        """Set the step of every layer that draws random numbers.
+
+        Its noise and dropout are then a function of (seed, layer, step). Call it before the forward
+        pass of each step: a forward pass counts nothing. None, as at the beginning: random numbers
+        come from torch's global generator.
+        """
         for module in self.modules():
             if module is not self and callable(setter := getattr(module, "set_step", None)):
                 setter(step)
@@ -210,7 +220,9 @@ class Network(nn.Module):
 class _NoRegularizers(nn.Module):
     """The sum of no terms."""
 
-    def forward(self, activity: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self, activity: Mapping[str, Tensor] | None = None, steps: Tensor | None = None
+    ) -> Tensor:
         return torch.zeros((), requires_grad=True)  # it can be backpropagated
 
 
@@ -231,6 +243,28 @@ def reserved_names() -> frozenset[str]:
     """What no layer may be called: "input", and what a network has as an attribute."""
     empty = Network({"x": nn.Identity()}, input_dim=1)
     return frozenset((*dir(empty), INPUT)) - {"x"}
+
+
+def _separate_streams(layers: Mapping[str, nn.Module]) -> None:
+    """Name the unnamed layers that draw random numbers; ValueError where two would draw the same.
+
+    The stream of random numbers of a layer follows from its type, its seed and its name.
+    """
+    streams: dict[tuple[str, int, str], str] = {}
+    for name, layer in layers.items():
+        for path, module in layer.named_modules(prefix=name):
+            if not isinstance(module, (CTRNNLayer, Dropout)):
+                continue
+            module.name = module.name or path
+            if not module.draws:
+                continue
+            stream = (type(module).__name__, module.seed, module.name)
+            if (other := streams.setdefault(stream, path)) != path:
+                raise ValueError(
+                    f"the layers {other} and {path} have the same seed {module.seed} and the same "
+                    f"name {module.name!r}, so they would draw the same random numbers; give each "
+                    "a name of its own"
+                )
 
 
 def _as_slice(units: tuple[int, ...]) -> slice | None:

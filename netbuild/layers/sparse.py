@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear
+from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear, traced
 from netbuild.layers.balance import balance_factors
 from netbuild.layers.given import array, one_of, shaped
 from netbuild.layers.initial import as_parameter, draw_connections
@@ -38,32 +39,32 @@ class SparseLinearLayer(LinearLayer):
     buffers `sign`, `plasticity` and `scale_groups`. Where they stand is in the buffers `starts`
     (output_dim + 1,) and `sources` (connection,), int32: those onto unit j are
     [starts[j], starts[j + 1]). All of these are in the state dict; the transposed pattern and the
-    bounds are made from them. `connected` is None: all that is stored is connected.
+    bounds are made from them. A forward pass under `torch.func` or torch.compile makes the whole
+    matrix. `connected` is None: all that is stored is connected.
     """
 
     storage: ClassVar[str] = "sparse"
     starts: Tensor
     sources: Tensor
-    # Derived, and not saved: of the transpose.
-    back_starts: Tensor
-    back_sources: Tensor
-    order: Tensor
+    # Not a buffer: buffers that appear at first use are not in copies that were made before.
+    _pattern: tuple[Tensor, Tensor, Pattern] | None = None  # with the buffers that it is of
 
     # What the layer computes
 
     @property
     def pattern(self) -> Pattern:
-        """Where the connections stand, for the kernels; the transpose is made at first use."""
-        if self.order is None:
-            where = pattern(self.starts, self.sources, self.input_dim)
-            self.back_starts, self.back_sources = where.back_rows, where.back_columns
-            self.order = where.order
-        return Pattern(self.starts, self.sources, self.back_starts, self.back_sources, self.order)
+        """Where the connections stand, for the kernels; made at first use on each device."""
+        starts, sources = self.starts, self.sources
+        known = self._pattern
+        if known is None or known[0] is not starts or known[1] is not sources:
+            known = starts, sources, pattern(starts, sources, self.input_dim)
+            self._pattern = known
+        return known[2]
 
     @property
     def targets(self) -> Tensor:
         """(connection,) int32: the postsynaptic unit of each."""
-        return targets_of(self.starts)
+        return targets_of(self.starts, len(self.sources))
 
     @property
     def is_wired(self) -> bool:
@@ -71,13 +72,20 @@ class SparseLinearLayer(LinearLayer):
         return True
 
     @property
-    def factor(self) -> SparseWeight:
-        """What the forward pass multiplies with; for the kernels."""
+    def factor(self) -> Tensor | SparseWeight:
+        """What the forward pass multiplies with; for the kernels.
+
+        While torch compiles or transforms it is a dense matrix, of operations that torch can see.
+        """
+        if traced():
+            return self._whole(self.effective_weight)
         return SparseWeight(self.effective_weight, self.pattern)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim); the memory of the result is (output_dim, ...)."""
-        weight = self.effective_weight if self.is_raw else self.weight
+        weight = self.effective_weight if self.is_raw else self.given_weight
+        if traced():
+            return functional.linear(x, self._whole(weight), self.bias)
         return sparse_linear(x, weight, self.pattern, self.bias)
 
     # The masks, as scipy.sparse arrays (input_dim, output_dim) of the connections
@@ -117,10 +125,7 @@ class SparseLinearLayer(LinearLayer):
         self.register_buffer("connected", None)
 
     def _derive_bounds(self) -> None:
-        # Where a state dict of another size is loaded, torch itself raises the error, afterwards.
-        if not self.starts.is_meta and int(self.starts[-1]) == len(self.sources):
-            for name in ("back_starts", "back_sources", "order"):
-                self.register_buffer(name, None, persistent=False)
+        self._pattern = None  # a state dict is copied into the same buffers
         super()._derive_bounds()
 
     def _array(self, what: str, given: Any, vector: bool = False) -> Tensor:
@@ -144,6 +149,11 @@ class SparseLinearLayer(LinearLayer):
     def _drawn(self, scheme: str, generator: torch.Generator | None, **arguments: Any) -> Tensor:
         shape = (self.output_dim, self.input_dim)
         return draw_connections(scheme, self.sources, self.targets, shape, generator, **arguments)
+
+    def _whole(self, weight: Tensor) -> Tensor:
+        """(O, I), with values (connection,) in their places and 0 elsewhere."""
+        places = self.targets.long(), self.sources.long()
+        return weight.new_zeros(self.output_dim, self.input_dim).index_put(places, weight)
 
     def _matrix(self, weight: Tensor) -> Any:
         """A scipy.sparse CSR array (O, I) of values; the pattern's memory is the layer's own."""

@@ -71,10 +71,10 @@ def is_array(given: Any) -> bool:
     return not hasattr(given, "starts") and not hasattr(given, "tocsc")
 
 
-def targets_of(starts: Tensor) -> Tensor:
-    """(connection,) int32: the postsynaptic unit of each."""
+def targets_of(starts: Tensor, count: int | None = None) -> Tensor:
+    """(connection,) int32: the postsynaptic unit of each; `count` of them, where that is known."""
     units = torch.arange(len(starts) - 1, dtype=torch.int32, device=starts.device)
-    return units.repeat_interleave(starts.diff())
+    return units.repeat_interleave(starts.diff(), output_size=count)
 
 
 def per_connection(what: str, given: PerConnection, count: int) -> Tensor:

@@ -1,6 +1,10 @@
 """Penalties on firing rates: their size, and how unevenly units share them.
 
 r is the activity of one layer, (batch, time, unit) or (batch, unit); B, T, N are its axes.
+
+A mean over batch and time is the mean over the trials of each trial's mean over its own steps:
+what a trial costs does not depend on how long the others are. Where all trials are of one length,
+it is the mean over all values.
 """
 
 from __future__ import annotations
@@ -53,8 +57,19 @@ class ActivityRegularization(BaseRegularization):
         self.of = of
         self.units = {name: torch.as_tensor(which) for name, which in (units or {}).items()}
 
-    def forward(self, activity: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]
-        """The raw term, 0-d, of {layer name: (..., unit)}; ValueError for a layer not in it."""
+    def forward(  # type: ignore[override]
+        self, activity: Mapping[str, Tensor], steps: Tensor | None = None
+    ) -> Tensor:
+        """The raw term; 0-d.
+
+        Args:
+            activity: {layer name: (..., unit)}.
+            steps: (batch,) integers: how many steps each trial of a (batch, time, unit) has; what
+                follows is padding and costs nothing. None: all steps count.
+
+        Raises:
+            ValueError: a layer that is not in the activity, or another number of steps than trials.
+        """
         terms = []
         for name in self.layers:
             if name not in activity:
@@ -63,13 +78,18 @@ class ActivityRegularization(BaseRegularization):
             rates = activity[name]
             if name in self.units:
                 rates = rates[..., self.units[name].to(rates.device)]
+            shares = None if steps is None or rates.ndim < 3 else shares_of(steps, rates)
             if self.of == "unit_mean":
-                rates = rates.flatten(0, -2).mean(0, keepdim=True)  # (1, N)
-            terms.append(self.penalty(rates))
+                terms.append(self.penalty(_mean_of_each(rates, shares)))
+            else:
+                terms.append(self.penalty(rates, shares))
         return sum(terms[1:], terms[0])
 
-    def penalty(self, rates: Tensor) -> Tensor:
-        """The penalty of rates (..., N), a mean over all its axes; 0-d."""
+    def penalty(self, rates: Tensor, shares: Tensor | None = None) -> Tensor:
+        """The penalty of rates (..., N), a mean over all its axes; 0-d.
+
+        `shares` (B, T), where given, is how much each step counts in the mean; see `shares_of`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define penalty")
 
     def extra_repr(self) -> str:
@@ -80,17 +100,21 @@ class ActivityRegularization(BaseRegularization):
 class FiringRateL1(ActivityRegularization):
     """mean |r|: a cost of each spike, which makes rates sparse."""
 
-    def penalty(self, rates: Tensor) -> Tensor:
+    def penalty(self, rates: Tensor, shares: Tensor | None = None) -> Tensor:
         """mean |r|."""
-        return rates.abs().mean()
+        if shares is None:
+            return rates.abs().mean()
+        return _shared(rates.abs().mean(-1), shares)
 
 
 class FiringRateL2(ActivityRegularization):
     """mean r^2 (Song, Yang & Wang 2016, eq. 24): a metabolic cost that high rates pay most of."""
 
-    def penalty(self, rates: Tensor) -> Tensor:
+    def penalty(self, rates: Tensor, shares: Tensor | None = None) -> Tensor:
         """mean r^2."""
-        return rates.square().mean()
+        if shares is None:
+            return rates.square().mean()
+        return _shared(rates.square().mean(-1), shares)
 
 
 class FiringRateVariance(ActivityRegularization):
@@ -100,6 +124,44 @@ class FiringRateVariance(ActivityRegularization):
     does the work (nn4n's `FiringRateDistLoss` takes its root); `sample` the rates at each moment.
     """
 
-    def penalty(self, rates: Tensor) -> Tensor:
+    def penalty(self, rates: Tensor, shares: Tensor | None = None) -> Tensor:
         """The mean over batch and time of the variance over units, divided by N."""
-        return rates.var(-1, correction=0).mean()
+        if shares is None:
+            return rates.var(-1, correction=0).mean()
+        return _shared(rates.var(-1, correction=0), shares)
+
+
+def shares_of(steps: Tensor, rates: Tensor) -> Tensor:
+    """How much each step counts in the mean over batch and time, (B, T); the sum is 1.
+
+    Every trial that has steps counts alike, and in it every step; padding counts 0.
+
+    Args:
+        steps: (batch,) integers: the steps of each trial, none above T.
+        rates: (batch, time, unit), whose dtype and device the shares have.
+
+    Raises:
+        ValueError: shapes that do not fit each other.
+    """
+    if rates.ndim != 3 or steps.shape != rates.shape[:1]:
+        raise ValueError(
+            "steps and rates must be (batch,) and (batch, time, unit); "
+            f"got shapes {tuple(steps.shape)} and {tuple(rates.shape)}"
+        )
+    steps = steps.to(rates.device)
+    there = torch.arange(rates.shape[1], device=rates.device) < steps.unsqueeze(1)
+    trials = (steps > 0).sum().clamp(min=1)
+    return there.to(rates.dtype) / (steps.clamp(min=1) * trials).unsqueeze(1)
+
+
+def _shared(values: Tensor, shares: Tensor) -> Tensor:
+    """The mean of values (B, T) by shares; 0-d. What is NaN or Inf in padding is left out."""
+    return (values.where(shares > 0, 0.0) * shares).sum()
+
+
+def _mean_of_each(rates: Tensor, shares: Tensor | None) -> Tensor:
+    """The mean of each unit over batch and time, (1, N)."""
+    if shares is None:
+        return rates.flatten(0, -2).mean(0, keepdim=True)
+    each = shares.unsqueeze(-1)
+    return (rates.where(each > 0, 0.0) * each).sum((0, 1)).unsqueeze(0)

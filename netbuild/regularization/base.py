@@ -37,7 +37,8 @@ class BaseRegularization(nn.Module):
     """
 
     _zero: Tensor
-    needs_activity: ClassVar[bool] = False  # True: forward takes the network's activity
+    # True: forward takes the network's activity, and the steps of its trials (None: all count).
+    needs_activity: ClassVar[bool] = False
     more_words: ClassVar[tuple[str, ...]] = ()  # what the constructor takes as **keywords
 
     def __init__(

@@ -6,9 +6,10 @@ Neither way registers anything: a parameter that belongs to two modules would be
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -65,7 +66,9 @@ class NamedParameters:
     that: the weight which the forward pass uses.
 
     Args:
-        owner: the network. It is not registered as a submodule of anything.
+        owner: the network. It is not registered as a submodule of anything, and not kept alive: a
+            network whose regularizations named it so would only end with the garbage collector.
+            Pickle it together with what names its parameters.
         names: dotted names as `owner.named_parameters()` spells them, each once.
         among: of each parameter the entries that are meant, as positions in it when it is
             flattened (entry,), and how many entries there are with those that sparse storage leaves
@@ -89,7 +92,7 @@ class NamedParameters:
         self._among = among
         if among is not None and len(among) != len(self.names):
             raise ValueError(f"`among` is of {len(among)} parameters, `names` of {len(self.names)}")
-        self._owner = owner
+        self._owner = weakref.ref(owner)
         self._paths = tuple(_split(name) for name in self.names)
         known = [name for name, _ in owner.named_parameters(remove_duplicate=False)]
         for name in self.names:
@@ -134,12 +137,33 @@ class NamedParameters:
             return whole
         return whole.flatten()[self._among[index][0].to(whole.device)]
 
+    @property
+    def owner(self) -> nn.Module:
+        """The network; ReferenceError where it is gone."""
+        owner = self._owner()
+        if owner is None:
+            raise ReferenceError("the network of these parameters is gone: keep it beside them")
+        return owner
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_owner": self.owner}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"_owner": weakref.ref(state["_owner"])})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NamedParameters:
+        """In a copy of the network, of that copy; else of the same network."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin._owner = weakref.ref(memo.get(id(self.owner), self.owner))
+        return twin
+
     def _lookup(self) -> list[tuple[nn.Module, str, nn.Parameter]]:
         # Down the modules' own dictionaries: about 0.2 microseconds a name, where get_parameter
         # takes ten times that, and nothing is remembered that could go stale.
-        found = []
+        found, owner = [], self.owner
         for modules, leaf in self._paths:
-            module = self._owner
+            module = owner
             for name in modules:
                 module = module._modules[name]  # type: ignore[assignment]
             param = module._parameters[leaf]

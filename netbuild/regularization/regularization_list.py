@@ -146,17 +146,21 @@ class RegularizationList(nn.Module):
     def __getitem__(self, key: int | str) -> BaseRegularization:
         return self.items()[key][1] if isinstance(key, int) else dict(self.items())[key]
 
-    def raw_terms(self, activity: Activity | None = None) -> dict[str, Tensor]:
+    def raw_terms(
+        self, activity: Activity | None = None, steps: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Each R_k by name, without any Lambda.
 
         Args:
             activity: {layer name: (batch, time, unit) or (batch, unit)}, as a network returns
                 it; goes to those regularizations that need it.
+            steps: (batch,) integers: how many steps each trial has, as `Batch.steps` tells; what
+                follows in the activity is padding. None: all steps count.
 
         Raises:
             ValueError: one needs the activity, and there is none.
         """
-        return {name: _raw(name, item, activity) for name, item in self.items()}
+        return {name: _raw(name, item, activity, steps) for name, item in self.items()}
 
     @property
     def needs_activity(self) -> bool:
@@ -179,13 +183,15 @@ class RegularizationList(nn.Module):
             total = raw * weight if total is None else torch.add(total, raw, alpha=weight)
         return torch.zeros_like(self._zero, requires_grad=True) if total is None else total
 
-    def forward(self, activity: Activity | None = None) -> Tensor:
-        """sum_k Lambda Lambda_k R_k: a 0-d tensor that can be backpropagated."""
-        return self.total(self.raw_terms(activity))
+    def forward(self, activity: Activity | None = None, steps: Tensor | None = None) -> Tensor:
+        """sum_k Lambda Lambda_k R_k: a 0-d tensor that can be backpropagated; see `raw_terms`."""
+        return self.total(self.raw_terms(activity, steps))
 
-    def terms(self, activity: Activity | None = None) -> dict[str, tuple[Tensor, Tensor]]:
-        """Each R_k and Lambda Lambda_k R_k by name."""
-        raws = self.raw_terms(activity)
+    def terms(
+        self, activity: Activity | None = None, steps: Tensor | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Each R_k and Lambda Lambda_k R_k by name; see `raw_terms`."""
+        raws = self.raw_terms(activity, steps)
         return {name: (raw, raw * self.weight(name)) for name, raw in raws.items()}
 
     def on_optimization_end(self, trainer: object) -> None:
@@ -200,7 +206,7 @@ class RegularizationList(nn.Module):
         """What a progress bar may show: each weighted term by name (those of activity left out)."""
         with torch.no_grad():
             return {
-                name: (_raw(name, item, None) * self.weight(name)).item()
+                name: (_raw(name, item) * self.weight(name)).item()
                 for name, item in self.items()
                 if not item.needs_activity
             }
@@ -229,9 +235,14 @@ def _reusable(params: Params) -> Params:
     return list(params) if isinstance(params, Iterator) else params
 
 
-def _raw(name: str, regularization: BaseRegularization, activity: Activity | None) -> Tensor:
+def _raw(
+    name: str,
+    regularization: BaseRegularization,
+    activity: Activity | None = None,
+    steps: Tensor | None = None,
+) -> Tensor:
     if not regularization.needs_activity:
         return regularization.raw()
     if activity is None:
         raise ValueError(f"{name} needs the activity: network.regularizers(activity)")
-    return regularization.raw(activity)
+    return regularization.raw(activity, steps)

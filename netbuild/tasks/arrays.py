@@ -25,6 +25,7 @@ class ArraysTask:
     `train` is the fraction of samples trained on, chosen by `split_seed`; the rest are the test
     set, or with `train=1` the training samples serve as that too. The order of epoch e is a
     permutation seeded by (`seed`, "order", e): any batch can be had without those before it.
+    Floating-point numbers are taken in torch's default precision, as layers have it.
     Raises ValueError when the arrays differ in length or nothing is left to train on.
     """
 
@@ -39,10 +40,10 @@ class ArraysTask:
         split_seed: int = 0,
         seed: int = 0,
     ) -> None:
-        inputs, targets = torch.as_tensor(inputs), torch.as_tensor(targets)
+        inputs, targets = _in_precision(inputs), _in_precision(targets)
         if len(inputs) != len(targets):
             raise ValueError(f"{len(targets)} targets for {len(inputs)} samples")
-        mask = None if loss_mask is None else torch.as_tensor(loss_mask)
+        mask = None if loss_mask is None else _in_precision(loss_mask)
         if mask is not None and mask.shape != inputs.shape[:2]:
             wanted = f"(trial, time) = {tuple(inputs.shape[:2])}"
             raise ValueError(f"a loss mask is {wanted}, not {tuple(mask.shape)}")
@@ -103,6 +104,12 @@ class _Samples(NamedTuple):
     def to(self, device: torch.device | str) -> _Samples:
         mask = None if self.loss_mask is None else self.loss_mask.to(device)
         return _Samples(self.inputs.to(device), self.targets.to(device), mask)
+
+
+def _in_precision(values: Any) -> Tensor:
+    """The values as a tensor, floating-point ones in torch's default precision."""
+    tensor = torch.as_tensor(values)
+    return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor
 
 
 def _generator(seed: int, *names: str | int) -> torch.Generator:

@@ -13,12 +13,35 @@ from netbuild.streams import rng_of
 
 
 class Batch(NamedTuple):
-    """Samples or trials of one step."""
+    """Samples or trials of one step.
+
+    Trials that are shorter than the longest one are padded at their end. Where `trials` has the
+    integers `steps`, they say how long each trial is; else no step is padding.
+    """
 
     inputs: Tensor  # (batch, input) or (batch, time, input)
     targets: Tensor  # (batch,) or (batch, output), with time after batch where inputs have it
     loss_mask: Tensor | None = None  # (batch, time): which steps count, and how much
     trials: Mapping[str, Any] | None = None  # the trials' own variables, (batch,) each
+
+    @property
+    def steps(self) -> Tensor | None:
+        """(batch,) int64 on the CPU: how many steps each trial has without padding; None: all."""
+        given = np.asarray((self.trials or {}).get("steps", 0))
+        if (
+            self.inputs.ndim < 3
+            or given.dtype.kind not in "iu"
+            or given.shape != self.inputs.shape[:1]
+        ):
+            return None
+        longest = self.inputs.shape[1]
+        if (
+            given.min(initial=0) < 0
+            or given.max(initial=0) > longest
+            or bool((given == longest).all())
+        ):
+            return None
+        return torch.from_numpy(given.astype(np.int64))
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on a device."""

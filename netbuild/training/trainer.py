@@ -71,7 +71,8 @@ class Trainer:
         own = network.regularizers
         self._learnt = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self._learnt[0].device
-        self._drawing = [m for m in network.modules() if isinstance(m, (Dropout, CTRNNLayer))]
+        self._modules = list(network.modules())
+        self._drawing = [m for m in self._modules if isinstance(m, (Dropout, CTRNNLayer))]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
         self._needs_activity = self._regularizers.needs_activity
 
@@ -93,7 +94,6 @@ class Trainer:
         is no longer finite; the step that would have applied it has not been taken.
         """
         training = self.training
-        self.network.train()
         reason = "finished"
         clock, clocked = time.perf_counter(), self.step
         while self.step < self.steps:
@@ -128,6 +128,8 @@ class Trainer:
         """One optimizer step; what is written down of it when `logged`."""
         training, step = self.training, self.step
         batch = self._batch(step)
+        if not all(module.training for module in self._modules):  # a callback evaluated it
+            self.network.train()
         for module in self._drawing:
             module.set_step(step)
         if training.optimizer.schedule is not None:
@@ -137,7 +139,7 @@ class Trainer:
         raw: dict[str, Tensor] = {}
         whole = loss
         if len(self._regularizers):
-            raw = self._regularizers.raw_terms(activity)
+            raw = self._regularizers.raw_terms(activity, batch.steps)
             whole = loss + self._regularizers.total(raw)
         whole.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(whole.item()):
