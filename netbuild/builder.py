@@ -28,6 +28,7 @@ from netbuild.layers import (
     linear_layer,
 )
 from netbuild.layers.initial import StartError
+from netbuild.layers.spectrum import SpectrumError
 from netbuild.regularization import (
     REGULARIZATIONS,
     BaseRegularization,
