@@ -33,6 +33,7 @@ from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
 from netbuild.spec.paths import Segment, parse_path
 from netbuild.spec.spec import NetworkSpec
+from netbuild.spec.start import GivenStart
 from netbuild.spec.task import Neurogym
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
@@ -48,6 +49,7 @@ class Options:
     data_root: Path | None = None
     memory_limit: int | None = None  # bytes
     widths: TaskWidths | None = None  # of a run's environments, which are then not looked at
+    start: GivenStart | None = None  # in place of the document's own `start_from`
 
 
 @dataclass
@@ -124,7 +126,10 @@ class Spec:
     def origins(self) -> Iterator[tuple[str, Any, str]]:
         """Every resolved value: its path, itself, and where it was written, or "default"."""
         tree = parse_document(
-            self._document(), Locator(self.options.data_root), *self._changes
+            self._document(),
+            Locator(self.options.data_root),
+            *self._changes,
+            start=self.options.start,
         ).tree
         for location, value in _leaves(self.data, ()):
             node = tree.at(location)
@@ -184,13 +189,15 @@ def load(
     data_root: str | Path | None = None,
     memory_limit: int | None = None,
     widths: TaskWidths | None = None,
+    start: GivenStart | None = None,
 ) -> Spec:
     """Read and check a spec: a path, or the same as a mapping.
 
     `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
     `widths` are those of the environments of a task that was checked before: such a spec builds
-    without neurogym, and has no trials.
+    without neurogym, and has no trials. `start` is a run to start from, in place of what the spec
+    says of one.
     Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
     without a connection, is in the result's `warnings`.
     """
@@ -200,6 +207,7 @@ def load(
         Path(data_root).absolute() if data_root is not None else None,
         memory_limit,
         widths,
+        start,
     )
     if isinstance(spec, Mapping):
         text = dump_yaml(spec)
@@ -240,7 +248,8 @@ def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
 
 def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     locator = Locator(options.data_root)
-    parsed = parse_document(document, locator, options.overrides, options.unset)
+    words = options.overrides, options.unset
+    parsed = parse_document(document, locator, *words, start=options.start)
     context = Context(parsed, locator)
     plan = run_checks(context, options.memory_limit, options.widths)
     problems = _in_order((*parsed.problems, *context.problems), parsed)
@@ -269,7 +278,7 @@ def _stages(
     for number, stage in enumerate(whole.training.stages or ()):
         locator = Locator(options.data_root)
         words = options.overrides, options.unset
-        parsed = parse_document(document, locator, *words, stage=number)
+        parsed = parse_document(document, locator, *words, stage=number, start=options.start)
         context = Context(parsed, locator, kept=first.kept)
         found = run_checks(context, options.memory_limit)
         if parsed.spec is not None and not (parsed.problems or context.problems):

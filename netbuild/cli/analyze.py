@@ -129,7 +129,7 @@ def analyze(
     if not fixed_points:
         notes.insert(0, "fixed points; `netbuild analyze --help` lists the options")
     folder = output or run.path / "analysis"
-    _write(found, folder, run.spec.model.dt)
+    _write(found, folder, run.spec.model.dt, None if output else run.path)
     _tell(found, folder, run.spec.model.dt, form, quiet, notes)
 
 
@@ -177,20 +177,24 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
             yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
 
 
-def _write(found: Study, folder: Path, dt: float | None) -> None:
+def _write(found: Study, folder: Path, dt: float | None, run: Path | None) -> None:
+    """Write the arrays and the figure; `run`: into this run."""
     import numpy as np
 
     from netbuild.analysis import labelled, plots
-    from netbuild.training.files import replace_file
+    from netbuild.training.files import need_folder, replace_file
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
     plots.fixed_points(found).savefig(image, format="png", dpi=300)
     if not folder.parent.is_dir():
         raise NetbuildError(f"there is no folder {folder.parent}", Exit.IO)
-    folder.mkdir(exist_ok=True)
-    replace_file(folder / ARRAYS, arrays.getvalue())
-    replace_file(folder / FIGURE, image.getvalue())
+    if run is None:
+        folder.mkdir(exist_ok=True)
+    else:
+        need_folder(folder, within=run)
+    replace_file(folder / ARRAYS, arrays.getvalue(), within=run)
+    replace_file(folder / FIGURE, image.getvalue(), within=run)
 
 
 def _tell(
