@@ -52,6 +52,13 @@ _RECURRENT = (
 _TASK = "task: {type: arrays, inputs: data.csv, targets: classes.csv}\n"
 _TRAINED = _layer("output_dim: 3", _TASK) + "training: {steps: 10, batch_size: 4}\n"
 
+
+def _staged(change: str) -> str:
+    """A training whose second stage changes something."""
+    stages = f"[{{name: one, steps: 5}}, {{name: two, steps: 5, set: {{{change}}}}}]"
+    return _TRAINED.replace("steps: 10", f"stages: {stages}")
+
+
 EXPLANATIONS: dict[str, Explanation] = {
     "NB001": Explanation(
         "the spec cannot be read",
@@ -346,6 +353,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),
         "netbuild: 1\ndt: 10\ntask: {type: neurogym, env: PulseDecisionMaking-v0}\n"
         + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),
+    ),
+    "NB311": Explanation(
+        "test samples that were trained on",
+        "The weights were trained on samples that are test samples here, by another `seed` or"
+        " another `split`, so that the score would be that of samples already known. It is the same"
+        " data file; what its split was is written into the weights.",
+        _staged("task.split.seed: 1"),
+        _staged("training.optimizer.lr: 1e-4"),
     ),
     "NB601": Explanation(
         "a map without any connection",

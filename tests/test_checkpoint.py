@@ -26,64 +26,14 @@ from netbuild.training.checkpoint import (
     _unsealed,
     checkpoints,
     load_network,
-    load_optimizer,
     open_checkpoint,
-    optimizer_tensors,
-    pack,
     pack_checkpoint,
     prune,
-    state_keys,
-    unpack,
     write_checkpoint,
 )
 from netbuild.training.files import digest
 from netbuild.training.resuming import resume
-
-KINDS: list[tuple[type[torch.optim.Optimizer], dict[str, Any]]] = [
-    (torch.optim.SGD, {}),
-    (torch.optim.SGD, {"momentum": 0.9, "fused": True}),
-    (torch.optim.Adam, {"fused": True}),
-    (torch.optim.Adam, {"amsgrad": True, "fused": False}),
-    (torch.optim.AdamW, {"fused": True}),
-    (torch.optim.RMSprop, {}),
-    (torch.optim.RMSprop, {"momentum": 0.5}),
-    (torch.optim.Adagrad, {"fused": True}),
-    (torch.optim.Adagrad, {}),
-]
-
-
-def trained(small: Path, kind: type[torch.optim.Optimizer], words: dict[str, Any]) -> Any:
-    """A network, its optimizer and what two steps have made of them."""
-    network = build(small)
-    optimizer = kind(network.parameters(), lr=0.01, **words)  # type: ignore[call-arg]
-    for step in range(2):
-        network.set_step(step)
-        optimizer.zero_grad()
-        network(torch.ones(3, 5) + step).square().sum().backward()
-        optimizer.step()
-    return network, optimizer
-
-
-@pytest.mark.parametrize(("kind", "words"), KINDS)
-def test_an_optimizer_comes_back_by_name(
-    small: Path, kind: type[torch.optim.Optimizer], words: dict[str, Any]
-) -> None:
-    network, optimizer = trained(small, kind, words)
-    tensors, about = optimizer_tensors(network, optimizer)
-    other = build(small)
-    fresh = kind(other.parameters(), lr=0.01, **words)  # type: ignore[call-arg]
-    load_optimizer(other, fresh, pack(tensors, {}), about, "here")
-    again, _ = optimizer_tensors(other, fresh)
-    assert tensors.keys() == again.keys()
-    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
-    assert all(a.dtype == again[n].dtype for n, a in tensors.items())
-    expected = state_keys(kind.__name__, optimizer.param_groups[0])
-    own = {key for state in optimizer.state.values() for key, v in state.items() if v is not None}
-    assert own == set(expected)
-    for name, parameter in other.named_parameters():
-        state = optimizer.state.get(network.get_parameter(name), {})
-        for key, value in fresh.state.get(parameter, {}).items():
-            assert value.device == state[key].device
+from netbuild.training.tensors import pack, unpack
 
 
 @pytest.fixture

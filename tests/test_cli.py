@@ -16,8 +16,8 @@ import pytest
 
 import netbuild
 from netbuild.cli.options import find_run
-from netbuild.training.checkpoint import pack
 from netbuild.training.files import digest
+from netbuild.training.tensors import pack
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,6 +58,32 @@ def test_usage_errors_are_two(cli: Any, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.code == 2
     assert "Traceback" not in result.err
+
+
+def single_valued() -> list[tuple[str, str]]:
+    """Every option of every command that takes one value, as (command, option)."""
+    from typer.main import get_command
+
+    from netbuild.cli.main import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    return [
+        (name, option.opts[0])
+        for name, command in commands.items()
+        for option in command.params
+        if option.param_type_name == "option" and not option.multiple and not option.is_flag
+    ]
+
+
+@pytest.mark.parametrize(("command", "option"), single_valued())
+def test_an_option_of_one_value_is_not_given_twice(cli: Any, command: str, option: str) -> None:
+    result = cli(command, "x.yaml", f"{option}=1", option, "2")
+    assert result == (2, "", f"error: {option} is given more than once, and it takes one value\n")
+
+
+def test_options_of_lists_and_flags_may_be_repeated(cli: Any, small: Path) -> None:
+    changes = ("--set", "training.steps=3", "--set", "training.batch_size=4", "-q", "-q")
+    assert cli("build", small, "-o", small.with_suffix(".safetensors"), *changes).code == 0
 
 
 def test_validate_tells_all_problems_of_all_files(cli: Any, small: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import polars
 import pytest
@@ -172,6 +173,43 @@ def test_every_kind_of_figure_and_its_data(
     assert result == (0, f"{figure}\n{data}\n", "")
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert polars.read_csv(data).height >= 5
+
+
+def test_figures_of_other_options_do_not_overwrite_each_other(
+    cli: Any, run: netbuild.Run, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        Path(cli("plot", run.path, *arguments).out.strip()).name
+        for arguments in (
+            (),
+            ("--layer", "cortex"),
+            ("--layer", "cortex", "--from", "V1&excitatory"),
+            ("--kind", "eigenvalues"),
+            ("--kind", "eigenvalues", "--layer", "cortex"),
+        )
+    ]
+    assert names == [
+        "weights.png",
+        "weights-layer=cortex.png",
+        "weights-layer=cortex-from=V1&excitatory.png",
+        "eigenvalues.png",
+        "eigenvalues-layer=cortex.png",
+    ]
+    assert {path.name for path in (run.path / "figures").iterdir()} >= set(names)
+    monkeypatch.chdir(small.parent)
+    assert cli("plot", small, "--set", "seed=1").out == "small-weights-set=seed=1.png\n"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "distributions"])
+def test_a_matplotlibrc_that_asks_for_latex_changes_no_figure(
+    cli: Any, run: netbuild.Run, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "x.png"
+    assert cli("plot", run.path, "--kind", kind, "-o", path).code == 0
+    expected = path.read_bytes()
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 20, "savefig.bbox": "tight"}):
+        assert cli("plot", run.path, "--kind", kind, "-o", path).code == 0
+    assert path.read_bytes() == expected
 
 
 def test_options_reach_the_figure(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ ALLOWED = {
     "compare": {"check"},
     "listing": {"errors", "folders", "spec"},
     "inspect": {"layers", "regularization", "check"},
-    "plots": {"errors", "layers", "training", "analysis"},
+    "plots": {"errors", "layers", "tasks", "training", "analysis"},
     "analysis": {"streams", "kernels", "layers", "tasks"},
     "render": {"errors"},
     "training": {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import sys
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -21,12 +23,13 @@ from hypothesis import strategies as st
 
 import netbuild
 from netbuild import plots
+from netbuild.layers import LinearLayer, SparseLinearLayer
 from netbuild.layers.plots import MOST, MOST_SPARSE, binned, matrix, new_axes
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
 from netbuild.plots.panels import Span, name_spans
 from netbuild.training.activity import Activity
-from netbuild.training.maps import LabelledMap, labelled_maps
+from netbuild.training.maps import LabelledMap, _held_signs, labelled_maps
 from netbuild.training.selectivity import selectivity
 from netbuild.training.units import Units
 
@@ -97,6 +100,67 @@ def test_weights_stand_by_area_and_sign(run: netbuild.Run) -> None:
     assert len(colours) == 8  # four groups along each axis
     assert len(set(colours)) == 2
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_signs_are_shown_where_the_map_holds_its_weights_to_them(small: Path) -> None:
+    spec = netbuild.load(small, ["layers[readout].dale=none"])
+    free = labelled_maps(netbuild.build(spec), spec.plan.layers)["readout"]
+    assert set(free.pre.sign.tolist()) == {1, -1}  # the units are what they were
+    assert not free.signs.any()
+    ax = new_axes()
+    plots.weights(free, ax)
+    assert not ax.patches
+    bound = labelled_maps(netbuild.build(small), netbuild.load(small).plan.layers)["readout"]
+    assert bound.signs.tolist() == bound.pre.sign.tolist()
+    ax = new_axes()
+    plots.weights(bound, ax)
+    assert len(ax.patches) == 2
+    ax = new_axes()
+    netbuild.build(spec).get_submodule("readout").plot_layer("dist", ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["free"]
+
+
+def test_units_whose_weights_have_other_signs_show_none() -> None:
+    signs, wired = [[1, 1], [1, -1], [-1, -1]], [[1, 1], [1, 0], [1, 1]]
+    layer = LinearLayer(3, 2, ei_mask=signs, seed=0)
+    sparse = SparseLinearLayer(3, 2, ei_mask=signs, sparsity_mask=wired, seed=0)
+    units = np.array([1, 1, 1], np.int8)
+    assert _held_signs(layer, units).tolist() == [1, 0, 0]
+    assert _held_signs(sparse, units).tolist() == [1, 1, 0]  # its other connection is absent
+    assert _held_signs(LinearLayer(3, 2), units).tolist() == [0, 0, 0]
+
+
+def test_the_numbers_of_a_figure_are_made_when_they_are_asked_for() -> None:
+    count = 500
+    names = np.array([f"hidden_{i}" for i in range(count)])
+    units = Units(names, np.full(count, ""), np.ones(count, np.int8))
+    one = LabelledMap(np.ones((count, count), np.float32), np.zeros(count), None, units, units)
+    plots.weights(one)  # whatever matplotlib keeps
+    tracemalloc.start()
+    data = plots.weights(one).data
+    _, drawn = tracemalloc.get_traced_memory()
+    assert len(data["post"]) == count**2
+    _, told = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    text = sum(data[name].nbytes for name in ("map", "post", "pre"))
+    assert drawn < text / 2 < told
+    assert repr(data) == "Table(map, post, pre, weight)"
+
+
+def test_trials_without_a_right_choice_have_no_part_in_selectivity() -> None:
+    rates = np.random.default_rng(0).normal(size=(6, 5, 2)).astype(np.float32)
+    units = Units(np.array(["a_0", "a_1"]), np.array(["", ""]), np.zeros(2, np.int8))
+
+    def of(answer: list[int]) -> Any:
+        own, count = rates[: len(answer)], np.full(len(answer), 5)
+        trials = {"answer": np.array(answer)}
+        return selectivity(Activity({"a": own}, own, {"a": units}, trials, count, 10.0), "a")
+
+    assert np.allclose(of([0, 1, 0, 1]), of([0, 1, 0, 1, -1, -1]))
+    for wrong, words in (([0, 1, 2], "have 3"), ([1, -1, -1], "have 1"), ([-1, -1], "have 0")):
+        with pytest.raises(netbuild.NetbuildError, match=words) as caught:
+            of(wrong)
+        assert caught.value.exit_code == 2
 
 
 def test_every_map_has_a_panel_of_its_own(run: netbuild.Run) -> None:
@@ -208,6 +272,8 @@ def test_learning_curve_holds_every_point() -> None:
         plots.learning(metrics[2:], panel="accuracy")
     with pytest.raises(netbuild.NetbuildError, match="nothing down yet"):
         plots.learning([])
+    with pytest.raises(TypeError, match="one run, or the lines of its log, not a list of Run"):
+        plots.learning([netbuild.Run(Path())])  # type: ignore[list-item]
 
 
 # Choices
@@ -245,11 +311,66 @@ def test_the_fit_is_the_optimum() -> None:
     assert fit.slope_error >= (-curve / h**2) ** -0.5 * 0.999  # of the slope alone, at the least
 
 
+def legend(ax: Any) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def counted(fractions: list[float], n: int = 100) -> Trials:
+    """Trials of two choices, `n` at each of 0, 1, ..., with these fractions of the second."""
+    x = np.repeat(np.arange(float(len(fractions))), n)
+    choice = np.concatenate([np.arange(n) < round(f * n) for f in fractions]).astype(int)
+    answer = np.arange(len(x)) % 2
+    return {"x": x, "answer": answer, "choice": choice, "correct": (choice == answer).astype(float)}
+
+
+@pytest.mark.parametrize(
+    ("fractions", "why"),
+    [
+        ([0.2, 0.8], "2 values, 4 are needed"),
+        ([0.2, 0.5, 0.8], "3 values, 4 are needed"),
+        ([1.0, 0.0, 0.0, 0.9], "these points make no sigmoid"),
+        ([0.1, 0.9, 0.1, 0.9], "these points make no sigmoid"),
+        ([0.0, 0.0, 1.0, 1.0], "no choice is uncertain"),
+        ([1.0, 1.0, 1.0, 1.0], "all choices are the same"),
+        ([0.5, 0.5, 0.5, 0.5], "the slope is 0"),
+    ],
+)
+def test_where_no_curve_is_fitted_the_legend_says_why(fractions: list[float], why: str) -> None:
+    figure, data = plots.psychometric(counted(fractions), condition="x")
+    assert legend(figure.axes[0]) == [f"no fit: {why}"]
+    assert np.isnan(data["slope"]).all()
+    assert np.isnan(figure.axes[0].lines[1].get_ydata()).all()
+
+
+@pytest.mark.parametrize(
+    "fractions",
+    [
+        [0.05, 0.3, 0.7, 0.95],
+        [0.51, 0.5, 0.51, 0.52],  # a flat curve is one too
+        [0.03, 0.02, 0.05, 0.5, 0.94, 0.97, 0.97],  # lapses
+    ],
+)
+def test_a_curve_is_fitted_to_points_that_it_describes(fractions: list[float]) -> None:
+    figure, data = plots.psychometric(counted(fractions, 1000), condition="x")
+    assert not np.isnan(data["slope"]).any()
+    assert "slope" in legend(figure.axes[0])[0]
+    assert legend(figure.axes[0])[0].endswith(" per unit")
+
+
+def test_the_numbers_of_a_fit_have_their_units() -> None:
+    figure, _ = plots.psychometric(simulated(1.0, 0.1, seed=3))
+    (words,) = legend(figure.axes[0])
+    assert re.fullmatch(r"bias .* ± .* %\nslope .* ± .* per %", words)
+
+
 def test_choices_that_have_no_fit() -> None:
     x, n = np.array([-1.0, 0.0, 1.0]), np.full(3, 10)
     assert plots.fit_psychometric(x, np.array([0, 0, 10]), n) is None  # separated
     assert plots.fit_psychometric(x, np.array([10, 10, 10]), n) is None
     assert plots.fit_psychometric(x[:1], np.array([5]), n[:1]) is None
+    x, n = np.append(x, 2.0), np.full(4, 10)
+    assert plots.fit_psychometric(x, np.array([0, 0, 10, 10]), n) is None
+    assert plots.fit_psychometric(x, np.array([0, 3, 7, 10]), n) is not None
     trials = simulated(0.0, 1e6, seed=0)
     _, data = plots.psychometric(
         {name: values[trials["coh"] > 0] for name, values in trials.items()}
@@ -367,6 +488,7 @@ def test_the_ideal_observer_of_the_decision_task(
 
     class Fake:
         spec, given_task = Spec, None
+        part = staticmethod(lambda: ("", Spec))
 
     ax = new_axes()
     ax.set_xlim(-10, 10)

@@ -14,8 +14,9 @@ from resuming import begun, killed_at, stopped_at
 import netbuild
 from netbuild.errors import Exit, NetbuildError
 from netbuild.training import replay, writer
-from netbuild.training.checkpoint import NotNowError, checkpoints, pack, unpack
+from netbuild.training.checkpoint import NotNowError, checkpoints
 from netbuild.training.files import digest
+from netbuild.training.tensors import pack, unpack
 
 
 @pytest.fixture

@@ -401,7 +401,9 @@ def test_the_best_is_kept_and_found(small: Path, tmp_path: Path) -> None:
     run = netbuild.train(spec, tmp_path / "runs")
     scores = {line["step"]: line["loss"] for line in run.metrics if line["kind"] == "evaluation"}
     best = min(scores, key=lambda step: scores[step])
-    assert run.best == {"step": best, "stage": 0, "metric": "loss", "value": scores[best]}
+    value = scores[best]
+    expected = {"step": best, "stage": 0, "metric": "loss", "value": value, "loss": value}
+    assert run.best == expected
     assert run.checkpoint("best").name == f"step-{best:08d}"
     assert best < 50
     kept = [path.name for path in checkpoints(run.path / "checkpoints")]

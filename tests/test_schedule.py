@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -41,3 +42,11 @@ def test_step_and_exponential() -> None:
     assert [factor(steps, step, 100) for step in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
     decay = training({"type": "exponential", "factor": 0.9})
     assert factor(decay, 5, 100) == pytest.approx(0.9**5)
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"type": "exponential", "factor": 2}, {"type": "step", "every": 1, "factor": 2}]
+)
+def test_what_grows_without_end_is_infinite(schedule: dict[str, Any]) -> None:
+    assert factor(training(schedule), 1023, 5000) == 2.0**1023
+    assert factor(training(schedule), 1024, 5000) == math.inf

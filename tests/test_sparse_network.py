@@ -19,8 +19,9 @@ from netbuild.check import Spec
 from netbuild.errors import NetbuildError
 from netbuild.inspect import areas, summary
 from netbuild.layers import LinearLayer, Network, SparseLinearLayer
-from netbuild.training.checkpoint import load_network, network_tensors, pack
+from netbuild.training.checkpoint import load_network, network_tensors
 from netbuild.training.maps import LabelledMap, labelled_maps, map_arrays
+from netbuild.training.tensors import pack
 from netbuild.training.units import Units
 
 SPEC = """\

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from checks import said_of, spec_of
+from resuming import assert_same, begun, killed_at, stopped_at
 
 import netbuild
 from netbuild.spec.training import StopWhen
@@ -106,11 +107,11 @@ def test_a_stage_ends_when_it_is_good_enough(tmp_path: Path) -> None:
         ),
         (
             "stages: [{name: a, steps: 1, set: {training.optimizer.type: Adam}}]",
-            "NB308 training.optimizer: in stage `a`: stage `a` has another kind of optimizer",
+            "NB308 training.optimizer: in stage `a`: the optimizer is SGD in the whole spec",
         ),
         (
             "stages: [{name: a, steps: 1, set: {task.inputs: z.npy}}]",
-            "NB308 task.inputs.file: in stage `a`: stage `a` names a file of its own, z.npy",
+            "NB308 task.inputs.file: in stage `a`: a stage cannot name a file of its own, z.npy",
         ),
     ],
 )
@@ -169,3 +170,182 @@ def test_the_worst_task_decides_where_it_is_asked_for() -> None:
     rule = {"metric": "accuracy", "at_least": 0.85}
     assert should_stop(StopWhen(**rule), [found])
     assert not should_stop(StopWhen(**rule, of="worst_task"), [found])
+
+
+# What a stage shares with the whole spec
+
+
+def test_the_problems_of_stages_are_told_with_those_of_the_whole_spec(tmp_path: Path) -> None:
+    more = "  stages: [{name: a, steps: 1, set: {training.loos: mse}}, {name: b, steps: 1}]\n"
+    text = (BASE + more).replace("out.weight", "outt.weight")
+    assert [words.split(":")[0] for words in said_of(tmp_path, text, **arrays())] == [
+        "NB304 regularizers[small].params[0]",
+        "NB101 training.loos",
+    ]
+
+
+def test_a_file_of_a_stage_is_told_where_the_stage_names_it(tmp_path: Path) -> None:
+    text = BASE + (
+        "  stages:\n  - name: a\n    steps: 1\n    set:\n"
+        "      regularizers[far]: {name: far, type: DaleLawL2, params: out.weight,"
+        " reference: {file: w.npy, rows: post}}\n"
+    )
+    text = text.replace("small, type", "far, type")
+    weights = np.ones((2, 3))
+    with pytest.raises(netbuild.errors.SpecError) as caught:
+        spec_of(tmp_path, text, w=weights, **arrays())
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.path) == ("NB308", "regularizers[far].reference.file")
+    assert problem.place is not None
+    assert "regularizers[far]: {name: far" in problem.place.text
+
+
+def test_all_stages_share_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from netbuild import masks
+
+    opened: list[str] = []
+    read_array = masks.read_array
+
+    def counted(path: Path, array: str | None) -> Any:
+        opened.append(path.name)
+        return read_array(path, array)
+
+    monkeypatch.setattr(masks, "read_array", counted)
+    mask = np.ones((3, 2))
+    text = (BASE + TWO).replace("output_dim: 2", "output_dim: 2, sparsity_mask: m.npy")
+    spec = spec_of(tmp_path, text, m=mask, **arrays())
+    assert sorted(opened) == ["m.npy", "x.npy", "y.npy"]
+    for stage in spec.stages:
+        assert stage.plan.layers is spec.plan.layers
+        assert np.shares_memory(stage.plan.task.inputs, spec.plan.task.inputs)
+        assert np.shares_memory(stage.plan.task.targets, spec.plan.task.targets)
+
+
+def test_stages_of_another_scale_have_inputs_of_their_own(tmp_path: Path) -> None:
+    more = "  stages: [{name: a, steps: 1}, {name: b, steps: 1, set: {task.inputs.divide: 2}}]\n"
+    first, second = spec_of(tmp_path, BASE + more, **arrays()).stages
+    assert np.allclose(first.plan.task.inputs, second.plan.task.inputs * 2)
+
+
+CHANNELS = """dt: 100
+layers:
+- {name: w, type: linear, from: input, output_dim: 4}
+- {name: a, type: linear, from: READS, output_dim: 3}
+- {name: b, type: linear, from: w, output_dim: 17}
+task:
+  type: neurogym
+  envs: [{name: go, env: yang19.go-v0}, {name: dm, env: yang19.dm1-v0}]
+  rule_input: true
+training:
+  stages: [{name: one, steps: 2}, {name: two, steps: 2, set: {CHANGE}}]
+"""
+OTHER_ORDER = '"task.envs": [{name: dm, env: yang19.dm1-v0}, {name: go, env: yang19.go-v0}]'
+
+
+@pytest.mark.parametrize(
+    ("reads", "change", "said"),
+    [
+        ("go", OTHER_ORDER, "at another position than in the whole spec"),
+        ("input", OTHER_ORDER, "at another position than in the whole spec"),
+        ("fixation", "task.rule_input: false", "the task gives 33 inputs, and 35 in the whole"),
+    ],
+)
+def test_each_input_means_the_same_in_all_stages(
+    tmp_path: Path, reads: str, change: str, said: str
+) -> None:
+    found = said_of(tmp_path, CHANNELS.replace("READS", reads).replace("CHANGE", change))
+    (words,) = [each for each in found if each.startswith("NB301")]
+    assert words.startswith("NB301 task: in stage `two`: ")
+    assert said in words
+
+
+# The life of a run
+
+
+@pytest.mark.parametrize(
+    "changes", ["training.optimizer.momentum: 0.9", "regularizers: []", "training.batch_size: 3"]
+)
+@pytest.mark.parametrize("stop", [stopped_at, killed_at])
+def test_a_stage_is_resumed_and_reproduced(tmp_path: Path, changes: str, stop: Any) -> None:
+    more = f"""  checkpoint: {{every: 2}}
+  stages: [{{name: warm, steps: 3, set: {{{changes}}}}}, {{name: main, steps: 5}}]
+"""
+    text = BASE.replace("type: L2, params: out.weight", "type: DaleHinge, params: out.weight")
+    text = text.replace(
+        "{name: out,", "{name: h, type: linear, output_dim: 4, excitatory: 0.5}, {name: out,"
+    )
+    spec = spec_of(tmp_path, text + more, **arrays())
+    whole = netbuild.train(spec, tmp_path / "whole")
+    assert netbuild.reproduce(whole.path).same
+    for step in (2, 3, 4, 7):
+        cut = begun(spec, tmp_path / f"cut{step}", stop(step))
+        assert_same(whole, netbuild.resume(cut, warn=refuse))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "change"),
+    [
+        ("{type: SGD, lr: 0.1}", "training.optimizer.momentum: 0.9"),
+        ("{type: SGD, lr: 0.1, momentum: 0.9}", "training.optimizer.momentum: 0"),
+        ("{type: RMSprop, lr: 0.1}", "training.optimizer.momentum: 0.9"),
+        ("{type: Adam, lr: 0.1}", "training.optimizer.amsgrad: true"),
+        ("{type: AdamW, lr: 0.1, amsgrad: true}", "training.optimizer.amsgrad: false"),
+    ],
+)
+def test_a_stage_turns_an_option_of_the_optimizer_on_or_off(
+    tmp_path: Path, optimizer: str, change: str
+) -> None:
+    text = (
+        BASE.replace("{type: SGD, lr: 0.1}", optimizer)
+        + f"""  checkpoint: {{every: 1}}
+  stages: [{{name: warm, steps: 3}}, {{name: main, steps: 4, set: {{{change}}}}}]
+"""
+    )
+    spec = spec_of(tmp_path, text, **arrays())
+    whole = netbuild.train(spec, tmp_path / "whole")
+    for step in (3, 5):
+        cut = begun(spec, tmp_path / f"cut{step}", killed_at(step))
+        assert_same(whole, netbuild.resume(cut, warn=refuse))
+
+
+def test_a_layer_may_get_its_first_gradient_in_a_later_stage(tmp_path: Path) -> None:
+    text = BASE.replace(
+        "[{name: out,", "[{name: side, type: linear, output_dim: 2}, {name: out, from: input,"
+    )
+    text = text.replace("lr: 0.1}", "lr: 0.1, momentum: 0.9}").replace(
+        "params: out.w", "params: side.w"
+    )
+    more = """  stages:
+  - {name: one, steps: 3, set: {regularizers: []}}
+  - {name: two, steps: 3}
+"""
+    run = netbuild.train(spec_of(tmp_path, text + more, **arrays()), tmp_path / "runs")
+    assert run.about["status"] == "finished"
+    assert not torch.equal(run.weights("side"), run.initial["side.weight"])
+
+
+def refuse(message: str) -> None:
+    raise AssertionError(message)
+
+
+def test_a_run_is_looked_at_on_the_trials_of_its_last_stage(tmp_path: Path) -> None:
+    """`st` is the easy array first, then the hard one, which has other samples."""
+    more = """  checkpoint: {every: 1, keep: 9}
+  stages: [{name: easy, steps: 2}, {name: hard, steps: 2, set: {task.inputs: hard}}]
+"""
+    text = BASE.replace("inputs: x.npy, targets: y.npy", "file: st.npz, inputs: easy, targets: y")
+    easy = arrays()["x"].astype(np.float32)
+    np.savez(tmp_path / "st.npz", easy=easy, hard=-easy, y=arrays()["y"])
+    run = netbuild.train(spec_of(tmp_path, text + more), tmp_path / "runs")
+    sample = run.trials()["sample"].to_numpy()
+    assert np.array_equal(run.batch().inputs.numpy(), -easy[sample])
+    assert np.array_equal(run.task.evaluation().inputs.numpy(), -easy[sample])
+    assert run.trials(len(sample)).equals(run.trials())
+    last, first = run.activity(5), run.activity(5, checkpoint=1)
+    assert [each.trials["sample"].tolist() for each in (last, first)] == [sample[:5].tolist()] * 2
+    for activity, checkpoint, inputs in ((last, None, -easy), (first, 1, easy)):
+        network = run.network(checkpoint=checkpoint)
+        expected = network(torch.from_numpy(inputs[sample[:5]])).detach().numpy()
+        assert np.array_equal(activity["out"].reshape(5, 2), expected)
+    assert run.part()[0] == "hard"
+    assert run.part(run.saved(1)[0])[0] == "easy"

@@ -143,6 +143,15 @@ def test_a_loss_that_is_not_finite_at_the_end_is_caught_too(small: Path) -> None
         list(trainer_of(small, *changes, "training.clip_grad_norm=null").records())
 
 
+@pytest.mark.parametrize("kind", ["type: exponential", "type: step, every: 1"])
+def test_a_learning_rate_that_grows_without_end_is_a_divergence(small: Path, kind: str) -> None:
+    change = f"training.optimizer={{type: SGD, lr: 1e-9, schedule: {{{kind}, factor: 1e200}}}}"
+    with pytest.raises(NetbuildError, match="the learning rate is inf at step 2") as caught:
+        for _ in trainer_of(small, change).records():
+            pass
+    assert caught.value.exit_code == Exit.DIVERGED
+
+
 def test_a_gradient_that_is_not_finite_is_caught_before_it_is_clipped(small: Path) -> None:
     trainer = trainer_of(small)
     trainer.network.hidden.bias.register_hook(lambda gradient: gradient * math.inf)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from netbuild.analysis.pca import PCA
 from netbuild.analysis.study import Study
-from netbuild.layers.plots import new_figure
+from netbuild.layers.plots import name_of, new_figure, own_look
+from netbuild.tasks import right_choices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +36,7 @@ MARKERS: dict[str, dict[str, Any]] = {
 }
 
 
+@own_look
 def fixed_points(study: Study) -> Figure:
     """One panel for each condition: its trials, its points, and where states move away.
 
@@ -53,7 +55,7 @@ def fixed_points(study: Study) -> Figure:
             continue
         _trials(axes, study, axis, place)
         if count > 1:
-            axes.set_title(study.labels[place], fontsize=SIZE)
+            axes.set_title(name_of(study.labels[place], 80), fontsize=SIZE)
     for place, axes in enumerate(grid.flat[:count]):
         _points(axes, study, axis, place)
         _labels(axes, study, axis, left=place % columns == 0, low=place + columns >= count)
@@ -90,8 +92,7 @@ def _trials(axes: Axes, study: Study, axis: PCA, place: int) -> None:
 def _answers(study: Study) -> NDArray[np.float64]:
     """(trial,): the right answers; NaN where there is none."""
     given = (study.trials or {}).get("answer")
-    answers = np.full(len(study.within), np.nan) if given is None else np.asarray(given, float)
-    return np.where(answers == -1, np.nan, answers)
+    return np.full(len(study.within), np.nan) if given is None else right_choices(given)
 
 
 def _colours(study: Study) -> dict[float, Any]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator
@@ -16,9 +16,10 @@ from netbuild.check.ctrnn import check_ctrnn, check_sequences
 from netbuild.check.data import check_task, check_training, task_width
 from netbuild.check.maps import Site, wired_by
 from netbuild.check.memory import check_memory
-from netbuild.check.plan import Plan
+from netbuild.check.plan import Plan, TaskPlan
 from netbuild.check.projections import check_projected
-from netbuild.check.stages import check_same_files, check_same_network, check_stages
+from netbuild.check.splits import split_of
+from netbuild.check.stages import check_same_files, check_stage, check_stages
 from netbuild.check.start import START, check_start
 from netbuild.check.targets import check_regularizers
 from netbuild.check.wiring import check_learning, check_names, check_wiring
@@ -35,9 +36,12 @@ from netbuild.spec.paths import Segment, parse_path
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.start import GivenStart
 from netbuild.spec.task import Neurogym
+from netbuild.spec.training import Training
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
     from netbuild.check.environments import EnvironmentPlan, TaskWidths
+
+MOST_TOLD = 50  # problems after which the stages of a training are not looked through any more
 
 
 @dataclass(frozen=True)
@@ -254,47 +258,58 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     plan = run_checks(context, options.memory_limit, options.widths)
     problems = _in_order((*parsed.problems, *context.problems), parsed)
     warnings = _in_order(context.warnings, parsed)
+    parts: list[_Checked] = []
+    if not options.widths and len(problems) < MOST_TOLD:
+        parts, more = _check_stages(document, options, context, plan, problems)
+        problems += more
     if problems:
         raise SpecError(problems, warnings)
     assert parsed.spec is not None
     assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
-    about = path, document.text, options, context.files, document.folder
-    stages = () if options.widths else _stages(document, path, options, parsed.spec, plan, context)
-    return Spec(parsed.spec, *about, tuple(warnings), plan, stages)
+
+    def spec(model: NetworkSpec, found: Plan, files: dict[str, FileRecord]) -> Spec:
+        return Spec(model, path, document.text, options, files, document.folder, (), found)
+
+    stages = tuple(spec(*part) for part in parts)
+    whole = spec(parsed.spec, plan, context.files)
+    return replace(whole, warnings=tuple(warnings), _stages=stages)
 
 
-def _stages(
-    document: Document,
-    path: Path | None,
-    options: Options,
-    whole: NetworkSpec,
-    plan: Plan,
-    first: Context,
-) -> tuple[Spec, ...]:
-    """The spec as each stage of its training has it; raises SpecError for what is wrong there."""
-    specs: list[Spec] = []
+_Checked: TypeAlias = tuple[NetworkSpec, Plan, dict[str, FileRecord]]
+
+
+def _check_stages(
+    document: Document, options: Options, whole: Context, plan: Plan, told: Sequence[Problem]
+) -> tuple[list[_Checked], list[Problem]]:
+    """The spec as each stage of its training has it, and the problems that it has there alone.
+
+    `told` are those of the whole spec, and are told once. Files are read once for all stages, and
+    the plan of the network is shared.
+    """
+    training = whole.parsed.training
+    parts: list[_Checked] = []
     problems: list[Problem] = []
-    known = {record.path for record in first.files.values()}
-    for number, stage in enumerate(whole.training.stages or ()):
-        locator = Locator(options.data_root)
+    known = {record.path for record in whole.files.values()}
+    stages = training.stages if isinstance(training, Training) else None
+    for number, stage in enumerate(stages or ()):
         words = options.overrides, options.unset
-        parsed = parse_document(document, locator, *words, stage=number, start=options.start)
-        context = Context(parsed, locator, kept=first.kept)
+        parsed = parse_document(document, whole.locator, *words, stage=number, start=options.start)
+        context = whole.of_stage(parsed)
         found = run_checks(context, options.memory_limit)
-        if parsed.spec is not None and not (parsed.problems or context.problems):
-            check_same_network(context, stage, whole, parsed.spec, (plan, found))
-            check_same_files(context, stage, known)
-        where = f"in stage `{stage.name}`: "
+        is_right = not (parsed.problems or context.problems)
+        if is_right and parsed.spec is not None and whole.parsed.spec is not None:
+            before = [(whole.parsed.spec, plan), *(part[:2] for part in parts)]
+            check_stage(context, before, (parsed.spec, found))
+            check_same_files(context, known)
+            parts.append((parsed.spec, replace(found, layers=plan.layers), context.files))
         problems += [
-            replace(problem, what=where + problem.what)
+            replace(problem, what=f"in stage `{stage.name}`: {problem.what}")
             for problem in _in_order((*parsed.problems, *context.problems), parsed)
+            if problem not in told
         ]
-        if parsed.spec is not None:
-            about = path, document.text, options, context.files, document.folder
-            specs.append(Spec(parsed.spec, *about, (), found))
-    if problems:
-        raise SpecError(problems, [])
-    return tuple(specs)
+        if len(problems) >= MOST_TOLD:
+            break
+    return parts, problems
 
 
 def _environments(context: Context) -> EnvironmentPlan | None:
@@ -335,8 +350,13 @@ def run_checks(
     regularizers = check_regularizers(context, plans)
     task = check_task(context, width, last.gives if last else None, environments)
     check_sequences(context, task)
-    start = check_start(context, plans)
-    return Plan({plan.name: plan for plan in plans.values()}, regularizers, task, start)
+    split = split_of(context, len(task.inputs)) if isinstance(task, TaskPlan) else None
+    training = context.parsed.training
+    in_stages = isinstance(training, Training) and training.stages is not None
+    scored = None if in_stages else split  # else each stage is looked at by itself
+    start, trained_on = check_start(context, plans, scored)
+    layers = {plan.name: plan for plan in plans.values()}
+    return Plan(layers, regularizers, task, start, split, trained_on)
 
 
 def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Context:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
-    kept: dict[Any, Any] = field(default_factory=dict)  # what takes long to read; of all stages
+    kept: dict[Any, Any] = field(default_factory=dict)  # slow results, shared by all stages
     connectomes: dict[int, Any] = field(default_factory=dict)  # by the position of their layer
     _said: set[Problem] = field(default_factory=set)
     _arrays: dict[tuple[Path, str | None], masks.ArrayFile] = field(default_factory=dict)
@@ -93,6 +93,16 @@ class Context:
     def near(self, word: str, words: Iterable[str]) -> str:
         """A hint that names the nearest word, for as many problems as somebody may read."""
         return near(word, words) if len(self.problems) < MOST_EXPLAINED else ""
+
+    def of_stage(self, parsed: Parsed) -> Context:
+        """The context of a stage's own spec, which reads no file again."""
+        return Context(parsed, self.locator, kept=self.kept, _arrays=self._arrays)
+
+    def once(self, key: object, work: Callable[[], Result]) -> Result:
+        """The result of `work`, which is done once for all stages of a training."""
+        if key not in self.kept:
+            self.kept[key] = work()
+        return cast(Result, self.kept[key])
 
     def given(self, location: Location) -> bool:
         """Whether the file says anything at a location (a default does not)."""

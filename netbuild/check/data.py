@@ -106,16 +106,32 @@ def check_task(
     variables = _variables(context, task, len(inputs))
     if loss is None or output is None or not _fits(context, inputs, targets, output, loss):
         return None
-    each = inputs.shape[:-1]  # a target for each sample, or for each step of each trial
-    if loss == "cross_entropy":
-        answers: Array | None = targets.reshape(each).astype(np.int64)
-    else:
-        values = targets.reshape(*each, -1)
-        answers = context.attempt(("task", "targets"), lambda: as_float32(values))
-    scaled = context.attempt(("task", "inputs"), lambda: _scaled(inputs, task.inputs))
+    answers = _converted(
+        context, "targets", targets, (loss,), lambda: _answers(targets, inputs.shape[:-1], loss)
+    )
+    scale = task.inputs.subtract, task.inputs.divide
+    scaled = _converted(context, "inputs", inputs, scale, lambda: _scaled(inputs, task.inputs))
     if scaled is None or answers is None or len(context.problems) > before:
         return None
     return SequencePlan(scaled, answers, mask, variables)
+
+
+def _converted(
+    context: Context, key: str, array: Array, words: tuple[Any, ...], work: Callable[[], Array]
+) -> Array | None:
+    """An array of the task as the network takes it, or None with its problem noted.
+
+    It is made once for all stages that say the same `words` of it. The context keeps what it has
+    read, so an array is told from the others by its identity.
+    """
+    return context.attempt(("task", key), lambda: context.once((key, id(array), words), work))
+
+
+def _answers(targets: Array, each: tuple[int, ...], loss: str) -> Array:
+    """Targets for each sample, or for each step of each trial: class numbers or values."""
+    if loss == "cross_entropy":
+        return targets.reshape(each).astype(np.int64)
+    return as_float32(targets.reshape(*each, -1))
 
 
 def _loss_mask(
@@ -138,7 +154,7 @@ def _loss_mask(
         what = "a loss mask holds weights of 0 or more, some of them more"
         context.problem("NB205", ("task", "loss_mask"), what)
     else:
-        return context.attempt(("task", "loss_mask"), lambda: as_float32(array))
+        return _converted(context, "loss_mask", array, (), lambda: as_float32(array))
     return None
 
 

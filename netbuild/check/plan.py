@@ -15,6 +15,7 @@ from netbuild.spec.maps import Map
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
     from netbuild.check.among import Among
     from netbuild.check.environments import EnvironmentPlan, TaskWidths
+    from netbuild.check.splits import Split
 
 Matrix = NDArray[Any]
 
@@ -110,3 +111,5 @@ class Plan:
     regularizers: list[RegularizerPlan] = field(default_factory=list)
     task: TaskPlan | EnvironmentPlan | TaskWidths | None = None
     start: dict[str, Matrix] = field(default_factory=dict)  # parameters that another run gives
+    split: Split | None = None  # of the task's samples, where it has a given number of them
+    trained_on: tuple[Split, ...] = ()  # what the weights in `start` were trained on

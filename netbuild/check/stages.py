@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from netbuild.check.context import Context
-from netbuild.check.plan import Plan
+from netbuild.check.plan import Plan, TaskPlan
+from netbuild.check.splits import refuse_leaks
 from netbuild.spec.nodes import Location
-from netbuild.spec.paths import parse_path
+from netbuild.spec.paths import follow
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.task import Arrays, Neurogym
-from netbuild.spec.training import Stage, Training
+from netbuild.spec.training import Training
+
+if TYPE_CHECKING:  # which takes a while to import, and few specs need
+    from netbuild.check.environments import EnvironmentPlan, TaskWidths
 
 
 def check_stages(context: Context) -> None:
@@ -59,25 +64,60 @@ def _check_stop(context: Context, training: Training) -> None:
         context.problem("NB308", place, what, "write `of: all`")
 
 
-def check_same_network(
-    context: Context, stage: Stage, whole: NetworkSpec, own: NetworkSpec, plans: tuple[Plan, Plan]
+def check_stage(
+    context: Context, before: Sequence[tuple[NetworkSpec, Plan]], own: tuple[NetworkSpec, Plan]
 ) -> None:
-    """A stage trains the same units with the same kind of optimizer."""
-    before, after = (next(iter(plan.layers.values())).reads.size for plan in plans)
-    where: Location = ("task",)
-    if before != after:
-        what = f"in stage `{stage.name}` the task gives {after} inputs, and else {before}"
-        context.problem("NB301", where, what, "the network is one throughout")
-    if whole.training.optimizer.type != own.training.optimizer.type:
-        what = f"stage `{stage.name}` has another kind of optimizer"
-        hint = "it goes on from stage to stage; change its `lr`, say"
+    """What a stage of a training keeps of the whole spec and of the stages before it.
+
+    The network is one throughout, and so are the meaning of its inputs, the kind of its optimizer,
+    the files of its data and the samples that it is tested on. `before` is the whole spec and then
+    each stage so far.
+    """
+    (whole, plan), *stages = before
+    model, found = own
+    _check_inputs(context, plan.task, found.task)
+    if whole.training.optimizer.type != model.training.optimizer.type:
+        what = f"the optimizer is {whole.training.optimizer.type} in the whole spec"
+        hint = "its state is kept from stage to stage; change its `lr`, say"
         context.problem("NB308", ("training", "optimizer"), what, hint)
+    trained_on = [stage.split for _, stage in stages if stage.split is not None]
+    refuse_leaks(context, ("task", "split"), "a stage before this one", trained_on, found.split)
 
 
-def check_same_files(context: Context, stage: Stage, known: Collection[str]) -> None:
-    """A run keeps a copy of each file that the whole spec names, and of no others."""
+def _check_inputs(context: Context, before: TaskKind, after: TaskKind) -> None:
+    """Every input of the network means the same in a stage as in the whole spec."""
+    if before is None or after is None:
+        return
+    where: Location = ("task",)
+    widths = _width(before), _width(after)
+    if widths[0] != widths[1]:
+        what = f"the task gives {widths[1]} inputs, and {widths[0]} in the whole spec"
+        context.problem("NB301", where, what, "the network is one throughout")
+        return
+    channels = getattr(before, "channels", {}), getattr(after, "channels", {})
+    for name in channels[0].keys() & channels[1].keys():
+        if channels[0][name] != channels[1][name]:
+            what = f"input `{name}` is at another position than in the whole spec"
+            hint = "list the environments in the same order in every stage"
+            context.problem("NB301", where, what, hint)
+            return
+
+
+TaskKind: TypeAlias = "TaskPlan | EnvironmentPlan | TaskWidths | None"
+
+
+def _width(task: TaskPlan | EnvironmentPlan | TaskWidths) -> int:
+    """How many inputs a task gives."""
+    return int(task.inputs.shape[-1]) if isinstance(task, TaskPlan) else task.inputs
+
+
+def check_same_files(context: Context, known: Collection[str]) -> None:
+    """Check that a stage names files of the whole spec alone: a run keeps a copy of each of these.
+
+    `known` holds their paths.
+    """
     for where, record in context.files.items():
         if record.path not in known:
-            what = f"stage `{stage.name}` names a file of its own, {record.reference}"
-            location = tuple(segment.text for segment in parse_path(where))
-            context.problem("NB308", location, what, "stages read the files of the whole spec")
+            what = f"a stage cannot name a file of its own, {record.reference}"
+            hint = "name it in the whole spec; a stage may choose among the arrays of a file"
+            context.problem("NB308", follow(context.parsed.tree.root, where), what, hint)

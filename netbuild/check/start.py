@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from netbuild import masks
 from netbuild.check.context import Context, FileRecord
 from netbuild.check.plan import LayerPlan, MapPlan
+from netbuild.check.splits import Split, refuse_leaks
 from netbuild.check.targets import parameter_shapes
 from netbuild.errors import DataFileError
 from netbuild.folders import check_file, entered
@@ -33,20 +34,26 @@ MOST_BYTES = 1 << 26  # of a file of JSON
 FOLLOW = "copy the layer and its masks, or the `seed` that draws them, from the run's resolved.yaml"
 
 
-def check_start(context: Context, plans: dict[int, LayerPlan]) -> dict[str, Array]:
-    """The parameters that `start_from` takes, by name, each in its parameter's own shape."""
+def check_start(
+    context: Context, plans: dict[int, LayerPlan], split: Split | None = None
+) -> tuple[dict[str, Array], tuple[Split, ...]]:
+    """The parameters that `start_from` takes, by name, each in its parameter's own shape.
+
+    And the samples that these weights were trained on, none of which `split` may test on.
+    """
     words = context.parsed.start_from
     if not isinstance(words, StartFrom):
-        return {}
+        return {}, ()
     key = ("start_from", words.run, str(words.checkpoint))
     if key not in context.kept:  # what the stages of a training all ask for
         context.kept[key] = context.attempt((*HERE, "run"), lambda: _read(context, words))
     if context.kept[key] is None:
-        return {}
-    found, path = context.kept[key]
+        return {}, ()
+    found, path, trained_on = context.kept[key]
     context.files[START] = FileRecord(words.run, str(path), found.sha256, found.size)
+    refuse_leaks(context, (*HERE, "run"), "the run", trained_on, split)
     if len(plans) < len(context.parsed.layers):
-        return {}  # what is wrong with the others comes first
+        return {}, trained_on  # what is wrong with the others comes first
     shapes = _shapes(context, plans)
     names = _matched(context, words, shapes)
     taken = {name: found.arrays[name] for name in names if _fits(context, name, shapes, found)}
@@ -57,7 +64,7 @@ def check_start(context: Context, plans: dict[int, LayerPlan]) -> dict[str, Arra
         if last == "weight" and plan is not None:
             _check_map(context, name.removesuffix(".weight"), plan, found.arrays)
             _check_signs(context, name, plan, values, by_layer[layer])
-    return taken
+    return taken, trained_on
 
 
 def _shapes(context: Context, plans: dict[int, LayerPlan]) -> dict[str, tuple[int, ...]]:
@@ -180,14 +187,21 @@ def _check_signs(
 # Which file is meant
 
 
-def _read(context: Context, words: StartFrom) -> tuple[TensorsFile, Path]:
-    """The weights that are named; raises DataFileError, and of a given run NetbuildError."""
+Weights: TypeAlias = tuple[TensorsFile, Path, tuple[Split, ...]]
+
+
+def _read(context: Context, words: StartFrom) -> Weights:
+    """The weights that are named, and the samples that they were trained on.
+
+    Raises DataFileError, and of a given run NetbuildError.
+    """
     given = context.parsed.given
     if given is not None:
         return _checkpoint(_Given(given.run), given.checkpoint)
     if words.run.endswith(".safetensors"):
         path = context.locate((*HERE, "run"), words.run)
-        return read_tensors(path), path
+        found = read_tensors(path)
+        return found, path, _trained_on(found, path)
     run = _run(context, words.run)
     steps = run.steps()
     step = steps[-1]
@@ -206,8 +220,8 @@ def _read(context: Context, words: StartFrom) -> tuple[TensorsFile, Path]:
     return _checkpoint(run, step)
 
 
-def _checkpoint(run: _Run, step: int) -> tuple[TensorsFile, Path]:
-    """The weights of a run's checkpoint, and their file; raises as `_read` does."""
+def _checkpoint(run: _Run, step: int) -> Weights:
+    """The weights of a run's checkpoint; returns and raises as `_read` does."""
     state = run.state(step)
     name = f"{_folder_of(step)}/{NETWORK}"
     path = run.file(name)
@@ -215,7 +229,17 @@ def _checkpoint(run: _Run, step: int) -> tuple[TensorsFile, Path]:
     digests = state.get("sha256")
     if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
         raise DataFileError("NB204", f"{run.name}/{name} does not have the digest written down")
-    return found, path
+    return found, path, _trained_on(found, path)
+
+
+def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
+    """The splits that a file of weights tells of; raises DataFileError for anything else there."""
+    try:
+        about = json.loads(found.metadata.get("netbuild", "{}"))
+        return tuple(Split.from_data(each) for each in about.get("trained_on", ()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        what = f"{shown(path.name)} does not tell which samples its weights were trained on"
+        raise DataFileError("NB204", what) from None
 
 
 def _folder_of(step: int) -> str:

@@ -8,10 +8,11 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from netbuild.cli.names import file_name
 from netbuild.cli.options import Device, Form, Format, Quiet, find_run
 from netbuild.errors import Exit, NetbuildError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 TRIALS = 256  # that are run through the network
 ROWS = 12  # of the printed table, for each condition
-ARRAYS, FIGURE = "fixed-points.npz", "fixed-points.png"
+NAME = "fixed-points"  # of both files
 
 RunName = Annotated[
     str,
@@ -129,8 +130,27 @@ def analyze(
     if not fixed_points:
         notes.insert(0, "fixed points; `netbuild analyze --help` lists the options")
     folder = output or run.path / "analysis"
-    _write(found, folder, run.spec.model.dt, None if output else run.path)
-    _tell(found, folder, run.spec.model.dt, form, quiet, notes)
+    options = [
+        *(("layer", layer), ("period", period)),
+        *(("condition", name) for name in condition or ()),
+        *(("inputs", text) for text in inputs or ()),
+    ]
+    given = [(name, value) for name, value in options if value is not None]
+    files = Files.named(folder, file_name(NAME, given))
+    _write(found, files, run.spec.model.dt, None if output else run.path)
+    _tell(found, files, run.spec.model.dt, form, quiet, notes)
+
+
+class Files(NamedTuple):
+    """The two files that an analysis writes."""
+
+    arrays: Path
+    figure: Path
+
+    @classmethod
+    def named(cls, folder: Path, name: str) -> Files:
+        """Those of one name."""
+        return cls(folder / f"{name}.npz", folder / f"{name}.png")
 
 
 def _numbers(text: str) -> list[float]:
@@ -177,7 +197,7 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
             yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
 
 
-def _write(found: Study, folder: Path, dt: float | None, run: Path | None) -> None:
+def _write(found: Study, files: Files, dt: float | None, run: Path | None) -> None:
     """Write the arrays and the figure; `run`: into this run."""
     import numpy as np
 
@@ -187,33 +207,34 @@ def _write(found: Study, folder: Path, dt: float | None, run: Path | None) -> No
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
     plots.fixed_points(found).savefig(image, format="png", dpi=300)
+    folder = files.arrays.parent
     if not folder.parent.is_dir():
         raise NetbuildError(f"there is no folder {folder.parent}", Exit.IO)
     if run is None:
         folder.mkdir(exist_ok=True)
     else:
         need_folder(folder, within=run)
-    replace_file(folder / ARRAYS, arrays.getvalue(), within=run)
-    replace_file(folder / FIGURE, image.getvalue(), within=run)
+    replace_file(files.arrays, arrays.getvalue(), within=run)
+    replace_file(files.figure, image.getvalue(), within=run)
 
 
 def _tell(
-    found: Study, folder: Path, dt: float | None, form: Format, quiet: bool, notes: list[str]
+    found: Study, files: Files, dt: float | None, form: Format, quiet: bool, notes: list[str]
 ) -> None:
     if form is Format.json:
-        record = _record(found, folder, dt) | {"notes": notes}
+        record = _record(found, files, dt) | {"notes": notes}
         print(json.dumps(record, indent=1, ensure_ascii=False))
         return
     if not quiet:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
-        for line in _lines(found, dt):
+        for line in _lines(found, dt, files.arrays.name):
             print(line)
-    print(folder / ARRAYS)
-    print(folder / FIGURE)
+    print(files.arrays)
+    print(files.figure)
 
 
-def _record(found: Study, folder: Path, dt: float | None) -> dict[str, Any]:
+def _record(found: Study, files: Files, dt: float | None) -> dict[str, Any]:
     points = found.points
     conditions = zip(found.labels, points.inputs.tolist(), points.lost.tolist(), strict=True)
     return {
@@ -224,7 +245,7 @@ def _record(found: Study, folder: Path, dt: float | None) -> dict[str, Any]:
             {"label": label, "inputs": row, "starts_lost": lost} for label, row, lost in conditions
         ],
         "points": [_point(found, i, dt) for i in range(len(points))],
-        "files": [str(folder / ARRAYS), str(folder / FIGURE)],
+        "files": [str(path) for path in files],
     }
 
 
@@ -244,7 +265,7 @@ def _point(found: Study, i: int, dt: float | None) -> dict[str, Any]:
     }
 
 
-def _lines(found: Study, dt: float | None) -> Iterator[str]:
+def _lines(found: Study, dt: float | None, arrays: str) -> Iterator[str]:
     """A table of the first points of each condition."""
     points = found.points
     held = (
@@ -263,7 +284,7 @@ def _lines(found: Study, dt: float | None) -> Iterator[str]:
         for i in own[:ROWS]:
             yield _row(_cells(found, i, dt))
         if len(own) > ROWS:
-            yield f"... and {len(own) - ROWS:,} more, in {ARRAYS}"
+            yield f"... and {len(own) - ROWS:,} more, in {arrays}"
         if lost := int(points.lost[place]):
             least = float(points.lost_q[place])
             yield f"no such point from {lost} of the starts; their smallest q is {least:.1e}"

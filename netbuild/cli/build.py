@@ -25,13 +25,16 @@ def build(
         raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
     checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else "text")
     from netbuild.builder import build as build_network
-    from netbuild.training.checkpoint import network_tensors, pack, refuse_violations
+    from netbuild.training.checkpoint import network_tensors, refuse_violations
     from netbuild.training.files import digest, replace_file
+    from netbuild.training.tensors import pack
 
     network = build_network(checked)
     refuse_violations(network.verify(), Exit.BUG)
     files = {where: record.sha256 for where, record in checked.files.items()}
     about = {"format": 1, "spec": checked.data, "spec_hash": checked.hash, "files": files}
+    if checked.plan.trained_on:
+        about["trained_on"] = [split.to_data() for split in checked.plan.trained_on]
     data = pack(network_tensors(network), about)
     replace_file(output, data)
     if not quiet:

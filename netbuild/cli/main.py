@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from netbuild.cli.analyze import analyze
 from netbuild.cli.build import build
+from netbuild.cli.command import OnceCommand
 from netbuild.cli.config import config
 from netbuild.cli.connectomes import convert
 from netbuild.cli.diff import diff
@@ -82,7 +83,7 @@ for _command in (
     schema,
     explain,
 ):
-    app.command()(_command)
+    app.command(cls=OnceCommand)(_command)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from netbuild.cli.names import file_name
 from netbuild.cli.options import (
     DataRoot,
     Device,
@@ -68,7 +69,8 @@ def plot(
             "--output",
             "-o",
             metavar="FILE",
-            help="A .png, .svg or .pdf; if left out, in the run's figures/ or in this folder.",
+            help="A .png, .svg or .pdf; if left out, in the run's figures/ or in this folder, by a"
+            " name that tells the options.",
         ),
     ] = None,
     data: Annotated[
@@ -167,6 +169,7 @@ def plot(
             takes = ", ".join(f"--{name.strip('_')}" for name in _TAKES[kind]) or "none of these"
             what = f"--kind {kind.value} takes no --{name.strip('_')}"
             raise NetbuildError(what, Exit.USAGE, f"it takes {takes}")
+    named = [(name.strip("_"), str(value)) for name, value in options.items()]
     run_path = find_run(target)
     if run_path is not None:
         refuse_changes(run_path, set_, unset)
@@ -174,11 +177,14 @@ def plot(
 
         run = open_run(run_path, verify=False)
         figure, numbers = _of_run(run, kind, options)
-        path = output or run.path / "figures" / f"{kind.value}.png"
+        name = file_name(kind.value, named)
+        path = output or run.path / "figures" / f"{name}.png"
     else:
         spec = load_spec(target, set_, unset, device, data_root)
         figure, numbers = _of_spec(spec, kind, options)
-        path = output or Path(f"{spec.model.name}-{kind.value}.png")
+        changes = [("set", text) for text in set_ or ()] + [("unset", text) for text in unset or ()]
+        name = file_name(f"{spec.model.name}-{kind.value}", [*named, *changes])
+        path = output or Path(f"{name}.png")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
     _write(path, buffer.getvalue(), quiet, None if run_path is None or output else run_path)

@@ -360,10 +360,7 @@ class LinearLayer(nn.Module):
         from netbuild.layers import plots
 
         one_of("kind of plot", kind, ("weight", "dist"))
-        ax = plots.new_axes() if ax is None else ax
-        if kind == "weight":
-            return plots.matrix(ax, self.matrix())
-        return plots.distribution(ax, self.effective_weight.detach(), self.sign, self.connected)
+        return plots.of_layer(self, kind, ax)
 
     def extra_repr(self) -> str:
         """Sizes, and what the masks say."""

@@ -38,9 +38,10 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class TensorsFile:
-    """The arrays of a file by name, read-only, and its digest."""
+    """The arrays of a file by name, read-only, what it says of itself, and its digest."""
 
     arrays: Mapping[str, NDArray[Any]]
+    metadata: Mapping[str, str]
     sha256: str
     size: int  # bytes of the file
 
@@ -62,10 +63,10 @@ def read_tensors(path: Path) -> TensorsFile:
     except MemoryError:
         raise DataFileError("NB901", f"there is not enough memory to read {name}") from None
     try:
-        arrays = _arrays(content)
+        arrays, metadata = _parsed(content)
     except Exception:  # whatever a hostile header leads to
         raise DataFileError("NB204", f"{name} is not a safetensors file") from None
-    return TensorsFile(arrays, hashlib.sha256(content).hexdigest(), len(content))
+    return TensorsFile(arrays, metadata, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def _nonblocking(path: str, flags: int) -> int:
@@ -90,16 +91,19 @@ def end_of_tensors(read: Callable[[int], bytes]) -> int:
         return MAX_HEADER
 
 
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Raises KeyError, TypeError or ValueError for what is not of the format."""
+def _parsed(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The arrays and the metadata.
+
+    Raises KeyError, TypeError or ValueError for what is not of the format."""
     start = 8 + int.from_bytes(content[:8], "little")
     if not 8 < start <= min(len(content), MAX_HEADER):
         raise ValueError
     header = json.loads(content[8:start])
     found = {}
+    metadata = header.pop("__metadata__", {})
+    if not all(isinstance(text, str) for text in metadata.values()):
+        raise TypeError
     for name, about in header.items():
-        if name == "__metadata__":
-            continue
         dtype, shape = np.dtype(_DTYPES[about["dtype"]]).newbyteorder("<"), about["shape"]
         first, last = about["data_offsets"]
         if not all(type(n) is int and n >= 0 for n in (*shape, first, last)):
@@ -108,4 +112,4 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
         if last - first != count * dtype.itemsize or start + last > len(content):
             raise ValueError
         found[name] = np.frombuffer(content, dtype, count, start + first).reshape(shape)
-    return found
+    return found, metadata

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import NetbuildError
+from netbuild.layers.plots import name_of
 from netbuild.plots.conditions import Condition, condition_of, grouped, shown
 from netbuild.plots.drawing import colours, legend_beside, unusable
 from netbuild.plots.panels import Span
@@ -22,6 +23,7 @@ MOST_ENVIRONMENTS = 24  # that have a panel each
 # After the coherence: what is right, as an untrained network may always choose the same.
 FALLBACKS = ("answer", "choice")
 MOST_NAMES = 9  # in one column of a legend
+LONGER = 60  # letters of names that have more room
 CROWDED = 20  # names, above which every second one is left out
 
 
@@ -43,9 +45,9 @@ class Averaged(NamedTuple):
     @property
     def title(self) -> str:
         """What is averaged."""
-        environment = f"{self.environment}: " if self.environment else ""
-        units = f" {self.units}" if self.units else ""
-        return f"{environment}{self.layer}{units}, {self.trials} trials"
+        environment = f"{name_of(self.environment)}: " if self.environment else ""
+        units = f" {name_of(self.units, LONGER)}" if self.units else ""
+        return f"{environment}{name_of(self.layer)}{units}, {self.trials} trials"
 
     def column(self, rows: int) -> dict[str, Array]:
         """The environment as a column of a table, where there are several."""
@@ -60,7 +62,7 @@ class Averaged(NamedTuple):
     @property
     def heading(self) -> str:
         """The variable, over the names of the conditions."""
-        return self.label.replace("signed ", "signed\n").replace(" − ", " −\n")
+        return name_of(self.label).replace("signed ", "signed\n").replace(" − ", " −\n")
 
 
 class Period(NamedTuple):
@@ -75,8 +77,8 @@ class Period(NamedTuple):
     def span(self) -> Span:
         """Where its name belongs: over all of it, or over the times at which it may start."""
         if self.latest > self.start:
-            return Span(f"{self.name} starts", self.start, self.latest)
-        return Span(self.name, self.start, self.end)
+            return Span(f"{name_of(self.name)} starts", self.start, self.latest)
+        return Span(name_of(self.name), self.start, self.end)
 
 
 def averaged(

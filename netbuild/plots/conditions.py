@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.plots.drawing import unusable
+from netbuild.tasks import right_choices
 
 Array = NDArray[Any]
 MOST = 24  # different values that are drawn as they are; more are put together
@@ -22,6 +23,7 @@ class Condition(NamedTuple):
     label: str  # "signed coh (%)"
     values: Array  # (trial,)
     signed: bool  # its sign was given to it by the right choice
+    unit: str = ""  # of its values; "" where it is not known
 
 
 def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condition | None:
@@ -46,12 +48,10 @@ def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condit
     values = trials[name]
     if values.dtype.kind not in "biuf":
         return Condition(name, values, False)
-    values = values.astype(float)
-    if name == "answer":
-        values = np.where(values < 0, np.nan, values)  # nothing is right there
+    values = right_choices(values) if name == "answer" else values.astype(float)
     side = _sides(trials, name)
     if re.fullmatch(r"coh(_\d+)?", name) and side is not None and not (values < 0).any():
-        return Condition(f"signed {name} (%)", values * side + 0.0, True)
+        return Condition(f"signed {name} (%)", values * side + 0.0, True, "%")
     return Condition(name, values, False)
 
 

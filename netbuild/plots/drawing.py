@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,18 +17,49 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
-Table = dict[str, Array]
+Columns = dict[str, Array]
 
 # Okabe & Ito 2008, told apart with any colour vision; black and yellow are left out.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 GREY = "#777777"
+WIDEST, HANDLE = 52, 6  # letters: of a legend above a panel of 4 inches, and of a line in it
+
+
+class Table(Mapping[str, Array]):
+    """Columns of one length, made of their parts when a column is first asked for.
+
+    Every row repeats names, which of a matrix of 2,000 x 2,000 weights are 640 MB of text.
+    """
+
+    def __init__(self, parts: Sequence[Callable[[], Columns]]) -> None:
+        self._parts = parts
+        self._made: Columns | None = None
+
+    def _columns(self) -> Columns:
+        if self._made is None:
+            made = [make() for make in self._parts]
+            self._made = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+        return self._made
+
+    def __getitem__(self, name: str) -> Array:
+        return self._columns()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns())
+
+    def __len__(self) -> int:
+        return len(self._columns())
+
+    def __repr__(self) -> str:
+        """The names of the columns, where they are made already; never the numbers."""
+        return "Table()" if self._made is None else f"Table({', '.join(self._made)})"
 
 
 class Drawing(NamedTuple):
     """A figure, and the numbers in it: columns of one length, a row a point."""
 
     figure: Figure
-    data: Table
+    data: Mapping[str, Array]
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -39,8 +70,12 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def open_frame(ax: Axes) -> None:
-    """Take the upper and right sides of the frame away."""
+    """Remove the upper and right sides of the frame, and write y as `2e-05` in each label.
+
+    matplotlib would write the common factor of the labels above the axis, where names stand.
+    """
     ax.spines[["top", "right"]].set_visible(False)
+    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def legend_beside(ax: Axes, title: str = "") -> None:
@@ -60,9 +95,13 @@ def legend_beside(ax: Axes, title: str = "") -> None:
 
 
 def legend_above(ax: Axes, columns: int = 2) -> None:
-    """A legend above the axes, where it covers nothing."""
-    if not ax.get_legend_handles_labels()[0]:
+    """A legend above the axes, where it covers nothing; of long names in one column."""
+    labels = ax.get_legend_handles_labels()[1]
+    if not labels:
         return
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    if columns * (longest + HANDLE) > WIDEST:
+        columns = 1
     ax.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
@@ -112,11 +151,6 @@ def write_table(path: Path, data: Mapping[str, Array]) -> bytes:
     else:
         raise NetbuildError(f"{path}: data are .csv or .npz", Exit.USAGE)
     return buffer.getvalue()
-
-
-def stacked(parts: Sequence[Table]) -> Table:
-    """Tables of the same columns, one below the other."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def unusable(what: str, hint: str = "") -> NetbuildError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.layers.plots import new_axes
+from netbuild.layers.plots import new_axes, own_look
 from netbuild.layers.spectrum import spectral_radius
 from netbuild.plots.drawing import GREY, PALETTE, Drawing, figure_of, open_frame, unusable
 from netbuild.training import Run
@@ -22,6 +22,7 @@ MOST_SPARSE = 1000  # of a sparse one, which LAPACK takes as a matrix
 LARGEST, BASIS, RESTARTS = 20, 100, 6  # eigenvalues of larger sparse maps, and ARPACK's effort
 
 
+@own_look
 def eigenvalues(
     source: Run | LabelledMap | Mapping[str, LabelledMap],
     ax: Axes | None = None,

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 STEPS = 100
+FEWEST = 4  # different x: two parameters and two points by which a fit can be judged
+MISFIT = 0.1  # a difference between fractions and curve that a reader sees
+UNLIKELY = 1e-3
+SEPARATED = "no choice is uncertain"
 
 
 class Fit(NamedTuple):
@@ -30,12 +34,44 @@ def fit_psychometric(x: Array, chosen: Array, trials: Array) -> Fit | None:
     """Fit Phi(a + b x) to `chosen` of `trials` at each x, by Newton's method on the likelihood.
 
     The likelihood of a probit model is concave, so there is one optimum (Pratt 1981). Errors are
-    from its curvature there. None where it has none, because the choices are perfectly separated
-    or all of one kind, or where the slope is 0.
+    from its curvature there. None where there are fewer than 4 different x, where the likelihood
+    has no optimum, because the choices are perfectly separated or all of one kind, or where the
+    slope is 0.
     """
+    fit = fit_or_reason(x, chosen, trials)
+    return fit if isinstance(fit, Fit) else None
+
+
+def fit_or_reason(x: Array, chosen: Array, trials: Array) -> Fit | str:
+    """As `fit_psychometric`; where there is no fit, a few words that say why."""
     x, k, n = (np.asarray(values, float) for values in (x, chosen, trials))
-    if not (0 < k.sum() < n.sum()) or len(np.unique(x)) < 2:
-        return None
+    count = len(np.unique(x[n > 0]))
+    if count < FEWEST:
+        return f"{count} {'value' if count == 1 else 'values'}, {FEWEST} are needed"
+    if not 0 < k.sum() < n.sum():
+        return "all choices are the same"
+    return _optimum(x, k, n)
+
+
+def is_described(fit: Fit, x: Array, chosen: Array, trials: Array) -> bool:
+    """Whether the fractions at x lie near the curve of a fit.
+
+    They do not where their mean squared distance from it is above 0.1 squared and Pearson's
+    chi-squared would be as large by chance with a probability below 0.001. Lapses of a few
+    percent, which many trials show with certainty, are no reason against a curve.
+    """
+    k, n = np.asarray(chosen, float), np.asarray(trials, float)
+    p = np.clip(fit(np.asarray(x, float)), 1e-9, 1 - 1e-9)
+    if np.sqrt((n * (k / n - p) ** 2).sum() / n.sum()) <= MISFIT:
+        return True
+    chance = ((k - n * p) ** 2 / (n * p * (1 - p))).sum()
+    freedom = torch.tensor((len(k) - 2) / 2, dtype=torch.float64)
+    tail = torch.special.gammaincc(freedom, torch.tensor(chance / 2, dtype=torch.float64))
+    return float(tail) >= UNLIKELY
+
+
+def _optimum(x: Array, k: Array, n: Array) -> Fit | str:
+    """The fit of greatest likelihood; words where the choices are separated or the slope is 0."""
     scale = np.abs(x).max()
     design = np.stack([np.ones_like(x), x / scale], 1)
     beta: Array = np.zeros(2)
@@ -44,7 +80,7 @@ def fit_psychometric(x: Array, chosen: Array, trials: Array) -> Fit | None:
         _, gradient, curvature = _likelihood(design @ beta, k, n)
         hessian = design.T @ (design * curvature[:, None])
         if np.linalg.cond(hessian) > 1e12:
-            return None  # separated: the slope has run away
+            return SEPARATED  # the slope has run away
         step = np.linalg.solve(hessian, design.T @ gradient)
         size = 1.0
         while (new := _likelihood(design @ (beta + size * step), k, n)[0]) < value - 1e-12:
@@ -53,9 +89,11 @@ def fit_psychometric(x: Array, chosen: Array, trials: Array) -> Fit | None:
         if np.abs(step).max() < 1e-9 * (1 + np.abs(beta).max()):
             break
     else:
-        return None
-    if beta[1] == 0 or not np.abs(beta).max() < 1e3:
-        return None
+        return SEPARATED
+    if not np.abs(beta).max() < 1e3:
+        return SEPARATED
+    if abs(beta[1]) < 1e-9:
+        return "the slope is 0"
     covariance = np.linalg.inv(hessian)
     slope, bias = beta[1] / scale, -beta[0] / beta[1] * scale
     # The error of the ratio -a / b by the delta method.

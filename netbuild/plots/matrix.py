@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild.errors import NetbuildError
 from netbuild.layers import plots
-from netbuild.plots.drawing import GREY, Drawing, Table, figure_of, stacked, unusable
+from netbuild.plots.drawing import GREY, Columns, Drawing, Table, figure_of, unusable
 from netbuild.plots.panels import new_panels
 from netbuild.training import Run
 from netbuild.training.maps import LabelledMap
@@ -26,10 +26,13 @@ COLOURS = {1: plots.EXCITATORY, -1: plots.INHIBITORY}
 LETTERS = {1: "E", -1: "I", 0: ""}
 COLUMNS = 4  # of panels
 PERCENTILE = 99  # of the weights, at which colours end
-LETTER = 0.035  # width of a letter, as a part of the axes
+LETTER = 5.0  # points: width of a letter of a name
+HEIGHT = 10.5  # points: what a name takes across its line
+BESIDE = 80.0  # points of a panel that the colour bar and labels take
 STRIP = 0.03  # width of the colour strips, as a part of the axes
 LINE = 0.04  # height of a name, as a part of the axes
-GAP = 0.06  # between the middles of two names, as a part of the axes
+GAP = 0.06  # between the middles of two names, at the least, as a part of the axes
+MOST_LETTERS = 14  # of a group's name
 PAD = 11  # points between an axis and the names, where the strips are
 LEAD = 10  # points more, where lines lead from the groups to their names
 MOST_GROUPS = 100  # of one column
@@ -46,6 +49,7 @@ class _Group(NamedTuple):
     sign: int
 
 
+@plots.own_look
 def weights(
     source: Run | LabelledMap | Mapping[str, LabelledMap],
     ax: Axes | None = None,
@@ -94,30 +98,51 @@ def weights(
         raise unusable(f"units are not sorted by `{sort}`", "`selectivity`")
     columns = min(COLUMNS, len(maps))
     places = new_panels(len(maps), columns, 4.0, 3.4) if ax is None else [ax]
-    ends = " ".join(f"{word} {which}" for word, which in (("from", from_), ("to", to)) if which)
-    parts = []
+    ends = " ".join(
+        f"{word} {plots.name_of(which, 60)}"
+        for word, which in (("from", from_), ("to", to))
+        if which
+    )
+    parts: list[Callable[[], Columns]] = []
     for place, (name, one) in zip(places, maps.items(), strict=True):
         sides = _sides(source, name, found)
         parts.append(_panel(place, name, one, by, sides))
-        place.set_title(f"{name}\n{ends}".strip(), fontsize="medium")
-    return Drawing(figure_of(places[0]), stacked(parts))
+        place.set_title(f"{plots.name_of(name, 60)}\n{ends}".strip(), fontsize="medium")
+    return Drawing(figure_of(places[0]), Table(parts))
 
 
 def _panel(
     ax: Axes, name: str, one: LabelledMap, by: str | None, scores: tuple[Scores, Scores]
-) -> Table:
-    words = [_words(units, by) for units in (one.post, one.pre)]
-    sides = zip((one.post, one.pre), words, scores, strict=True)
-    post, pre = (_order(units, word, values) for units, word, values in sides)
+) -> Callable[[], Columns]:
+    units = _signed(one)
+    words = [_words(side, by) for side in units]
+    sides = zip(units, words, scores, strict=True)
+    post, pre = (_order(side, word, values) for side, word, values in sides)
     weight = one.weight[post][:, pre]
     plots.matrix(ax, weight, PERCENTILE)
+    rows = _groups(words[0][post], units[0].sign[post])
+    columns = _groups(words[1][pre], units[1].sign[pre])
+    _strips(ax, rows, len(post), _length(ax, columns, vertical=True), vertical=True)
+    _strips(ax, columns, len(pre), _length(ax, rows, vertical=False), vertical=False)
+    return lambda: _columns(name, weight, one.post.name[post], one.pre.name[pre])
+
+
+def _signed(one: LabelledMap) -> tuple[Units, Units]:
+    """The postsynaptic and the presynaptic units, with the signs that the figure shows.
+
+    Those of presynaptic units are shown where the map holds its weights to them. Where the same
+    units are on both sides, both sides show the same.
+    """
+    pre = one.pre._replace(sign=one.signs)
+    return (pre if np.array_equal(one.pre.name, one.post.name) else one.post), pre
+
+
+def _columns(name: str, weight: Any, post: Array, pre: Array) -> Columns:
     drawn = plots.binned(weight)
     rows, columns = (
         names[np.cumsum(lengths := plots.bin_lengths(len(names), bins)) - lengths]
-        for names, bins in zip((one.post.name[post], one.pre.name[pre]), drawn.shape, strict=True)
+        for names, bins in zip((post, pre), drawn.shape, strict=True)
     )
-    _strips(ax, _groups(words[0][post], one.post.sign[post]), len(post), vertical=True)
-    _strips(ax, _groups(words[1][pre], one.pre.sign[pre]), len(pre), vertical=False)
     return {
         "map": np.full(drawn.size, name),
         "post": np.repeat(rows, len(columns)),
@@ -158,9 +183,7 @@ def _restricted(
         except NetbuildError as error:
             errors[name] = error
             continue
-        connected = None if one.connected is None else one.connected[post][:, pre]
-        weight, bias = one.weight[post][:, pre], one.bias[post]
-        found[name] = LabelledMap(weight, bias, connected, one.pre.at(pre), one.post.at(post))
+        found[name] = one.at(post, pre)
     if not found:
         recurrent = [name for name in maps if name.endswith(".recurrent")]
         raise errors[(recurrent or list(maps))[0]]
@@ -236,19 +259,34 @@ def _groups(words: Array, signs: Array) -> list[_Group]:
     return found if len(found) > 1 or found[0][2:] != ("", 0) else []
 
 
-def _strips(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> None:
+def _length(ax: Axes, others: list[_Group], *, vertical: bool) -> float:
+    """About how many points long an axis is, beside the names of the groups of the other axis."""
+    cell = ax.get_position()
+    figure = figure_of(ax)
+    whole = cell.height * figure.get_figheight() if vertical else cell.width * figure.get_figwidth()
+    letters = max((len(_name(group.word)) for group in others), default=0)
+    return max(72 * whole - BESIDE - LETTER * letters, 50.0)
+
+
+def _name(word: str) -> str:
+    return plots.name_of(word, MOST_LETTERS)
+
+
+def _strips(ax: Axes, groups: list[_Group], count: int, length: float, *, vertical: bool) -> None:
     """A strip of colours along an axis, a line between groups, and the groups' names.
 
     Names that would cover each other move apart, with lines that lead to them. Where there are
     more than there is room for, large groups have theirs, and the axis says how many have none.
+    `length` is about how many points long the axis is.
     """
     if not groups:
         return
     _lines(ax, groups, count, vertical=vertical)
     names = _names(groups, count)
-    shown = names if len(names) <= 1 / GAP else _far_apart(names, GAP * count)
+    gap = max(GAP, HEIGHT / length)
+    shown = names if len(names) <= 1 / gap else _far_apart(names, gap * count)
     middles = [(a + b - 1) / 2 for a, b in shown]
-    places = _apart(middles, GAP * count, count)
+    places = _apart(middles, gap * count, count)
     led = _leaders(ax, middles, places, count, vertical=vertical)
     pad = PAD + LEAD * led
     axis = ax.yaxis if vertical else ax.xaxis
@@ -262,7 +300,7 @@ def _strips(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> No
             ax.yaxis.labelpad += PAD
         return
     ax.xaxis.tick_top()
-    crowded = any(len(name) * LETTER > (b - a) / count for (a, b), name in shown.items())
+    crowded = any(len(name) * LETTER / length > (b - a) / count for (a, b), name in shown.items())
     ax.set_xticks(places, shown.values())
     ax.tick_params("x", length=0, pad=pad, labelsize="small", rotation=90 if crowded else 0)
 
@@ -350,9 +388,9 @@ def _names(groups: list[_Group], count: int) -> dict[tuple[int, int], str]:
         large = [group for group in own if (group.stop - group.start) / count > LINE]
         whole = (own[0].start, own[-1].stop)
         if word and len(large) < len(own):
-            found[whole] = word
+            found[whole] = _name(word)
             continue
         for group in large:
-            if name := f"{word} {LETTERS[group.sign]}".strip():
+            if name := f"{_name(word)} {LETTERS[group.sign]}".strip():
                 found[group.start, group.stop] = name
     return found

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netbuild.layers import LinearLayer, Network
-from netbuild.layers.plots import new_figure
+from netbuild.layers.plots import name_of, new_figure, own_look
 from netbuild.plots.drawing import GREY, figure_of
 
 if TYPE_CHECKING:
@@ -53,14 +53,15 @@ def name_spans(ax: Axes, spans: Sequence[Span], low: float, high: float) -> floa
     wide = BESIDE * 72 * inches
     ends: list[float] = []  # of the last name in each line, in points
     for span in sorted(spans, key=lambda span: span.start + span.end):
-        length = LETTER * len(span.name)
+        name = name_of(span.name)
+        length = LETTER * len(name)
         middle = ((span.start + span.end) / 2 - low) / (high - low) * wide
         middle = max(min(middle, wide - length / 2), length / 2)
         free = [i for i, end in enumerate(ends) if middle - length / 2 > end + LETTER]
         line = free[0] if free else len(ends)
         ends[line:line + 1] = [middle + length / 2]  # fmt: skip
         ax.annotate(
-            span.name,
+            name,
             (middle / wide, 1.0),
             (0, 3 + LINE * line),
             xycoords="axes fraction",
@@ -72,6 +73,7 @@ def name_spans(ax: Axes, spans: Sequence[Span], low: float, high: float) -> floa
     return LINE * len(ends)
 
 
+@own_look
 def layers(network: Network, kind: str = "weights") -> Figure:
     """The weight matrix of every linear layer, or the distribution of its weights."""
     maps = {
@@ -80,5 +82,5 @@ def layers(network: Network, kind: str = "weights") -> Figure:
     places = new_panels(len(maps), min(COLUMNS, len(maps)), 4.2, 3.6)
     for axes, (name, layer) in zip(places, maps.items(), strict=True):
         layer.plot_layer("weight" if kind == "weights" else "dist", ax=axes)
-        axes.set_title(name)
+        axes.set_title(name_of(name, 60))
     return figure_of(places[0])

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.layers.plots import name_of, own_look
 from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
+    Columns,
     Drawing,
     Table,
     figure_of,
     open_frame,
-    stacked,
     unusable,
 )
 from netbuild.plots.panels import new_panels
@@ -29,6 +31,7 @@ Array = NDArray[Any]
 COLUMNS = 3
 
 
+@own_look
 def trajectories(
     source: Run | Activity,
     ax: Axes | None = None,
@@ -90,15 +93,15 @@ def trajectories(
         ends = np.array([[place.get_xlim(), place.get_ylim()] for place in places])
         for place in places:
             place.set(xlim=_outer(ends[:, 0]), ylim=_outer(ends[:, 1]))
-    return Drawing(figure_of(places[0]), stacked(data))
+    return Drawing(figure_of(places[0]), Table(data))
 
 
-def _panel(ax: Axes, found: Averaged, plane: Plane) -> Table:
+def _panel(ax: Axes, found: Averaged, plane: Plane) -> Callable[[], Columns]:
     paths = plane.project(found.rates)
     begins = []
     for path, name, colour in zip(paths, found.names, found.colours, strict=True):
         here = np.flatnonzero(~np.isnan(path[:, 0]))
-        ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.3, label=name)
+        ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.3, label=name_of(name))
         begins.append(path[here[0]])
         ax.plot(*path[here[-1]], "s", color=colour, markersize=4.5, zorder=3)
     middle = np.mean(begins, 0)
@@ -110,7 +113,12 @@ def _panel(ax: Axes, found: Averaged, plane: Plane) -> Table:
     ax.set_title(f"{found.title}\n○ start, ■ end", fontsize="medium")
     ax.margins(0.08)
     open_frame(ax)
+    ax.xaxis.set_major_formatter("{x:g}")
     legend_of(ax, found)
+    return lambda: _columns(found, paths)
+
+
+def _columns(found: Averaged, paths: Array) -> Columns:
     conditions, times = paths.shape[:2]
     return found.column(conditions * times) | {
         "condition": np.repeat(np.array(found.names), times),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netbuild.layers.plots import name_of, own_look
 from netbuild.plots.drawing import (
     GREY,
     PALETTE,
+    Columns,
     Drawing,
     Table,
     figure_of,
     legend_above,
     open_frame,
-    stacked,
     unusable,
 )
 from netbuild.plots.panels import Span, name_spans, new_panels
@@ -28,6 +30,7 @@ Lines = Sequence[Mapping[str, Any]]
 PANELS = ("loss", "regularizers", "accuracy")
 
 
+@own_look
 def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None = None) -> Drawing:
     """Loss, weighted regularizer terms and accuracy against steps.
 
@@ -42,9 +45,12 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
 
     Returns the figure and a row a point: step, curve (`loss`, `regularizers/<name>`,
     `accuracy`), of (`training` or `evaluation`), value. Raises NetbuildError (exit 2) for a panel
-    of which nothing was written down.
+    of which nothing was written down, TypeError for a list of runs.
     """
     lines = source.metrics if isinstance(source, Run) else source
+    if not all(isinstance(line, Mapping) for line in lines):
+        what = {type(line).__name__ for line in lines if not isinstance(line, Mapping)}.pop()
+        raise TypeError(f"`source` is one run, or the lines of its log, not a list of {what}")
     found = {name: curves for name in PANELS if (curves := _curves(lines, name))}
     if panel is not None and panel not in found:
         raise unusable(f"this run has no {panel}", f"it has {', '.join(found) or 'nothing yet'}")
@@ -64,8 +70,10 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
             if (legend := place.get_legend()) is not None:
                 legend.borderaxespad = 0.2 + height / float(legend.get_texts()[0].get_fontsize())
     axes[-1].set_xlabel("step")
-    parts = [part for name in shown for part in found[name]]
-    return Drawing(figure_of(axes[0]), stacked(parts))
+    parts: list[Callable[[], Columns]] = [
+        partial(dict, part) for name in shown for part in found[name]
+    ]
+    return Drawing(figure_of(axes[0]), Table(parts))
 
 
 def _stages(lines: Lines) -> list[Span]:
@@ -80,7 +88,7 @@ def _stages(lines: Lines) -> list[Span]:
     return found
 
 
-def _curves(lines: Lines, panel: str) -> list[Table]:
+def _curves(lines: Lines, panel: str) -> list[Columns]:
     """The curves of one panel that have points."""
     names = [panel]
     if panel == "regularizers":
@@ -123,7 +131,7 @@ def _words(source: Run | Lines) -> tuple[str, str]:
     return "training", "evaluation"
 
 
-def _draw(ax: Axes, panel: str, curves: list[Table], words: tuple[str, str]) -> None:
+def _draw(ax: Axes, panel: str, curves: list[Columns], words: tuple[str, str]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     values = np.concatenate([curve["value"] for curve in curves])
@@ -139,7 +147,7 @@ def _draw(ax: Axes, panel: str, curves: list[Table], words: tuple[str, str]) -> 
     for i, curve in enumerate(curves):
         step, value, name = curve["step"], curve["value"], str(curve["curve"][0])
         if panel == "regularizers":
-            label = name.removeprefix("regularizers/")
+            label = name_of(name.removeprefix("regularizers/"), 16)
             ax.plot(step, value, color=PALETTE[i % len(PALETTE)], linewidth=1.3, label=label)
         elif curve["of"][0] == "evaluation":
             ax.plot(step, value, "o", color=PALETTE[1], markersize=4, label=words[1], zorder=3)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.plots.averages import Averaged, averaged, legend_of
+from netbuild.layers.plots import name_of, own_look
+from netbuild.plots.averages import LONGER, Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,
+    Columns,
     Drawing,
     Table,
     figure_of,
     open_frame,
-    stacked,
 )
 from netbuild.plots.panels import Span, name_spans, new_panels
 from netbuild.training import Run
@@ -29,6 +30,7 @@ Array = NDArray[Any]
 KINDS = ("excitatory", "inhibitory")  # a panel each
 
 
+@own_look
 def rates(
     source: Run | Activity,
     ax: Axes | None = None,
@@ -85,14 +87,14 @@ def rates(
             _head(place, part, titled=first)
         if first if one_column else last:
             legend_of(place, part)
-    return Drawing(figure_of(grid[0]), stacked(data))
+    return Drawing(figure_of(grid[0]), Table(data))
 
 
 def _grid(environments: int, kinds: int) -> list[Axes]:
     """A row for each environment, or, of one alone, a row for each kind of units."""
     if environments == 1:
         return new_panels(kinds, 1, 4.0, 2.0, 0.8, sharex=True)
-    return new_panels(environments * kinds, kinds, 4.0, 2.4, sharex="row")
+    return new_panels(environments * kinds, kinds, 4.0, 2.6, sharex="row")
 
 
 def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
@@ -103,11 +105,11 @@ def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
         ax.set_title(found.title, fontsize="medium", pad=height + 5)
 
 
-def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table:
+def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Callable[[], Columns]:
     which, what = _chosen(labels, units)
     mean = found.rates[..., which].mean(-1)
     for line, name, colour in zip(mean, found.names, found.colours, strict=True):
-        ax.plot(found.time, line, color=colour, linewidth=1.3, label=name)
+        ax.plot(found.time, line, color=colour, linewidth=1.3, label=name_of(name))
     first, last = found.seen
     ax.set_xlim(first, last)
     for period in found.periods:
@@ -117,11 +119,15 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Table
         elif first < period.start == period.latest < last:
             style = (0, (2, 2))
             ax.axvline(period.start, color=GREY, linewidth=0.7, linestyle=style, zorder=0)
-    ax.set_ylabel(f"rate (a.u.)\n{what}")
+    ax.set_ylabel(f"rate (a.u.)\n{name_of(what, LONGER)}")
     open_frame(ax)
+    return lambda: _columns(found, mean, units or "all")
+
+
+def _columns(found: Averaged, mean: Array, units: str) -> Columns:
     conditions, times = mean.shape
     return found.column(mean.size) | {
-        "units": np.full(mean.size, units or "all"),
+        "units": np.full(mean.size, units),
         "condition": np.repeat(np.array(found.names), times),
         "time": np.tile(found.time, conditions),
         "rate": mean.ravel(),

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.layers.plots import new_axes
+from netbuild.layers.plots import name_of, new_axes, own_look
+from netbuild.plots.averages import LONGER
 from netbuild.plots.conditions import Condition, condition_of, grouped, variables
 from netbuild.plots.drawing import (
     GREY,
     PALETTE,
+    Columns,
     Drawing,
     Table,
     figure_of,
     legend_above,
     open_frame,
-    stacked,
     unusable,
 )
-from netbuild.plots.gaussian import Fit, fit_psychometric, wilson
+from netbuild.plots.gaussian import Fit, fit_or_reason, is_described, wilson
 from netbuild.training import Run
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@own_look
 def psychometric(
     source: Run | Mapping[str, Array],
     ax: Axes | None = None,
@@ -69,26 +72,29 @@ def psychometric(
         raise unusable("these trials have no coherence", hint)
     if found.values.dtype.kind not in "biuf":
         raise unusable(f"`{found.label}` is no number")
-    ax = new_axes(4.0, 3.0) if ax is None else ax
     curves = _curves(table, ~np.isnan(found.values.astype(float)))
+    ax = new_axes(4.0, 2.6 + 0.4 * len(curves)) if ax is None else ax
     binary = all(len(_choices(table, rows)) == 2 for rows in curves.values())
-    parts: list[Table] = []
+    parts: list[Callable[[], Columns]] = []
     for (label, rows), colour in zip(curves.items(), PALETTE * len(curves), strict=False):
         part, fit = _measured(table, found, rows, label, binary)
         if len(part["x"]):
-            _draw(ax, part, fit, label, colour)
-            parts.append(part)
+            _draw(ax, part, _words(fit, found.unit, name_of(label)), fit, colour)
+            parts.append(partial(dict, part))
     if not parts:
         raise unusable("in none of these trials is one of the right choices made")
     if isinstance(source, Run) and binary and found.signed:
         _draw_ideal(ax, source, table)
     options = {str(_choices(table, rows)[-1]) for rows in curves.values()}
     words = f"fraction of choice {options.pop()}" if len(options) == 1 else "fraction of 2nd choice"
-    ax.set(xlabel=found.label, ylabel=(words if binary else "fraction correct") + _when(table))
+    ax.set(
+        xlabel=name_of(found.label, LONGER),
+        ylabel=(words if binary else "fraction correct") + _when(table),
+    )
     ax.set(ylim=(-0.04, 1.04), yticks=[0, 0.25, 0.5, 0.75, 1])
     open_frame(ax)
     legend_above(ax, columns=2 if len(curves) == 1 else 1)
-    return Drawing(figure_of(ax), stacked(parts))
+    return Drawing(figure_of(ax), Table(parts))
 
 
 def trials_of(run: Run, count: int | None = None) -> dict[str, Array]:
@@ -158,7 +164,7 @@ def _choices(table: Mapping[str, Array], rows: Array) -> Array:
 
 def _measured(
     table: Mapping[str, Array], condition: Condition, rows: Array, label: str, binary: bool
-) -> tuple[Table, Fit | None]:
+) -> tuple[Columns, Fit | str]:
     known = rows & ~np.isnan(condition.values.astype(float))
     if binary:
         options = _choices(table, rows)
@@ -169,14 +175,16 @@ def _measured(
         success = table["correct"] == 1
     raw = condition.values[known].astype(float)
     success = success[known]
-    fit = None
+    fit: Fit | str = ""
     if binary:
         x, which = np.unique(raw, return_inverse=True)
-        fit = fit_psychometric(x, np.bincount(which, success), np.bincount(which))
+        fit = fit_or_reason(x, np.bincount(which, success), np.bincount(which))
     x, which = np.unique(grouped(raw), return_inverse=True)
     chosen, count = np.bincount(which, success), np.bincount(which)
+    if isinstance(fit, Fit) and not is_described(fit, x, chosen, count):
+        fit = "these points make no sigmoid"
     low, high = wilson(chosen, count)
-    part: Table = {
+    part: Columns = {
         "curve": np.full(len(x), label),
         "x": x,
         "trials": count,
@@ -186,23 +194,28 @@ def _measured(
         "high": high,
     }
     for name in Fit._fields:
-        part[name] = np.full(len(x), np.nan if fit is None else getattr(fit, name))
+        part[name] = np.full(len(x), getattr(fit, name) if isinstance(fit, Fit) else np.nan)
     return part, fit
 
 
-def _draw(ax: Axes, part: Table, fit: Fit | None, label: str, colour: str) -> None:
+def _words(fit: Fit | str, unit: str, label: str) -> str:
+    """The legend of a curve: what it is of, and its fit or why there is none."""
+    if isinstance(fit, Fit):
+        words = f"bias {_uncertain(fit.bias, fit.bias_error)} {unit}".strip()
+        words += ", " if label else "\n"
+        words += f"slope {_uncertain(fit.slope, fit.slope_error)} per {unit or 'unit'}"
+    else:
+        words = f"no fit: {fit}" if fit else ""
+    return f"{label}\n{words}".strip()
+
+
+def _draw(ax: Axes, part: Columns, words: str, fit: Fit | str, colour: str) -> None:
     p = part["proportion"]
     errors = np.clip([p - part["low"], part["high"] - p], 0, None)
     ax.errorbar(part["x"], p, errors, fmt="o", markersize=4, linewidth=1, color=colour)
-    words = ""
     x = np.linspace(part["x"].min(), part["x"].max(), 301)
-    y: Array = np.full(len(x), np.nan)
-    if fit is not None:
-        y = fit(x)
-        words = f"bias {_uncertain(fit.bias, fit.bias_error)}"
-        words += ", " if label else "\n"
-        words += f"slope {_uncertain(fit.slope, fit.slope_error)}"
-    ax.plot(x, y, color=colour, linewidth=1.5, label=f"{label}\n{words}".strip() or None)
+    y = fit(x) if isinstance(fit, Fit) else np.full(len(x), np.nan)
+    ax.plot(x, y, color=colour, linewidth=1.5, label=words or None)
 
 
 def _uncertain(value: float, error: float) -> str:
@@ -216,8 +229,10 @@ def _draw_ideal(ax: Axes, run: Run, table: Mapping[str, Array]) -> None:
 
     Evidence is summed over the stimulus: P = Phi(coh / 100 sqrt(T / 2) / sigma), T in ms.
     """
-    task = run.spec.model.task
-    if getattr(task, "env", None) != "PerceptualDecisionMaking-v0" or run.given_task is not None:
+    if run.given_task is not None:
+        return
+    task = run.part()[1].model.task  # that of the trials, which are those of the newest stage
+    if getattr(task, "env", None) != "PerceptualDecisionMaking-v0":
         return
     arguments = {**task.env_kwargs, **(task.evaluation.env_kwargs if task.evaluation else {})}  # type: ignore[union-attr]
     sigma = arguments.get("sigma", 1.0)
@@ -229,6 +244,6 @@ def _draw_ideal(ax: Axes, run: Run, table: Mapping[str, Array]) -> None:
     lowest, highest = ax.get_xlim()
     x = np.linspace(lowest, highest, 301)
     ideal = Fit(0.0, slope, 0.0, 0.0)
-    words = f"ideal observer\nslope {slope:.3g}"
+    words = f"ideal observer\nslope {slope:.3g} per %"
     ax.plot(x, ideal(x), color=GREY, linewidth=1, linestyle=(0, (4, 2)), label=words, zorder=0)
     ax.set_xlim(lowest, highest)

@@ -30,6 +30,7 @@ def apply_stage(root: Node, number: int) -> list[Problem]:
         problems += apply_set(root, replace(changes, value=kept))
     training = root.entries["training"]
     del training.entries["stages"]
+    training.entries.pop("epochs", None)  # a stage has `steps`
     for key in ("steps", "stop_when"):
         if key in stage.entries:
             training.entries[key] = stage.entries[key]

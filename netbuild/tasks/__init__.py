@@ -1,7 +1,7 @@
 """Tasks: where the trials of training and evaluation come from."""
 
 from netbuild.tasks.arrays import ArraysTask
-from netbuild.tasks.choice import choices, correct
+from netbuild.tasks.choice import choices, correct, right_choices
 from netbuild.tasks.neurogym import NeurogymTask
 from netbuild.tasks.prefetch import Prefetch
 from netbuild.tasks.task import Batch, Task, evaluation_batch
@@ -15,4 +15,5 @@ __all__ = [
     "choices",
     "correct",
     "evaluation_batch",
+    "right_choices",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -33,5 +35,15 @@ def correct(outputs: Tensor, batch: Batch) -> NDArray[np.float64] | None:
     chosen = choices(outputs, batch)
     if chosen is None or batch.trials is None:
         return None
-    answers = np.asarray(batch.trials["answer"])
-    return np.where(answers < 0, np.nan, chosen == answers)
+    answers = right_choices(batch.trials["answer"])
+    return np.where(np.isnan(answers), np.nan, chosen == answers)
+
+
+def right_choices(answers: Any) -> NDArray[np.float64]:
+    """The right choice of each trial as a float, NaN where no choice is right.
+
+    Tasks write -1, or another negative number, where no choice is right; that is no choice of
+    its own.
+    """
+    values = np.asarray(answers, dtype=np.float64)
+    return np.where(values < 0, np.nan, values)

@@ -6,24 +6,22 @@ import errno
 import json
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from netbuild.check import Spec
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import entered
 from netbuild.layers import Check, Network
 from netbuild.masks.tensors import end_of_tensors
 from netbuild.training.files import (
     LARGEST,
-    canonical_json,
     digest,
     names_in,
     read_beginning,
@@ -36,6 +34,8 @@ from netbuild.training.files import (
     write_folder,
 )
 from netbuild.training.guards import are_finite
+from netbuild.training.optimizer_state import optimizer_tensors, refuse_infinite_state
+from netbuild.training.tensors import pack, refuse_misfit, unpack
 
 FORMAT = 1
 NETWORK, OPTIMIZER, STATE = "network.safetensors", "optimizer.safetensors", "state.json"
@@ -71,33 +71,10 @@ class Packed:
         return sum(len(data) for data in self.files.values())
 
 
-# Tensors as bytes
-
-
 def network_tensors(network: Network) -> dict[str, Tensor]:
     """Everything of a network that is saved: its state, and effective weights beside raw ones."""
     tensors = {**network.state_dict(), **network.effective_weights()}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
-    """Tensors as the bytes of a safetensors file, the same for the same tensors.
-
-    The metadata is one key, `netbuild`: with two, their order would differ between processes.
-    """
-    ordered = {name: tensors[name] for name in sorted(tensors)}
-    return bytes(save_tensors(ordered, {"netbuild": canonical_json(about)}))
-
-
-def unpack(data: bytes, where: str) -> dict[str, Tensor]:
-    """The tensors in the bytes of a safetensors file; raises NetbuildError."""
-    try:
-        return dict(load_tensors(data))
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever the parser makes of damaged bytes
-        reason = type(error).__name__
-        raise NetbuildError(f"{where} is not a safetensors file ({reason})", Exit.RUN) from None
 
 
 # Writing
@@ -109,20 +86,23 @@ def pack_checkpoint(
     state: Mapping[str, Any],
     *,
     initial: Mapping[str, Tensor],
+    trained_on: Sequence[Mapping[str, Any]] = (),
 ) -> Packed:
     """The state of a training as bytes: tensors are laid out once, and hashed once.
 
     `state` has the `step`, and whatever else resuming needs, as plain data. Raises NetbuildError
     for a state that must not be kept: exit 8 where a weight is not finite, exit 70 where a
-    constraint does not hold, frozen weights against `initial`.
+    constraint does not hold, frozen weights against `initial`. `trained_on` tells which samples the
+    weights have seen, and is written into the file of the weights.
     """
     refuse_not_finite(network, Exit.DIVERGED, f"after step {int(state['step']) - 1}")
     refuse_violations(network.verify(initial), Exit.BUG)
     step = int(state["step"])
     about = {"format": FORMAT, "step": step}
+    seen = {"trained_on": list(trained_on)} if trained_on else {}
     tensors, groups = optimizer_tensors(network, optimizer)
     refuse_infinite_state(tensors, Exit.DIVERGED, f"after step {step - 1}")
-    files = {NETWORK: pack(network_tensors(network), about), OPTIMIZER: pack(tensors, about)}
+    files = {NETWORK: pack(network_tensors(network), about | seen), OPTIMIZER: pack(tensors, about)}
     digests = {name: digest(data) for name, data in files.items()}
     whole = dict(state) | {"format": FORMAT, "optimizer": groups, "sha256": digests}
     return Packed(step, files | {STATE: _sealed(whole)})
@@ -169,16 +149,6 @@ def refuse_not_finite(network: Network, exit_code: Exit, when: str) -> None:
     for name, parameter in network.named_parameters():
         if not are_finite([parameter.detach()]):
             raise NetbuildError(f"`{name}` holds NaN or Inf {when}", exit_code)
-
-
-def refuse_infinite_state(tensors: Mapping[str, Tensor], exit_code: Exit, when: str) -> None:
-    """Raise NetbuildError if the state of an optimizer holds NaN or Inf.
-
-    The square of a gradient that is finite may be Inf; its weight then stays where it is for ever.
-    """
-    for name, values in tensors.items():
-        if not are_finite([values]):
-            raise NetbuildError(f"the optimizer's `{name}` holds NaN or Inf {when}", exit_code)
 
 
 def _holds(path: Path, packed: Packed) -> bool:
@@ -312,7 +282,7 @@ def load_network(network: Network, data: bytes, where: str) -> None:
         odd = sorted(tensors.keys() ^ expected.keys())[0]
         raise NetbuildError(f"{where} does not fit the spec: see `{odd}`", Exit.RUN)
     for name, tensor in tensors.items():
-        _refuse_misfit(name, tensor, expected[name].shape, expected[name].dtype, where)
+        refuse_misfit(name, tensor, expected[name].shape, expected[name].dtype, where)
     own = network.state_dict()
     for name, _ in network.named_buffers():
         if name in expected and not torch.equal(tensors[name], expected[name]):
@@ -320,107 +290,21 @@ def load_network(network: Network, data: bytes, where: str) -> None:
     network.load_state_dict({name: tensors.get(name, value) for name, value in own.items()})
 
 
+def pack_initial(spec: Spec, network: Network) -> bytes:
+    """The network that a training starts from, as the bytes of `initial.safetensors`.
+
+    Regularizers are left out: the first stage of a training may have others than the whole spec.
+    """
+    about: dict[str, Any] = {"format": FORMAT, "step": 0}
+    if spec.plan.trained_on:
+        about["trained_on"] = [split.to_data() for split in spec.plan.trained_on]
+    return pack(initial_tensors(network), about)
+
+
+def initial_tensors(network: Network) -> dict[str, Tensor]:
+    """The tensors of a network that a training starts from."""
+    return _without_regularizers(network_tensors(network))
+
+
 def _without_regularizers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: t for name, t in tensors.items() if not name.startswith("regularizers.")}
-
-
-def _refuse_misfit(
-    name: str, tensor: Tensor, shape: torch.Size, dtype: torch.dtype, where: str
-) -> None:
-    if tensor.shape != shape:
-        what = f"`{name}` is {tuple(tensor.shape)}, expected {tuple(shape)}"
-        raise NetbuildError(f"{where} does not fit the spec: {what}", Exit.RUN)
-    if tensor.dtype != dtype:
-        what = f"`{name}` is {tensor.dtype}, expected {dtype}"
-        raise NetbuildError(f"{where} does not fit the spec: {what}", Exit.RUN)
-
-
-# The optimizer
-
-
-def optimizer_tensors(
-    network: Network, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimizer's state by parameter name: its tensors, and its groups as plain data."""
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    tensors: dict[str, Tensor] = {}
-    for parameter, state in optimizer.state.items():
-        for key, value in state.items():
-            if isinstance(value, Tensor):
-                tensors[f"{names[id(parameter)]}.{key}"] = value.detach().cpu().contiguous()
-    groups = [
-        {key: value for key, value in group.items() if isinstance(value, (int, float, bool, str))}
-        | {"params": [names[id(parameter)] for parameter in group["params"]]}
-        for group in optimizer.param_groups
-    ]
-    return tensors, {"type": type(optimizer).__name__, "groups": groups}
-
-
-def load_optimizer(
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    data: bytes,
-    about: Mapping[str, Any],
-    where: str,
-) -> None:
-    """Put a saved state into an optimizer of the same kind, over the same parameters.
-
-    `about` is the `optimizer` of the checkpoint's state. A parameter has the whole state that this
-    optimizer keeps of one, or none: then it has never had a gradient. Raises NetbuildError.
-    """
-    parameters = dict(network.named_parameters())
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    own = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
-    try:
-        kind, saved = about["type"], [list(group["params"]) for group in about["groups"]]
-    except (KeyError, TypeError):
-        raise NetbuildError(f"{where} does not tell whose state it is", Exit.RUN) from None
-    if kind != type(optimizer).__name__:
-        what = f"{where} is the state of {kind}, the spec has {type(optimizer).__name__}"
-        raise NetbuildError(what, Exit.RUN)
-    if saved != own:
-        raise NetbuildError(f"{where} is the state of other parameters", Exit.RUN)
-    tensors = unpack(data, where)
-    refuse_infinite_state(tensors, Exit.RUN, f"in {where}")
-    for group in optimizer.param_groups:
-        keys = state_keys(kind, group)
-        for parameter in group["params"]:
-            name = names[id(parameter)]
-            found = {key: tensors.pop(f"{name}.{key}", None) for key in keys}
-            if all(value is None for value in found.values()):
-                optimizer.state.pop(parameter, None)
-                continue
-            for key, value in found.items():
-                if value is None:
-                    what = f"{where} does not fit the spec: no `{name}.{key}`"
-                    raise NetbuildError(what, Exit.RUN)
-                shape = torch.Size() if key == "step" else parameter.shape
-                dtype = torch.float32 if key == "step" else parameter.dtype
-                _refuse_misfit(f"{name}.{key}", value, shape, dtype, where)
-            optimizer.state[parameter] = {
-                key: value.to(_place(group, parameter, key))
-                for key, value in found.items()
-                if value is not None
-            }
-    if tensors:
-        raise NetbuildError(f"{where} does not fit the spec: see `{sorted(tensors)[0]}`", Exit.RUN)
-
-
-def state_keys(kind: str, group: Mapping[str, Any]) -> tuple[str, ...]:
-    """What torch's optimizer of that name keeps of each parameter of a group, as tensors."""
-    momentum = ("momentum_buffer",) if group.get("momentum") else ()
-    if kind == "SGD":
-        return momentum
-    if kind == "RMSprop":
-        return ("step", "square_avg", *momentum)
-    if kind == "Adagrad":
-        return ("step", "sum")
-    more = ("max_exp_avg_sq",) if group.get("amsgrad") else ()
-    return ("step", "exp_avg", "exp_avg_sq", *more)
-
-
-def _place(group: Mapping[str, Any], parameter: Tensor, key: str) -> torch.device:
-    """Where torch keeps a state: a fused optimizer counts its steps beside the parameter."""
-    if key == "step" and not group.get("fused"):
-        return torch.device("cpu")
-    return parameter.device

@@ -15,6 +15,7 @@ from netbuild.check import Spec
 from netbuild.layers import Network
 from netbuild.spec.training import Training
 from netbuild.tasks import NeurogymTask, Prefetch, Task
+from netbuild.training.optimizer_state import fit_state
 from netbuild.training.trainer import Record, Trainer
 
 
@@ -31,7 +32,8 @@ class Point:
     ended: str = ""  # how it has ended, if it has: "finished" or "stopped early"
     # Those of this stage that still count, oldest first.
     evaluations: list[Mapping[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] | None = None  # step, stage, metric and value of the best evaluation
+    # Step, stage, metric, value and loss of the best evaluation.
+    best: dict[str, Any] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """As a checkpoint's `state.json` has it."""
@@ -54,25 +56,37 @@ class Point:
         if best is not None and not (
             type(best["step"]) is type(best["stage"]) is int
             and isinstance(best["metric"], str)
-            and isinstance(best["value"], int | float)
+            and all(isinstance(best[key], int | float) for key in ("value", "loss"))
         ):
             raise ValueError("the best evaluation has no step, or no value")
         return point
 
     def score(self, record: Record, training: Training) -> bool:
-        """Take in an evaluation; whether it is the best of its stage, the first of equal ones."""
+        """Take in an evaluation; whether it is the best of its stage.
+
+        Of two with the same accuracy that of the lower loss is better, and of equal ones the first.
+        """
         rule = training.stop_when
         metric = rule.metric if rule is not None else "accuracy"
         if math.isnan(record.values.get(metric, math.nan)):  # no trial has a right answer
             metric = "loss"
-        value = float(record.values[metric])
+        found: dict[str, Any] = {"step": record.step, "stage": self.stage, "metric": metric}
+        found |= {"value": float(record.values[metric]), "loss": float(record.values["loss"])}
         before = self.best
-        if before is not None and before["stage"] == self.stage and before["metric"] == metric:
-            sign = -1 if metric == "loss" else 1
-            if not sign * value > sign * before["value"]:
-                return False
-        self.best = {"step": record.step, "stage": self.stage, "metric": metric, "value": value}
+        if (
+            before is not None
+            and (before["stage"], before["metric"]) == (self.stage, metric)
+            and not _merit(found) > _merit(before)
+        ):
+            return False
+        self.best = found
         return True
+
+
+def _merit(evaluation: Mapping[str, Any]) -> tuple[float, float]:
+    """What evaluations of one metric are compared by: the larger is the better one."""
+    value, loss = evaluation["value"], evaluation["loss"]
+    return (-loss if evaluation["metric"] == "loss" else value), -loss
 
 
 def _with_null(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,6 +141,8 @@ def follow(
             if name:
                 network.regularizers = build_regularizers(part, network).to(place)
                 change_optimizer(part.model.training, optimizer)
+                if point.step == point.start:  # else the state is this stage's own already
+                    fit_state(optimizer)
             trainer = _trainer(part, network, source, optimizer, point)
             trainer.stop = stop
             if begin is not None:
@@ -156,6 +172,13 @@ def parts_of(spec: Spec) -> list[tuple[str, Spec]]:
         return [("", spec)]
     names = [stage.name for stage in stages]
     return list(zip(names, spec.stages, strict=True))
+
+
+def trained_on(spec: Spec, stage: int) -> list[dict[str, Any]]:
+    """The splits of the samples that weights have seen by a stage, and those they start from."""
+    own = [part.plan.split for _, part in parts_of(spec)[: stage + 1]]
+    seen = [*spec.plan.trained_on, *(split for split in own if split is not None)]
+    return [split.to_data() for split in dict.fromkeys(seen)]
 
 
 def _trainer(

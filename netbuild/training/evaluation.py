@@ -8,10 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.builder import build_task
-from netbuild.errors import Exit, NetbuildError
-from netbuild.tasks import evaluation_batch
-from netbuild.training.course import parts_of
 from netbuild.training.losses import answers, score
 from netbuild.training.run import Run, Which, refuse_own_task
 from netbuild.training.table import trial_columns
@@ -43,17 +39,14 @@ def evaluate(
     """
     refuse_own_task(run)
     saved, files = run.saved(checkpoint)
-    state, network = saved.state, run.network_of(saved, files, device=device)
-    name, part = _part(run, state.get("stage", 0))
-    task = run.task if not name or run.given_task is not None else build_task(part)
-    count = part.model.training.evaluate.trials if trials is None else trials
-    batch = evaluation_batch(task, part.model.seed, count)
-    batch = batch if trials is None else batch.first(trials)
+    network = run.network_of(saved, files, device=device)
+    name, part = run.part(saved)
+    batch = run.batch(trials, part=part)
     check_batch(batch, network.input_dim)
     kind = part.model.training.loss
     placed = batch.to(device if device != "auto" else next(network.parameters()).device)
     outputs = answers(network, placed.inputs)
-    step = int(state["step"])
+    step = saved.step
     return Evaluation(
         step=step,
         stage=name,
@@ -62,14 +55,6 @@ def evaluate(
         logged=_logged(run, step, name) if trials is None else None,
         columns=trial_columns(outputs.cpu(), batch, kind),
     )
-
-
-def _part(run: Run, stage: Any) -> tuple[str, Any]:
-    """The name and the spec of the stage that a checkpoint is of."""
-    parts = parts_of(run.trained_spec)
-    if type(stage) is not int or not 0 <= stage < len(parts):
-        raise NetbuildError(f"{run.path}: its checkpoint is of no stage of its spec", Exit.RUN)
-    return parts[stage]
 
 
 def _logged(run: Run, step: int, stage: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netbuild.check.plan import LayerPlan
 from netbuild.check.population import Population
-from netbuild.layers import LinearLayer, Network
+from netbuild.layers import LinearLayer, Network, SparseLinearLayer
 from netbuild.training.units import Units, units_of
 
 Array = NDArray[Any]
@@ -27,6 +27,21 @@ class LabelledMap(NamedTuple):
     connected: Array | None  # (post, pre) bool; None: everything is, or all that is stored
     pre: Units
     post: Units
+    # (pre,): 1 or -1 where every weight of the unit is held to the unit's sign, else 0; None: as
+    # `pre.sign` says. Under `dale: none` units have signs that their weights do not obey.
+    held: Array | None = None
+
+    @property
+    def signs(self) -> Array:
+        """(pre,): the sign that all weights of a presynaptic unit have, 0 where none is held."""
+        return self.pre.sign if self.held is None else self.held
+
+    def at(self, post: Array, pre: Array) -> LabelledMap:
+        """Some of the rows and columns, in another order; both are positions."""
+        connected = None if self.connected is None else self.connected[post][:, pre]
+        weight, bias = self.weight[post][:, pre], self.bias[post]
+        ends = self.pre.at(pre), self.post.at(post)
+        return LabelledMap(weight, bias, connected, *ends, self.signs[pre])
 
 
 def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str, LabelledMap]:
@@ -53,8 +68,26 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
             None if module.connected is None else module.connected.cpu().numpy().copy(),
             units(pre),
             units(plan.gives),
+            _held_signs(module, units(pre).sign),
         )
     return found
+
+
+def _held_signs(module: LinearLayer, signs: Array) -> Array:
+    """(pre,): the signs of presynaptic units, 0 where a weight of the unit is not held to it."""
+    if module.dale == "none" or module.sign is None:
+        return np.zeros_like(signs)
+    held = module.sign.cpu().numpy()
+    if isinstance(module, SparseLinearLayer):  # (connection,)
+        sources = module.sources.cpu().numpy()
+        free = np.zeros(len(signs), bool)
+        free[sources[held != signs[sources]]] = True
+    else:
+        other = held != signs
+        if module.connected is not None:
+            other &= module.connected.cpu().numpy()
+        free = other.any(0)
+    return np.where(free, 0, signs).astype(signs.dtype)
 
 
 def _numbers(weight: Tensor | Any) -> Array | Any:

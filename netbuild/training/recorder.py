@@ -16,7 +16,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
 from netbuild.tasks import Task
 from netbuild.training.checkpoint import Packed, pack_checkpoint, prune, write_checkpoint
-from netbuild.training.course import Happening, Point, follow
+from netbuild.training.course import Happening, Point, follow, trained_on
 from netbuild.training.table import trial_table
 from netbuild.training.trainer import Record, Trainer
 from netbuild.training.writer import RunWriter
@@ -35,6 +35,18 @@ class Training:
     initial: Mapping[str, Tensor]  # the parameters that it all started from
     task: Task | None = None  # in place of the spec's own
     point: Point = field(default_factory=Point)
+
+
+def pack_training(training: Training, **state: Any) -> Packed:
+    """A checkpoint of a training as it is now, as bytes; `state` is added to its state.json."""
+    point = training.point
+    return pack_checkpoint(
+        training.network,
+        training.optimizer,
+        point.to_data() | state,
+        initial=training.initial,
+        trained_on=[] if training.task is not None else trained_on(training.spec, point.stage),
+    )
 
 
 def carry_out(
@@ -124,12 +136,9 @@ class Recorder:
     def _packed(self) -> Packed:
         """The state as it is now, as bytes."""
         training = self.training
-        state = training.point.to_data()
-        state |= {"run": self.writer.about["id"], "metrics": self.writer.logged}
-        state["metrics_sha256"] = self.writer.logged_hash.hexdigest()
-        return pack_checkpoint(
-            training.network, training.optimizer, state, initial=training.initial
-        )
+        writer = self.writer
+        log = {"metrics": writer.logged, "metrics_sha256": writer.logged_hash.hexdigest()}
+        return pack_training(training, run=writer.about["id"], **log)
 
     def _save(self, keep: int) -> None:
         """The best state that is not on the disk yet, then this one; older ones go.

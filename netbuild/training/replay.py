@@ -20,17 +20,15 @@ from netbuild.training.checkpoint import (
     Checkpoint,
     NotNowError,
     checkpoints,
-    network_tensors,
+    initial_tensors,
     open_checkpoint,
-    pack,
-    pack_checkpoint,
+    pack_initial,
     step_of,
-    unpack,
 )
 from netbuild.training.course import Happening, follow, parts_of
 from netbuild.training.environment import environment, environment_changes
 from netbuild.training.files import digest, is_there, read_file
-from netbuild.training.recorder import TRIALS, Training, Watcher, end_of
+from netbuild.training.recorder import TRIALS, Training, Watcher, end_of, pack_training
 from netbuild.training.resuming import (
     Warn,
     default_warn,
@@ -41,6 +39,7 @@ from netbuild.training.resuming import (
 from netbuild.training.run import LARGEST_TABLE, Run, open_run, refuse_own_task
 from netbuild.training.stopping import still_needed
 from netbuild.training.table import trial_table
+from netbuild.training.tensors import pack, unpack
 from netbuild.training.trainer import Trainer
 from netbuild.training.writer import (
     OtherLogError,
@@ -118,10 +117,11 @@ def _device(run: Run) -> torch.device:
 
 def _start(run: Run) -> str:
     """How the weights that are drawn today differ from those that the run started with."""
-    then = run.initial
-    now = network_tensors(build(run.trained_spec if run.given_task is None else run.spec))
-    if digest(pack(now, {"format": 1, "step": 0})) == run.about["initial_sha256"]:
+    spec = run.trained_spec if run.given_task is None else run.spec
+    network = build(spec)
+    if digest(pack_initial(spec, network)) == run.about["initial_sha256"]:
         return ""
+    then, now = run.initial, initial_tensors(network)
     name = _first(then, now)
     return f"the initial weights differ, in `{name}` first"
 
@@ -199,12 +199,7 @@ class _Replay:
             return
         self.compared += 1
         training = self.training
-        packed = pack_checkpoint(
-            training.network,
-            training.optimizer,
-            training.point.to_data() | {"run": self.run.about["id"]},
-            initial=training.initial,
-        )
+        packed = pack_training(training, run=self.run.about["id"])
         state = json.loads(packed.files["state.json"])
         for name in FILES:
             if state["sha256"][name] != saved.state["sha256"][name]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from netbuild.builder import build, build_optimizer, device_of
+from netbuild.builder import build, build_optimizer, change_optimizer, device_of
 from netbuild.check import Spec, load, project_root
 from netbuild.check.start import LATEST, START
 from netbuild.errors import Exit, NetbuildError
@@ -27,7 +27,6 @@ from netbuild.training.checkpoint import (
     NotNowError,
     checkpoints,
     load_network,
-    load_optimizer,
     open_checkpoint,
     read_weights,
     refuse_not_finite,
@@ -38,6 +37,7 @@ from netbuild.training.course import Point, parts_of
 from netbuild.training.environment import environment, environment_changes
 from netbuild.training.files import digest, read_file
 from netbuild.training.lock import take_lock
+from netbuild.training.optimizer_state import load_optimizer
 from netbuild.training.recorder import Training, Watcher, carry_out
 from netbuild.training.run import Run, open_run, refuse_own_task
 from netbuild.training.session import train
@@ -387,8 +387,10 @@ def load_into(training: Training, path: Path, run: str) -> Logged:
     Raises NetbuildError for one that is damaged, hostile, or another run's.
     """
     checkpoint, files = open_checkpoint(path)
-    point, logged = _point_of(checkpoint, run, len(parts_of(training.spec)))
+    parts = parts_of(training.spec)
+    point, logged = _point_of(checkpoint, run, len(parts))
     network, where = training.network, str(path)
+    change_optimizer(parts[point.stage][1].model.training, training.optimizer)
     load_network(network, files["network.safetensors"], where)
     refuse_not_finite(network, Exit.RUN, f"in {where}")
     refuse_violations(network.verify(training.initial), Exit.RUN)

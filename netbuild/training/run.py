@@ -34,12 +34,13 @@ from netbuild.training.checkpoint import (
     refuse_not_finite,
     refuse_violations,
     step_of,
-    unpack,
 )
+from netbuild.training.course import parts_of
 from netbuild.training.files import digest, is_there, read_file
 from netbuild.training.losses import answers
 from netbuild.training.maps import LabelledMap, labelled_maps
 from netbuild.training.table import trial_columns, trial_frame
+from netbuild.training.tensors import unpack
 from netbuild.training.units import units_of
 from netbuild.training.writer import METRICS, read_log
 
@@ -84,12 +85,32 @@ class Run:
 
     @cached_property
     def task(self) -> Task:
-        """The task that the run was trained on.
+        """The task that the run was trained on; of several stages that of the newest checkpoint.
 
         Raises NetbuildError where neurogym is missing, and for one that was given in Python.
         """
+        return self.task_of(self.part()[1])
+
+    def task_of(self, part: Spec) -> Task:
+        """The task of one stage, which `part` returns; raises as `task` does."""
         refuse_own_task(self)
-        return self.given_task if self.given_task is not None else build_task(self.trained_spec)
+        return self.given_task if self.given_task is not None else build_task(part)
+
+    def part(self, found: Checkpoint | None = None) -> tuple[str, Spec]:
+        """The stage that a checkpoint is of: its name, "" without stages, and its own whole spec.
+
+        The checkpoint is the newest one unless `saved` has returned another. Raises NetbuildError
+        where neurogym is missing.
+        """
+        spec = self.spec if self.given_task is not None else self.trained_spec
+        parts = parts_of(spec)
+        if len(parts) == 1:
+            return parts[0]
+        stage = (found or self.saved()[0]).state.get("stage", 0)
+        if type(stage) is not int or not 0 <= stage < len(parts):
+            what = f"{self.path}: its checkpoint is of no stage of its spec"
+            raise NetbuildError(what, Exit.RUN)
+        return parts[stage]
 
     @cached_property
     def trained_spec(self) -> Spec:
@@ -224,22 +245,28 @@ class Run:
             return layer.matrix()
         return network.effective_parameter(known).detach()
 
-    def batch(self, trials: int | None = None) -> Batch:
-        """The trials that the run is scored on, or the first `trials` of them."""
-        model = self.spec.model
-        count = model.training.evaluate.trials if trials is None else trials
-        batch = evaluation_batch(self.task, model.seed, count)
+    def batch(self, trials: int | None = None, *, part: Spec | None = None) -> Batch:
+        """The trials that the run is scored on, or the first `trials` of them.
+
+        Of a training in stages they are those of the newest checkpoint's stage, or of the stage
+        whose spec `part` is.
+        """
+        part = part or self.part()[1]
+        count = part.model.training.evaluate.trials if trials is None else trials
+        batch = evaluation_batch(self.task_of(part), part.model.seed, count)
         return batch if trials is None else batch.first(trials)
 
     def activity(self, trials: int = 500, *, checkpoint: Which = None) -> Activity:
         """What every unit does in the first `trials` test trials, without noise or dropout.
 
         They are the same trials, and the same bits, every time. `checkpoint` is the step of the
-        weights; None: the newest.
+        weights; None: the newest. The trials are those of its stage of the training.
         """
-        batch = self.batch(trials)
-        rates = compute_rates(self.network(checkpoint=checkpoint), batch.inputs)
-        model, plans = self.spec.model, self.spec.plan.layers
+        found, files = self.saved(checkpoint)
+        part = self.part(found)[1]
+        batch = self.batch(trials, part=part)
+        rates = compute_rates(self.network_of(found, files), batch.inputs)
+        model, plans = part.model, self.spec.plan.layers
         outputs = torch.from_numpy(rates[list(rates)[-1]])
         columns = trial_columns(outputs, batch, model.training.loss)
         units = {name: units_of(plan.gives, plans) for name, plan in plans.items()}
@@ -260,9 +287,11 @@ class Run:
         ):
             with reading(path):
                 return polars.read_parquet(read_file(path, LARGEST_TABLE, within=self.path))
-        batch = self.batch(count)
-        outputs = answers(self.network(), batch.inputs)
-        return trial_frame(trial_columns(outputs, batch, self.spec.model.training.loss))
+        found, files = self.saved()
+        part = self.part(found)[1]
+        batch = self.batch(count, part=part)
+        outputs = answers(self.network_of(found, files), batch.inputs)
+        return trial_frame(trial_columns(outputs, batch, part.model.training.loss))
 
     def maps(self, *, checkpoint: Which = None) -> dict[str, LabelledMap]:
         """The effective weights of every map, with their units: {"hidden.recurrent": ...}."""

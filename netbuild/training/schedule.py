@@ -8,7 +8,10 @@ from netbuild.spec.training import Cosine, StepDecay, Training
 
 
 def factor(training: Training, step: int, steps: int) -> float:
-    """What the base learning rate is multiplied by at a step, counted from 0, of `steps`."""
+    """What the base learning rate is multiplied by at a step, counted from 0, of `steps`.
+
+    Infinity where a growing schedule leaves the range of numbers.
+    """
     schedule = training.optimizer.schedule
     if schedule is None:
         return 1.0
@@ -18,6 +21,8 @@ def factor(training: Training, step: int, steps: int) -> float:
         progress = (step - schedule.warmup) / max(steps - schedule.warmup, 1)
         wave = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return schedule.min_factor + (1 - schedule.min_factor) * wave
-    if isinstance(schedule, StepDecay):
-        return float(schedule.factor ** (step // schedule.every))
-    return float(schedule.factor**step)
+    count = step // schedule.every if isinstance(schedule, StepDecay) else step
+    try:
+        return float(schedule.factor**count)
+    except OverflowError:
+        return math.inf

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.tasks import right_choices
 from netbuild.training.activity import Activity
 
 Array = NDArray[Any]
@@ -17,12 +18,16 @@ def selectivity(activity: Activity, layer: str) -> Array:
     """(unit,): d' = (m1 - m0) / sqrt((s1^2 + s0^2) / 2) between trials of two right choices.
 
     m and s are mean and standard deviation, over trials, of a trial's mean rate in its period
-    `stimulus`, or, where it has none, in all of it. 0 for a unit that never changes. Raises
-    NetbuildError (exit 2) where there are other than two right choices.
+    `stimulus`, or, where it has none, in all of it. Trials in which no choice is right are left
+    out. 0 for a unit that never changes. Raises NetbuildError (exit 2) where there are other than
+    two right choices.
     """
-    right = activity.trials.get("answer", activity.trials.get("target"))
-    kinds = np.unique(right) if right is not None else ()
-    if right is None or right.ndim != 1 or len(kinds) != 2:
+    given = activity.trials.get("answer", activity.trials.get("target"))
+    if given is None or given.ndim != 1 or given.dtype.kind not in "biuf":
+        raise NetbuildError("these trials have no right choices to select between", Exit.USAGE)
+    right = right_choices(given)
+    kinds = np.unique(right[~np.isnan(right)])
+    if len(kinds) != 2:
         what = f"selectivity is between two right choices; these trials have {len(kinds)}"
         raise NetbuildError(what, Exit.USAGE)
     rates = activity[layer].astype(np.float64)

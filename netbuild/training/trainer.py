@@ -131,9 +131,7 @@ class Trainer:
         for module in self._drawing:
             module.set_step(step)
         if training.optimizer.schedule is not None:
-            scale = factor(training, step - self.start, self.steps - self.start)
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * scale
+            self._set_rates(factor(training, step - self.start, self.steps - self.start))
         output, activity = self._forward(batch.inputs)
         loss = task_loss(training.loss, output, batch)
         raw: dict[str, Tensor] = {}
@@ -153,6 +151,15 @@ class Trainer:
         if not logged:
             return {}
         return self._values(loss, whole, raw, norm, output, batch)
+
+    def _set_rates(self, scale: float) -> None:
+        """Multiply each base learning rate by `scale`; raises NetbuildError (exit 8)."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * scale
+            if not math.isfinite(group["lr"]):
+                what = f"the learning rate is {group['lr']} at step {self.step}"
+                hint = "its `schedule` grows without end; write a `factor` below 1"
+                raise NetbuildError(what, Exit.DIVERGED, hint)
 
     def _clipped(self, step: int) -> Tensor | None:
         """The norm of the gradient, which is then clipped, if it is to be; raises NetbuildError."""

@@ -28,8 +28,7 @@ from netbuild.training.about import read_about
 from netbuild.training.checkpoint import (
     Checkpoint,
     NotNowError,
-    network_tensors,
-    pack,
+    pack_initial,
     refuse_not_finite,
     refuse_violations,
 )
@@ -144,7 +143,7 @@ def start_run(
     read = _inputs(spec)
     refuse_not_finite(network, Exit.DIVERGED, "before the first step")
     refuse_violations(network.verify(), Exit.BUG)
-    initial = pack(network_tensors(network), {"format": 1, "step": 0})
+    initial = pack_initial(spec, network)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
     resolved = _resolved(spec).encode()

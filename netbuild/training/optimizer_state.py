@@ -1,0 +1,164 @@
+"""What an optimizer remembers of each parameter: saved, loaded again, and fitted to new options."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netbuild.errors import Exit, NetbuildError
+from netbuild.layers import Network
+from netbuild.training.guards import are_finite
+from netbuild.training.tensors import refuse_misfit, unpack
+
+LENGTH = 2  # of the parameter that an optimizer is tried on
+State = dict[str, Tensor]  # of one parameter, by torch's own keys: `step`, `exp_avg`, ...
+
+
+def optimizer_tensors(
+    network: Network, optimizer: torch.optim.Optimizer
+) -> tuple[State, dict[str, Any]]:
+    """An optimizer's state as tensors named `PARAMETER.KEY`, and its groups as plain data."""
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    tensors: State = {}
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{names[id(parameter)]}.{key}"] = value.detach().cpu().contiguous()
+    groups = [
+        {key: value for key, value in group.items() if isinstance(value, (int, float, bool, str))}
+        | {"params": [names[id(parameter)] for parameter in group["params"]]}
+        for group in optimizer.param_groups
+    ]
+    return tensors, {"type": type(optimizer).__name__, "groups": groups}
+
+
+def load_optimizer(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    data: bytes,
+    about: Mapping[str, Any],
+    where: str,
+) -> None:
+    """Put a saved state into an optimizer of the same kind, over the same parameters.
+
+    `about` is the `optimizer` of the checkpoint's state. The optimizer has the options that it had
+    when the state was saved, those of the checkpoint's stage: they decide what is kept of a
+    parameter. A parameter that never had a gradient may have no state. Raises NetbuildError (exit
+    5), with `where` in its message.
+    """
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    own = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
+    try:
+        kind, saved = about["type"], [list(group["params"]) for group in about["groups"]]
+    except (KeyError, TypeError):
+        raise NetbuildError(f"{where} does not tell whose state it is", Exit.RUN) from None
+    if kind != type(optimizer).__name__:
+        what = f"{where} is the state of {kind}, the spec has {type(optimizer).__name__}"
+        raise NetbuildError(what, Exit.RUN)
+    if saved != own:
+        raise NetbuildError(f"{where} is the state of other parameters", Exit.RUN)
+    tensors = unpack(data, where)
+    refuse_infinite_state(tensors, Exit.RUN, f"in {where}")
+    states = _by_parameter(tensors)
+    for group in optimizer.param_groups:
+        expected = _state_of_one(optimizer, group)
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            state = states.pop(name, {})
+            if not state and not optimizer.state.get(parameter):
+                continue
+            _refuse_other_state(name, parameter, state, expected, where)
+            optimizer.state[parameter] = {
+                key: value.to(expected[key].device) for key, value in state.items()
+            }
+    if states:
+        name, state = min(states.items())
+        raise NetbuildError(f"{where} does not fit the spec: see `{name}.{min(state)}`", Exit.RUN)
+
+
+def refuse_infinite_state(tensors: Mapping[str, Tensor], exit_code: Exit, when: str) -> None:
+    """Raise NetbuildError if the state of an optimizer holds NaN or Inf.
+
+    The square of a gradient that is finite may be Inf; its weight then stays where it is for ever.
+    """
+    for name, values in tensors.items():
+        if not are_finite([values]):
+            raise NetbuildError(f"the optimizer's `{name}` holds NaN or Inf {when}", exit_code)
+
+
+def fit_state(optimizer: torch.optim.Optimizer) -> None:
+    """Fit the state of an optimizer to options that have just changed, between two steps.
+
+    What the new options need begins at zero, as torch begins it; what they no longer use is
+    removed. So momentum or `amsgrad` may be turned on and off in the middle of a training.
+    """
+    for group in optimizer.param_groups:
+        expected = _state_of_one(optimizer, group)
+        if "step" not in expected:
+            _fit_all_or_none(optimizer, group, set(expected))
+            continue
+        for parameter in group["params"]:
+            if state := optimizer.state.get(parameter):
+                optimizer.state[parameter] = {
+                    key: state[key] if key in state else torch.zeros_like(parameter)
+                    for key in expected
+                }
+
+
+def _fit_all_or_none(
+    optimizer: torch.optim.Optimizer, group: Mapping[str, Any], keys: set[str]
+) -> None:
+    """As `fit_state`, for an optimizer that counts no steps, which is SGD.
+
+    Its fused step takes a momentum buffer of every parameter or of none, although a parameter may
+    get its first gradient later than others.
+    """
+    states = {p: optimizer.state.get(p) or {} for p in group["params"]}
+    known = {key for key in keys if any(key in state for state in states.values())}
+    for parameter, state in states.items():
+        kept = {key: state.get(key, torch.zeros_like(parameter)) for key in known}
+        optimizer.state[parameter] = kept
+        if not kept:
+            del optimizer.state[parameter]
+
+
+def _state_of_one(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> State:
+    """The state that this kind of optimizer keeps of a parameter under the options of a group.
+
+    Torch tells: the same optimizer takes one step on a parameter of `LENGTH` numbers. What has
+    their shape is kept for each number of a parameter; a count of steps has the shape ().
+    """
+    like = group["params"][0]
+    numbers = nn.Parameter(torch.zeros(LENGTH, dtype=like.dtype, device=like.device))
+    numbers.grad = torch.zeros_like(numbers)
+    fused = {"fused": group["fused"]} if "fused" in group else {}
+    twin = type(optimizer)([numbers], lr=0.0, **fused)  # type: ignore[call-arg]
+    twin.param_groups[0] |= {key: value for key, value in group.items() if key != "params"}
+    twin.step()
+    return {key: v for key, v in twin.state[numbers].items() if isinstance(v, Tensor)}
+
+
+def _by_parameter(tensors: Mapping[str, Tensor]) -> dict[str, State]:
+    """Tensors named `PARAMETER.KEY`, by parameter and then by key."""
+    states: defaultdict[str, State] = defaultdict(dict)
+    for name, value in tensors.items():
+        parameter, _, key = name.rpartition(".")
+        states[parameter][key] = value
+    return states
+
+
+def _refuse_other_state(
+    name: str, parameter: Tensor, state: State, expected: State, where: str
+) -> None:
+    """Raise NetbuildError unless a saved state has the keys, shapes and types that torch keeps."""
+    if odd := sorted(state.keys() ^ expected.keys()):
+        missing = "no " if odd[0] in expected else ""
+        what = f"{where} does not fit the spec: {missing}`{name}.{odd[0]}`"
+        raise NetbuildError(what, Exit.RUN)
+    for key, value in state.items():
+        shape = parameter.shape if expected[key].shape == (LENGTH,) else expected[key].shape
+        refuse_misfit(f"{name}.{key}", value, shape, expected[key].dtype, where)
