@@ -254,7 +254,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(
     assert not (tmp_path / "runs").exists()
     monkeypatch.undo()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "rename", fail)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import ForeignEntryError, TooLargeError
 from netbuild.training import files
 
 CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close", "ftruncate")
@@ -58,7 +59,7 @@ def test_a_failed_write_leaves_the_old_state(
 ) -> None:
     files.replace_file(tmp_path / "a", b"old")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, call, fail)
@@ -193,7 +194,7 @@ def test_the_hash_of_a_beginning_goes_on(tmp_path: Path) -> None:
     found.update(b"six\n")
     assert found.hexdigest() == files.digest(b"one\nsix\n")
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(OSError, match="not a regular file"):
+    with pytest.raises(ForeignEntryError, match="is a FIFO, and not a file"):
         files.hash_beginning(tmp_path / "fifo", 4)
 
 
@@ -212,12 +213,13 @@ def test_leftovers_go_and_everything_else_stays(tmp_path: Path) -> None:
 
 def test_only_regular_files_of_fair_size_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(OSError, match="not a regular file"):
+    with pytest.raises(ForeignEntryError, match="is a FIFO, and not a file"):
         files.read_file(tmp_path / "fifo")
     (tmp_path / "a").write_bytes(b"12345")
     assert files.read_file(tmp_path / "a", 5) == b"12345"
-    with pytest.raises(OSError, match="larger than 4 bytes"):
+    with pytest.raises(TooLargeError, match="has 5 bytes; at most 4 are read") as caught:
         files.read_file(tmp_path / "a", 4)
+    assert caught.value.exit_code == Exit.RESOURCES
 
 
 def test_a_disk_that_is_nearly_full_is_told_before(

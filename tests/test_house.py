@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What each part may import of the others; imports go down only.
 ALLOWED = {
     "errors": set(),
+    "folders": {"errors"},
     "rounding": set(),
     "streams": set(),
     "splits": {"rounding", "streams"},
@@ -22,7 +23,10 @@ ALLOWED = {
     "masks": {"errors", "rounding"},
     "connectomes": {"errors", "masks"},
     "environments": {"errors", "streams"},
-    "check": {"errors", "streams", "splits", "spec", "masks", "connectomes", "environments"},
+    "check": {
+        *("errors", "folders", "streams", "splits", "spec", "masks", "connectomes"),
+        "environments",
+    },
     "kernels": {"errors"},
     "layers": {"streams", "kernels"},
     "regularization": {"rounding", "streams"},
@@ -31,23 +35,34 @@ ALLOWED = {
     "convert": {"spec", "check"},
     "explanations": set(),
     "compare": {"check"},
-    "listing": {"errors", "spec"},
+    "listing": {"errors", "folders", "spec"},
     "inspect": {"layers", "regularization", "check"},
     "plots": {"errors", "layers", "tasks", "training", "analysis"},
     "analysis": {"streams", "kernels", "layers", "tasks"},
     "render": {"errors"},
     "training": {
-        *("errors", "streams", "spec", "check", "builder", "layers", "regularization", "tasks"),
+        *("errors", "folders", "streams", "spec", "masks", "check", "builder"),
+        *("layers", "regularization", "tasks"),
     },
     "cli": {
-        *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
+        *(
+            "errors",
+            "folders",
+            "spec",
+            "check",
+            "builder",
+            "training",
+            "inspect",
+            "plots",
+            "render",
+        ),
         *("explanations", "compare", "listing", "analysis", "connectomes", "netbuild"),
     },
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }
 WORDS = {
     *("errors", "rounding", "streams", "spec", "masks", "check", "explanations", "compare"),
-    "listing",
+    *("listing", "folders"),
 }
 FORBIDDEN_IN_WORDS = {"torch", "matplotlib", "polars", "scipy", "rich", "safetensors"}
 

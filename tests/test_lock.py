@@ -57,9 +57,14 @@ def test_a_file_that_says_nothing_is_in_use_all_the_same(tmp_path: Path) -> None
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("kept")
     (tmp_path / ".lock").symlink_to("other")
-    with pytest.raises(NetbuildError, match="the run cannot be locked") as caught:
+    with pytest.raises(NetbuildError, match=r"\.lock is a symbolic link, and not a file") as caught:
         take_lock(tmp_path / ".lock", "the run")
-    assert caught.value.exit_code == Exit.IO
+    assert caught.value.exit_code == Exit.RUN
+    (tmp_path / ".lock").unlink()
+    os.link(tmp_path / "other", tmp_path / ".lock")
+    with pytest.raises(NetbuildError, match=r"\.lock has another name too") as caught:
+        take_lock(tmp_path / ".lock", "the run")
+    assert caught.value.exit_code == Exit.RUN
     assert (tmp_path / "other").read_text() == "kept"
 
 

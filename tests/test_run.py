@@ -240,9 +240,9 @@ def test_what_is_no_file_is_not_waited_for(run: netbuild.Run) -> None:
     for name in ("initial.safetensors", "metrics.jsonl"):
         (run.path / name).unlink()
         os.mkfifo(run.path / name)
-    with pytest.raises(NetbuildError, match="not a regular file"):
+    with pytest.raises(NetbuildError, match=r"initial.safetensors is a FIFO, and not a file"):
         _ = netbuild.Run(run.path).initial
-    with pytest.raises(NetbuildError, match="not a regular file"):
+    with pytest.raises(NetbuildError, match=r"metrics.jsonl is a FIFO, and not a file"):
         _ = run.metrics
 
 
@@ -354,7 +354,7 @@ def test_a_checkpoint_that_leads_nowhere_is_an_error(
     run: netbuild.Run, target: str, tmp_path: Path
 ) -> None:
     (run.path / "checkpoints" / "step-00000100").symlink_to(target)
-    with pytest.raises(NetbuildError, match="step-00000100 is not a whole checkpoint"):
+    with pytest.raises(NetbuildError, match="step-00000100 is a symbolic link, and not a folder"):
         run.saved()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,18 @@ def test_damaged_tensors_are_refused(tmp_path: Path) -> None:
         path.write_bytes(whole.replace(old, new))
         with pytest.raises(DataFileError):
             read_tensors(path)
+
+
+def test_tensors_with_a_hole_behind_them_are_not_read(run: netbuild.Run, tmp_path: Path) -> None:
+    file = run.checkpoint() / "network.safetensors"
+    os.truncate(file, 40 << 30)
+    text = start(OTHER, '{run: runs/small/latest, params: "hidden.*"}')
+    assert "has 42,949,672,960 bytes" in said(tmp_path, text, "NB901")
+
+
+def test_a_link_inside_a_run_is_not_followed(run: netbuild.Run, tmp_path: Path) -> None:
+    file = run.checkpoint() / "network.safetensors"
+    shutil.move(file, tmp_path / "elsewhere.safetensors")
+    file.symlink_to(tmp_path / "elsewhere.safetensors")
+    text = start(OTHER, '{run: runs/small/latest, params: "hidden.*"}')
+    assert "leads through, a symbolic link" in said(tmp_path, text, "NB203")

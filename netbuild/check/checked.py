@@ -35,6 +35,7 @@ from netbuild.spec.load import Parsed, parse_document
 from netbuild.spec.nodes import Location
 from netbuild.spec.paths import Segment, Tree, parse_path
 from netbuild.spec.spec import NetworkSpec
+from netbuild.spec.start import GivenStart
 from netbuild.spec.task import Neurogym
 from netbuild.spec.training import Training
 
@@ -53,6 +54,7 @@ class Options:
     data_root: Path | None = None
     memory_limit: int | None = None  # bytes
     widths: TaskWidths | None = None  # of a run's environments, which are then not looked at
+    start: GivenStart | None = None  # in place of the document's own `start_from`
 
 
 @dataclass
@@ -157,7 +159,8 @@ class Spec:
 
     def _tree(self) -> Tree:
         locator = Locator(self.options.data_root)
-        return parse_document(self._document(), locator, *self._changes).tree
+        start = self.options.start
+        return parse_document(self._document(), locator, *self._changes, start=start).tree
 
     def _document(self) -> Document:
         source = str(self.path or "spec")
@@ -196,13 +199,15 @@ def load(
     data_root: str | Path | None = None,
     memory_limit: int | None = None,
     widths: TaskWidths | None = None,
+    start: GivenStart | None = None,
 ) -> Spec:
     """Read and check a spec: a path, or the same as a mapping.
 
     `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
     `widths` are those of the environments of a task that was checked before: such a spec builds
-    without neurogym, and has no trials.
+    without neurogym, and has no trials. `start` is a run to start from, in place of what the spec
+    says of one.
     Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
     without a connection, is in the result's `warnings`.
     """
@@ -212,6 +217,7 @@ def load(
         Path(data_root).absolute() if data_root is not None else None,
         memory_limit,
         widths,
+        start,
     )
     if isinstance(spec, Mapping):
         text = dump_yaml(spec)
@@ -252,7 +258,8 @@ def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
 
 def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     locator = Locator(options.data_root)
-    parsed = parse_document(document, locator, options.overrides, options.unset)
+    words = options.overrides, options.unset
+    parsed = parse_document(document, locator, *words, start=options.start)
     context = Context(parsed, locator)
     plan = run_checks(context, options.memory_limit, options.widths)
     problems = _in_order((*parsed.problems, *context.problems), parsed)
@@ -292,7 +299,7 @@ def _check_stages(
     stages = training.stages if isinstance(training, Training) else None
     for number, stage in enumerate(stages or ()):
         words = options.overrides, options.unset
-        parsed = parse_document(document, whole.locator, *words, stage=number)
+        parsed = parse_document(document, whole.locator, *words, stage=number, start=options.start)
         context = whole.of_stage(parsed)
         found = run_checks(context, options.memory_limit)
         is_right = not (parsed.problems or context.problems)

@@ -6,7 +6,6 @@ import fnmatch
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ from netbuild.check.plan import LayerPlan, MapPlan
 from netbuild.check.splits import Split, refuse_leaks
 from netbuild.check.targets import parameter_shapes
 from netbuild.errors import DataFileError
+from netbuild.folders import check_file, entered
 from netbuild.masks.paths import shown
 from netbuild.masks.tensors import TensorsFile, read_tensors
 from netbuild.spec.nodes import Location
@@ -193,34 +193,42 @@ Weights: TypeAlias = tuple[TensorsFile, Path, tuple[Split, ...]]
 def _read(context: Context, words: StartFrom) -> Weights:
     """The weights that are named, and the samples that they were trained on.
 
-    Raises DataFileError.
+    Raises DataFileError, and of a given run NetbuildError.
     """
+    given = context.parsed.given
+    if given is not None:
+        return _checkpoint(_Given(given.run), given.checkpoint)
     if words.run.endswith(".safetensors"):
         path = context.locate((*HERE, "run"), words.run)
         found = read_tensors(path)
         return found, path, _trained_on(found, path)
     run = _run(context, words.run)
-    steps = _steps(context, run)
+    steps = run.steps()
     step = steps[-1]
     if words.checkpoint == "best":
-        best = _state(context, f"{run}/checkpoints/step-{step:08d}").get("best")
+        best = run.state(step).get("best")
         if not isinstance(best, dict) or best.get("step") not in steps:
-            raise DataFileError("NB202", f"{run} has no best checkpoint", "`checkpoint: last`")
+            raise DataFileError("NB202", f"{run.name} has no best checkpoint", "`checkpoint: last`")
         step = best["step"]
     elif words.checkpoint != "last":
         step = int(words.checkpoint)
     if step not in steps:
         listed = ", ".join(map(str, steps[-8:]))
         raise DataFileError(
-            "NB202", f"{run} has no checkpoint of step {step}", f"there are those of {listed}"
+            "NB202", f"{run.name} has no checkpoint of step {step}", f"there are those of {listed}"
         )
-    folder = f"{run}/checkpoints/step-{step:08d}"
-    state = _state(context, folder)
-    path = context.locate((*HERE, "run"), f"{folder}/{NETWORK}")
+    return _checkpoint(run, step)
+
+
+def _checkpoint(run: _Run, step: int) -> Weights:
+    """The weights of a run's checkpoint; returns and raises as `_read` does."""
+    state = run.state(step)
+    name = f"{_folder_of(step)}/{NETWORK}"
+    path = run.file(name)
     found = read_tensors(path)
     digests = state.get("sha256")
     if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
-        raise DataFileError("NB204", f"{folder}/{NETWORK} does not have the digest written down")
+        raise DataFileError("NB204", f"{run.name}/{name} does not have the digest written down")
     return found, path, _trained_on(found, path)
 
 
@@ -234,76 +242,112 @@ def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
         raise DataFileError("NB204", what) from None
 
 
-def _run(context: Context, reference: str) -> str:
-    """The run's folder, relative to the spec that names it; raises DataFileError."""
+def _folder_of(step: int) -> str:
+    return f"checkpoints/step-{step:08d}"
+
+
+class _Run:
+    """A run that a spec names, in the spec's project."""
+
+    def __init__(self, context: Context, name: str) -> None:
+        self.name = name  # relative to the file that names it
+        self._context = context
+
+    def file(self, name: str) -> Path:
+        """The path of a regular file of the run, which no link in the run leads to."""
+        path = self._context.locate((*HERE, "run"), f"{self.name}/{name}")
+        if path != self._folder("") / name:
+            what = f"{self.name}/{name} is, or leads through, a symbolic link"
+            raise DataFileError("NB203", what, "put the file itself into the run")
+        return path
+
+    def steps(self) -> list[int]:
+        """The steps that it has checkpoints of, in order; raises DataFileError for none."""
+        steps = []
+        for name in self._names("checkpoints"):
+            digits = name.removeprefix("step-")
+            if digits.isdecimal() and digits.isascii() and name == f"step-{int(digits[:18]):08d}":
+                steps.append(int(digits))
+        if not steps:
+            raise DataFileError("NB202", f"{self.name} has no checkpoint")
+        return sorted(steps)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint says of itself; raises DataFileError unless it has its own digest."""
+        name = f"{_folder_of(step)}/state.json"
+        found = self.json(name)
+        state = {key: value for key, value in found.items() if key != "digest"}
+        text = json.dumps(state, indent=1) + "\n"
+        if hashlib.sha256(text.encode()).hexdigest() != found.get("digest"):
+            what = f"{self.name}/{name} does not have the digest written down"
+            raise DataFileError("NB204", what)
+        return state
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The data in a file of JSON; raises DataFileError."""
+        path, what = self.file(name), f"{self.name}/{name} cannot be read"
+        try:
+            with entered(path.parent) as folder:
+                descriptor = folder.open(path.name)
+            with os.fdopen(descriptor, "rb") as file:
+                found = json.loads(file.read(MOST_BYTES))
+        except (OSError, ValueError, RecursionError):
+            raise DataFileError("NB204", what) from None
+        if not isinstance(found, dict):
+            raise DataFileError("NB204", what)
+        return found
+
+    def names(self) -> list[str]:
+        """What is in it; raises DataFileError."""
+        return self._names("")
+
+    def _folder(self, name: str) -> Path:
+        """A folder of the run, links resolved."""
+        node = self._context.parsed.tree.at((*HERE, "run"))
+        source = node.place.source if node else self._context.parsed.document.source
+        own = self._context.parsed.document.folder
+        folder = self._context.parsed.folders.get(source, own)
+        root = self._context.locator.data_root or masks.project_root(folder)
+        masks.refuse_what_is_no_path(self.name)
+        path = Path(os.path.realpath(folder / self.name / name))
+        if not path.is_relative_to(os.path.realpath(root)):
+            raise DataFileError("NB203", f"{self.name} is outside the project")
+        return path
+
+    def _names(self, name: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self._folder(name)))
+        except (OSError, ValueError):
+            raise DataFileError("NB202", f"there is no run {self.name}") from None
+
+
+class _Given(_Run):
+    """A run that somebody named who trains, wherever it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self._path = shown(str(path)), path
+
+    def file(self, name: str) -> Path:
+        path = self._path / name
+        check_file(path, within=self._path)
+        return path
+
+
+def _run(context: Context, reference: str) -> _Run:
+    """The run that a spec names; raises DataFileError."""
     parent, _, last = reference.rstrip("/").rpartition("/")
     if last != LATEST:
-        _json(context, f"{reference}/run.json")
-        return reference.rstrip("/")
+        run = _Run(context, reference.rstrip("/"))
+        run.json("run.json")
+        return run
     started = {}
-    for name in _names(context, parent or "."):
-        run = f"{parent or '.'}/{name}"
+    for name in _Run(context, parent or ".").names():
+        run = _Run(context, f"{parent or '.'}/{name}")
         try:
-            if _steps(context, run):
-                started[run] = (str(_json(context, f"{run}/run.json").get("started")), name)
+            if run.steps():
+                started[run] = (str(run.json("run.json").get("started")), name)
         except DataFileError:
             continue
     if not started:
         raise DataFileError("NB202", f"there is no run with a checkpoint in {parent or '.'}")
     return max(started, key=lambda run: started[run])
-
-
-def _steps(context: Context, run: str) -> list[int]:
-    """The steps that a run has checkpoints of, in order; raises DataFileError for none."""
-    steps = []
-    for name in _names(context, f"{run}/checkpoints"):
-        digits = name.removeprefix("step-")
-        if digits.isdecimal() and digits.isascii() and name == f"step-{int(digits[:18]):08d}":
-            steps.append(int(digits))
-    if not steps:
-        raise DataFileError("NB202", f"{run} has no checkpoint")
-    return sorted(steps)
-
-
-def _names(context: Context, reference: str) -> list[str]:
-    """What is in a folder of the project; raises DataFileError."""
-    node = context.parsed.tree.at((*HERE, "run"))
-    source = node.place.source if node else context.parsed.document.source
-    folder = context.parsed.folders.get(source, context.parsed.document.folder)
-    root = context.locator.data_root or masks.project_root(folder)
-    masks.refuse_what_is_no_path(reference)
-    try:
-        path = Path(os.path.realpath(folder / reference))
-        if not path.is_relative_to(os.path.realpath(root)):
-            raise DataFileError("NB203", f"{reference} is outside the project")
-        return sorted(os.listdir(path))
-    except (OSError, ValueError):
-        raise DataFileError(
-            "NB202", f"there is no run {reference.removesuffix('/checkpoints')}"
-        ) from None
-
-
-def _state(context: Context, folder: str) -> dict[str, Any]:
-    """What a checkpoint says of itself; raises DataFileError unless it has its own digest."""
-    found = _json(context, f"{folder}/state.json")
-    state = {key: value for key, value in found.items() if key != "digest"}
-    text = json.dumps(state, indent=1) + "\n"
-    if hashlib.sha256(text.encode()).hexdigest() != found.get("digest"):
-        what = f"{folder}/state.json does not have the digest written down"
-        raise DataFileError("NB204", what)
-    return state
-
-
-def _json(context: Context, reference: str) -> dict[str, Any]:
-    path = context.locate((*HERE, "run"), reference)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError
-            found = json.loads(file.read(MOST_BYTES))
-    except (OSError, ValueError, RecursionError):
-        raise DataFileError("NB204", f"{reference} cannot be read") from None
-    if not isinstance(found, dict):
-        raise DataFileError("NB204", f"{reference} cannot be read")
-    return found

@@ -137,7 +137,7 @@ def analyze(
     ]
     given = [(name, value) for name, value in options if value is not None]
     files = Files.named(folder, file_name(NAME, given))
-    _write(found, files, run.spec.model.dt)
+    _write(found, files, run.spec.model.dt, None if output else run.path)
     _tell(found, files, run.spec.model.dt, form, quiet, notes)
 
 
@@ -197,11 +197,12 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
             yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
 
 
-def _write(found: Study, files: Files, dt: float | None) -> None:
+def _write(found: Study, files: Files, dt: float | None, run: Path | None) -> None:
+    """Write the arrays and the figure; `run`: into this run."""
     import numpy as np
 
     from netbuild.analysis import labelled, plots
-    from netbuild.training.files import replace_file
+    from netbuild.training.files import need_folder, replace_file
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
@@ -209,9 +210,12 @@ def _write(found: Study, files: Files, dt: float | None) -> None:
     folder = files.arrays.parent
     if not folder.parent.is_dir():
         raise NetbuildError(f"there is no folder {folder.parent}", Exit.IO)
-    folder.mkdir(exist_ok=True)
-    replace_file(files.arrays, arrays.getvalue())
-    replace_file(files.figure, image.getvalue())
+    if run is None:
+        folder.mkdir(exist_ok=True)
+    else:
+        need_folder(folder, within=run)
+    replace_file(files.arrays, arrays.getvalue(), within=run)
+    replace_file(files.figure, image.getvalue(), within=run)
 
 
 def _tell(

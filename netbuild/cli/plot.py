@@ -187,7 +187,7 @@ def plot(
         path = output or Path(f"{name}.png")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
-    _write(path, buffer.getvalue(), quiet)
+    _write(path, buffer.getvalue(), quiet, None if run_path is None or output else run_path)
     if data is not None:
         from netbuild.plots.drawing import write_table
 
@@ -233,10 +233,12 @@ def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
     return found
 
 
-def _write(path: Path, content: bytes, quiet: bool) -> None:
-    from netbuild.training.files import replace_file
+def _write(path: Path, content: bytes, quiet: bool, run: Path | None = None) -> None:
+    """Write a figure or its numbers; `run`: into this run."""
+    from netbuild.training.files import need_folder, replace_file
 
-    path.parent.mkdir(exist_ok=True)  # the run's figures/, which a copy may have lost
-    replace_file(path, content)
+    if run is not None:
+        need_folder(path.parent, within=run)  # figures/, which a copy may have lost
+    replace_file(path, content, within=run)
     if not quiet:
         print(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netbuild.cli import train as training
-from netbuild.cli.options import Device, Form, Format, Quiet, Set, find_run
+from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, find_run
 from netbuild.cli.signals import Signals
 from netbuild.errors import Exit, NetbuildError
 
@@ -52,6 +52,7 @@ def resume(
             "--out", metavar="DIR", help="With --fork: the folder that the run is written below."
         ),
     ] = None,
+    data_root: DataRoot = None,
     device: Device = None,
     form: Form = Format.text,
     quiet: Quiet = False,
@@ -60,13 +61,15 @@ def resume(
     with Signals() as signals:
         path = run_of(target)
         if fork:
-            _fork(path, spec, [*(set_ or ())], out, device, signals, form, quiet)
+            _fork(path, spec, [*(set_ or ())], out, data_root, device, signals, form, quiet)
             return
         if spec is not None or set_ or out is not None:
             what = "--spec, --set and --out go with --fork: a run goes on as it was started"
             raise NetbuildError(what, Exit.USAGE)
         changed: IfChanged = "ignore" if as_started else "refuse"
-        training.go_on(path, signals, form, quiet, if_changed=changed, device=device)
+        training.go_on(
+            path, signals, form, quiet, if_changed=changed, data_root=data_root, device=device
+        )
 
 
 def run_of(target: str) -> Path:
@@ -95,6 +98,7 @@ def _fork(
     spec: Path | None,
     changes: list[str],
     out: Path | None,
+    data_root: Path | None,
     device: str | None,
     signals: Signals,
     form: Format,
@@ -102,7 +106,7 @@ def _fork(
 ) -> None:
     from netbuild.training.resuming import forked_spec
 
-    checked = forked_spec(path, spec, changes, training.warn)
+    checked = forked_spec(path, spec, changes, training.warn, data_root=data_root)
     training.prepare_process(checked)
     from netbuild.training import train
 

@@ -99,6 +99,7 @@ def go_on(
     quiet: bool,
     *,
     if_changed: IfChanged = "refuse",
+    data_root: Path | None = None,
     device: str | None = None,
 ) -> None:
     """Resume a run, on as many threads as it was started with."""
@@ -122,6 +123,7 @@ def go_on(
         return resume_run(
             path,
             if_changed=if_changed,
+            data_root=data_root,
             device=device,
             watch=watch,
             watch_start=begin,

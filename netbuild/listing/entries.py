@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from netbuild.folders import ForeignEntryError, entered
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 LEVELS = 3  # of folders that are looked through
@@ -133,7 +138,7 @@ def entry(path: Path) -> Entry:
 
 def read_about(path: Path) -> dict[str, Any]:
     """What a run's `run.json` says; raises OSError, and ValueError for what is not one."""
-    about = json.loads(_read(path / "run.json"))
+    about = json.loads(_read(path / "run.json", path))
     if not isinstance(about, dict) or "format" not in about:
         raise ValueError("run.json is not that of a run")
     if about["format"] != FORMAT:
@@ -146,11 +151,14 @@ def is_locked(path: Path) -> bool | None:
 
     The lock is asked for, shared and without waiting, and given back at once.
     """
+    if fcntl is None:
+        return None
     try:
-        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with entered(path) as folder:
+            descriptor = folder.open(".lock")
     except FileNotFoundError:
         return False
-    except OSError:
+    except (OSError, ForeignEntryError):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -163,13 +171,17 @@ def is_locked(path: Path) -> bool | None:
     return False
 
 
-def _read(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def _read(path: Path, within: Path) -> bytes:
+    try:
+        with entered(path.parent, within) as folder:
+            descriptor = folder.open(path.name)
+    except ForeignEntryError:
+        raise ValueError(f"{path.name} is not a regular file of fair size") from None
     with os.fdopen(descriptor, "rb") as stream:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
-            raise ValueError(f"{path.name} is not a regular file of fair size")
-        return stream.read()
+        data = stream.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"{path.name} is not a regular file of fair size")
+    return data
 
 
 def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
@@ -179,7 +191,7 @@ def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
         return None, {}
     step, folder = newest
     try:
-        state = json.loads(_read(folder / "state.json"))
+        state = json.loads(_read(folder / "state.json", path))
     except (OSError, ValueError, RecursionError, MemoryError):
         return step, {}
     return step, state if isinstance(state, Mapping) else {}
@@ -194,8 +206,9 @@ def _last(evaluations: object) -> Mapping[str, Any]:
 def newest_checkpoint(path: Path) -> tuple[int, Path] | None:
     """The step and the folder of a run's newest checkpoint, whole or not."""
     try:
-        names = os.listdir(path / "checkpoints")
-    except OSError:
+        with entered(path / "checkpoints", within=path) as folder:
+            names = folder.names()
+    except (OSError, ForeignEntryError):
         return None
     steps = [(name, name.removeprefix("step-")) for name in names if name.startswith("step-")]
     known = [(int(step), name) for name, step in steps if step.isascii() and step.isdecimal()]
@@ -208,14 +221,13 @@ def newest_checkpoint(path: Path) -> tuple[int, Path] | None:
 def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     """The last step in a run's log, and the last evaluation of those near its end."""
     try:
-        descriptor = os.open(path / "metrics.jsonl", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with entered(path) as folder:
+            descriptor = folder.open("metrics.jsonl")
         with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None, {}
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(size - TAIL, 0))
             lines = stream.read(TAIL).split(b"\n")[:-1]
-    except OSError:
+    except (OSError, ForeignEntryError):
         return None, {}
     last: int | None = None
     for line in reversed(lines):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netbuild.errors import Exit, NetbuildError, Place, SpecError
+from netbuild.folders import check_file
 from netbuild.listing.entries import COLUMNS, Entry
 from netbuild.spec.document import parse_value, read
 from netbuild.spec.grammar import slot_at
@@ -106,8 +107,9 @@ class SpecValues:
         key = entry.spec or str(entry.path)
         if key not in self._trees:
             try:
+                check_file(entry.path / "resolved.yaml")
                 self._trees[key] = read(entry.path / "resolved.yaml").root
-            except SpecError:
+            except (NetbuildError, OSError):
                 return None  # of another run of the same spec it may be whole
         return self._trees[key]
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -53,12 +53,17 @@ def read_tensors(path: Path) -> TensorsFile:
     name = shown(path.name)
     try:
         with open(path, "rb", opener=_nonblocking) as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise DataFileError("NB901", f"{name} is larger than {MAX_BYTES:,} bytes")
+            size, most = os.fstat(file.fileno()).st_size, min(MAX_BYTES, end_of_tensors(file.read))
+            if size > most:
+                what = f"{name} has {size:,} bytes, and by its header at most {most:,}"
+                raise DataFileError("NB901", what)
+            file.seek(0)
             content = file.read()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataFileError("NB202", f"{name} cannot be read ({reason})") from None
+    except MemoryError:
+        raise DataFileError("NB901", f"there is not enough memory to read {name}") from None
     damaged = DataFileError("NB204", f"{name} is not a safetensors file")
     header, start = _header(content)
     if header is None:
@@ -73,6 +78,24 @@ def read_tensors(path: Path) -> TensorsFile:
 
 def _nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def end_of_tensors(read: Callable[[int], bytes]) -> int:
+    """Where a safetensors file ends by its own header, in bytes.
+
+    `read` gives the next bytes of the file, from its first one on. What is wrong with a header is
+    told by the parser; here it only must not hide how large a file is, so the file counts as one
+    that is nothing but a header.
+    """
+    start = 8 + int.from_bytes(read(8), "little")
+    if start > MAX_HEADER:
+        return MAX_HEADER
+    try:
+        header = json.loads(read(start - 8))
+        tensors = [about for name, about in header.items() if name != "__metadata__"]
+        return start + max([0, *(int(about["data_offsets"][1]) for about in tensors)])
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return MAX_HEADER
 
 
 def _header(content: bytes) -> tuple[dict[str, Any] | None, int]:

@@ -22,7 +22,7 @@ from netbuild.spec.paths import Tree
 from netbuild.spec.regularizers import RegularizerSpec
 from netbuild.spec.spec import NetworkSpec
 from netbuild.spec.stages import apply_stage
-from netbuild.spec.start import StartFrom
+from netbuild.spec.start import GivenStart, StartFrom
 from netbuild.spec.task import Task
 from netbuild.spec.training import Training
 
@@ -53,6 +53,7 @@ class Parsed:
     task: BaseModel | None
     training: BaseModel | None
     start_from: BaseModel | None = None
+    given: GivenStart | None = None  # the run that `start_from` means, whatever it says
     seed: int = 0
     dt: float | None = None
 
@@ -63,15 +64,19 @@ def parse_document(
     overrides: Sequence[str] = (),
     unset: Sequence[str] = (),
     stage: int | None = None,
+    start: GivenStart | None = None,
 ) -> Parsed:
     """A document with its overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths.
 
-    With `stage`, as that stage of its training has it. `locate` finds the files that it extends.
+    With `stage`, as that stage of its training has it. `start` is the run to start from, in place
+    of what the document says of one. `locate` finds the files that it extends.
     Raises SpecError where the YAML itself or an `extends` is wrong; overrides that cannot be
     applied, and what the models find wrong in the rest, are in the result's `problems`.
     """
     resolver = Resolver(locate)
     root = resolver.resolve(document)
+    if start is not None:
+        root.entries["start_from"] = start.node(document.folder)
     problems = [*resolver.problems, *override(root, overrides, unset)]
     if stage is not None:
         problems += apply_stage(root, stage)
@@ -90,9 +95,9 @@ def parse_document(
         found = problems_of(errors, tree)
         problems += (_as_replaced(problem, tree, resolver.replaced) for problem in found)
         parts = {key: _part(key, data, locations) for key in PARTS}
-        return Parsed(tree, document, folders, problems, None, **parts)
+        return Parsed(tree, document, folders, problems, None, given=start, **parts)
     parts = {key: getattr(spec, key) for key in PARTS}
-    return Parsed(tree, document, folders, problems, spec, **parts)
+    return Parsed(tree, document, folders, problems, spec, given=start, **parts)
 
 
 def _as_replaced(problem: Problem, tree: Tree, replaced: Mapping[str, set[str]]) -> Problem:

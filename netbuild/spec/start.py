@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from netbuild.errors import Place
 from netbuild.spec.base import Model
+from netbuild.spec.nodes import Node
 from netbuild.spec.shorthand import Shorthand, listed
+
+LONGEST = 1024  # characters of the path of a run
 
 
 class StartFrom(Model):
@@ -21,7 +28,7 @@ class StartFrom(Model):
         str,
         Field(
             min_length=1,
-            max_length=1024,
+            max_length=LONGEST,
             description="a run's folder, relative to this file and in its project; `NAME/latest` is"
             " the newest run in the folder NAME; or the file `network.safetensors` of a checkpoint",
             examples=["runs/ei-decision/latest"],
@@ -47,3 +54,21 @@ class StartFrom(Model):
         ),
         Shorthand(listed, {"type": "string"}),
     ] = Field(default=["*"])
+
+
+@dataclass(frozen=True)
+class GivenStart:
+    """A run that somebody names as the start of a training, whatever the spec says of one.
+
+    Unlike the `run` of a spec, it may lie anywhere, and under any name that a file system has.
+    """
+
+    run: Path  # absolute, links resolved
+    checkpoint: int
+
+    def node(self, folder: Path) -> Node:
+        """The `start_from` of a spec in a folder, as a tree; its `run` is for people to read."""
+        place = Place("--fork")
+        path = os.fsencode(os.path.relpath(self.run, folder)).decode(errors="replace")
+        run, checkpoint = Node(path[-LONGEST:], place), Node(self.checkpoint, place)
+        return Node({"run": run, "checkpoint": checkpoint}, place)

@@ -74,6 +74,8 @@ def read_about(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(steadily(lambda: read_file(path, LARGEST)))
         version = found["format"]
+    except (NetbuildError, MemoryError):
+        raise
     except Exception as error:  # whatever the parser makes of damaged bytes
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,20 @@ from torch import Tensor
 
 from netbuild.check import Spec
 from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import entered
 from netbuild.layers import Check, Network
+from netbuild.masks.tensors import end_of_tensors
 from netbuild.training.files import (
     LARGEST,
     digest,
-    read_file,
+    names_in,
+    read_beginning,
+    read_entry,
     remove_folder,
     remove_leftovers,
+    rename,
     require_space,
     steadily,
-    sync_folder,
     write_folder,
 )
 from netbuild.training.guards import are_finite
@@ -39,7 +43,7 @@ FILES = (NETWORK, OPTIMIZER)
 LARGEST_STATE = 1 << 26  # bytes of a state.json
 # What says that something else than a file of a checkpoint is there; other errors are the disk's.
 NO_FILE = (
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL),
     *(errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG),
 )
 _FOLDER = re.compile(r"step-(\d{8,})")
@@ -114,24 +118,22 @@ def write_checkpoint(folder: Path, packed: Packed) -> Path:
         require_space(folder, packed.size)
         if path.exists():
             set_aside(path)
-        write_folder(path, packed.files)
+        write_folder(path, packed.files, within=folder.parent)
     return path
 
 
 def prune(folder: Path, keep: int, also: Collection[int] = ()) -> None:
     """Remove all checkpoints but the newest `keep` and those of the steps `also`."""
-    remove_leftovers(folder)
+    remove_leftovers(folder, within=folder.parent)
     for path in checkpoints(folder)[:-keep]:
         if step_of(path) not in also:
-            remove_folder(path)
+            remove_folder(path, within=folder.parent)
 
 
 def set_aside(path: Path) -> Path:
     """Rename a checkpoint that cannot be used, so that it is one no more; nothing is lost."""
-    aside = path.with_name(f"corrupt-{path.name}-{secrets.token_hex(2)}")
-    os.rename(path, aside)
-    sync_folder(path.parent)
-    return aside
+    name = f"corrupt-{path.name}-{secrets.token_hex(2)}"
+    return rename(path, name, within=path.parent.parent)
 
 
 def refuse_violations(checks: list[Check], exit_code: Exit) -> None:
@@ -182,7 +184,7 @@ def _unsealed(data: bytes) -> dict[str, Any]:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, by step, the newest last."""
     try:
-        names = steadily(lambda: os.listdir(folder))
+        names = steadily(lambda: names_in(folder, within=folder.parent))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -226,16 +228,39 @@ def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
         raise NetbuildError(f"{path} says that it is of step {step}", Exit.RUN)
     files = {}
     for name in FILES:
-        files[name] = _read(path, name)
+        files[name] = _read(path, name, limit=_end_of_tensors)
         if digest(files[name]) != digests[name]:
             raise NetbuildError(f"{path / name} does not have the digest written down", Exit.RUN)
     return Checkpoint(path, step, state), files
 
 
-def _read(path: Path, name: str, most: int = LARGEST) -> bytes:
+def read_weights(path: Path) -> bytes:
+    """The bytes of a safetensors file in a run; raises OSError, and NetbuildError as `read_file`.
+
+    A file that goes on after its last tensor is refused before it is read (exit 9).
+    """
+    with entered(path.parent) as folder:
+        return read_entry(folder, path.name, limit=_end_of_tensors)
+
+
+def _end_of_tensors(descriptor: int) -> int:
+    return end_of_tensors(partial(read_beginning, descriptor))
+
+
+def _read(
+    path: Path,
+    name: str,
+    most: int = LARGEST,
+    limit: Callable[[int], int] | None = None,
+) -> bytes:
     """The bytes of one file of a checkpoint; raises as `open_checkpoint` does."""
+
+    def read() -> bytes:
+        with entered(path, within=path.parent.parent) as folder:
+            return read_entry(folder, name, most, limit)
+
     try:
-        return steadily(lambda: read_file(path / name, most))
+        return steadily(read)
     except OSError as error:
         if error.errno in NO_FILE:
             what = f"{path} is not a whole checkpoint ({name}: {error.strerror})"

@@ -1,11 +1,10 @@
-"""What a run depends on beside its spec: versions, the machine, the commit. For `run.json`."""
+"""What a run depends on beside its spec: versions and the machine. For `run.json`."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -75,28 +74,3 @@ def _processor() -> str | None:
     flags = " ".join(sorted((facts.get("flags") or facts.get("Features") or "").split()))
     name = facts.get("model name") or platform.machine()
     return f"{name} ({hashlib.sha256(flags.encode()).hexdigest()[:8]})"
-
-
-def git_state(folder: Path) -> tuple[str | None, str | None]:
-    """The commit that a folder is at and its uncommitted changes; (None, None) outside git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return None, None
-    return commit.strip(), _git(folder, "diff", "HEAD")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
-    if arguments[0] == "diff":  # no external diff program of the repository is run
-        command += ["--no-ext-diff", "--no-textconv"]
-    try:
-        found = subprocess.run(
-            command,
-            capture_output=True,
-            timeout=10,
-            check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.decode(errors="replace") if found.returncode == 0 else None

@@ -12,14 +12,15 @@ import json
 import os
 import re
 import secrets
-import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from netbuild.check.memory import memory_bytes
 from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import Folder, TooLargeError, check_file, entered
 
 Result = TypeVar("Result")
 
@@ -27,6 +28,7 @@ PASSING = (errno.EIO, errno.ESTALE, errno.EAGAIN)  # errors that a second attemp
 PAUSES = (0.02, 0.2)  # seconds before each further attempt
 PART = 1 << 24  # bytes of one write or read
 LARGEST = 1 << 40  # bytes of a file that is read
+FAIR = 1 << 26  # bytes, from which on a file is compared with the memory of the machine
 MARGIN = 1 << 20  # bytes that stay free
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -60,7 +62,12 @@ def steadily(action: Callable[[], Result]) -> Result:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a new file and wait until it is on the disk; raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with entered(path.parent) as folder:
+        _write_new(folder, path.name, data)
+
+
+def _write_new(folder: Folder, name: str, data: bytes) -> None:
+    descriptor = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         _write_all(descriptor, data)
         os.fsync(descriptor)
@@ -74,34 +81,62 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view[:PART]) :]
 
 
-def read_file(path: Path, most: int = LARGEST) -> bytes:
-    """The bytes of a regular file; raises OSError, for one of more than `most` bytes too."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+def read_file(path: Path, most: int = LARGEST, within: Path | None = None) -> bytes:
+    """The bytes of a regular file; a link in its place is not followed.
+
+    Raises OSError, ForeignEntryError (exit 5) for what is no regular file, and TooLargeError
+    (exit 9), before anything is read, for a file of more than `most` bytes, or of more than half
+    of the machine's memory. `within` is a folder below which no part of the path may be a link.
+    """
+    with entered(path.parent, within) as folder:
+        return read_entry(folder, path.name, most)
+
+
+def read_entry(
+    folder: Folder, name: str, most: int = LARGEST, limit: Callable[[int], int] | None = None
+) -> bytes:
+    """As `read_file`, of a file in an open folder.
+
+    `limit` tells how many bytes a file may have from what it begins with, given its descriptor.
+    """
+    descriptor = folder.open(name)
     try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if about.st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
-        parts = []
+        size = os.fstat(descriptor).st_size
+        most = most if size < FAIR else min(most, memory_bytes() // 2)
+        if limit is not None:
+            most = min(most, limit(descriptor))
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        if size > most:
+            raise TooLargeError(folder.path / name, size, most)
+        parts, left = [], most
         while part := os.read(descriptor, PART):
             parts.append(part)
+            left -= len(part)
+            if left < 0:  # it grows while it is read
+                raise TooLargeError(folder.path / name, most - left, most)
         return b"".join(parts)
     finally:
         os.close(descriptor)
 
 
+def read_beginning(descriptor: int, size: int) -> bytes:
+    """The next `size` bytes of an open file, fewer where it ends before; raises OSError."""
+    data = b""
+    while len(data) < size and (part := os.read(descriptor, min(size - len(data), PART))):
+        data += part
+    return data
+
+
 def hash_beginning(path: Path, size: int) -> Any:
-    """The running SHA-256 of the first `size` bytes of a regular file; raises OSError."""
+    """The running SHA-256 of the first `size` bytes of a regular file; raises as `read_file`."""
     return steadily(lambda: _hash_beginning(path, size))
 
 
 def _hash_beginning(path: Path, size: int) -> Any:
     found, left = hashlib.sha256(), size
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with entered(path.parent) as folder:
+        descriptor = folder.open(path.name)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         while left and (part := os.read(descriptor, min(left, PART))):
             found.update(part)
             left -= len(part)
@@ -110,130 +145,174 @@ def _hash_beginning(path: Path, size: int) -> Any:
     return found
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in place of another, at once."""
-    steadily(lambda: _replace(path, data))
+def replace_file(path: Path, data: bytes, within: Path | None = None) -> None:
+    """Write a file in place of another, at once; of a link, the link is replaced.
+
+    Raises OSError. `within` as `read_file` has it.
+    """
+    steadily(lambda: _replace(path, data, within))
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = _beside(path)
-    try:
-        write_file(temporary, data)
-        os.rename(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_folder(path.parent)
+def _replace(path: Path, data: bytes, within: Path | None) -> None:
+    with entered(path.parent, within) as folder:
+        temporary = _beside(path.name)
+        try:
+            _write_new(folder, temporary, data)
+            folder.rename(temporary, path.name)
+        except BaseException:
+            with suppress(OSError):
+                folder.remove(temporary)
+            raise
+        _sync(folder)
 
 
 def append(path: Path, data: bytes, at: int) -> int:
     """Write at the end of a file that has `at` bytes; returns how many it then has.
 
-    Raises OSError, and NetbuildError (exit 7) for a file of any other length: somebody else has
-    written to it, or cut it.
+    Raises OSError, ForeignEntryError for what is no file of its own, and NetbuildError (exit 7)
+    for a file of any other length: somebody else has written to it, or cut it.
     """
     most = at
 
-    def write() -> None:
+    def write(descriptor: int) -> None:
         nonlocal most
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            found = os.fstat(descriptor).st_size
-            if not at <= found <= most:
-                what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
-                raise NetbuildError(what, Exit.IO, "what was saved before is whole")
-            most = at + len(data)  # of a second attempt: the first may have come so far
-            os.lseek(descriptor, at, os.SEEK_SET)
-            _write_all(descriptor, data)
-        finally:
-            os.close(descriptor)
+        found = os.fstat(descriptor).st_size
+        if not at <= found <= most:
+            what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
+            raise NetbuildError(what, Exit.IO, "what was saved before is whole")
+        most = at + len(data)  # of a second attempt: the first may have come so far
+        os.lseek(descriptor, at, os.SEEK_SET)
+        _write_all(descriptor, data)
 
-    steadily(write)
+    steadily(lambda: _with_descriptor(path, write))
     return at + len(data)
 
 
 def sync_file(path: Path) -> None:
     """Wait until what was appended to a file is on the disk; asked for once."""
-    _with_descriptor(path, lambda descriptor: None)
+    _with_descriptor(path, os.fsync)
 
 
 def cut_file(path: Path, size: int) -> None:
     """Leave the first `size` bytes of a file, and wait until that is on the disk."""
-    steadily(lambda: _with_descriptor(path, lambda descriptor: os.ftruncate(descriptor, size)))
+
+    def cut(descriptor: int) -> None:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+
+    steadily(lambda: _with_descriptor(path, cut))
 
 
 def _with_descriptor(path: Path, action: Callable[[int], None]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    """Do something with a file that is open for writing, in place."""
+    with entered(path.parent) as folder:
+        descriptor = folder.open(path.name, os.O_WRONLY)
     try:
         action(descriptor)
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(path: Path, files: Mapping[str, bytes], within: Path | None = None) -> None:
     """Write a new folder with these files, at once: it is there whole, or not at all.
 
     It is read again, and nothing is returned unless the disk holds these very bytes. Raises
     OSError, also for a folder of that name that is there already and holds something else.
     """
-    steadily(lambda: _write_folder(path, files))
+    steadily(lambda: _write_folder(path, files, within))
 
 
-def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    temporary = _beside(path)
-    if os.path.lexists(path):
-        # The first attempt came as far as that. The entry is made anew, or waiting for it again
-        # would tell nothing: the system tells of a failure once.
-        os.rename(path, temporary)
-        os.rename(temporary, path)
-    else:
-        os.mkdir(temporary)
-        try:
-            for name, data in files.items():
-                write_file(temporary / name, data)
-            sync_folder(temporary)
-            os.rename(temporary, path)
-        except BaseException:
-            with suppress(OSError):  # as far as it can be
-                remove(temporary)
-            raise
-    sync_folder(path.parent)
-    for name, data in files.items():
-        if read_file(path / name) != data:
-            raise OSError(errno.EIO, "the disk does not hold what was written", str(path / name))
+def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -> None:
+    name, temporary = path.name, _beside(path.name)
+    with entered(path.parent, within) as folder:
+        if folder.has(name):
+            # The first attempt came as far as that. The entry is made anew, or waiting for it again
+            # would tell nothing: the system tells of a failure once.
+            folder.rename(name, temporary)
+            folder.rename(temporary, name)
+        else:
+            folder.mkdir(temporary)
+            try:
+                with folder.entered(temporary) as inner:
+                    for each, data in files.items():
+                        _write_new(inner, each, data)
+                    _sync(inner)
+                folder.rename(temporary, name)
+            except BaseException:
+                with suppress(OSError):  # as far as it can be
+                    folder.remove(temporary)
+                raise
+        _sync(folder)
+        with folder.entered(name) as inner:
+            for each, data in files.items():
+                if read_entry(inner, each) != data:
+                    what = "the disk does not hold what was written"
+                    raise OSError(errno.EIO, what, str(path / each))
 
 
-def remove_folder(path: Path) -> None:
+def remove_folder(path: Path, within: Path | None = None) -> None:
     """Remove a folder of files: it is there whole, or not at all, for who looks for its name."""
-    temporary = _beside(path)
-    os.rename(path, temporary)
-    remove_leftovers(path.parent, only=temporary.name)
+    temporary = _beside(path.name)
+    with entered(path.parent, within) as folder:
+        folder.rename(path.name, temporary)
+        folder.remove(temporary)
 
 
-def remove_leftovers(folder: Path, only: str | None = None) -> None:
+def remove_leftovers(path: Path, within: Path | None = None) -> None:
     """Remove what was being written, or removed, when a process ended at once."""
-    for name in os.listdir(folder):
-        if not _LEFT_OVER.fullmatch(name) or only not in (None, name):
-            continue
-        path = folder / name
-        remove(path)
+    with entered(path, within) as folder:
+        for name in folder.names():
+            if _LEFT_OVER.fullmatch(name):
+                folder.remove(name)
 
 
 def remove(path: Path) -> None:
     """Remove a file or a link, or a folder with all that somebody may have put into it."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        for inner in os.listdir(path):
-            remove(path / inner)
-        os.rmdir(path)
-    else:
-        os.unlink(path)
+    with entered(path.parent) as folder:
+        folder.remove(path.name)
 
 
-def _beside(path: Path) -> Path:
-    """A hidden name in the same folder, which nobody else has."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+def rename(path: Path, to: str, within: Path | None = None) -> Path:
+    """Give an entry of a folder another name there, on the disk at once; returns its path."""
+    with entered(path.parent, within) as folder:
+        folder.rename(path.name, to)
+        _sync(folder)
+    return path.with_name(to)
+
+
+def names_in(path: Path, within: Path | None = None) -> list[str]:
+    """The names of a folder's entries; `within` as `read_file` has it."""
+    with entered(path, within) as folder:
+        return folder.names()
+
+
+def is_there(path: Path, within: Path | None = None) -> bool:
+    """Whether there is a regular file; raises ForeignEntryError for anything else."""
+    try:
+        check_file(path, within)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def need_folder(path: Path, within: Path) -> None:
+    """Make a folder where it is missing; raises ForeignEntryError for a link in its place."""
+    with entered(path.parent, within) as folder:
+        if not folder.has(path.name):
+            folder.mkdir(path.name)
+            _sync(folder)
+        folder.below(path.name).close()
+
+
+def _beside(name: str) -> str:
+    """A hidden name for the same folder, which nobody else has."""
+    return f".{name}.{secrets.token_hex(4)}.tmp"
+
+
+def _sync(folder: Folder) -> None:
+    with folder.listed() as descriptor:
+        if descriptor is not None:  # else there is no waiting for a folder on this system
+            os.fsync(descriptor)
 
 
 def make_folders(path: Path) -> None:
@@ -247,13 +326,10 @@ def make_folders(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: Path, within: Path | None = None) -> None:
     """Wait until a folder's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with entered(path, within) as folder:
+        _sync(folder)
 
 
 def require_space(

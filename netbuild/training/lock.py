@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -12,7 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import entered
 from netbuild.training.files import read_file
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 WAITS = 20  # times that the holder's name is looked for, when it has only just come
 WAIT = 0.005  # seconds
@@ -23,10 +28,12 @@ def take_lock(path: Path, what: str) -> int:
     """The descriptor of a lock file, locked until it is closed or the process ends.
 
     Raises NetbuildError at once: exit 6 where another process has the lock of `what`, whom it
-    names, and exit 7 where the file is a link, cannot be opened, or its file system has no locks.
+    names, exit 5 where the file is a link or no file, and exit 7 where it cannot be opened, or its
+    file system has no locks.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        with entered(path.parent) as folder:
+            descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO) from None
@@ -48,6 +55,8 @@ def take_lock(path: Path, what: str) -> int:
 
 def _lock(descriptor: int) -> None:
     """Lock it; whoever only looks whether it is locked holds it for an instant. BlockingIOError."""
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     for left in reversed(range(WAITS)):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +74,7 @@ def _holder(path: Path) -> str:
         try:
             found = json.loads(read_file(path, 1 << 12))
             return f"process {int(found['pid'])} on {found['host']!s:.64}, since {found['since']}"
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, NetbuildError, ValueError, KeyError, TypeError, RecursionError):
             time.sleep(WAIT)  # it has only just been locked
     return "another process"
 

@@ -27,7 +27,7 @@ from netbuild.training.checkpoint import (
 )
 from netbuild.training.course import Happening, follow, parts_of
 from netbuild.training.environment import environment, environment_changes
-from netbuild.training.files import digest, read_file
+from netbuild.training.files import digest, is_there, read_file
 from netbuild.training.recorder import TRIALS, Training, Watcher, end_of, pack_training
 from netbuild.training.resuming import (
     Warn,
@@ -36,7 +36,7 @@ from netbuild.training.resuming import (
     has_ended,
     refuse_damage,
 )
-from netbuild.training.run import Run, open_run, refuse_own_task
+from netbuild.training.run import LARGEST_TABLE, Run, open_run, refuse_own_task
 from netbuild.training.stopping import still_needed
 from netbuild.training.table import trial_table
 from netbuild.training.tensors import pack, unpack
@@ -238,9 +238,9 @@ class _Replay:
                 return
         path = self.run.path / TRIALS
         table = trial_table(trainer.network, trainer.evaluation(), trainer.training.loss)
-        if not path.is_file():
+        if not is_there(path, within=self.run.path):
             self.difference = f"there is no {TRIALS}"
-        elif digest(read_file(path)) != digest(table):
+        elif digest(read_file(path, LARGEST_TABLE, within=self.run.path)) != digest(table):
             self.difference = f"the answers in {TRIALS}"
 
     def result(self) -> Comparison:

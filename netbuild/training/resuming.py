@@ -6,7 +6,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,9 @@ from netbuild.builder import build, build_optimizer, change_optimizer, device_of
 from netbuild.check import Spec, load, project_root
 from netbuild.check.start import LATEST, START
 from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import ForeignEntryError
+from netbuild.masks.paths import shown
+from netbuild.spec.start import GivenStart
 from netbuild.tasks import Task
 from netbuild.training.about import ENDED
 from netbuild.training.checkpoint import (
@@ -25,6 +28,7 @@ from netbuild.training.checkpoint import (
     checkpoints,
     load_network,
     open_checkpoint,
+    read_weights,
     refuse_not_finite,
     refuse_violations,
     set_aside,
@@ -37,7 +41,7 @@ from netbuild.training.optimizer_state import load_optimizer
 from netbuild.training.recorder import Training, Watcher, carry_out
 from netbuild.training.run import Run, open_run, refuse_own_task
 from netbuild.training.session import train
-from netbuild.training.sources import changed
+from netbuild.training.sources import changed, is_below, place, roots
 from netbuild.training.trainer import Trainer
 from netbuild.training.writer import (
     Logged,
@@ -51,6 +55,7 @@ from netbuild.training.writer import (
     rewind,
 )
 
+LARGEST_TEXT = 1 << 26  # bytes of a spec or a `run.json`
 Warn = Callable[[str], None]
 _STARTS = re.compile(r"\s*start_from\b")  # what a new run does not take over from another
 IfChanged = Literal["refuse", "ignore"]
@@ -61,6 +66,7 @@ def resume(
     task: Task | None = None,
     *,
     if_changed: IfChanged = "refuse",
+    data_root: str | Path | None = None,
     device: str | None = None,
     watch: Watcher | None = None,
     watch_start: Callable[[Trainer], None] | None = None,
@@ -75,7 +81,9 @@ def resume(
     weights.
 
     The run's own copies of its spec and files are used. Where the originals are there and have
-    changed since, `if_changed="refuse"` raises, and "ignore" does not look. `task` is the object
+    changed since, `if_changed="refuse"` raises, and "ignore" does not look. They are looked for in
+    the project of the run and in that of the working directory, and in `data_root`: what a
+    `run.json` names elsewhere is not read. `task` is the object
     that it was trained on, where that was not the spec's own. `device` replaces the one that it
     was trained on, which changes the last bits. A run that has ended is returned as it is.
 
@@ -88,9 +96,10 @@ def resume(
     opened = open_run(run, task, verify=False)
     if has_ended(opened):
         return opened
-    if if_changed == "refuse":
-        refuse_changes(opened)
     warn = warn or default_warn
+    if if_changed == "refuse":
+        refuse_changes(opened, data_root)
+        _warn_of_lost_root(opened, data_root, warn)
     writer = reopen(opened.path)
     try:
         opened = open_run(run, task, verify=False)  # another process may just have finished it
@@ -123,12 +132,14 @@ def _newest(out: Path, spec: Spec, *, same: bool) -> Path | None:
     found = []
     for path in (out / spec.model.name).glob("*/run.json"):
         try:
-            about = json.loads(read_file(path))
+            about = json.loads(read_file(path, LARGEST_TEXT))
             order = str(about["started"]), path.parent.name
             if _is_of(about, spec) is same and about["status"] not in (*ENDED, "diverged"):
                 found.append((order, path.parent))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue  # it is no run
+        except (OSError, NetbuildError):
+            continue  # it is no run, or not one that may be gone on with
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
     return max(found)[1] if found else None
 
 
@@ -180,6 +191,7 @@ def fork(
     *,
     spec: str | Path | None = None,
     set: Sequence[str] = (),
+    data_root: str | Path | None = None,
     device: str | None = None,
     watch: Watcher | None = None,
     watch_start: Callable[[Trainer], None] | None = None,
@@ -188,10 +200,12 @@ def fork(
     """Start a new run below `out` from the newest weights of another, with its spec as it is today.
 
     `spec` replaces the file that the run was started from; `set` holds overrides beside those that
-    it was started with. `warn` (default `warnings.warn`) is called with a line for each checkpoint
-    that is damaged, and passed over. Raises SpecError and NetbuildError.
+    it was started with. What the spec names lies in the spec's project, or in `data_root`, which
+    is named anew for a run that was started with one. `warn` (default `warnings.warn`) is called
+    with a line for each checkpoint that is damaged, and passed over. Raises SpecError and
+    NetbuildError.
     """
-    checked = forked_spec(run, spec, set, warn, task)
+    checked = forked_spec(run, spec, set, warn, task, data_root)
     return train(checked, out, task, device=device, watch=watch, watch_start=watch_start)
 
 
@@ -201,26 +215,60 @@ def forked_spec(
     set: Sequence[str] = (),
     warn: Warn | None = None,
     task: Task | None = None,
+    data_root: str | Path | None = None,
 ) -> Spec:
     """The spec of a run as it is today, which starts from the run's newest whole weights."""
     opened = open_run(run, task, verify=False)
     refuse_own_task(opened)
-    weights = os.path.realpath(opened.path)
-    about = opened.about.get("sources") or {}
-    path = f"{weights}/{about['spec']}" if spec is None and about.get("spec") else spec
-    if path is None or not Path(path).is_file():
+    path = _own_spec(opened, data_root) if spec is None else Path(spec)
+    if path is None or not path.is_file():
         what = f"the spec that {run} was started from is not where it was"
         raise NetbuildError(what, Exit.RUN, "name the spec to go on with")
-    path = Path(os.path.normpath(path))
-    own = os.path.realpath(path.parent)
-    given = about.get("data_root")
-    data = project_root(path.parent) if given is None else Path(f"{weights}/{given}")
-    root = os.path.commonpath((os.path.realpath(data), own, weights))
+    lost = _lost_root(opened, (project_root(path.parent),), data_root)
+    if lost is not None:
+        what = f"{run} was started with a data root outside of the project of its spec"
+        raise NetbuildError(what, Exit.USAGE, f"name it again: `--data-root {lost}`")
     step = _newest_whole(opened, warn or default_warn)
-    start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: {step}}}'
+    start = GivenStart(Path(os.path.realpath(opened.path)), step)
     kept = [each for each in opened.about["overrides"] if not _STARTS.match(each)]
     unset = [each for each in opened.about["unset"] if not _STARTS.match(each)]
-    return load(path, [*kept, start, *set], unset=unset, data_root=root)
+    return load(path, [*kept, *set], unset=unset, data_root=data_root, start=start)
+
+
+def _own_spec(run: Run, data_root: str | Path | None) -> Path | None:
+    """The spec that a run was started from, None where it does not say.
+
+    Raises NetbuildError (exit 5) for one that a `run.json` cannot be trusted to name.
+    """
+    name = (run.about.get("sources") or {}).get("spec")
+    if not name:
+        return None
+    path = place(run.path, name)
+    if not is_below(path, roots(run.path, data_root)):
+        what = (
+            f"{run.path} says that it was started from {shown(str(path))}, outside of its project"
+        )
+        raise NetbuildError(what, Exit.RUN, "name the spec to go on with: `--spec SPEC`")
+    return path
+
+
+def _lost_root(run: Run, allowed: Iterable[Path], data_root: str | Path | None) -> str | None:
+    """The data root that a run was started with, where that is needed and not named anew."""
+    name = (run.about.get("sources") or {}).get("data_root")
+    if name is None or data_root is not None:
+        return None
+    path = place(run.path, name)
+    return None if is_below(path, allowed) else shown(str(path))
+
+
+def _warn_of_lost_root(run: Run, data_root: str | Path | None, warn: Warn) -> None:
+    """Say so where files that a run was made from may have changed, and are not looked at."""
+    lost = _lost_root(run, roots(run.path), data_root)
+    if lost is not None:
+        warn(
+            f"files in the data root of {run.path} are not compared with what they were: "
+            f"`--data-root {lost}` compares them"
+        )
 
 
 def _newest_whole(run: Run, warn: Warn) -> int:
@@ -229,7 +277,7 @@ def _newest_whole(run: Run, warn: Warn) -> int:
     for path in reversed(checkpoints(run.path / "checkpoints")):
         try:
             return open_checkpoint(path)[0].step
-        except NotNowError:
+        except (NotNowError, ForeignEntryError):
             raise
         except NetbuildError as error:
             warn(f"{error}; the one before is used")
@@ -244,13 +292,13 @@ def has_ended(run: Run) -> bool:
     return run.about.get("status") in ENDED
 
 
-def refuse_changes(run: Run) -> None:
+def refuse_changes(run: Run, data_root: str | Path | None = None) -> None:
     """Raise NetbuildError (exit 5) where a file that a run was made from holds something else."""
-    found = changed(run.path, run.about.get("sources") or {})
+    found = changed(run.path, run.about.get("sources") or {}, data_root)
     if found:
         one = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        what = f"{one.file} has changed since {run.path} was started{more}: "
+        what = f"{shown(str(one.file))} has changed since {run.path} was started{more}: "
         what += f"sha256 {one.then[:16]} then, {one.now[:16]} now"
         inputs = {each["sha256"] for each in run.about["inputs"].values()}
         if any(each.then in inputs for each in found):
@@ -279,7 +327,7 @@ def restored(run: Run, device: str | None, warn: Warn) -> tuple[Training, int]:
         try:
             logged = load_into(training, path, run.about["id"])
             refuse_other_log(run.path, logged)
-        except NotNowError:
+        except (NotNowError, ForeignEntryError):
             raise
         except NetbuildError as error:
             damaged[path] = error
@@ -316,7 +364,8 @@ def _nothing_left(run: Run, errors: list[NetbuildError]) -> NetbuildError:
         return logs[0]
     what = str(errors[0]).partition("\n")[0]
     hint = f"to begin again from the initial weights, remove {run.path / 'checkpoints'}"
-    return NetbuildError(f"no checkpoint of {run.path} is whole: {what}", Exit.RUN, hint)
+    what = f"no checkpoint of {run.path} is whole: {what}"
+    return NetbuildError(what, errors[0].exit_code, hint)
 
 
 def fresh(run: Run, place: torch.device) -> Training:
@@ -325,7 +374,7 @@ def fresh(run: Run, place: torch.device) -> Training:
     spec = run.spec if task is not None else run.trained_spec
     initial = run.initial
     network = build(spec, device="cpu")
-    data = read_file(run.path / "initial.safetensors")
+    data = read_weights(run.path / "initial.safetensors")
     load_network(network, data, str(run.path / "initial.safetensors"))
     network = network.to(place)
     optimizer = build_optimizer(spec.model.training, network)
@@ -371,7 +420,7 @@ def refuse_damage(run: Run) -> None:
     for name, key in (("resolved.yaml", "resolved_sha256"), ("spec.yaml", "spec_sha256")):
         path = run.path / name
         try:
-            found = digest(read_file(path))
+            found = digest(read_file(path, LARGEST_TEXT))
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise NetbuildError(f"{path} cannot be read: {reason}", Exit.RUN) from None

@@ -18,7 +18,9 @@ from netbuild.builder import build, build_task, device_of
 from netbuild.check import Spec, load
 from netbuild.check.environments import TaskWidths
 from netbuild.errors import Exit, NetbuildError, SpecError
+from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.layers import LinearLayer, Network
+from netbuild.spec.document import MAX_BYTES
 from netbuild.tasks import Batch, Task, evaluation_batch
 from netbuild.training.about import read_about
 from netbuild.training.activity import Activity, activity_of, compute_rates
@@ -28,18 +30,21 @@ from netbuild.training.checkpoint import (
     checkpoints,
     load_network,
     open_checkpoint,
+    read_weights,
     refuse_not_finite,
     refuse_violations,
     step_of,
 )
 from netbuild.training.course import parts_of
-from netbuild.training.files import digest, read_file
+from netbuild.training.files import digest, is_there, read_file
 from netbuild.training.losses import answers
 from netbuild.training.maps import LabelledMap, labelled_maps
 from netbuild.training.table import trial_columns, trial_frame
 from netbuild.training.tensors import unpack
 from netbuild.training.units import units_of
+from netbuild.training.writer import METRICS, read_log
 
+LARGEST_TABLE = 1 << 32  # bytes of a table of trials
 Which = int | Literal["best", "last"] | None  # a checkpoint
 
 
@@ -62,9 +67,21 @@ class Run:
     def spec(self) -> Spec:
         """The run's resolved spec, with its own copies of the inputs."""
         widths = self.about.get("task_widths")
-        with _reading(self.path / "resolved.yaml"):
+        with reading(self.path / "resolved.yaml"):
+            self._check_files()
             known = None if widths is None else TaskWidths.from_data(widths)
             return load(self.path / "resolved.yaml", data_root=self.path, widths=known)
+
+    def _check_files(self) -> None:
+        """Raise ForeignEntryError where what the spec is read from is no file of the run's own.
+
+        And TooLargeError for a spec that is far too large.
+        """
+        path = self.path / "resolved.yaml"
+        size = check_file(path).st_size
+        if size > MAX_BYTES:
+            raise TooLargeError(path, size, MAX_BYTES)
+        check_files(self.path / "inputs", within=self.path)
 
     @cached_property
     def task(self) -> Task:
@@ -109,8 +126,8 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, oldest first; a torn last line is left out."""
-        with _reading(self.path / "metrics.jsonl"):
-            lines = read_file(self.path / "metrics.jsonl").split(b"\n")[:-1]
+        with reading(self.path / METRICS):
+            lines = read_log(self.path).split(b"\n")[:-1]
             return [_record(line) for line in lines]
 
     @property
@@ -137,8 +154,8 @@ class Run:
     def initial(self) -> dict[str, Tensor]:
         """What the training started from, as it was saved; frozen weights keep it for ever."""
         path = self.path / "initial.safetensors"
-        with _reading(path):
-            data = read_file(path)
+        with reading(path):
+            data = read_weights(path)
             if digest(data) != self.about["initial_sha256"]:
                 raise ValueError("another digest than the one written down")
         return unpack(data, str(path))
@@ -202,7 +219,7 @@ class Run:
             folder = self.checkpoint(which)
             try:
                 return open_checkpoint(folder)
-            except NotNowError:  # the disk refuses: it may be there all the same
+            except (NotNowError, ForeignEntryError):  # it may be there all the same
                 raise
             except NetbuildError:
                 if os.path.lexists(folder):
@@ -265,9 +282,11 @@ class Run:
         import polars
 
         path = self.path / "evaluation" / "trials.parquet"
-        if count is None and (path.exists() or self.about.get("status") == "finished"):
-            with _reading(path):
-                return polars.read_parquet(read_file(path))
+        if count is None and (
+            is_there(path, within=self.path) or self.about.get("status") == "finished"
+        ):
+            with reading(path):
+                return polars.read_parquet(read_file(path, LARGEST_TABLE, within=self.path))
         found, files = self.saved()
         part = self.part(found)[1]
         batch = self.batch(count, part=part)
@@ -283,12 +302,11 @@ def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True)
     """A run directory, verified: its files are there and its newest weights hold the constraints.
 
     `task` is the object that it was trained on, where that was not the spec's own. With
-    `verify=False` the weights are read when they are asked for. Raises NetbuildError (exit 5).
+    `verify=False` the weights are read when they are asked for. No link, FIFO or device in the
+    folder is followed. Raises NetbuildError (exit 5; exit 9 for a file that is far too large).
     """
     path = Path(path)
-    missing = [
-        n for n in ("run.json", "resolved.yaml", "metrics.jsonl") if not (path / n).is_file()
-    ]
+    missing = [n for n in ("run.json", "resolved.yaml", METRICS) if not is_there(path / n)]
     if missing:
         raise NetbuildError(f"{path} is not a run directory: no {missing[0]}", Exit.RUN)
     run = Run(path, task)
@@ -314,13 +332,22 @@ def _record(line: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Whatever goes wrong in reading a run's file is one error, of the run."""
+def reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in reading a run's file is one error, of the run (exit 5).
+
+    What the machine has not enough memory for is another one (exit 9).
+    """
     try:
         yield
+    except (ForeignEntryError, TooLargeError):
+        raise
+    except MemoryError:
+        what = f"{path} cannot be read: there is not enough memory"
+        raise NetbuildError(what, Exit.RESOURCES) from None
     except NetbuildError as error:
         what = str(error).partition("\n")[0]
-        raise NetbuildError(f"{path} cannot be used: {what}", Exit.RUN) from None
+        code = Exit.RESOURCES if error.exit_code == Exit.RESOURCES else Exit.RUN
+        raise NetbuildError(f"{path} cannot be used: {what}", code) from None
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from netbuild.check import Spec
-from netbuild.training.files import digest, read_file
+from netbuild.check import Spec, project_root
+from netbuild.errors import NetbuildError
+from netbuild.training.files import LARGEST, digest, hash_beginning
+
+RUNS = "runs"  # the folder that runs are written below unless somebody names another
 
 
 class Changed(NamedTuple):
@@ -38,14 +42,43 @@ def _relative(path: str, run: Path) -> str:
     return Path(os.path.relpath(path, os.path.realpath(run))).as_posix()
 
 
-def changed(run: Path, about: dict[str, Any]) -> list[Changed]:
-    """The files of `about`, as `sources` gave it, that are there and hold something else."""
-    found = []
+def place(run: Path, name: str) -> Path:
+    """Where a file lies that `sources` has named relative to a run; links are resolved."""
+    return Path(os.path.realpath(os.path.realpath(run) + "/" + name))
+
+
+def roots(run: Path, data_root: str | Path | None = None) -> tuple[Path, ...]:
+    """The folders whose files may be read because a run's `run.json` names them.
+
+    A run can come from anybody, and so does what its `run.json` says of its files. What may be
+    read is told by where the run was put, by the folder that the command is given in, and by
+    `data_root`, which whoever gives the command has named: the project of the run, which of a run
+    in `FOLDER/runs/NAME/` is that of FOLDER, and the project of the working directory.
+    """
+    home = Path(os.path.realpath(run))
+    beside = len(home.parents) > 2 and home.parents[1].name == RUNS
+    found = [project_root(home.parents[2] if beside else home), project_root(Path.cwd())]
+    return (*found, Path(os.path.realpath(data_root))) if data_root is not None else tuple(found)
+
+
+def is_below(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a path, with links resolved, is one of the folders or lies in one."""
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def changed(run: Path, about: dict[str, Any], data_root: str | Path | None = None) -> list[Changed]:
+    """The files of `about`, as `sources` gave it, that are there and hold something else.
+
+    Files outside of `roots(run, data_root)` are not looked at.
+    """
+    found, allowed = [], roots(run, data_root)
     for name, then in about.get("files", {}).items():
-        path = Path(os.path.normpath(os.path.realpath(run) + "/" + name))
         try:
-            now = digest(read_file(path))
-        except (OSError, ValueError):  # it has gone; the run has its own copy
+            path = place(run, name)
+            if not is_below(path, allowed):
+                continue
+            now = hash_beginning(path, LARGEST).hexdigest()
+        except (OSError, ValueError, NetbuildError):  # it has gone; the run has its own copy
             continue
         if now != then:
             found.append(Changed(path, then, now))

@@ -27,6 +27,8 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
     """The tensors in the bytes of a safetensors file; raises NetbuildError."""
     try:
         return dict(load_tensors(data))
+    except MemoryError:
+        raise
     except Exception as error:  # whatever the parser makes of damaged bytes
         reason = type(error).__name__
         raise NetbuildError(f"{where} is not a safetensors file ({reason})", Exit.RUN) from None

@@ -21,6 +21,7 @@ from netbuild.check import Spec
 from netbuild.check.context import FileRecord
 from netbuild.check.environments import EnvironmentPlan
 from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import check_file
 from netbuild.layers import Network
 from netbuild.spec.dump import dump_yaml
 from netbuild.training.about import read_about
@@ -31,7 +32,7 @@ from netbuild.training.checkpoint import (
     refuse_not_finite,
     refuse_violations,
 )
-from netbuild.training.environment import environment, git_state
+from netbuild.training.environment import environment
 from netbuild.training.files import (
     PASSING,
     append,
@@ -40,6 +41,7 @@ from netbuild.training.files import (
     digest,
     hash_beginning,
     make_folders,
+    need_folder,
     read_file,
     remove,
     remove_leftovers,
@@ -49,10 +51,12 @@ from netbuild.training.files import (
     sync_file,
     sync_folder,
 )
+from netbuild.training.git import git_state
 from netbuild.training.lock import take_lock
 from netbuild.training.sources import sources
 
 METRICS = "metrics.jsonl"
+LARGEST_LOG = 1 << 32  # bytes of a log that is read: 25 million lines
 FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
 LONGEST_NAME = 200  # bytes of the name of a copied file; file systems take 255 with what is added
 LONGEST_ENDING = 20
@@ -95,7 +99,7 @@ class RunWriter:
         except OSError as error:
             if error.errno not in PASSING:
                 raise
-            data = read_file(path)
+            data = read_log(self.path)
             if digest(data) != self.logged_hash.hexdigest():
                 raise
             replace_file(path, data)
@@ -120,9 +124,8 @@ class RunWriter:
     def write(self, name: str, data: bytes) -> None:
         """Write one file of the run, making its folder."""
         path = self.path / name
-        if not path.parent.is_dir():
-            os.mkdir(path.parent)
-        replace_file(path, data)
+        need_folder(path.parent, within=self.path)
+        replace_file(path, data, within=self.path)
 
     def close(self) -> None:
         """Give the lock back; once is enough."""
@@ -139,7 +142,7 @@ def start_run(
     `more` is noted in its `run.json`, which is written last: what has none is no run. Raises
     NetbuildError (exit 7) where it cannot be written, or the disk has no room for two checkpoints.
     """
-    inputs = _inputs(spec)
+    read = _inputs(spec)
     refuse_not_finite(network, Exit.DIVERGED, "before the first step")
     refuse_violations(network.verify(), Exit.BUG)
     initial = pack_initial(spec, network)
@@ -148,15 +151,17 @@ def start_run(
     resolved = _resolved(spec).encode()
     files = {
         "spec.yaml": spec.text.encode(),
-        **inputs,
+        **{input_name(record): data for record, data in read},
         "resolved.yaml": resolved,
         "initial.safetensors": initial,
         "specs.json": json_bytes(network.get_specs()),
         METRICS: b"",
     }
-    commit, difference = git_state(spec.path.parent if spec.path else Path.cwd())
-    if difference:
-        files["git.diff"] = difference.encode()
+    own = {path: text.encode() for path, text in spec.texts.items()}
+    own |= {Path(record.path): data for record, data in read}
+    git = git_state(spec.path.parent if spec.path else Path.cwd(), own)
+    if git.difference:
+        files["git.diff"] = git.difference.encode()
     about = {
         "format": 1,
         "id": secrets.token_hex(16),
@@ -172,7 +177,7 @@ def start_run(
             where: {"file": record.reference, "sha256": record.sha256, "bytes": record.size}
             for where, record in spec.files.items()
         },
-        "git": {"commit": commit, "changed": bool(difference)},
+        "git": {"commit": git.commit, "changed": bool(git.difference)},
         "task_widths": _widths(spec),
         "environment": environment(device),
         "started": now(),
@@ -197,7 +202,7 @@ def _fill(writer: RunWriter, files: Mapping[str, bytes]) -> RunWriter:
         for name in FOLDERS:
             os.mkdir(writer.path / name)
         for name, data in files.items():
-            replace_file(writer.path / name, data)
+            replace_file(writer.path / name, data, within=writer.path)
         writer.status("running")
         for folder in (writer.path / "inputs", writer.path, writer.path.parent):
             steadily(partial(sync_folder, folder))
@@ -219,12 +224,10 @@ def reopen(path: Path) -> RunWriter:
     try:
         about = read_about(path / "run.json")
         remove_leftovers(path)
-        for folder in (path / name for name in FOLDERS):
-            if folder.is_dir():
-                remove_leftovers(folder)
-            else:  # empty ones are lost in some copies
-                os.mkdir(folder)
-                sync_folder(path)
+        for name in FOLDERS:
+            need_folder(path / name, within=path)  # empty ones are lost in some copies
+            remove_leftovers(path / name, within=path)
+        check_file(path / METRICS)
         return RunWriter(path, about, lock)
     except OSError as error:
         os.close(lock)
@@ -247,7 +250,7 @@ def refuse_other_log(run: Path, logged: Logged) -> None:
     """
     path = run / METRICS
     try:
-        found = os.stat(path).st_size
+        found = check_file(path).st_size
         begins = logged.sha256 in (None, hash_beginning(path, logged.size).hexdigest())
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -271,13 +274,18 @@ def logged_of(checkpoint: Checkpoint) -> Logged:
 def copy_log(run: Path) -> None:
     """Keep the log as it is beside itself, before it is cut; raises OSError."""
     copy = run / f"corrupt-{METRICS}-{secrets.token_hex(2)}"
-    replace_file(copy, read_file(run / METRICS))
+    replace_file(copy, read_log(run))
+
+
+def read_log(run: Path) -> bytes:
+    """All of a run's log; raises OSError, and NetbuildError as `read_file` does."""
+    return read_file(run / METRICS, LARGEST_LOG)
 
 
 def rewind(writer: RunWriter, size: int) -> None:
     """Leave the first `size` bytes of the log, which it has; raises OSError."""
     path = writer.path / METRICS
-    if os.stat(path).st_size > size:
+    if check_file(path).st_size > size:
         cut_file(path, size)
     writer.logged, writer.logged_hash = size, hash_beginning(path, size)
 
@@ -288,15 +296,15 @@ def _widths(spec: Spec) -> dict[str, Any] | None:
     return task.widths.to_data() if isinstance(task, EnvironmentPlan) else None
 
 
-def _inputs(spec: Spec) -> dict[str, bytes]:
-    """The files that a spec names, by their names in the run; NetbuildError if one has changed."""
-    found = {}
+def _inputs(spec: Spec) -> list[tuple[FileRecord, bytes]]:
+    """The files that a spec names, and their bytes; raises NetbuildError if one has changed."""
+    found = []
     for record in spec.files.values():
         data = read_file(Path(record.path))
         if digest(data) != record.sha256:
             what = f"{record.reference} has changed since the spec was loaded"
             raise NetbuildError(what, Exit.DATA)
-        found[input_name(record)] = data
+        found.append((record, data))
     return found
 
 

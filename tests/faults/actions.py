@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -56,6 +57,7 @@ def act(
     verify: dict[str, Any] | None = None,
     damage: dict[str, Any] | None = None,
     durable: bool = False,
+    memory: bool = False,
 ) -> tuple[int, dict[str, Any]]:
     """Run `netbuild ARGV` and return its exit code, and what was found.
 
@@ -70,7 +72,9 @@ def act(
         verify: the arguments of `constraints.watch`, which looks at the weights after each step.
         damage: the arguments of `damage.forge`, in place of a command.
         durable: whether to wait for the disk, which a process that is killed has no need of.
+        memory: whether to tell how many bytes the command took, more than the process had.
     """
+    had = _memory()
     if not durable:
         os.fsync = lambda fd: None
     if bug is not None:
@@ -103,10 +107,17 @@ def act(
         time.sleep(max(0.0, at - time.monotonic()))
         found["late"] = time.monotonic() - at
     code = _command(argv) if argv else 0
+    if memory:
+        found["memory"] = _memory() - had
     if recorder is not None:
         recorder.finish()
         found["reached"] = recorder.reached
     return code, found
+
+
+def _memory() -> int:
+    """The most bytes that this process has had in memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _module(name: str) -> Any:

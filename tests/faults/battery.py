@@ -31,6 +31,7 @@ PARTS: dict[str, int] = {
     "cuts.not_finite": 1,
     "cuts.held": 1,
     "cuts.clocks": 2,
+    "hostile.foreign_entries": 24,
     "stages.lives": 0,  # tests/test_drawn_stages.py has some
     "loops.every_step": 0,  # tests/test_loops.py is its short run
 }

@@ -89,7 +89,7 @@ def no_fsync_of_the_log() -> None:
 def no_rename() -> None:
     files = _module("training.files")
 
-    def write(path: Path, contents: Any) -> None:
+    def write(path: Path, contents: Any, within: Path | None = None) -> None:
         os.mkdir(path)
         for name, data in contents.items():
             files.write_file(path / name, data)

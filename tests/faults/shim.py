@@ -71,10 +71,15 @@ class Shim:
         """Note what the training has been told by now."""
         self.trace.append({"op": "mark", **values})
 
-    def _inside(self, path: object) -> str | None:
+    def _inside(self, path: object, folder: int | None = None) -> str | None:
+        """A path or a descriptor that a call is given, if it is below the folder."""
+        if isinstance(path, int):
+            return self._paths.get(path)
         if not isinstance(path, (str, os.PathLike)):
             return None
-        whole = os.path.abspath(os.fspath(path))
+        if folder is not None and folder not in self._paths:
+            return None
+        whole = os.path.abspath(os.path.join(self._paths.get(folder or 0, ""), os.fspath(path)))
         return whole if whole == self.folder or whole.startswith(self.folder + os.sep) else None
 
     def _call(self, name: str, act: Callable[[], Any], write: Callable[[float], Any] | None) -> Any:
@@ -108,12 +113,14 @@ class Shim:
             self.trace.append({"op": op, **values})
 
     def _open(self, path: Any, flags: int, *args: Any, **options: Any) -> int:
-        inside = self._inside(path)
+        inside = self._inside(path, options.get("dir_fd"))
         real = self._real["open"]
         if inside is None:
             return int(real(path, flags, *args, **options))
         there = os.path.lexists(inside)
-        name = "open" if flags & (os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY) else "look"
+        entered = flags & (os.O_DIRECTORY | os.O_PATH) == os.O_DIRECTORY | os.O_PATH
+        changes = flags & (os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY) and not entered
+        name = "open" if changes else "look"
         found = int(self._call(name, lambda: real(path, flags, *args, **options), None))
         self._paths[found] = inside
         emptied = bool(flags & os.O_TRUNC)
@@ -156,14 +163,17 @@ class Shim:
         real = self._real[name]
 
         def call(*args: Any, **options: Any) -> Any:
-            inside = self._inside(args[0]) if args else None
+            folder = options.get("dir_fd", options.get("src_dir_fd"))
+            inside = self._inside(args[0], folder) if args else None
             if name == "statvfs" and str(args[0]) == os.path.dirname(self.folder):
                 inside = self.folder  # which is not there yet
             if inside is None:
                 return real(*args, **options)
             found = self._call(name, lambda: real(*args, **options), None)
             if name in CHANGES:
-                to = os.path.abspath(os.fspath(args[1])) if name in ("rename", "replace") else None
+                to = None
+                if name in ("rename", "replace"):
+                    to = self._inside(args[1], options.get("dst_dir_fd"))
                 self._note("rename" if name == "replace" else name, path=inside, to=to)
             return found
 
