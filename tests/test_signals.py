@@ -18,7 +18,8 @@ import pytest
 import netbuild
 from netbuild.builder import build_task
 from netbuild.cli import signals as signals_module
-from netbuild.cli.signals import NUMBERS, Signals
+from netbuild.cli.signals import Signals
+from netbuild.system import ENDING
 from netbuild.training import Trainer
 from netbuild.training.checkpoint import checkpoints, open_checkpoint
 
@@ -67,7 +68,7 @@ def training(small: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
     process.communicate()
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_saves_and_says_how_to_go_on(
     training: tuple[subprocess.Popen[str], Path], number: signal.Signals
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild import masks
+from netbuild import masks, system
 from netbuild.check.context import Context, FileRecord
 from netbuild.check.plan import LayerPlan, MapPlan
 from netbuild.check.targets import parameter_shapes
@@ -272,7 +272,7 @@ def _state(context: Context, folder: str) -> dict[str, Any]:
 def _json(context: Context, reference: str) -> dict[str, Any]:
     path = context.locate((*HERE, "run"), reference)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | system.O_NONBLOCK | system.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from netbuild import system
 
 FORMAT = 1
 LEVELS = 3  # of folders that are looked through
@@ -146,14 +147,16 @@ def is_locked(path: Path) -> bool | None:
 
     The lock is asked for, shared and without waiting, and given back at once.
     """
+    if not system.HAS_LOCKS:
+        return None
     try:
-        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path / ".lock", os.O_RDONLY | system.O_NONBLOCK | system.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        system.lock(descriptor, shared=True)
     except BlockingIOError:
         return True
     except OSError:  # a file system without locks
@@ -164,7 +167,7 @@ def is_locked(path: Path) -> bool | None:
 
 
 def _read(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | system.O_NONBLOCK | system.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
@@ -208,7 +211,9 @@ def newest_checkpoint(path: Path) -> tuple[int, Path] | None:
 def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     """The last step in a run's log, and the last evaluation of those near its end."""
     try:
-        descriptor = os.open(path / "metrics.jsonl", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(
+            path / "metrics.jsonl", os.O_RDONLY | system.O_NONBLOCK | system.O_CLOEXEC
+        )
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None, {}

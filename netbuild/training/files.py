@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from netbuild import system
 from netbuild.errors import Exit, NetbuildError
 
 Result = TypeVar("Result")
@@ -60,7 +61,7 @@ def steadily(action: Callable[[], Result]) -> Result:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a new file and wait until it is on the disk; raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.O_CLOEXEC, 0o666)
     try:
         _write_all(descriptor, data)
         os.fsync(descriptor)
@@ -76,7 +77,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def read_file(path: Path, most: int = LARGEST) -> bytes:
     """The bytes of a regular file; raises OSError, for one of more than `most` bytes too."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
     try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
@@ -98,7 +99,7 @@ def hash_beginning(path: Path, size: int) -> Any:
 
 def _hash_beginning(path: Path, size: int) -> Any:
     found, left = hashlib.sha256(), size
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -137,7 +138,7 @@ def append(path: Path, data: bytes, at: int) -> int:
 
     def write() -> None:
         nonlocal most
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_WRONLY | system.O_CLOEXEC | system.O_NONBLOCK)
         try:
             found = os.fstat(descriptor).st_size
             if not at <= found <= most:
@@ -164,7 +165,7 @@ def cut_file(path: Path, size: int) -> None:
 
 
 def _with_descriptor(path: Path, action: Callable[[int], None]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_WRONLY | system.O_CLOEXEC)
     try:
         action(descriptor)
         os.fsync(descriptor)
@@ -248,8 +249,10 @@ def make_folders(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until a folder's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Wait until a folder's entries are on the disk, where the system can be asked for that."""
+    if not system.CAN_SYNC_FOLDERS:
+        return
+    descriptor = os.open(path, os.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
@@ -263,8 +266,7 @@ def require_space(
 
     A quota is not seen here: it shows when something is written.
     """
-    about = os.statvfs(folder)
-    free = about.f_bavail * about.f_frsize
+    free = system.free_space(folder)
     if free < needed + MARGIN:
         what = f"the disk of {folder} has {free:,} bytes free; {needed + MARGIN:,} are needed"
         raise NetbuildError(what, Exit.IO, hint)

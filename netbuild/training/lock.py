@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -11,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from netbuild import system
 from netbuild.errors import Exit, NetbuildError
 from netbuild.training.files import read_file
 
@@ -26,7 +26,9 @@ def take_lock(path: Path, what: str) -> int:
     names, and exit 7 where the file is a link, cannot be opened, or its file system has no locks.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | system.O_CLOEXEC | system.O_NOFOLLOW, 0o666
+        )
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO) from None
@@ -50,7 +52,7 @@ def _lock(descriptor: int) -> None:
     """Lock it; whoever only looks whether it is locked holds it for an instant. BlockingIOError."""
     for left in reversed(range(WAITS)):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(descriptor)
         except BlockingIOError:
             if not left:
                 raise

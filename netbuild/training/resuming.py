@@ -387,7 +387,7 @@ def refuse_damage(run: Run) -> None:
 
 def _note(writer: RunWriter, training: Training, warn: Warn) -> None:
     """Write down that the run goes on, and tell where its environment is another one."""
-    here = environment(next(training.network.parameters()).device)
+    here = environment(next(training.network.parameters()).device, training.spec)
     differences = environment_changes(writer.about.get("environment", {}), here)
     if differences:
         shown = ", ".join(f"{name} {then} then, {now} now" for name, then, now in differences[:4])

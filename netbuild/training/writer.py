@@ -173,7 +173,7 @@ def start_run(
         },
         "git": {"commit": commit, "changed": bool(difference)},
         "task_widths": _widths(spec),
-        "environment": environment(device),
+        "environment": environment(device, spec),
         "started": now(),
         **more,
     }
