@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import IO
 
 try:
@@ -59,10 +60,8 @@ def lock(descriptor: int, *, shared: bool = False) -> None:
 def widen_pipe(stream: IO[bytes], size: int) -> None:
     """Give a pipe room for `size` bytes, where the system lets a process choose that."""
     if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        try:
+        with suppress(OSError):  # then fewer bytes are read at a time
             fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, size)
-        except OSError:
-            pass  # fewer bytes are read at a time
 
 
 def free_space(folder: str | os.PathLike[str]) -> int:

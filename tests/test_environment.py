@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from resuming import begun, stopped_at
 
 import netbuild
 from netbuild.training.environment import environment, environment_changes
-from resuming import begun, stopped_at
 
 CPU = torch.device("cpu")
 GO_NOGO = """\

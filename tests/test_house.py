@@ -44,6 +44,7 @@ ALLOWED = {
         *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
         *("explanations", "compare", "listing", "analysis", "connectomes", "netbuild", "system"),
     },
+    "__main__": {"cli"},
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }
 WORDS = {

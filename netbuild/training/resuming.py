@@ -114,18 +114,25 @@ def unfinished(out: Path, spec: Spec) -> Path | None:
     return _newest(out, spec, same=True)
 
 
+def finished(out: Path, spec: Spec) -> Path | None:
+    """The newest run below `out` of a spec's name and hash that has come to its own end."""
+    return _newest(out, spec, same=True, ended=True)
+
+
 def of_another_spec(out: Path, spec: Spec) -> Path | None:
     """As `unfinished`, of the same name and another hash: what it may be taken for."""
     return _newest(out, spec, same=False)
 
 
-def _newest(out: Path, spec: Spec, *, same: bool) -> Path | None:
+def _newest(out: Path, spec: Spec, *, same: bool, ended: bool = False) -> Path | None:
     found = []
     for path in (out / spec.model.name).glob("*/run.json"):
         try:
             about = json.loads(read_file(path))
             order = str(about["started"]), path.parent.name
-            if _is_of(about, spec) is same and about["status"] not in (*ENDED, "diverged"):
+            status = about["status"]
+            fits = status in ENDED if ended else status not in (*ENDED, "diverged")
+            if fits and _is_of(about, spec) is same:
                 found.append((order, path.parent))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # it is no run
