@@ -18,6 +18,7 @@ ALLOWED = {
     "rounding": set(),
     "streams": set(),
     "system": set(),
+    "wording": set(),
     "spec": {"errors"},
     "masks": {"errors", "rounding"},
     "connectomes": {"errors", "masks"},
@@ -35,7 +36,7 @@ ALLOWED = {
     "inspect": {"layers", "regularization", "check"},
     "plots": {"errors", "layers", "training", "analysis"},
     "analysis": {"streams", "kernels", "layers", "tasks"},
-    "render": {"errors"},
+    "render": {"errors", "wording"},
     "training": {
         *("errors", "streams", "system", "spec", "check", "builder", "layers", "regularization"),
         "tasks",
@@ -43,11 +44,13 @@ ALLOWED = {
     "cli": {
         *("errors", "spec", "check", "builder", "training", "inspect", "plots", "render"),
         *("explanations", "compare", "listing", "analysis", "connectomes", "netbuild", "system"),
+        "wording",
     },
     "__main__": {"cli"},
     "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
 }
 WORDS = {
+    "wording",
     *(
         "errors",
         "rounding",

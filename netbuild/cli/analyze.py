@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.cli.standard import say, tell
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -198,15 +198,15 @@ def _tell(
 ) -> None:
     if form is Format.json:
         record = _record(found, folder, dt) | {"notes": notes}
-        print(json.dumps(record, indent=1, ensure_ascii=False))
+        say(json.dumps(record, indent=1, ensure_ascii=False))
         return
     if not quiet:
         for note in notes:
-            print(f"note: {note}", file=sys.stderr)
+            tell(f"note: {note}")
         for line in _lines(found, dt):
-            print(line)
-    print(folder / ARRAYS)
-    print(folder / FIGURE)
+            say(line)
+    say(folder / ARRAYS)
+    say(folder / FIGURE)
 
 
 def _record(found: Study, folder: Path, dt: float | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ def evaluate(
     if output is not None:
         _write(output, found)
     if form is Format.json:
-        print(json.dumps(_record(run, found), ensure_ascii=False))
+        say(json.dumps(_record(run, found), ensure_ascii=False))
     else:
         _tell(run, found, quiet)
         if output is not None and not quiet:
-            print(output)
+            say(output)
 
 
 def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
@@ -125,16 +126,16 @@ def _known(value: Any) -> Any:
 def _tell(run: Run, found: Evaluation, quiet: bool) -> None:
     if not quiet:
         stage = f", stage {found.stage}" if found.stage else ""
-        print(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} test trials")
-    print(_scores(found.values))
+        say(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} test trials")
+    say(_scores(found.values))
     for name, value in found.values.get("environments", {}).items():
-        print(f"  {name}: accuracy {value:.4f}")
+        say(f"  {name}: accuracy {value:.4f}")
     if found.logged is None or quiet:
         return
     if found.logged == _known(found.values):
-        print("the log of the training has the same")
+        say("the log of the training has the same")
     else:
-        print(f"the log of the training has {_scores(found.logged)}")
+        say(f"the log of the training has {_scores(found.logged)}")
 
 
 def _scores(values: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from netbuild.cli.options import Quiet, find_run
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 RunPath = Annotated[
@@ -83,4 +84,4 @@ def export(
         else:
             save_npz(path, map_arrays(maps) | equation_arrays(equations, dt))
     if not quiet:
-        print(path)
+        say(path)

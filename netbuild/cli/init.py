@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 
@@ -53,8 +54,8 @@ def init(
     path.parent.mkdir(parents=True, exist_ok=True)
     for target, source in files.items():
         target.write_bytes(source.read_bytes())
-        print(target)
+        say(target)
     schema = path.parent / SCHEMA
     if not schema.exists():
         schema.write_text(schema_text())
-        print(schema)
+        say(schema)

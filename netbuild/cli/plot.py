@@ -20,6 +20,7 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -233,4 +234,4 @@ def _write(path: Path, content: bytes, quiet: bool) -> None:
     path.parent.mkdir(exist_ok=True)  # the run's figures/, which a copy may have lost
     replace_file(path, content)
     if not quiet:
-        print(path)
+        say(path)

@@ -15,6 +15,7 @@ from netbuild.cli import train as training
 from netbuild.cli.options import Form, Format, Quiet
 from netbuild.cli.resume import RunPath, run_of
 from netbuild.cli.signals import Signals
+from netbuild.cli.standard import say
 from netbuild.errors import Exit
 
 if TYPE_CHECKING:
@@ -55,10 +56,10 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
 
 def _tell(path: Path, found: Comparison, seconds: float, form: Format) -> None:
     if form is Format.json:
-        print(json.dumps({"run": str(path), "same": found.same, **asdict(found)}))
+        say(json.dumps({"run": str(path), "same": found.same, **asdict(found)}))
     elif found.same:
         counts = f"{found.steps:,} steps, {found.lines:,} lines of the log"
         counts += f", {found.checkpoints} checkpoints"
-        print(f"{path}: the same bits ({counts}; {seconds:.1f} s)")
+        say(f"{path}: the same bits ({counts}; {seconds:.1f} s)")
     else:
-        print(f"{path}: not the same; {found.difference}")
+        say(f"{path}: not the same; {found.difference}")

@@ -7,6 +7,8 @@ import os
 import sys
 from contextlib import suppress
 
+from netbuild.wording import printable
+
 STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
@@ -31,10 +33,15 @@ def write_any_text() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
+def say(text: object, end: str = "\n") -> None:
+    """Print a result on standard output; raises OSError where it cannot be written."""
+    print(printable(str(text)), end=end)
+
+
 def tell(line: str) -> None:
-    """A line on standard error, if it can be written."""
+    """Print a line on standard error, if it can be written."""
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def drop_unwritten() -> None:

@@ -27,7 +27,7 @@ from netbuild.cli.options import (
     load_spec,
 )
 from netbuild.cli.signals import Signals
-from netbuild.cli.standard import tell
+from netbuild.cli.standard import say, tell
 from netbuild.errors import Exit, NetbuildError
 from netbuild.system import cores, machine_cores
 
@@ -128,8 +128,8 @@ def go_on(
             _summary(run, 0.0, form, quiet)
         else:
             ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
-            print(f"{ended}; nothing is left to train")
-            print(f"run: {run.path}")
+            say(f"{ended}; nothing is left to train")
+            say(f"run: {run.path}")
         return
     prepare_as(run)
 
@@ -262,17 +262,17 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
         values = {key: final[key] for key in ("loss", "accuracy") if key in final}
         violations = sum(check.violations for check in checks)
         shown = {"run": str(run.path), "status": about["status"], "step": about["step"]}
-        print(json.dumps(shown | values | {"violations": violations}))
+        say(json.dumps(shown | values | {"violations": violations}))
         return
     if quiet:
-        print(run.path)
+        say(run.path)
         return
-    print(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
+    say(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
     if final:
         known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
         scores = [f"{key} {final[key]:.4f}" for key in known]
         since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
-        print(f"test {', '.join(scores)}{since}")
+        say(f"test {', '.join(scores)}{since}")
     held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
     counts = [
         f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"
@@ -281,5 +281,5 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
     ]
     if counts:
         violations = sum(check.violations for check in checks)
-        print(f"constraints verified: {', '.join(counts)}; {violations} violations")
-    print(f"run: {run.path}")
+        say(f"constraints verified: {', '.join(counts)}; {violations} violations")
+    say(f"run: {run.path}")
