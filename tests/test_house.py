@@ -171,3 +171,15 @@ def test_public_names_are_the_truth() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = netbuild.nothing
     assert set(netbuild.__all__) <= set(dir(netbuild))
+
+
+def test_commands_print_through_one_door() -> None:
+    """`say` and `tell` escape the control characters in whatever a command prints."""
+    calls = [
+        f"{path.name}:{node.lineno}"
+        for path in (PACKAGE / "cli").glob("*.py")
+        if path.name != "standard.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "typer.echo")
+    ]
+    assert calls == []

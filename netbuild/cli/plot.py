@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
-from netbuild.cli.standard import say
+from netbuild.cli.standard import say, warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -174,14 +175,16 @@ def plot(
         from netbuild.training import open_run
 
         run = open_run(run_path, verify=False)
-        figure, numbers = _of_run(run, kind, options)
+        drawing = partial(_of_run, run, kind, options)
         path = output or run.path / "figures" / f"{kind.value}.png"
     else:
         spec = load_spec(target, set_, unset, device, data_root)
-        figure, numbers = _of_spec(spec, kind, options)
+        drawing = partial(_of_spec, spec, kind, options)
         path = output or Path(f"{spec.model.name}-{kind.value}.png")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
+    with warnings_as_lines():  # of letters that the font lacks, say
+        figure, numbers = drawing()
+        figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
     _write(path, buffer.getvalue(), quiet)
     if data is not None:
         from netbuild.plots.drawing import write_table

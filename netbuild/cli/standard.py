@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from netbuild.wording import printable
 
@@ -42,6 +44,19 @@ def tell(line: str) -> None:
     """Print a line on standard error, if it can be written."""
     with suppress(OSError):
         print(printable(line), file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """One line on standard error."""
+    tell(f"warning: {message}")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Python's own warnings of what happens meanwhile, each as one line."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
+        yield
 
 
 def drop_unwritten() -> None:

@@ -7,9 +7,7 @@ import os
 import shlex
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +25,7 @@ from netbuild.cli.options import (
     load_spec,
 )
 from netbuild.cli.signals import Signals
-from netbuild.cli.standard import say, tell
+from netbuild.cli.standard import say, tell, warn, warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 from netbuild.system import cores, machine_cores
 
@@ -191,19 +189,6 @@ def prepare_as(run: Run) -> None:
         had = f"the run had {recorded:,} threads, and this machine has {_cores(threads)}"
         warn(f"{had}: it takes {threads:,}, and the last bits may differ")
     prepare_process(run.spec, threads)
-
-
-def warn(message: str) -> None:
-    """One line on standard error."""
-    tell(f"warning: {message}")
-
-
-@contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Python's own warnings of what happens meanwhile, each as one line."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
-        yield
 
 
 def last_step(trainer: Trainer) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,8 @@ Table = dict[str, Array]
 # Okabe & Ito 2008, told apart with any colour vision; black and yellow are left out.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 GREY = "#777777"
+# How a cell begins that spreadsheets compute: somebody else may have named the units.
+FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 
 class Drawing(NamedTuple):
@@ -101,17 +104,29 @@ def colours(values: Array) -> list[Any]:
 
 
 def write_table(path: Path, data: Mapping[str, Array]) -> bytes:
-    """The bytes of a table as .csv or .npz, by the path's ending; NetbuildError for others."""
+    """The bytes of a table as .csv or .npz, by the path's ending; NetbuildError for others.
+
+    In a .csv, text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     buffer = io.BytesIO()
     if path.suffix.lower() == ".npz":
         np.savez(buffer, allow_pickle=False, **data)
     elif path.suffix.lower() == ".csv":
         import polars
 
-        polars.DataFrame(dict(data)).write_csv(buffer)
+        frame = polars.DataFrame(dict(data))
+        text = polars.col(polars.String)
+        looks = text.str.contains(FORMULA.pattern)
+        escaped = polars.when(looks).then(polars.lit("'") + text).otherwise(text)
+        frame = frame.with_columns(escaped.name.keep())
+        frame.rename(_no_formula).write_csv(buffer)
     else:
         raise NetbuildError(f"{path}: data are .csv or .npz", Exit.USAGE)
     return buffer.getvalue()
+
+
+def _no_formula(name: str) -> str:
+    return f"'{name}" if FORMULA.match(name) else name
 
 
 def stacked(parts: Sequence[Table]) -> Table:
