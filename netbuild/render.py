@@ -28,8 +28,9 @@ def console(stream: IO[str] | None = None) -> Console:
     """A console on standard output; colours only on a terminal, and `NO_COLOR` is honoured."""
     target = stream or sys.stdout
     width = None if target.isatty() else shutil.get_terminal_size((100, 24)).columns
-    words = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": False}
-    return _Console(file=target, width=width, **words)
+    return _Console(
+        file=target, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False
+    )
 
 
 class _Console(Console):

@@ -36,7 +36,7 @@ def diff(
     found = {part: differences(first[part], second[part]) for part in first if part in second}
     parted = None
     if run is not None and other_run is not None:
-        parted = first_divergence(run.metrics, other_run.metrics)
+        parted = first_divergence(run.records(), other_run.records())
     if form is Format.json:
         records: dict[str, Any] = {part: _records(rows) for part, rows in found.items()}
         if "metrics" in found:
