@@ -107,3 +107,17 @@ def test_where_a_fork_is_written_may_be_said(
     assert cli("resume", "copy", "--fork", "--spec", small).code == 0
     assert len([*(copy.parent / "runs" / "small").iterdir()]) == 1
     assert cli("resume", run, "--out", tmp_path / "other").code == Exit.USAGE
+
+
+def test_overrides_of_a_fork_replace_those_of_the_run(small: Path, tmp_path: Path) -> None:
+    changes = ["training.optimizer.lr=0.5", "training.steps=10", "seed=4"]
+    spec = netbuild.load(small, changes, unset=["training.clip_grad_norm"])
+    run = netbuild.train(spec, tmp_path / "runs").path
+    section = "training={steps: 5, batch_size: 4, clip_grad_norm: 2}"
+    new = netbuild.fork(run, tmp_path / "runs", set=[section])
+    assert new.spec.model.training.steps == 5
+    assert new.spec.model.training.clip_grad_norm == 2
+    assert new.spec.model.seed == 4
+    again = netbuild.fork(run, tmp_path / "runs", set=["training.clip_grad_norm=3"])
+    assert again.spec.model.training.clip_grad_norm == 3
+    assert again.spec.model.training.optimizer.lr == 0.5

@@ -17,6 +17,7 @@ from netbuild.builder import build, build_optimizer, device_of
 from netbuild.check import Spec, load, project_root
 from netbuild.check.start import LATEST, START
 from netbuild.errors import Exit, NetbuildError
+from netbuild.spec.override import standing
 from netbuild.tasks import Task
 from netbuild.training.about import ENDED
 from netbuild.training.checkpoint import (
@@ -227,6 +228,7 @@ def forked_spec(
     start = f'start_from={{run: "{os.path.relpath(weights, own)}", checkpoint: {step}}}'
     kept = [each for each in opened.about["overrides"] if not _STARTS.match(each)]
     unset = [each for each in opened.about["unset"] if not _STARTS.match(each)]
+    kept, unset = standing(kept, unset, set)
     return load(path, [*kept, start, *set], unset=unset, data_root=root)
 
 
