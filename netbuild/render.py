@@ -168,11 +168,12 @@ def _github(problem: Problem) -> str:
     def escape(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
-    where = f"file={escape(place.source).replace(':', '%3A').replace(',', '%2C')}"
-    if place.line:
+    where = f"file={escape(place.spec or place.source).replace(':', '%3A').replace(',', '%2C')}"
+    if place.line and not place.spec:
         where += f",line={place.line},col={place.column},endColumn={place.end_column}"
     message = f"{problem.path}: {problem.what}" if problem.path else problem.what
     message += f" ({problem.hint})" if problem.hint else ""
+    message = f"{place}: {message}" if place.spec else message
     return f"::{problem.severity} {where},title={problem.code}::{escape(message)}"
 
 

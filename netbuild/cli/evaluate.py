@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.cli.options import Device, Form, Format, Quiet, find_run, which_checkpoint
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.training.evaluation import Evaluation
-    from netbuild.training.run import Run, Which
+    from netbuild.training.run import Run
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a checkpoint on the test trials, as the training did; the run is left as it is."""
-    which = _which(checkpoint)
+    which = which_checkpoint(checkpoint)
     _check_file(output)
     path = find_run(target)
     if path is None:
@@ -80,14 +80,6 @@ def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
             steps = [str(step_of(path)) for path in others]
             error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
     return error
-
-
-def _which(text: str) -> Which:
-    if text == "best" or text == "last":
-        return text  # type: ignore[return-value]
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        return int(text)
-    raise NetbuildError(f"--checkpoint is best, last or a step; got `{text}`", Exit.USAGE)
 
 
 def _check_file(output: Path | None) -> None:

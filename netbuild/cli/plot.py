@@ -218,7 +218,7 @@ def _of_run(run: Run, kind: Kind, options: dict[str, Any]) -> Drawing:
 def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
     if kind not in _OF_SPECS:
         what = "learning curve" if kind is Kind.learning else "activity"
-        raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE)
+        raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE, _run_of(spec, kind))
     from netbuild import plots
     from netbuild.builder import build
     from netbuild.training.maps import labelled_maps
@@ -229,6 +229,17 @@ def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
     maps = labelled_maps(network, spec.plan.layers)
     found: Drawing = getattr(plots, kind.value)(maps, **options)
     return found
+
+
+def _run_of(spec: Spec, kind: Kind) -> str:
+    """A hint that names the run of a spec, where there is one."""
+    assert spec.path is not None
+    folder = spec.path.parent
+    if spec.path.name == "resolved.yaml" and (folder / "run.json").is_file():
+        return f"this is the spec of the run {folder}"
+    if (Path("runs") / spec.model.name).is_dir():
+        return f"`netbuild plot {spec.model.name}/latest --kind {kind.value}` draws its newest run"
+    return f"`netbuild train {spec.path}` trains one"
 
 
 def _write(path: Path, content: bytes, quiet: bool) -> None:
