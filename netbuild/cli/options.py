@@ -116,8 +116,9 @@ def _told_of(problems: Iterable[Problem], spec: str) -> tuple[Problem, ...]:
 
 def which_checkpoint(text: str) -> Which:
     """The checkpoint that `--checkpoint` names: best, last or a step; raises NetbuildError."""
-    if text == "best" or text == "last":
-        return text
+    named: dict[str, Which] = {"best": "best", "last": "last"}
+    if text in named:
+        return named[text]
     if text.isascii() and text.isdecimal() and len(text) < 19:
         return int(text)
     raise NetbuildError(f"--checkpoint is best, last or a step; got `{text}`", Exit.USAGE)

@@ -31,6 +31,7 @@ PARTS: dict[str, int] = {
     "cuts.not_finite": 1,
     "cuts.held": 1,
     "cuts.clocks": 2,
+    "cuts.starting": 2,
 }
 # A fault that the bug itself brings about would be found by anything.
 OURS = ("Traceback", "exit 70", "cannot be judged")
