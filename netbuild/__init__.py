@@ -5,10 +5,11 @@ The public names are loaded when they are first used: `import netbuild` imports 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: while this file is loaded by the command, Ctrl-C is still Python's own.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from netbuild.builder import build as build
     from netbuild.check import Spec as Spec
     from netbuild.check import load as load
@@ -46,6 +47,8 @@ __all__ = [*_HOMES]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'netbuild' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)
 
 

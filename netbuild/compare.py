@@ -66,12 +66,17 @@ def first_divergence(one: Iterable[Record], other: Iterable[Record]) -> Divergen
         elif _rank(right) < _rank(left):
             right = next(rights, None)
         else:
-            found = differences(_timeless(left), _timeless(right))
+            found = _record_differences(_timeless(left), _timeless(right))
             if found:
                 return Divergence(int(left["step"]), str(left["kind"]), found, agreed)
             agreed = int(left["step"])
             left, right = next(lefts, None), next(rights, None)
     return None
+
+
+def _record_differences(one: Record, other: Record) -> list[Difference]:
+    """As `differences`, of nested data; nearly all records of two logs are equal at a glance."""
+    return [] if one == other else differences(flat(one), flat(other))
 
 
 def _in_order(records: Iterable[Record]) -> Iterator[Record]:
@@ -89,7 +94,7 @@ def _rank(record: Record) -> tuple[int, int]:
 
 
 def _timeless(record: Record) -> dict[str, Any]:
-    return {key: value for key, value in flat(record).items() if key not in CLOCK}
+    return {key: value for key, value in record.items() if key not in CLOCK}
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Place:
     column: int = 0
     end_column: int = 0  # one past the last character, on the same line
     text: str = ""  # that line, for the excerpt
+    spec: str = ""  # of a place in a command line: the spec that it changes
 
     def __str__(self) -> str:
         if self.source.startswith("--"):

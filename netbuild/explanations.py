@@ -179,6 +179,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         "netbuild: 1\nextends: [missing.yaml]\n",
         _PLAIN,
     ),
+    "NB113": Explanation(
+        "an override that a later one drops",
+        "Of several overrides a later one must not replace or remove what an earlier one has set:"
+        " `--set training.optimizer.lr=0.5 --set 'training={epochs: 1}'` would lose the 0.5. The"
+        " same path may be set twice on a command line, where the last one counts.",
+        _PLAIN + 'set: {"layers[out].weight.std": 0.5, "layers[out].weight": normal}\n',
+        _PLAIN + 'set: {"layers[out].weight": normal, "layers[out].weight.std": 0.5}\n',
+    ),
     "NB201": Explanation(
         "a matrix of the wrong shape",
         "The array does not fit the sizes of its map. With `rows: pre` it is (input_dim,"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.wording import printable
 
 
 def _flags(*names: str) -> int:
@@ -44,21 +45,15 @@ class ForeignEntryError(NetbuildError):
 
     def __init__(self, path: Path, what: str) -> None:
         hint = "no link, FIFO or device in a run is followed; put the file or folder itself there"
-        super().__init__(f"{_printable(path)} {what}", Exit.RUN, hint)
+        super().__init__(f"{printable(str(path))} {what}", Exit.RUN, hint)
 
 
 class TooLargeError(NetbuildError):
     """A file that has more bytes than it can sensibly have (exit 9)."""
 
     def __init__(self, path: Path, size: int, most: int) -> None:
-        what = f"{_printable(path)} has {size:,} bytes; at most {most:,} are read"
+        what = f"{printable(str(path))} has {size:,} bytes; at most {most:,} are read"
         super().__init__(what, Exit.RESOURCES)
-
-
-def _printable(path: Path) -> str:
-    """A path fit for a terminal: whoever made the entry has named it."""
-    text = str(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def refuse_foreign(path: Path, status: os.stat_result, *, in_place: bool = False) -> None:

@@ -12,10 +12,12 @@ from typing import IO, Any, Self
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
+from netbuild.wording import printable
 
 MOST_PROBLEMS = 50
 MOST_AREAS = 5  # of which a table has room for more than counts
@@ -26,11 +28,22 @@ def console(stream: IO[str] | None = None) -> Console:
     """A console on standard output; colours only on a terminal, and `NO_COLOR` is honoured."""
     target = stream or sys.stdout
     width = None if target.isatty() else shutil.get_terminal_size((100, 24)).columns
-    return _Console(file=target, highlight=False, width=width, soft_wrap=False)
+    return _Console(
+        file=target, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False
+    )
 
 
 class _Console(Console):
-    """A console that leaves a broken pipe to the command line, which knows what it means."""
+    """A console on which text is nothing but text: no markup, no control characters of its own.
+
+    A broken pipe is left to the command line, which knows what it means.
+    """
+
+    def render(self, *arguments: Any, **options: Any) -> Iterable[Segment]:
+        """What is printed, piece by piece; control codes are those of rich itself."""
+        for piece in super().render(*arguments, **options):
+            text = piece.text if piece.control else printable(piece.text)
+            yield piece if text == piece.text else Segment(text, piece.style)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -42,7 +55,7 @@ def report(error: NetbuildError, form: str = "text") -> None:
         report_problems((*error.problems, *error.warnings), form)
     elif form == "json":
         record = {"message": str(error), "hint": error.hint, "severity": "error"}
-        print(_json(error.exit_code, [record]), file=sys.stderr)
+        print(printable(_json(error.exit_code, [record])), file=sys.stderr)
     else:
         _plain_error(error)
 
@@ -50,12 +63,12 @@ def report(error: NetbuildError, form: str = "text") -> None:
 def report_problems(problems: Sequence[Problem], form: str = "text") -> None:
     """Print problems and warnings on standard error, in one of the forms text, json and github."""
     if form == "json":
-        print(problems_json(problems), file=sys.stderr)
+        print(printable(problems_json(problems)), file=sys.stderr)
         return
     out = console(sys.stderr)
     for problem in problems[:MOST_PROBLEMS]:
         if form == "github":
-            print(_github(problem), file=sys.stderr)
+            print(printable(_github(problem)), file=sys.stderr)
         else:
             out.print(problem_text(problem, out), soft_wrap=True)
     rest = len(problems) - MOST_PROBLEMS
@@ -155,11 +168,12 @@ def _github(problem: Problem) -> str:
     def escape(text: str) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
-    where = f"file={escape(place.source).replace(':', '%3A').replace(',', '%2C')}"
-    if place.line:
+    where = f"file={escape(place.spec or place.source).replace(':', '%3A').replace(',', '%2C')}"
+    if place.line and not place.spec:
         where += f",line={place.line},col={place.column},endColumn={place.end_column}"
     message = f"{problem.path}: {problem.what}" if problem.path else problem.what
     message += f" ({problem.hint})" if problem.hint else ""
+    message = f"{place}: {message}" if place.spec else message
     return f"::{problem.severity} {where},title={problem.code}::{escape(message)}"
 
 
@@ -386,10 +400,10 @@ class Progress:
             from rich import progress
 
             self.bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
+                progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(bar_width=16),
                 progress.MofNCompleteColumn(),
-                progress.TextColumn("{task.fields[values]}"),
+                progress.TextColumn("{task.fields[values]}", markup=False),
                 console=console(sys.stderr),
             )
             self.task = self.bar.add_task(self.title, total=None, values="")
@@ -419,10 +433,14 @@ class Progress:
             else:
                 self.bar.console.print(f"step {of}: test {shown}")
         elif kind == "evaluation":
-            print(f"step {of}: test {shown}", file=sys.stderr, flush=True)
+            self._print(f"step {of}: test {shown}")
         elif step >= self.printed + max((steps or 10_000) // 10, 1) or not self.printed:
             self.printed = step
-            print(f"step {of}: {shown}", file=sys.stderr, flush=True)
+            self._print(f"step {of}: {shown}")
+
+    @staticmethod
+    def _print(line: str) -> None:
+        print(printable(line), file=sys.stderr, flush=True)
 
     def __exit__(
         self,

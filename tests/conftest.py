@@ -75,7 +75,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     """Runs a command line in this process; threads and determinism are left as they were."""
     from netbuild.cli import train
 
-    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
+    monkeypatch.setattr(train, "prepare_process", lambda spec, threads=None: None)
 
     def run(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])

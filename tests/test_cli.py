@@ -123,7 +123,50 @@ def test_validate_as_json(cli: Any, small: Path) -> None:
 
 def test_validate_for_github(cli: Any, small: Path) -> None:
     result = cli("validate", small, "--set", "seed=-1", "--format", "github")
-    assert result.err.startswith("::error file=--set #1,line=1,col=6")
+    assert result.err.startswith(f"::error file={small},title=NB104::--set #1, column 6: seed: ")
+    result = cli("validate", small, "--unset", "sede", "--format", "github")
+    assert result.err.startswith(f"::error file={small},title=NB110::--unset #1, column 1: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plot", "x", "--kind", "accuracy"], "'--kind': 'accuracy' is not one of"),
+        (["plot", "x", "--trials", "many"], "'--trials': `many` is not a whole number"),
+        (["plot", "x", "--trials", "0"], "'--trials': it must be at least 1; got 0"),
+        (["export", "x", "--checkpoint", "first"], "--checkpoint is best, last or a step"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_told_in_words_of_the_command_line(
+    cli: Any, arguments: list[str], words: str
+) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert words in " ".join(result.err.replace("│", " ").split())
+
+
+def test_help_leads_out_of_a_circle(
+    cli: Any, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("plot", small.name, "--kind", "rates")
+    assert (result.code, "`netbuild train small.yaml`" in result.err) == (2, True)
+    run = netbuild.train(small, tmp_path / "runs").path.relative_to(tmp_path)
+    result = cli("plot", small.name, "--kind", "learning")
+    assert "`netbuild plot small/latest --kind learning`" in result.err
+    result = cli("plot", run / "resolved.yaml", "--kind", "learning")
+    assert f"this is the spec of the run {run}" in result.err
+    result = cli("plot", run, "--kind", "rates", "--set", "seed=2")
+    assert (result.code, f"netbuild resume {run} --fork --set" in result.err) == (2, True)
+
+
+def test_init_names_the_file_that_it_writes(cli: Any, tmp_path: Path) -> None:
+    for name, shown in (("d.yaml", "d.yaml"), ("a\nb: 1 .yaml", "digits.yaml")):
+        path = tmp_path / name
+        assert cli("init", "digits", "-o", path).code == 0
+        shown = str(path) if shown == name else shown
+        assert f"`netbuild train {shown}`" in path.read_text()
+        (tmp_path / "digits.npz").unlink()
 
 
 @pytest.mark.parametrize(

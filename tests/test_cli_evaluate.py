@@ -15,6 +15,7 @@ from decision import decision_run
 import netbuild
 from netbuild.cli import train
 from netbuild.errors import Exit, NetbuildError
+from netbuild.system import machine_cores
 from netbuild.tasks import Batch
 from netbuild.training.checkpoint import checkpoints, step_of
 from netbuild.training.evaluation import evaluate
@@ -127,12 +128,28 @@ def test_the_process_is_as_it_was_in_the_training(
 ) -> None:
     run = run_of(small, "training.steps=8")
     about = json.loads((run.path / "run.json").read_text())
-    about["environment"]["threads"] = 3
+    about["environment"]["threads"] = machine_cores()
     (run.path / "run.json").write_text(json.dumps(about))
     given: list[Any] = []
-    monkeypatch.setattr(train, "prepare_process", lambda s: given.append(s.model.training.threads))
-    assert cli("evaluate", run.path).code == 0
-    assert given == [3]
+    monkeypatch.setattr(train, "prepare_process", lambda spec, threads: given.append(threads))
+    result = cli("evaluate", run.path)
+    assert (result.code, result.err, given) == (0, "", [machine_cores()])
+
+
+@pytest.mark.parametrize("recorded", [machine_cores() + 1, 4096, 10**30])
+def test_more_threads_than_the_machine_has_cores_cannot_be_had(
+    cli: Any, small: Path, monkeypatch: pytest.MonkeyPatch, recorded: int
+) -> None:
+    run = run_of(small, "training.steps=8")
+    about = json.loads((run.path / "run.json").read_text())
+    about["environment"]["threads"] = recorded
+    (run.path / "run.json").write_text(json.dumps(about))
+    given: list[Any] = []
+    monkeypatch.setattr(train, "prepare_process", lambda spec, threads: given.append(threads))
+    result = cli("evaluate", run.path)
+    assert (result.code, given) == (0, [machine_cores()])
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"warning: the run had {recorded:,} threads, and this machine has ")
 
 
 class Sums:

@@ -113,7 +113,7 @@ def test_a_file_that_is_there_is_replaced(cli: Any, run: netbuild.Run, tmp_path:
     [
         (["-o", "w.mat"], 2, ".npz or .nc"),
         (["--trials", "5"], 2, "of --activity"),
-        (["--activity", "--trials", "0"], 2, "greater"),
+        (["--activity", "--trials", "0"], 2, "at least 1"),
         (["-o", "nowhere/w.npz"], 7, "no folder nowhere"),
         (["--checkpoint", "7"], 5, "no checkpoint of step 7"),
     ],
@@ -261,3 +261,11 @@ def test_kinds_that_a_spec_or_run_cannot_give(cli: Any, small: Path, tmp_path: P
         result = cli("plot", flat.path, "--kind", kind)
         assert result.code == 2
         assert result.err.count("\n") <= 2  # an error and a hint
+
+
+def test_the_weights_of_any_checkpoint(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
+    files = []
+    for which in ("last", str(run.step), "best"):
+        files.append(tmp_path / f"{which}.npz")
+        assert cli("export", run.path, "--checkpoint", which, "-o", files[-1]).code == 0
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -47,7 +47,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     """Runs a command line in this process: its exit code, standard output and standard error."""
     from netbuild.cli import train
 
-    monkeypatch.setattr(train, "prepare_process", lambda spec: None)
+    monkeypatch.setattr(train, "prepare_process", lambda spec, threads=None: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])

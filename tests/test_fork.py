@@ -193,3 +193,17 @@ def test_a_run_may_lie_below_any_name(small: Path, tmp_path: Path, cli: Any, nam
     old = netbuild.open_run(run)
     assert torch.equal(opened.initial["hidden.weight"], old.weights("hidden"))
     assert cli("resume", new, "--fork", "--quiet", "--spec", small).code == 0
+
+
+def test_overrides_of_a_fork_replace_those_of_the_run(small: Path, tmp_path: Path) -> None:
+    changes = ["training.optimizer.lr=0.5", "training.steps=10", "seed=4"]
+    spec = netbuild.load(small, changes, unset=["training.clip_grad_norm"])
+    run = netbuild.train(spec, tmp_path / "runs").path
+    section = "training={steps: 5, batch_size: 4, clip_grad_norm: 2}"
+    new = netbuild.fork(run, tmp_path / "runs", set=[section])
+    assert new.spec.model.training.steps == 5
+    assert new.spec.model.training.clip_grad_norm == 2
+    assert new.spec.model.seed == 4
+    again = netbuild.fork(run, tmp_path / "runs", set=["training.clip_grad_norm=3"])
+    assert again.spec.model.training.clip_grad_norm == 3
+    assert again.spec.model.training.optimizer.lr == 0.5

@@ -564,7 +564,7 @@ def test_the_command_goes_on_and_says_when_nothing_is_left(
     assert_same(whole, path)
     result = cli("resume", path)
     assert (result.code, result.err) == (0, "")
-    assert result.out == f"small: finished after 24 steps; nothing is left to do\nrun: {path}\n"
+    assert result.out == f"small: finished after 24 steps; nothing is left to train\nrun: {path}\n"
     path = begun(small, tmp_path / "runs", stopped_at(10))
     small.write_text(small.read_text() + "# edited\n")
     result = cli("resume", path)

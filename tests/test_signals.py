@@ -18,17 +18,24 @@ import pytest
 import netbuild
 from netbuild.builder import build_task
 from netbuild.cli import signals as signals_module
-from netbuild.cli.signals import NUMBERS, Signals
+from netbuild.cli.signals import Signals
+from netbuild.system import ENDING
 from netbuild.training import Trainer
 from netbuild.training.checkpoint import checkpoints, open_checkpoint
 
 PROGRAM = "from netbuild.cli import main; main()"
-# The same, and a line as soon as it begins to load the rest.
+# The same, and a line as soon as Ctrl-C is the program's own.
 TOLD = """
-import netbuild.cli as c
-load = c.import_module
-c.import_module = lambda name: print(flush=True) or load(name)
-c.main()
+import signal, sys
+import netbuild.cli
+take = signal.signal
+def told(number, handler):
+    before = take(number, handler)
+    signal.signal = take
+    sys.stdout.write("\\n") and sys.stdout.flush()
+    return before
+signal.signal = told
+netbuild.cli.main()
 """
 PATIENCE = 60.0  # seconds
 
@@ -67,7 +74,7 @@ def training(small: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
     process.communicate()
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_saves_and_says_how_to_go_on(
     training: tuple[subprocess.Popen[str], Path], number: signal.Signals
 ) -> None:
@@ -104,18 +111,40 @@ def test_a_second_signal_ends_at_once_and_the_run_goes_on(
     assert trained == sorted(set(trained))
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.1, 0.3, 0.7])
-def test_an_interrupt_while_starting_prints_no_traceback(
-    small: Path, tmp_path: Path, wait: float
+@pytest.mark.parametrize("wait", [0.0, 0.02, 0.06, 0.15, 0.4])
+@pytest.mark.parametrize("name", ["train", "inspect"])
+def test_an_interrupt_while_starting_is_one_line(
+    small: Path, tmp_path: Path, name: str, wait: float
 ) -> None:
-    process = command("train", small, "--out", tmp_path / "runs", program=TOLD)
+    process = command(name, small, program=TOLD)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(wait)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "Traceback" not in error
+    assert len(error.splitlines()) == 1
+    assert error.startswith("interrupted")
+
+
+@pytest.mark.parametrize("raised", ["ImportError", "SystemError", "NetbuildError"])
+def test_whatever_an_interrupt_turns_into_is_an_interrupt(small: Path, raised: str) -> None:
+    program = f"""
+import os, signal
+from netbuild.cli import main
+import netbuild.cli.main, netbuild.check
+from netbuild.errors import NetbuildError, Exit
+def load(*words, **more):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise {raised}("half loaded"{", Exit.MISSING" if raised == "NetbuildError" else ""})
+netbuild.check.load = load
+main()
+"""
+    process = command("config", small, program=program)
+    _, error = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, error) == (130, "interrupted\n")
 
 
 def test_under_nohup_a_closed_terminal_ends_no_training() -> None:

@@ -6,7 +6,8 @@
 # 90 seconds before the time limit SLURM sends SIGUSR1 to the training, and where the job is
 # pre-empted SIGTERM. Either way the state is saved after the step in hand, the command ends with
 # 138 or 143, and the job is queued again. Started again, `--resume` goes on with the same run.
-# After `scancel` the state is saved too, and the job ends.
+# After `scancel` the state is saved too, and the job ends. Submitted again once its run has finished,
+# it trains nothing; `sbatch train.sh my-spec.yaml --again` trains the spec once more.
 #
 # Yours to change: the time, cores and memory below, with `--partition`, `--account` and `--gres` as
 # your cluster wants them; the environment that has netbuild in it; and `--out`, where runs are written

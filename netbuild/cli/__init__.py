@@ -1,32 +1,34 @@
-"""The command line: one file a command, plain arguments in, an exit code out."""
+"""The command line: one file a command, plain arguments in, an exit code out.
 
-from __future__ import annotations
+This file imports next to nothing, so that Ctrl-C is taken over as soon as the program starts.
+"""
 
 import os
 import signal
-import threading
-from contextlib import suppress
-from importlib import import_module
-
-from netbuild.cli.standard import open_closed
 
 
 def command() -> None:
     """Run the command line and exit."""
+    try:  # noqa: SIM105 - contextlib comes later
+        signal.signal(signal.SIGINT, _leave)
+    except ValueError:  # another thread than the main one, which no signal reaches
+        pass
+    from netbuild.cli.standard import open_closed
+
     open_closed()
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, _leave) if is_main else None
+    from importlib import import_module
+
     module = import_module("netbuild.cli.main")
     globals()["main"] = command  # the import has put the module of that name in its place
-    if is_main:
-        signal.signal(signal.SIGINT, before)
     module.main()
 
 
 def _leave(*_: object) -> None:
-    """While this program is being loaded, Ctrl-C has nothing to clear up, and nothing to show."""
-    with suppress(OSError):
+    """Until a command has begun, Ctrl-C has nothing to clear up, and nothing to show."""
+    try:  # noqa: SIM105
         os.write(2, b"interrupted\n")
+    except OSError:
+        pass
     os._exit(130)
 
 

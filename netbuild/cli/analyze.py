@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -14,6 +13,7 @@ import typer
 
 from netbuild.cli.names import file_name
 from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.cli.standard import say, tell
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -223,15 +223,15 @@ def _tell(
 ) -> None:
     if form is Format.json:
         record = _record(found, files, dt) | {"notes": notes}
-        print(json.dumps(record, indent=1, ensure_ascii=False))
+        say(json.dumps(record, indent=1, ensure_ascii=False))
         return
     if not quiet:
         for note in notes:
-            print(f"note: {note}", file=sys.stderr)
+            tell(f"note: {note}")
         for line in _lines(found, dt, files.arrays.name):
-            print(line)
-    print(files.arrays)
-    print(files.figure)
+            say(line)
+    say(files.arrays)
+    say(files.figure)
 
 
 def _record(found: Study, files: Files, dt: float | None) -> dict[str, Any]:

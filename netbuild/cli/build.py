@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from netbuild.cli.options import DataRoot, Device, Quiet, Set, SpecPath, Unset, load_spec
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 
@@ -38,4 +39,4 @@ def build(
     data = pack(network_tensors(network), about)
     replace_file(output, data)
     if not quiet:
-        print(f"{output}: {len(data):,} bytes, sha256 {digest(data)}")
+        say(f"{output}: {len(data):,} bytes, sha256 {digest(data)}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from netbuild.cli.options import DataRoot, Device, Form, Format, Set, SpecPath, Unset, load_spec
+from netbuild.cli.standard import say
 
 
 def config(
@@ -26,9 +27,9 @@ def config(
     if origins:
         _origins(list(checked.origins()), form)
     elif form is Format.json:
-        print(json.dumps(checked.data, indent=1, ensure_ascii=False))
+        say(json.dumps(checked.data, indent=1, ensure_ascii=False))
     else:
-        print(checked.to_yaml(), end="")
+        say(checked.to_yaml(), end="")
 
 
 def _origins(found: list[tuple[str, Any, str]], form: Format) -> None:
@@ -36,11 +37,11 @@ def _origins(found: list[tuple[str, Any, str]], form: Format) -> None:
         records = [
             {"path": path, "value": value, "origin": origin} for path, value, origin in found
         ]
-        print(json.dumps(records, indent=1, ensure_ascii=False))
+        say(json.dumps(records, indent=1, ensure_ascii=False))
         return
     from netbuild.spec.dump import inline
 
     lines = [(f"{path}: {inline(value)}", origin) for path, value, origin in found]
     width = min(max(len(text) for text, _ in lines), 60)
     for text, origin in lines:
-        print(f"{text:<{width}}  # {origin}")
+        say(f"{text:<{width}}  # {origin}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netbuild.cli.options import Quiet
+from netbuild.cli.standard import say
 from netbuild.errors import DataFileError, Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def convert(
     if not quiet:
         n, connections = len(connectome.neurons), len(connectome.wiring)
         size = output.stat().st_size
-        print(f"{output}: {n:,} neurons, {connections:,} connections, {size:,} bytes")
+        say(f"{output}: {n:,} neurons, {connections:,} connections, {size:,} bytes")
 
 
 def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Connectome:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netbuild.cli.options import DataRoot, Form, Format, find_run, load_spec
+from netbuild.cli.standard import say
 
 if TYPE_CHECKING:
     from netbuild.compare import Difference, Divergence
@@ -35,22 +36,22 @@ def diff(
     found = {part: differences(first[part], second[part]) for part in first if part in second}
     parted = None
     if run is not None and other_run is not None:
-        parted = first_divergence(run.metrics, other_run.metrics)
+        parted = first_divergence(run.records(), other_run.records())
     if form is Format.json:
         records: dict[str, Any] = {part: _records(rows) for part, rows in found.items()}
         if "metrics" in found:
             records["first_difference"] = None if parted is None else _record(parted)
-        print(json.dumps(records, indent=1, ensure_ascii=False))
+        say(json.dumps(records, indent=1, ensure_ascii=False))
         return
     for part, rows in found.items():
         if rows:
-            print(part)
+            say(part)
         for path, a, b in rows:
-            print(f"  {path}: {_shown(a)} -> {_shown(b)}")
+            say(f"  {path}: {_shown(a)} -> {_shown(b)}")
     if parted is not None:
         _tell(parted)
     if not any(found.values()) and parted is None:
-        print("no difference")
+        say("no difference")
 
 
 def _parts(target: str, data_root: Any) -> tuple[dict[str, dict[str, Any]], Run | None]:
@@ -91,12 +92,12 @@ def _record(parted: Divergence) -> dict[str, Any]:
 def _tell(parted: Divergence) -> None:
     """Where two logs part: the step, and some of what differs there."""
     until = "" if parted.agreed is None else f"; they agree until step {parted.agreed:,}"
-    print(f"the logs differ first at step {parted.step:,} ({parted.kind}){until}")
+    say(f"the logs differ first at step {parted.step:,} ({parted.kind}){until}")
     for path, a, b in parted.differences[:MOST_VALUES]:
-        print(f"  {path}: {_shown(a)} -> {_shown(b)}")
+        say(f"  {path}: {_shown(a)} -> {_shown(b)}")
     more = len(parted.differences) - MOST_VALUES
     if more > 0:
-        print(f"  ... and {more:,} more")
+        say(f"  ... and {more:,} more")
 
 
 def _shown(value: Any) -> str:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.cli.options import Device, Form, Format, Quiet, find_run, which_checkpoint
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.training.evaluation import Evaluation
-    from netbuild.training.run import Run, Which
+    from netbuild.training.run import Run
 
 
 def evaluate(
@@ -43,7 +44,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a checkpoint on the test trials, as the training did; the run is left as it is."""
-    which = _which(checkpoint)
+    which = which_checkpoint(checkpoint)
     _check_file(output)
     path = find_run(target)
     if path is None:
@@ -61,11 +62,11 @@ def evaluate(
     if output is not None:
         _write(output, found)
     if form is Format.json:
-        print(json.dumps(_record(run, found), ensure_ascii=False))
+        say(json.dumps(_record(run, found), ensure_ascii=False))
     else:
         _tell(run, found, quiet)
         if output is not None and not quiet:
-            print(output)
+            say(output)
 
 
 def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
@@ -79,14 +80,6 @@ def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
             steps = [str(step_of(path)) for path in others]
             error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
     return error
-
-
-def _which(text: str) -> Which:
-    if text == "best" or text == "last":
-        return text  # type: ignore[return-value]
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        return int(text)
-    raise NetbuildError(f"--checkpoint is best, last or a step; got `{text}`", Exit.USAGE)
 
 
 def _check_file(output: Path | None) -> None:
@@ -125,16 +118,16 @@ def _known(value: Any) -> Any:
 def _tell(run: Run, found: Evaluation, quiet: bool) -> None:
     if not quiet:
         stage = f", stage {found.stage}" if found.stage else ""
-        print(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} test trials")
-    print(_scores(found.values))
+        say(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} test trials")
+    say(_scores(found.values))
     for name, value in found.values.get("environments", {}).items():
-        print(f"  {name}: accuracy {value:.4f}")
+        say(f"  {name}: accuracy {value:.4f}")
     if found.logged is None or quiet:
         return
     if found.logged == _known(found.values):
-        print("the log of the training has the same")
+        say("the log of the training has the same")
     else:
-        print(f"the log of the training has {_scores(found.logged)}")
+        say(f"the log of the training has {_scores(found.logged)}")
 
 
 def _scores(values: dict[str, Any]) -> str:

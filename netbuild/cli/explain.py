@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 
@@ -20,15 +21,15 @@ def explain(
 
     if code is None:
         for known, explanation in EXPLANATIONS.items():
-            print(f"{known}  {explanation.title}")
+            say(f"{known}  {explanation.title}")
         return
     found = EXPLANATIONS.get(code.strip("[]").upper())
     if found is None:
         raise NetbuildError(f"no error has the code {code!r}", Exit.USAGE, "`netbuild explain`")
-    print(f"{code.strip('[]').upper()}: {found.title}\n\n{textwrap.fill(found.meaning, 79)}")
+    say(f"{code.strip('[]').upper()}: {found.title}\n\n{textwrap.fill(found.meaning, 79)}")
     if found.wrong:
-        print(f"\nWrong:\n\n{_indented(found.wrong)}")
-    print(f"\nRight:\n\n{_indented(found.right)}")
+        say(f"\nWrong:\n\n{_indented(found.wrong)}")
+    say(f"\nRight:\n\n{_indented(found.right)}")
 
 
 def _indented(text: str) -> str:

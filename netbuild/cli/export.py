@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from netbuild.cli.options import Quiet, find_run
+from netbuild.cli.options import Quiet, find_run, which_checkpoint
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 RunPath = Annotated[
@@ -37,11 +38,11 @@ def export(
         typer.Option("--trials", min=1, help="Of the activity: how many; 500 if left out."),
     ] = None,
     checkpoint: Annotated[
-        int | None,
+        str,
         typer.Option(
-            "--checkpoint", metavar="STEP", min=0, help="The weights of this step, not the newest."
+            "--checkpoint", metavar="WHICH", help="The weights: best, last, or those of a step."
         ),
-    ] = None,
+    ] = "last",
     quiet: Quiet = False,
 ) -> None:
     """Write the effective weights, or the activity, with names, areas and signs of the units, and
@@ -56,6 +57,7 @@ def export(
         raise NetbuildError("--trials are of --activity", Exit.USAGE)
     if output is not None and not output.parent.is_dir():
         raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    which = which_checkpoint(checkpoint)
     found = find_run(run)
     if found is None:
         raise NetbuildError(f"{run} is no run", Exit.USAGE, "train it, and name its run")
@@ -72,10 +74,10 @@ def export(
 
         need_netcdf()  # before the trials are run
     if activity:
-        rates = opened.activity(500 if trials is None else trials, checkpoint=checkpoint)
+        rates = opened.activity(500 if trials is None else trials, checkpoint=which)
         rates.save_netcdf(path) if netcdf else rates.save(path)
     else:
-        network, spec = opened.network(checkpoint=checkpoint), opened.spec
+        network, spec = opened.network(checkpoint=which), opened.spec
         maps, dt = labelled_maps(network, spec.plan.layers), spec.model.dt
         equations = equations_of(network, spec)
         if netcdf:
@@ -83,4 +85,4 @@ def export(
         else:
             save_npz(path, map_arrays(maps) | equation_arrays(equations, dt))
     if not quiet:
-        print(path)
+        say(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 
@@ -22,6 +24,7 @@ class Template(StrEnum):
     connectome = "connectome"
 
 
+_PLAIN = re.compile(r"[\w./-]+")  # a path that can stand in a comment, and in a shell
 SCHEMA = "netbuild-1.json"  # named by the first line of each template, for editors
 
 # What a template needs beside it.
@@ -52,9 +55,12 @@ def init(
         raise NetbuildError(f"{existing[0]} exists already", Exit.USAGE, "name another with -o")
     path.parent.mkdir(parents=True, exist_ok=True)
     for target, source in files.items():
-        target.write_bytes(source.read_bytes())
-        print(target)
+        data = source.read_bytes()
+        if target == path and _PLAIN.fullmatch(str(path)):  # its comments name the file itself
+            data = data.replace(f"{template.value}.yaml".encode(), str(path).encode())
+        target.write_bytes(data)
+        say(target)
     schema = path.parent / SCHEMA
     if not schema.exists():
         schema.write_text(schema_text())
-        print(schema)
+        say(schema)

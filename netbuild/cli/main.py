@@ -9,7 +9,8 @@ import gc
 import os
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -26,13 +27,14 @@ from netbuild.cli.explain import explain
 from netbuild.cli.export import export
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
+from netbuild.cli.interrupt import Interrupt
 from netbuild.cli.memory import keep_freed_memory
 from netbuild.cli.plot import plot
 from netbuild.cli.reproduce import reproduce
 from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
-from netbuild.cli.standard import drop_unwritten, tell, write_any_text
+from netbuild.cli.standard import drop_unwritten, say, tell, write_any_text
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
@@ -42,17 +44,52 @@ class ReaderGone(Exception):
     """The reader of our output has gone, as `head` does; that is no failure of ours."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C, in a command that leaves nothing to be saved."""
+
+
 class Commands(TyperGroup):
-    """The commands; Typer would end a broken pipe as a failure, with exit code 1."""
+    """The commands; how they end is told by `main`, and not by Typer."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the words before the command's name."""
+        with _ends_of_ours():
+            return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command and write its output to the end."""
-        try:
+        with _ends_of_ours():
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            raise ReaderGone from None
         return result
+
+
+@contextmanager
+def _ends_of_ours() -> Iterator[None]:
+    """Take from Typer what it would end in its own way or word in Pydantic's."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGone from None
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    except typer.TyperException as error:
+        error.message = _usage(error)
+        raise
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with a word of the command line, in words of the command line."""
+    from pydantic import ValidationError
+
+    if not isinstance(error.__cause__, ValidationError):
+        return error.message
+    found = error.__cause__.errors(include_url=False)[0]
+    if found["type"] == "int_parsing":
+        return f"`{found['input']}` is not a whole number."
+    if found["type"] == "greater_than_equal":
+        return f"it must be at least {found['ctx']['ge']}; got {found['input']}."
+    return error.message.removeprefix("Value error, ")
 
 
 app = typer.Typer(
@@ -93,7 +130,7 @@ def _version(
     if version:
         import netbuild
 
-        print(netbuild.__version__)
+        say(netbuild.__version__)
         raise typer.Exit
 
 
@@ -104,27 +141,40 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     write_any_text()
+    interrupt = Interrupt()
     try:
-        app()
-    except NetbuildError as error:
-        _leave(_told(error))
-    except KeyboardInterrupt:
-        tell("interrupted")
-        _leave(Exit.INTERRUPTED)
+        with interrupt:
+            app()
+    except BaseException as error:
+        # A library that Ctrl-C has stopped half-way, while it was loaded, may raise anything.
+        if interrupt.came or isinstance(error, Interrupted):
+            tell("interrupted")
+            _leave(Exit.INTERRUPTED)
+        if isinstance(error, Exception):
+            _end(error)
+        raise
+    finally:
+        drop_unwritten()
+        gc.freeze()  # the interpreter would look for garbage once more, for a tenth of a second
+
+
+def _end(error: Exception) -> None:
+    """Tell how a command has ended, and exit with the code of that."""
+    try:
+        raise error
+    except NetbuildError as told:
+        _leave(_told(told))
     except ReaderGone:
         _leave(Exit.DONE)
     except MemoryError:
         tell("error: out of memory")
         _leave(Exit.RESOURCES)
-    except OSError as error:
-        name = f" {error.filename}" if error.filename else ""
-        tell(f"error:{name} {error.strerror or type(error).__name__}")
+    except OSError as failed:
+        name = f" {failed.filename}" if failed.filename else ""
+        tell(f"error:{name} {failed.strerror or type(failed).__name__}")
         _leave(Exit.IO)
     except Exception:
         _leave(_bug())
-    finally:
-        drop_unwritten()
-        gc.freeze()  # the interpreter would look for garbage once more, for a tenth of a second
 
 
 def _leave(code: int) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netbuild.errors import Exit, NetbuildError
+from netbuild.errors import Exit, NetbuildError, Problem, SpecError
 from netbuild.listing import find_run as find_run
 
 if TYPE_CHECKING:
     from netbuild.check import Spec
+    from netbuild.training.run import Which
 
 
 class Format(StrEnum):
@@ -70,7 +72,8 @@ def refuse_changes(run: Path, changes: Sequence[str] | None, unset: Sequence[str
     """Raise NetbuildError where overrides are given for a run, which is what it is."""
     if changes or unset:
         what = f"{run} is a run; --set and --unset change a spec"
-        raise NetbuildError(what, Exit.USAGE, f"name {run}/resolved.yaml instead")
+        hint = f"`netbuild resume {run} --fork --set ...` trains a new run with changes"
+        raise NetbuildError(what, Exit.USAGE, hint)
 
 
 def load_spec(
@@ -88,10 +91,34 @@ def load_spec(
     """
     from netbuild.check import load
 
-    spec = load(path, overrides(changes, device), unset=unset or (), data_root=data_root)
+    try:
+        spec = load(path, overrides(changes, device), unset=unset or (), data_root=data_root)
+    except SpecError as error:
+        raise SpecError(_told_of(error.problems, path), _told_of(error.warnings, path)) from None
+    spec = replace(spec, warnings=_told_of(spec.warnings, path))
     if spec.warnings and warn:
         from netbuild.render import report_problems
 
         with suppress(OSError):  # where nobody reads them, the command goes on
             report_problems(spec.warnings, warn)
     return spec
+
+
+def _told_of(problems: Iterable[Problem], spec: str) -> tuple[Problem, ...]:
+    """Problems, those in the command line with the spec that they are about."""
+    return tuple(
+        replace(problem, place=replace(problem.place, spec=spec))
+        if problem.place and problem.place.source.startswith("--")
+        else problem
+        for problem in problems
+    )
+
+
+def which_checkpoint(text: str) -> Which:
+    """The checkpoint that `--checkpoint` names: best, last or a step; raises NetbuildError."""
+    named: dict[str, Which] = {"best": "best", "last": "last"}
+    if text in named:
+        return named[text]
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    raise NetbuildError(f"--checkpoint is best, last or a step; got `{text}`", Exit.USAGE)

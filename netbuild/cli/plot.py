@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
+from netbuild.cli.standard import say, warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -176,17 +178,19 @@ def plot(
         from netbuild.training import open_run
 
         run = open_run(run_path, verify=False)
-        figure, numbers = _of_run(run, kind, options)
+        drawing = partial(_of_run, run, kind, options)
         name = file_name(kind.value, named)
         path = output or run.path / "figures" / f"{name}.png"
     else:
         spec = load_spec(target, set_, unset, device, data_root)
-        figure, numbers = _of_spec(spec, kind, options)
+        drawing = partial(_of_spec, spec, kind, options)
         changes = [("set", text) for text in set_ or ()] + [("unset", text) for text in unset or ()]
         name = file_name(f"{spec.model.name}-{kind.value}", [*named, *changes])
         path = output or Path(f"{name}.png")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
+    with warnings_as_lines():  # of letters that the font lacks, say
+        figure, numbers = drawing()
+        figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
     _write(path, buffer.getvalue(), quiet, None if run_path is None or output else run_path)
     if data is not None:
         from netbuild.plots.drawing import write_table
@@ -220,7 +224,7 @@ def _of_run(run: Run, kind: Kind, options: dict[str, Any]) -> Drawing:
 def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
     if kind not in _OF_SPECS:
         what = "learning curve" if kind is Kind.learning else "activity"
-        raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE)
+        raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE, _run_of(spec, kind))
     from netbuild import plots
     from netbuild.builder import build
     from netbuild.training.maps import labelled_maps
@@ -233,6 +237,17 @@ def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
     return found
 
 
+def _run_of(spec: Spec, kind: Kind) -> str:
+    """A hint that names the run of a spec, where there is one."""
+    assert spec.path is not None
+    folder = spec.path.parent
+    if spec.path.name == "resolved.yaml" and (folder / "run.json").is_file():
+        return f"this is the spec of the run {folder}"
+    if (Path("runs") / spec.model.name).is_dir():
+        return f"`netbuild plot {spec.model.name}/latest --kind {kind.value}` draws its newest run"
+    return f"`netbuild train {spec.path}` trains one"
+
+
 def _write(path: Path, content: bytes, quiet: bool, run: Path | None = None) -> None:
     """Write a figure or its numbers; `run`: into this run."""
     from netbuild.training.files import need_folder, replace_file
@@ -241,4 +256,4 @@ def _write(path: Path, content: bytes, quiet: bool, run: Path | None = None) -> 
         need_folder(path.parent, within=run)  # figures/, which a copy may have lost
     replace_file(path, content, within=run)
     if not quiet:
-        print(path)
+        say(path)

@@ -15,6 +15,7 @@ from netbuild.cli import train as training
 from netbuild.cli.options import Form, Format, Quiet
 from netbuild.cli.resume import RunPath, run_of
 from netbuild.cli.signals import Signals
+from netbuild.cli.standard import say, warn, warnings_as_lines
 from netbuild.errors import Exit
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
         training.prepare_as(open_run(path, verify=False))
         began = time.perf_counter()
         shown = Progress(f"again: {path.name}", quiet=quiet or form is not Format.text)
-        with training.warnings_as_lines(), shown as progress:
+        with warnings_as_lines(), shown as progress:
 
             def begin(trainer: Trainer) -> None:
                 progress.begin(training.last_step(trainer))
@@ -42,7 +43,7 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
                 words = record.kind, record.step, training.last_step(trainer), record.values
                 progress.update(*words)
 
-            found = again(path, watch=watch, watch_start=begin, warn=training.warn)
+            found = again(path, watch=watch, watch_start=begin, warn=warn)
     try:
         _tell(path, found, time.perf_counter() - began, form)
         sys.stdout.flush()
@@ -55,10 +56,10 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
 
 def _tell(path: Path, found: Comparison, seconds: float, form: Format) -> None:
     if form is Format.json:
-        print(json.dumps({"run": str(path), "same": found.same, **asdict(found)}))
+        say(json.dumps({"run": str(path), "same": found.same, **asdict(found)}))
     elif found.same:
         counts = f"{found.steps:,} steps, {found.lines:,} lines of the log"
         counts += f", {found.checkpoints} checkpoints"
-        print(f"{path}: the same bits ({counts}; {seconds:.1f} s)")
+        say(f"{path}: the same bits ({counts}; {seconds:.1f} s)")
     else:
-        print(f"{path}: not the same; {found.difference}")
+        say(f"{path}: not the same; {found.difference}")

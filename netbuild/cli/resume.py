@@ -11,6 +11,7 @@ import typer
 from netbuild.cli import train as training
 from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, find_run
 from netbuild.cli.signals import Signals
+from netbuild.cli.standard import warn
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _fork(
 ) -> None:
     from netbuild.training.resuming import forked_spec
 
-    checked = forked_spec(path, spec, changes, training.warn, data_root=data_root)
+    checked = forked_spec(path, spec, changes, warn, data_root=data_root)
     training.prepare_process(checked)
     from netbuild.training import train
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netbuild.cli.options import Form, Format, Quiet
+from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 from netbuild.listing import COLUMNS, Entry, entries
 
@@ -70,13 +71,13 @@ def runs(
         if extra is not None:
             specs.require(extra)
     if form is Format.json:
-        print(json.dumps([_record(e, extra, specs) for e in found], indent=1, ensure_ascii=False))
+        say(json.dumps([_record(e, extra, specs) for e in found], indent=1, ensure_ascii=False))
     elif quiet:
         for each in found:
-            print(each.path)
+            say(each.path)
     elif not found:
         below = f"below {folder}" + (f"; {count:,} are, and no filter fits them" if count else "")
-        print(f"no run {below}")
+        say(f"no run {below}")
     else:
         _print(found, folder, extra, specs)
 

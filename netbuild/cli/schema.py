@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from netbuild.cli.standard import say
+
 
 def schema(
     output: Annotated[
@@ -17,7 +19,7 @@ def schema(
     from netbuild.spec.schema import schema_text
 
     if output is None:
-        print(schema_text(), end="")
+        say(schema_text(), end="")
     else:
         output.write_text(schema_text())
-        print(output)
+        say(output)

@@ -9,12 +9,11 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from netbuild import system
+
 if TYPE_CHECKING:
     from netbuild.training import Trainer
 
-# A batch system may send the last one some time before it takes the machine away.
-# SIGHUP comes where a terminal is closed.
-NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 TWICE = 1.0  # seconds
 
 
@@ -37,8 +36,8 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        for number in NUMBERS:
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+        for number in system.ENDING:
+            if number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN:
                 continue  # under `nohup`
             self._before[number] = signal.signal(number, self._handle)
         return self

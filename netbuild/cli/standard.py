@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from netbuild.wording import printable
 
 STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
@@ -31,10 +35,28 @@ def write_any_text() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
+def say(text: object, end: str = "\n") -> None:
+    """Print a result on standard output; raises OSError where it cannot be written."""
+    print(printable(str(text)), end=end)
+
+
 def tell(line: str) -> None:
-    """A line on standard error, if it can be written."""
+    """Print a line on standard error, if it can be written."""
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """One line on standard error."""
+    tell(f"warning: {message}")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Python's own warnings of what happens meanwhile, each as one line."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
+        yield
 
 
 def drop_unwritten() -> None:

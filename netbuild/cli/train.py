@@ -7,10 +7,7 @@ import os
 import shlex
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +25,9 @@ from netbuild.cli.options import (
     load_spec,
 )
 from netbuild.cli.signals import Signals
-from netbuild.cli.standard import tell
+from netbuild.cli.standard import say, tell, warn, warnings_as_lines
+from netbuild.errors import Exit, NetbuildError
+from netbuild.system import cores, machine_cores
 
 if TYPE_CHECKING:
     from netbuild.check import Spec
@@ -51,19 +50,31 @@ def train(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the newest unfinished run of this very spec, if there is."
+            "--resume",
+            help="Resume the newest unfinished run of this very spec; if it has finished, say so"
+            " and train nothing.",
+        ),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="With --resume: if the spec has only finished runs, train it again."
         ),
     ] = False,
     form: Form = Format.text,
     quiet: Quiet = False,
 ) -> None:
     """Train a spec; the constraints hold after every step and are verified in the saved weights."""
+    if again and not resume:
+        what = "--again goes with --resume: without it every training is a new run"
+        raise NetbuildError(what, Exit.USAGE)
     with Signals() as signals:
         checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else form)
         if not resume:
             _begin(checked, out, signals, form, quiet)
             return
         from netbuild.training.resuming import (
+            finished,
             of_another_spec,
             only_one,
             refuse_own_latest,
@@ -73,13 +84,15 @@ def train(
         refuse_own_latest(checked)
         with only_one(out, checked):
             found = unfinished(out, checked)
-            if found is None:
-                other = of_another_spec(out, checked)
-                if other is not None:
-                    warn(f"{other} is unfinished, and of another spec: this one begins anew")
-                _begin(checked, out, signals, form, quiet)
-            else:
+            if found is None and not again:
+                found = finished(out, checked)
+            if found is not None:
                 go_on(found, signals, form, quiet, if_changed="ignore")
+                return
+            other = of_another_spec(out, checked)
+            if other is not None:
+                warn(f"{other} is unfinished, and of another spec: this one begins anew")
+            _begin(checked, out, signals, form, quiet)
 
 
 def _begin(spec: Spec, out: Path, signals: Signals, form: Format, quiet: bool) -> None:
@@ -114,8 +127,8 @@ def go_on(
             _summary(run, 0.0, form, quiet)
         else:
             ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
-            print(f"{ended}; nothing is left to do")
-            print(f"run: {run.path}")
+            say(f"{ended}; nothing is left to train")
+            say(f"run: {run.path}")
         return
     prepare_as(run)
 
@@ -164,29 +177,20 @@ def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) 
 
 
 def prepare_as(run: Run) -> None:
-    """The process as the run had it: on as many threads."""
-    threads = run.about.get("environment", {}).get("threads")
-    known = type(threads) is int and 0 < threads <= MOST_THREADS
-    prepare_process(with_threads(run.spec, threads) if known else run.spec)
+    """The process as the run had it: on as many threads, as far as the machine has cores for them.
 
-
-def warn(message: str) -> None:
-    """One line on standard error."""
-    tell(f"warning: {message}")
-
-
-@contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Python's own warnings of what happens meanwhile, each as one line."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
-        yield
-
-
-def with_threads(spec: Spec, threads: int) -> Spec:
-    """The same spec with a number of threads."""
-    training = spec.model.training.model_copy(update={"threads": threads})
-    return replace(spec, model=spec.model.model_copy(update={"training": training}))
+    Cores that the machine has but this process may not use are counted, since the last bits depend
+    on the number of threads alone.
+    """
+    recorded = run.about.get("environment", {}).get("threads")
+    if type(recorded) is not int or recorded < 1:
+        prepare_process(run.spec)
+        return
+    threads = min(recorded, machine_cores())
+    if threads < recorded:
+        had = f"the run had {recorded:,} threads, and this machine has {_cores(threads)}"
+        warn(f"{had}: it takes {threads:,}, and the last bits may differ")
+    prepare_process(run.spec, threads)
 
 
 def last_step(trainer: Trainer) -> int | None:
@@ -196,13 +200,15 @@ def last_step(trainer: Trainer) -> int | None:
     return None if trainer.steps >= UNTIL else trainer.steps
 
 
-def prepare_process(spec: Spec) -> None:
-    """What a run needs of the process: its threads, and deterministic algorithms."""
+def prepare_process(spec: Spec, threads: int | None = None) -> None:
+    """What a run needs of the process: threads (None: as its spec says), and deterministic
+    algorithms.
+    """
     # Before the first CUDA call; without it cuBLAS is not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    torch.set_num_threads(threads_of(spec))
+    torch.set_num_threads(threads_of(spec) if threads is None else threads)
     # As `use_deterministic_algorithms(True)`, which also imports torch's compiler, for seconds.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -210,23 +216,30 @@ def prepare_process(spec: Spec) -> None:
 
 # Multiplications of a layer for one batch; below it a second thread gains less than it waits.
 SMALL = 1 << 22
-MOST_THREADS = 4096
 
 
 def threads_of(spec: Spec) -> int:
-    """The threads that a run takes: the spec's, or for `auto` the cores at hand.
+    """The threads that a run takes: the spec's, at most the cores at hand, or for `auto` all these.
 
-    A network whose layers are all small takes one: on it, threads that wait for each other gain
-    nothing alone, and lose tenfold as soon as anything else runs on the machine.
+    With `auto`, a network whose layers are all small takes one: on it, threads that wait for each
+    other gain nothing alone, and lose tenfold as soon as anything else runs on the machine.
     """
     threads = spec.model.training.threads
     if threads != "auto":
-        return threads
+        at_hand = cores()
+        if threads > at_hand:
+            had = f"training.threads is {threads:,}, and {_cores(at_hand)} are at hand"
+            warn(f"{had}: the run takes {at_hand:,}")
+        return min(threads, at_hand)
     maps = [each for layer in spec.plan.layers.values() for each in layer.maps.values()]
     largest = max((each.input_dim * each.output_dim for each in maps), default=0)
     if largest * spec.model.training.batch_size < SMALL:
         return 1
-    return len(os.sched_getaffinity(0))
+    return cores()
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count:,} cores"
 
 
 def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
@@ -236,17 +249,17 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
         values = {key: final[key] for key in ("loss", "accuracy") if key in final}
         violations = sum(check.violations for check in checks)
         shown = {"run": str(run.path), "status": about["status"], "step": about["step"]}
-        print(json.dumps(shown | values | {"violations": violations}))
+        say(json.dumps(shown | values | {"violations": violations}))
         return
     if quiet:
-        print(run.path)
+        say(run.path)
         return
-    print(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
+    say(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
     if final:
         known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
         scores = [f"{key} {final[key]:.4f}" for key in known]
         since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
-        print(f"test {', '.join(scores) or 'without a score'}{since}")
+        say(f"test {', '.join(scores) or 'without a score'}{since}")
     held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
     counts = [
         f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"
@@ -255,5 +268,5 @@ def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
     ]
     if counts:
         violations = sum(check.violations for check in checks)
-        print(f"constraints verified: {', '.join(counts)}; {violations} violations")
-    print(f"run: {run.path}")
+        say(f"constraints verified: {', '.join(counts)}; {violations} violations")
+    say(f"run: {run.path}")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, Unset, load_spec
+from netbuild.cli.standard import say
 from netbuild.errors import Problem, SpecError
 
 
@@ -40,7 +41,7 @@ def validate(
                 warnings += error.warnings
     if not quiet and form is Format.text:
         for path in passed:
-            print(f"{path}: ok")
+            say(f"{path}: ok")
     if quiet and form is not Format.json:
         warnings = []
     if problems:
@@ -50,7 +51,7 @@ def validate(
     from netbuild.render import problems_json, report_problems
 
     if form is Format.json:
-        print(problems_json(warnings))  # with nothing to cure, this is the result
+        say(problems_json(warnings))  # with nothing to cure, this is the result
     else:
         report_problems(warnings, form)
 

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild import system
 from netbuild.environments.drawn import Drawn
 from netbuild.environments.player import Player
 from netbuild.environments.recipe import Recipe
@@ -44,8 +45,9 @@ def main() -> None:
     A batch system tells every process of a job to end; this one ends with the training, which still
     needs it for its last evaluation.
     """
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    for number in system.ENDING:
+        if number != signal.SIGINT:
+            signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever an environment prints must not come between the answers
     sys.setswitchinterval(SWITCH)

@@ -10,12 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from netbuild import system
 from netbuild.folders import ForeignEntryError, entered
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 LEVELS = 3  # of folders that are looked through
@@ -151,7 +147,7 @@ def is_locked(path: Path) -> bool | None:
 
     The lock is asked for, shared and without waiting, and given back at once.
     """
-    if fcntl is None:
+    if not system.HAS_LOCKS:
         return None
     try:
         with entered(path) as folder:
@@ -161,7 +157,7 @@ def is_locked(path: Path) -> bool | None:
     except (OSError, ForeignEntryError):
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        system.lock(descriptor, shared=True)
     except BlockingIOError:
         return True
     except OSError:  # a file system without locks

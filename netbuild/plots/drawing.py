@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,8 @@ Columns = dict[str, Array]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 GREY = "#777777"
 WIDEST, HANDLE = 52, 6  # letters: of a legend above a panel of 4 inches, and of a line in it
+# How a cell begins that spreadsheets compute: somebody else may have named the units.
+FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 
 class Table(Mapping[str, Array]):
@@ -140,17 +143,29 @@ def colours(values: Array) -> list[Any]:
 
 
 def write_table(path: Path, data: Mapping[str, Array]) -> bytes:
-    """The bytes of a table as .csv or .npz, by the path's ending; NetbuildError for others."""
+    """The bytes of a table as .csv or .npz, by the path's ending; NetbuildError for others.
+
+    In a .csv, text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     buffer = io.BytesIO()
     if path.suffix.lower() == ".npz":
         np.savez(buffer, allow_pickle=False, **data)
     elif path.suffix.lower() == ".csv":
         import polars
 
-        polars.DataFrame(dict(data)).write_csv(buffer)
+        frame = polars.DataFrame(dict(data))
+        text = polars.col(polars.String)
+        looks = text.str.contains(FORMULA.pattern)
+        escaped = polars.when(looks).then(polars.lit("'") + text).otherwise(text)
+        frame = frame.with_columns(escaped.name.keep())
+        frame.rename(_no_formula).write_csv(buffer)
     else:
         raise NetbuildError(f"{path}: data are .csv or .npz", Exit.USAGE)
     return buffer.getvalue()
+
+
+def _no_formula(name: str) -> str:
+    return f"'{name}" if FORMULA.match(name) else name
 
 
 def unusable(what: str, hint: str = "") -> NetbuildError:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netbuild.layers.plots import name_of, own_look
+from netbuild.plots.curves import log_of
 from netbuild.plots.drawing import (
     GREY,
     PALETTE,
+    Array,
     Columns,
     Drawing,
     Table,
@@ -20,7 +22,7 @@ from netbuild.plots.drawing import (
     open_frame,
     unusable,
 )
-from netbuild.plots.panels import Span, name_spans, new_panels
+from netbuild.plots.panels import name_spans, new_panels
 from netbuild.training import Run
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Lines = Sequence[Mapping[str, Any]]
 PANELS = ("loss", "regularizers", "accuracy")
+MOST_POINTS = 4000  # of a curve that is drawn; a figure has fewer pixels
 
 
 @own_look
@@ -36,7 +39,9 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
 
     Training batches are lines, evaluations points; dashed lines are where a stage of the training
     ends and the next one starts, with the stages' names above. Of the batches' loss and accuracy,
-    the mean of neighbours is drawn over the pale single ones where there are more than 200.
+    the mean of neighbours is drawn over the pale single ones where there are more than 200. A
+    curve of more than 4,000 points is drawn as the least and the greatest of each block of
+    neighbours; the table has all points.
 
     Args:
         source: a run, or the lines of its `metrics.jsonl`.
@@ -47,18 +52,15 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
     `accuracy`), of (`training` or `evaluation`), value. Raises NetbuildError (exit 2) for a panel
     of which nothing was written down, TypeError for a list of runs.
     """
-    lines = source.metrics if isinstance(source, Run) else source
-    if not all(isinstance(line, Mapping) for line in lines):
-        what = {type(line).__name__ for line in lines if not isinstance(line, Mapping)}.pop()
-        raise TypeError(f"`source` is one run, or the lines of its log, not a list of {what}")
-    found = {name: curves for name in PANELS if (curves := _curves(lines, name))}
+    log = log_of(source.records() if isinstance(source, Run) else source)
+    found = {name: curves for name in PANELS if (curves := log.curves(name))}
     if panel is not None and panel not in found:
         raise unusable(f"this run has no {panel}", f"it has {', '.join(found) or 'nothing yet'}")
     if not found:
         raise unusable("this run has written nothing down yet")
     shown = [panel] if panel else list(found) if ax is None else ["loss"]
     axes = new_panels(len(shown), 1, 4.0, 1.7, 0.9, sharex=True) if ax is None else [ax]
-    words, stages = _words(source), _stages(lines)
+    words, stages = _words(source), log.stages
     for i, (place, name) in enumerate(zip(axes, shown, strict=True)):
         _draw(place, name, found[name], words)
         for stage in stages[1:]:
@@ -74,53 +76,6 @@ def learning(source: Run | Lines, ax: Axes | None = None, *, panel: str | None =
         partial(dict, part) for name in shown for part in found[name]
     ]
     return Drawing(figure_of(axes[0]), Table(parts))
-
-
-def _stages(lines: Lines) -> list[Span]:
-    """The stages of a training, from the step before their first to their last one."""
-    found: list[Span] = []
-    for line in lines:
-        name, step = line.get("stage", ""), line["step"]
-        if found and found[-1].name == name:
-            found[-1] = found[-1]._replace(end=step)
-        else:
-            found.append(Span(name, found[-1].end if found else 0, step))
-    return found
-
-
-def _curves(lines: Lines, panel: str) -> list[Columns]:
-    """The curves of one panel that have points."""
-    names = [panel]
-    if panel == "regularizers":
-        names = list(dict.fromkeys(n for line in lines for n in line.get("regularizers", {})))
-    found = []
-    for name in names:
-        for kind, of in (("train", "training"), ("evaluation", "evaluation")):
-            points = [
-                (line["step"], value)
-                for line in lines
-                if line["kind"] == kind and (value := _value(line, panel, name)) is not None
-            ]
-            if points:
-                steps, values = zip(*points, strict=True)
-                label = name if panel != "regularizers" else f"regularizers/{name}"
-                count = len(steps)
-                found.append(
-                    {
-                        "step": np.array(steps),
-                        "curve": np.full(count, label),
-                        "of": np.full(count, of),
-                        "value": np.array(values, float),
-                    }
-                )
-    return found
-
-
-def _value(line: Mapping[str, Any], panel: str, name: str) -> float | None:
-    if panel == "regularizers":
-        line, name = line.get("regularizers", {}).get(name, {}), "weighted"
-    value: float | None = line.get(name)
-    return value
 
 
 def _words(source: Run | Lines) -> tuple[str, str]:
@@ -148,22 +103,27 @@ def _draw(ax: Axes, panel: str, curves: list[Columns], words: tuple[str, str]) -
         step, value, name = curve["step"], curve["value"], str(curve["curve"][0])
         if panel == "regularizers":
             label = name_of(name.removeprefix("regularizers/"), 16)
-            ax.plot(step, value, color=PALETTE[i % len(PALETTE)], linewidth=1.3, label=label)
+            colour = PALETTE[i % len(PALETTE)]
+            ax.plot(*_thinned(step, value), color=colour, linewidth=1.3, label=label)
         elif curve["of"][0] == "evaluation":
-            ax.plot(step, value, "o", color=PALETTE[1], markersize=4, label=words[1], zorder=3)
+            ax.plot(
+                *_thinned(step, value),
+                "o",
+                color=PALETTE[1],
+                markersize=4,
+                label=words[1],
+                zorder=3,
+            )
         else:
             many = len(value) > 200
             ax.plot(
-                step,
-                value,
+                *_thinned(step, value),
                 color=PALETTE[4] if many else PALETTE[0],
                 linewidth=0.6 if many else 1.3,
                 label=None if many else words[0],
             )
             if many:
-                width = len(value) // 50
-                mean = np.convolve(value, np.full(width, 1 / width), "valid")
-                middle = step[(width - 1) // 2 :][: len(mean)]
+                middle, mean, width = _moving_mean(step, value)
                 ax.plot(
                     middle,
                     mean,
@@ -175,3 +135,28 @@ def _draw(ax: Axes, panel: str, curves: list[Columns], words: tuple[str, str]) -
     if panel == "accuracy":
         ax.axhline(1, color=GREY, linewidth=0.6, zorder=0)
     open_frame(ax)
+
+
+def _thinned(step: Array, value: Array) -> tuple[Array, Array]:
+    """The least and the greatest value of each block of neighbours, where there are many."""
+    size = _block(value)
+    if size == 1:
+        return step, value
+    starts = np.arange(0, len(value), size)
+    both = np.fmin.reduceat(value, starts), np.fmax.reduceat(value, starts)
+    return np.repeat(step[starts], 2), np.stack(both, axis=1).ravel()
+
+
+def _moving_mean(step: Array, value: Array) -> tuple[Array, Array, int]:
+    """The mean of a fiftieth of the values around each step, and how many these are."""
+    size = _block(value)
+    starts = np.arange(0, len(value), size)
+    blocks = np.add.reduceat(value, starts) / np.diff(starts, append=len(value))
+    width = max(len(blocks) // 50, 1)
+    mean = np.convolve(blocks, np.full(width, 1 / width), "valid")
+    return step[starts][(width - 1) // 2 :][: len(mean)], mean, width * size
+
+
+def _block(value: Array) -> int:
+    """How many neighbours are drawn as one, so that no curve has more than MOST_POINTS."""
+    return max(1, -(-2 * len(value) // MOST_POINTS)) if len(value) > MOST_POINTS else 1

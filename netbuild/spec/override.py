@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from netbuild.errors import Place, Problem, SpecError
 from netbuild.spec.base import Choice
@@ -12,6 +13,7 @@ from netbuild.spec.grammar import ROOT, Slot, fields_of, slot_at, slots_of
 from netbuild.spec.nodes import Location, Node, copy_tree, show
 from netbuild.spec.paths import PathError, assign, near, nearest, parse_path, remove
 
+Segments: TypeAlias = tuple[tuple[str, bool], ...]  # each text, and whether it picks an item
 MOST_CHANGES = 200  # in one `set:`; each of them looks through the lists on its way
 
 
@@ -57,12 +59,16 @@ def apply_set(root: Node, changes: Node) -> list[Problem]:
         what = f"needs at most {MOST_CHANGES:,} items, has {len(changes.value):,}"
         raise SpecError([Problem("NB104", what, "set", changes.place)])
     problems = []
+    kept = _Kept(root)
     for path, value in changes.value.items():
         written = Written(path, _inside(value.key_place or changes.place))
         try:
-            put(root, written, copy_tree(value))
+            location = put(root, written, copy_tree(value))
         except PathError as error:
             problems.append(written.problem(error))
+        else:
+            problems += kept.lost_to(f"`{show(path)}`")
+            kept.add(written, location)
     return problems
 
 
@@ -78,32 +84,80 @@ def override(root: Node, changes: Sequence[str], unset: Sequence[str]) -> list[P
     Returns the problems of those that cannot be applied.
     """
     problems: list[Problem] = []
+    kept = _Kept(root)
+
+    def change(source: str, text: str, work: Callable[[Written], None]) -> None:
+        written = Written(text, Place(source, 1, 1, len(text) + 1, text))
+        try:
+            work(written)
+        except PathError as error:
+            problems.append(written.problem(error))
+        except SpecError as error:
+            problems.extend(error.problems)
+
+    def set_(whole: Written) -> None:
+        written, location = _set(root, whole)
+        kept.forget(location)  # the same path once more: the last one counts
+        problems.extend(kept.lost_to(f"`{whole.place.source}`"))
+        kept.add(written, location)
+
+    def unset_(whole: Written) -> None:
+        _unset(root, whole.text)
+        problems.extend(kept.lost_to(f"`{whole.place.source}`"))
+
     for number, text in enumerate(changes, 1):
-        _attempt(problems, f"--set #{number}", text, lambda w: _set(root, w))
+        change(f"--set #{number}", text, set_)
     for number, text in enumerate(unset, 1):
-        _attempt(problems, f"--unset #{number}", text, lambda w: _unset(root, w.text))
+        change(f"--unset #{number}", text, unset_)
     return problems
 
 
-def _attempt(
-    problems: list[Problem], source: str, text: str, work: Callable[[Written], None]
-) -> None:
-    written = Written(text, Place(source, 1, 1, len(text) + 1, text))
-    try:
-        work(written)
-    except PathError as error:
-        problems.append(written.problem(error))
-    except SpecError as error:
-        problems += error.problems
+class _Kept:
+    """The values that overrides have put into a tree, none of which a later one may drop."""
+
+    def __init__(self, root: Node) -> None:
+        self._root = root
+        self._put: list[tuple[Written, Location, Node]] = []
+
+    def add(self, written: Written, location: Location) -> None:
+        """Remember what an override has put at a location."""
+        node = self._root.at(location)
+        assert node is not None
+        self._put.append((written, location, node))
+
+    def forget(self, location: Location) -> None:
+        """No longer look for what was put at a location."""
+        self._put = [each for each in self._put if each[1] != location]
+
+    def lost_to(self, other: str) -> list[Problem]:
+        """The problems of those whose value is no longer in the tree; `other` has dropped them."""
+        lost = [each for each in self._put if self._root.at(each[1]) is not each[2]]
+        if lost:  # removing an item of a list moves those behind it
+            there = {id(node) for node in _nodes(self._root)}
+            lost = [each for each in lost if id(each[2]) not in there]
+        self._put = [each for each in self._put if not any(each is one for one in lost)]
+        return [_dropped(written, other) for written, _, _ in lost]
 
 
-def _set(root: Node, whole: Written) -> None:
+def _dropped(written: Written, other: str) -> Problem:
+    what = f"the value of `{show(written.text)}` is dropped again by {other}"
+    place = written.span(1, len(written.text))
+    return Problem("NB113", what, place=place, hint="write it last, or leave one of them out")
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in (*node.entries.values(), *node.items):
+        yield from _nodes(child)
+
+
+def _set(root: Node, whole: Written) -> tuple[Written, Location]:
     path, operator, start = split_override(whole.text)
     value = parse_value(whole.text, whole.place.source, start)
     lead = len(path) - len(path.lstrip())
     written = Written(path.strip(), whole.span(lead + 1))
     try:
-        put(root, written, copy_tree(value), append=operator == "+=")
+        return written, put(root, written, copy_tree(value), append=operator == "+=")
     except PathError as error:
         raise replace(error, column=error.column + lead) from None
 
@@ -120,11 +174,49 @@ def split_override(text: str) -> tuple[str, str, int]:
     raise PathError("an override is PATH=VALUE", 1, "write for example `training.steps=100`")
 
 
-def put(root: Node, path: Written, value: Node, *, append: bool = False) -> None:
-    """Put `value` where `path` says, its short forms written out; raises PathError.
+def standing(
+    changes: Sequence[str], unset: Sequence[str], later: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The overrides and unset paths of an earlier command line that a later one leaves standing.
+
+    The later one replaces both in a section that it sets as a whole, and an unset path of which it
+    sets something again.
+    """
+    sections = [path for text in later if (path := _segments(text, replaces=True))]
+
+    def stands(text: str) -> bool:
+        return not any(_is_below(_segments(text), section) for section in sections)
+
+    new = [_segments(text) for text in later]
+    again = {text for text in unset if any(_is_below(path, _segments(text)) for path in new)}
+    return (
+        [text for text in changes if stands(text)],
+        [text for text in unset if stands(text) and text not in again],
+    )
+
+
+def _is_below(path: Segments, section: Segments) -> bool:
+    """Whether a path leads to a section, or to something in it."""
+    return bool(section) and path[: len(section)] == section
+
+
+def _segments(text: str, *, replaces: bool = False) -> Segments:
+    """The segments of an override's path; none where it cannot be read, or replaces nothing."""
+    try:
+        path, operator, _ = split_override(text) if "=" in text else (text, "=", 0)
+        found = parse_path(path.strip())
+    except PathError:
+        return ()
+    if replaces and operator == "+=":
+        return ()
+    return tuple((segment.text, segment.item) for segment in found)
+
+
+def put(root: Node, path: Written, value: Node, *, append: bool = False) -> Location:
+    """Put `value` where `path` says, its short forms written out; returns where that is.
 
     Where this changes the kind of a section (its `type`, say), the fields that the new kind lacks
-    are dropped.
+    are dropped. Raises PathError.
     """
     _refuse_keys_of_files(path.text)
     try:
@@ -140,6 +232,7 @@ def put(root: Node, path: Written, value: Node, *, append: bool = False) -> None
             parent.entries[last] = written_out(value, slot_at(root, location))
     else:
         parent.items[last] = written_out(value, slot_at(root, location))
+    return location
 
 
 def _unset(root: Node, path: str) -> None:

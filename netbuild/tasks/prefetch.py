@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from netbuild import system
 from netbuild.environments import Drawn, EnvironmentFailed
 from netbuild.environments.worker import Frames, parse
 from netbuild.streams import rng_of
@@ -179,9 +179,7 @@ def _start() -> subprocess.Popen[bytes]:
         start_new_session=True,
     )
     assert process.stdout is not None
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):  # then fewer bytes are read at a time
-            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
+    system.widen_pipe(process.stdout, PIPE)
     return process
 
 

@@ -13,16 +13,27 @@ from typing import Any
 
 import torch
 
+from netbuild.check import Spec
+from netbuild.spec.task import Neurogym
+
 # What the libraries that multiply choose their code, and the order of their sums, by.
 _VARIABLES = ("MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OMP_NUM_THREADS")
-_PACKAGES = ("netbuild", "torch", "numpy", "pydantic", "pyyaml", "safetensors")
+# Whatever may take part in a training: polars and scipy read connectomes and sparse matrices.
+_PACKAGES = (
+    *("netbuild", "torch", "numpy", "pydantic", "pyyaml", "safetensors"),
+    *("polars", "scipy"),
+)
+_OF_NEUROGYM = ("neurogym", "gymnasium")  # which make the trials of a neurogym task
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, processor, threads and what libraries read of the process, as plain data."""
+def environment(device: torch.device, spec: Spec) -> dict[str, Any]:
+    """Versions, processor, threads and what libraries read of the process, as plain data.
+
+    The versions are of the packages that a training of `spec` uses; none of them is imported.
+    """
     return {
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _packages(spec)},
         "platform": platform.platform(),
         "cpu": _processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -37,18 +48,35 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def _packages(spec: Spec) -> tuple[str, ...]:
+    tasks = (part.model.task for part in (spec, *spec.stages))
+    return _PACKAGES + (_OF_NEUROGYM if any(isinstance(t, Neurogym) for t in tasks) else ())
+
+
+def _version(package: str) -> str | None:
+    """The version of an installed package; None for one that is not, as of a bare checkout."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 # What the last bits do not depend on.
 _BESIDE = ("argv", "omp_wait_policy", "platform", "packages.pydantic")
 Change = tuple[str, Any, Any]  # a name, and its value then and now
 
 
 def environment_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """What of an environment may change the last bits, and is not what it was."""
+    """What of an environment may change the last bits, and is not what it was.
+
+    A package whose version was not recorded then is not compared.
+    """
     one, other = _flat(then), _flat(now)
     return [
         (name, one.get(name), other.get(name))
         for name in dict.fromkeys((*one, *other))
         if name not in _BESIDE and one.get(name) != other.get(name)
+        if name in one or not name.startswith("packages.")
     ]
 
 

@@ -59,8 +59,7 @@ def evaluate(
 
 def _logged(run: Run, step: int, stage: str) -> dict[str, Any] | None:
     """The evaluation of a step in the run's log."""
-    for line in reversed(run.metrics):
-        here = line["kind"] == "evaluation" and line["step"] == step
-        if here and line.get("stage", "") == stage:
+    for line in run.records("evaluation", newest_first=True):
+        if line["step"] == step and line.get("stage", "") == stage:
             return {key: value for key, value in line.items() if key not in _BESIDE}
     return None

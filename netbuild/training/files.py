@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from netbuild import system
 from netbuild.check.memory import memory_bytes
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder, TooLargeError, check_file, entered
@@ -327,7 +328,9 @@ def make_folders(path: Path) -> None:
 
 
 def sync_folder(path: Path, within: Path | None = None) -> None:
-    """Wait until a folder's entries are on the disk."""
+    """Wait until a folder's entries are on the disk, where the system can be asked for that."""
+    if not system.CAN_SYNC_FOLDERS:
+        return
     with entered(path, within) as folder:
         _sync(folder)
 
@@ -339,8 +342,7 @@ def require_space(
 
     A quota is not seen here: it shows when something is written.
     """
-    about = os.statvfs(folder)
-    free = about.f_bavail * about.f_frsize
+    free = system.free_space(folder)
     if free < needed + MARGIN:
         what = f"the disk of {folder} has {free:,} bytes free; {needed + MARGIN:,} are needed"
         raise NetbuildError(what, Exit.IO, hint)

@@ -10,14 +10,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from netbuild import system
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import entered
 from netbuild.training.files import read_file
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
 
 WAITS = 20  # times that the holder's name is looked for, when it has only just come
 WAIT = 0.005  # seconds
@@ -55,11 +51,9 @@ def take_lock(path: Path, what: str) -> int:
 
 def _lock(descriptor: int) -> None:
     """Lock it; whoever only looks whether it is locked holds it for an instant. BlockingIOError."""
-    if fcntl is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     for left in reversed(range(WAITS)):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(descriptor)
         except BlockingIOError:
             if not left:
                 raise

@@ -90,7 +90,7 @@ def reproduce(
     refuse_own_task(opened)
     opened.network()  # which verifies the newest weights
     place = _device(opened)
-    here = environment(place)
+    here = environment(place, opened.spec if opened.given_task else opened.trained_spec)
     for name, then, now in environment_changes(opened.about["environment"], here)[:4]:
         (warn or default_warn)(f"the last bits may differ: {name} {then} then, {now} now")
     if different := _start(opened):

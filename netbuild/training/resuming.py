@@ -19,6 +19,7 @@ from netbuild.check.start import LATEST, START
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError
 from netbuild.masks.paths import shown
+from netbuild.spec.override import standing
 from netbuild.spec.start import GivenStart
 from netbuild.tasks import Task
 from netbuild.training.about import ENDED
@@ -123,18 +124,25 @@ def unfinished(out: Path, spec: Spec) -> Path | None:
     return _newest(out, spec, same=True)
 
 
+def finished(out: Path, spec: Spec) -> Path | None:
+    """The newest run below `out` of a spec's name and hash that has come to its own end."""
+    return _newest(out, spec, same=True, ended=True)
+
+
 def of_another_spec(out: Path, spec: Spec) -> Path | None:
     """As `unfinished`, of the same name and another hash: what it may be taken for."""
     return _newest(out, spec, same=False)
 
 
-def _newest(out: Path, spec: Spec, *, same: bool) -> Path | None:
+def _newest(out: Path, spec: Spec, *, same: bool, ended: bool = False) -> Path | None:
     found = []
     for path in (out / spec.model.name).glob("*/run.json"):
         try:
             about = json.loads(read_file(path, LARGEST_TEXT))
             order = str(about["started"]), path.parent.name
-            if _is_of(about, spec) is same and about["status"] not in (*ENDED, "diverged"):
+            status = about["status"]
+            fits = status in ENDED if ended else status not in (*ENDED, "diverged")
+            if fits and _is_of(about, spec) is same:
                 found.append((order, path.parent))
         except (OSError, NetbuildError):
             continue  # it is no run, or not one that may be gone on with
@@ -232,6 +240,7 @@ def forked_spec(
     start = GivenStart(Path(os.path.realpath(opened.path)), step)
     kept = [each for each in opened.about["overrides"] if not _STARTS.match(each)]
     unset = [each for each in opened.about["unset"] if not _STARTS.match(each)]
+    kept, unset = standing(kept, unset, set)
     return load(path, [*kept, *set], unset=unset, data_root=data_root, start=start)
 
 
@@ -438,7 +447,7 @@ def refuse_damage(run: Run) -> None:
 
 def _note(writer: RunWriter, training: Training, warn: Warn) -> None:
     """Write down that the run goes on, and tell where its environment is another one."""
-    here = environment(next(training.network.parameters()).device)
+    here = environment(next(training.network.parameters()).device, training.spec)
     differences = environment_changes(writer.about.get("environment", {}), here)
     if differences:
         shown = ", ".join(f"{name} {then} then, {now} now" for name, then, now in differences[:4])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,12 +36,13 @@ from netbuild.training.checkpoint import (
 )
 from netbuild.training.course import parts_of
 from netbuild.training.files import digest, is_there, read_file
+from netbuild.training.log import records
 from netbuild.training.losses import answers
 from netbuild.training.maps import LabelledMap, labelled_maps
 from netbuild.training.table import trial_columns, trial_frame
 from netbuild.training.tensors import unpack
 from netbuild.training.units import units_of
-from netbuild.training.writer import METRICS, read_log
+from netbuild.training.writer import METRICS
 
 LARGEST_TABLE = 1 << 32  # bytes of a table of trials
 Which = int | Literal["best", "last"] | None  # a checkpoint
@@ -126,15 +126,20 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, oldest first; a torn last line is left out."""
-        with reading(self.path / METRICS):
-            lines = read_log(self.path).split(b"\n")[:-1]
-            return [_record(line) for line in lines]
+        return list(self.records())
+
+    def records(
+        self, kind: str | None = None, *, newest_first: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """As `metrics`, or those of one kind, one by one: a log may have millions of lines."""
+        path = self.path / METRICS
+        with reading(path):
+            yield from records(path, kind, newest_first=newest_first)
 
     @property
     def final(self) -> dict[str, Any]:
         """The last evaluation: step, loss, and accuracy where there is one; {} before the first."""
-        found = [line for line in self.metrics if line["kind"] == "evaluation"]
-        return found[-1] if found else {}
+        return next(self.records("evaluation", newest_first=True), {})
 
     @property
     def step(self) -> int:
@@ -321,14 +326,6 @@ def refuse_own_task(run: Run) -> None:
     if run.about.get("own_task") and run.given_task is None:
         what = f"{run.path} was trained on a task given in Python"
         raise NetbuildError(what, Exit.RUN, "in Python: `task=...`, here as there")
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    """One line of the log; ValueError for one that is no record."""
-    record = json.loads(line)
-    if not isinstance(record, dict) or not {"step", "kind"} <= record.keys():
-        raise ValueError("a line that is no record")
-    return record
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def start_run(
         },
         "git": {"commit": git.commit, "changed": bool(git.difference)},
         "task_widths": _widths(spec),
-        "environment": environment(device),
+        "environment": environment(device, spec),
         "started": now(),
         **more,
     }

@@ -120,6 +120,62 @@ def cold(lab: Lab, most: int = 10) -> Counts:
     return counts
 
 
+# Writes a line as soon as Ctrl-C is the program's own; before that it is Python's.
+STARTING = """
+import signal, sys
+import netbuild.cli
+take = signal.signal
+def told(number, handler):
+    before = take(number, handler)
+    signal.signal = take
+    sys.stdout.write("\\n") and sys.stdout.flush()
+    return before
+signal.signal = told
+netbuild.cli.main()
+"""
+
+
+def starting(lab: Lab, most: int = 80) -> Counts:
+    """R24: Ctrl-C in the first second of commands: exit 130, one line, and nothing half-written."""
+    counts = Counts("R24", "Ctrl-C while a command starts")
+    spec = lab.spec("linear")
+    out = lab.new()
+    lab.run(*train(spec, out), healthy=True)
+    (made,) = end.runs_in(out)
+    rng = random.Random(24)
+    commands = (
+        [*train(spec, lab.new())],
+        ["inspect", made],
+        ["validate", spec],
+        ["evaluate", made],
+    )
+
+    def check(number: int) -> list[str]:
+        argv = commands[number % len(commands)]
+        process = subprocess.Popen(
+            [sys.executable, "-c", STARTING, *map(str, argv)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 1.0) ** 2)  # most of them early
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        if process.returncode == 0 and "Traceback" not in said:
+            counts.add(too_late=1)
+            return []
+        last = said.splitlines()[-1:]
+        if process.returncode != 130 or not last or not last[0].startswith("interrupted"):
+            return [f"{argv[0]}: exit {process.returncode}: {said[-300:]!r}"]
+        return [f"{argv[0]}: {said[-300:]!r}"] if "Traceback" in said else []
+
+    lab.each(counts, range(most), check)
+    cleared(out)
+    return counts
+
+
 def _cold(argv: list[Any], cwd: Path | None = None, **environment: str) -> Any:
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, argv)],

@@ -1,0 +1,74 @@
+"""What the operating system decides, each with a plain fallback for systems that lack it.
+
+Linux has all of this. macOS lacks the affinity of a process, and Windows nearly everything: there
+runs are not locked, folders are not flushed to the disk, and SIGINT and SIGTERM are the only
+signals that a training is told by.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# Flags of `os.open`; 0 where the system has no such flag.
+O_CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
+O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
+O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+O_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
+
+HAS_LOCKS = fcntl is not None
+CAN_SYNC_FOLDERS = O_DIRECTORY != 0  # elsewhere a folder cannot be opened at all
+
+# What ends a training with its state saved. A batch system may send SIGUSR1 some time before it
+# takes the machine away; SIGHUP comes where a terminal is closed.
+ENDING: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
+)
+
+
+def cores() -> int:
+    """How many cores this process may use; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def machine_cores() -> int:
+    """How many cores the machine has, whether or not this process may use them all."""
+    return max(os.cpu_count() or 1, cores())
+
+
+def lock(descriptor: int, *, shared: bool = False) -> None:
+    """Lock an open file without waiting, until it is closed; does nothing without `HAS_LOCKS`.
+
+    Raises BlockingIOError where another process holds the lock, and OSError where the file system
+    has no locks.
+    """
+    if fcntl is not None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+def widen_pipe(stream: IO[bytes], size: int) -> None:
+    """Give a pipe room for `size` bytes, where the system lets a process choose that."""
+    if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # then fewer bytes are read at a time
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, size)
+
+
+def free_space(folder: str | os.PathLike[str]) -> int:
+    """The bytes that the disk of a folder has free for this user; raises OSError."""
+    if hasattr(os, "statvfs"):
+        about = os.statvfs(folder)
+        return about.f_bavail * about.f_frsize
+    import shutil
+
+    return shutil.disk_usage(folder).free
