@@ -169,7 +169,8 @@ def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
         except SpectrumError as error:
             found = error
     at = ("layers", spec.model.layers.index(layer), "recurrent", "spectral_radius")
-    raise SpecError([spec.problem("NB308", at, str(found), "take it away")]) from None
+    what = str(found).removeprefix("recurrent: ")  # which the place says
+    raise SpecError([spec.problem("NB308", at, what, "remove it")]) from None
 
 
 def _drawn_ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNLayer:

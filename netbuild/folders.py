@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from netbuild.errors import Exit, NetbuildError
-from netbuild.wording import printable
+from netbuild.wording import one_line
 
 
 def _flags(*names: str) -> int:
@@ -45,14 +45,14 @@ class ForeignEntryError(NetbuildError):
 
     def __init__(self, path: Path, what: str) -> None:
         hint = "no link, FIFO or device in a run is followed; put the file or folder itself there"
-        super().__init__(f"{printable(str(path))} {what}", Exit.RUN, hint)
+        super().__init__(f"{one_line(str(path))} {what}", Exit.RUN, hint)
 
 
 class TooLargeError(NetbuildError):
     """A file that has more bytes than it can sensibly have (exit 9)."""
 
     def __init__(self, path: Path, size: int, most: int) -> None:
-        what = f"{printable(str(path))} has {size:,} bytes; at most {most:,} are read"
+        what = f"{one_line(str(path))} has {size:,} bytes; at most {most:,} are read"
         super().__init__(what, Exit.RESOURCES)
 
 

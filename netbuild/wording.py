@@ -9,6 +9,11 @@ import re
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f]")
 
 
+def one_line(text: str) -> str:
+    """As `printable`, with tabs and the ends of lines written so too."""
+    return printable(re.sub("[\t\n]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
 def printable(text: str) -> str:
     """The text with its control characters written as `\\u001b`, so that no terminal obeys them.
 

@@ -146,7 +146,7 @@ def life(folder: Path, seed: int) -> str:
     except SpecError:
         return "refused"
     try:
-        whole = netbuild.train(spec, folder / "whole")
+        whole = netbuild.train(spec, folder / "runs")
     except NetbuildError as error:
         if error.exit_code != Exit.DIVERGED:
             raise
@@ -154,7 +154,7 @@ def life(folder: Path, seed: int) -> str:
     last = int(whole.about["step"])
     records = sorted({line["step"] for line in lines(whole.path)})
     cut = rng.choice([stopped_at, killed_at])(rng.choice(records))
-    run = begun(spec, folder / "cut", cut)
+    run = begun(spec, folder / "runs", cut)
     again = rng.choice(records)
     resume(run, watch=stopped_at(again), warn=_refuse)
     assert_same(whole, resume(run, warn=_refuse))
@@ -169,7 +169,7 @@ def life(folder: Path, seed: int) -> str:
     assert whole.trials(len(table)).equals(table)
     assert whole.activity(3).trials["sample"].tolist() == table["sample"].to_list()[:3]
     try:
-        fork = netbuild.fork(whole.path, folder / "fork", warn=_refuse)
+        fork = netbuild.fork(whole.path, folder / "runs", warn=_refuse)
     except SpecError as error:  # its first stage would test on what the last one has trained on
         codes = {problem.code for problem in error.problems}
         if codes != {"NB311"} or len({stage.plan.split for stage in spec.stages}) < 2:

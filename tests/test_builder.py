@@ -214,7 +214,7 @@ def test_layer_keys_reach_the_layer(small: Path) -> None:
     ("kind", "said"),
     [
         ("dale: abs", r"layers\[b\]: dale='abs' with a weight that starts at 0 everywhere"),
-        ("type: ctrnn", r"layers\[b\]\.recurrent: the spectral radius of this weight is .*e-40"),
+        ("type: ctrnn", r"layers\[b\]\.recurrent\.spectral_radius: the spectral radius of .*e-40"),
     ],
 )
 def test_a_start_that_no_check_foresaw_names_its_layer(kind: str, said: str) -> None:

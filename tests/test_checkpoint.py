@@ -43,13 +43,12 @@ def run(small: Path, tmp_path: Path) -> netbuild.Run:
 
 def test_a_state_that_is_not_finite_is_not_kept(small: Path, tmp_path: Path) -> None:
     """Gradients of 1e25 are finite, their squares are not."""
-    spec = netbuild.load(
-        small,
-        [
-            'regularizers=[{name: r, type: L1, params: "*.weight", Lambda: 1e25}]',
-            "training.clip_grad_norm=null",
-        ],
-    )
+    changes = [
+        "regularizers=[{name: r, type: FiringRateL2, layers: hidden, Lambda: 1e15}]",
+        "task.inputs.divide=1e-7",
+        "training.clip_grad_norm=null",
+    ]
+    spec = netbuild.load(small, changes)
     with pytest.raises(NetbuildError, match=r"the optimizer's `.*exp_avg_sq` holds NaN") as caught:
         netbuild.train(spec, tmp_path)
     assert caught.value.exit_code == Exit.DIVERGED

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from netbuild.folders import TooLargeError
 from netbuild.training import log
 from netbuild.training.log import records
 
@@ -55,12 +57,19 @@ def test_what_is_no_record_is_an_error(tmp_path: Path, bad: str, newest_first: b
 def test_a_line_without_end_is_refused_before_memory_is(tmp_path: Path, newest_first: bool) -> None:
     path = written(tmp_path, line(1))
     with open(path, "ab") as stream:
-        stream.truncate(1 << 40)  # a hole
+        stream.truncate(1 << 31)  # a hole
     tracemalloc.start()
     with pytest.raises(ValueError, match="a line of more than"):
         list(records(path, newest_first=newest_first))
     assert tracemalloc.get_traced_memory()[1] < 1 << 27
     tracemalloc.stop()
+
+
+def test_a_log_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = written(tmp_path, line(1))
+    os.truncate(path, 1 << 40)
+    with pytest.raises(TooLargeError):
+        next(records(path))
 
 
 def test_a_long_log_takes_the_memory_of_a_short_one(tmp_path: Path) -> None:

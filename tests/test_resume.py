@@ -391,7 +391,7 @@ def test_a_task_given_in_python_is_given_again(small: Path, tmp_path: Path) -> N
 
 
 def test_the_best_is_kept_and_found(small: Path, tmp_path: Path) -> None:
-    rule = "training.stop_when={metric: loss, at_most: -1}"
+    rule = "training.stop_when={metric: loss, at_most: 0}"
     changes = [
         rule,
         "training.evaluate.every=3",

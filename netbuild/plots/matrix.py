@@ -28,7 +28,7 @@ COLUMNS = 4  # of panels
 PERCENTILE = 99  # of the weights, at which colours end
 LETTER = 5.0  # points: width of a letter of a name
 HEIGHT = 10.5  # points: what a name takes across its line
-BESIDE = 80.0  # points of a panel that the colour bar and labels take
+BESIDE, ABOVE = 40.0, 45.0  # points that labels take from the width of a panel, and from its height
 STRIP = 0.03  # width of the colour strips, as a part of the axes
 LINE = 0.04  # height of a name, as a part of the axes
 GAP = 0.06  # between the middles of two names, at the least, as a part of the axes
@@ -265,7 +265,7 @@ def _length(ax: Axes, others: list[_Group], *, vertical: bool) -> float:
     figure = figure_of(ax)
     whole = cell.height * figure.get_figheight() if vertical else cell.width * figure.get_figwidth()
     letters = max((len(_name(group.word)) for group in others), default=0)
-    return max(72 * whole - BESIDE - LETTER * letters, 50.0)
+    return max(72 * whole - (ABOVE if vertical else BESIDE) - LETTER * letters, 50.0)
 
 
 def _name(word: str) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from netbuild.folders import entered
+from netbuild.folders import TooLargeError, entered
 
 BLOCK = 1 << 20  # bytes that are read at once
+LARGEST_LOG = 1 << 32  # bytes of a log that is read: 25 million lines
 LONGEST = 1 << 24  # bytes of one line
 _decode = json.JSONDecoder().decode  # as `json.loads`, which looks at its options for each line
 
@@ -34,9 +35,17 @@ def records(
 
 
 def _open(path: Path) -> int:
-    """The descriptor of a regular file; raises OSError, and ForeignEntryError for a link."""
+    """The descriptor of a regular file; raises OSError.
+
+    And ForeignEntryError for a link, TooLargeError for more bytes than a log can sensibly have.
+    """
     with entered(path.parent) as folder:
-        return folder.open(path.name)
+        descriptor = folder.open(path.name)
+    size = os.fstat(descriptor).st_size
+    if size > LARGEST_LOG:
+        os.close(descriptor)
+        raise TooLargeError(path, size, LARGEST_LOG)
+    return descriptor
 
 
 def _forwards(stream: BinaryIO) -> Iterator[bytes]:

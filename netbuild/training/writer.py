@@ -53,10 +53,10 @@ from netbuild.training.files import (
 )
 from netbuild.training.git import git_state
 from netbuild.training.lock import take_lock
+from netbuild.training.log import LARGEST_LOG
 from netbuild.training.sources import sources
 
 METRICS = "metrics.jsonl"
-LARGEST_LOG = 1 << 32  # bytes of a log that is read: 25 million lines
 FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
 LONGEST_NAME = 200  # bytes of the name of a copied file; file systems take 255 with what is added
 LONGEST_ENDING = 20
