@@ -15,10 +15,10 @@ def permutation(count: int, seed: int) -> NDArray[np.int64]:
     It is what `torch.randperm` draws from a CPU generator of this seed: a Fisher-Yates shuffle by
     MT19937. The checks of a spec, which do not load torch, so know which samples are tested.
     """
-    bits = np.random.MT19937()
-    bits._legacy_seeding(seed % 2**32)
+    twister = np.random.RandomState(seed % 2**32)
     order = list(range(count))
-    for i, drawn in enumerate(bits.random_raw(max(count - 1, 0)).tolist()):
+    numbers = twister.randint(0, 2**32, max(count - 1, 0), dtype=np.uint32)  # 32 bits each
+    for i, drawn in enumerate(numbers.tolist()):
         j = i + drawn % (count - i)
         order[i], order[j] = order[j], order[i]
     return np.array(order, dtype=np.int64)

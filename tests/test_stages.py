@@ -255,7 +255,8 @@ def test_each_input_means_the_same_in_all_stages(
 ) -> None:
     found = said_of(tmp_path, CHANNELS.replace("READS", reads).replace("CHANGE", change))
     (words,) = [each for each in found if each.startswith("NB301")]
-    assert words.startswith("NB301 task: in stage `two`: ")
+    where = "task.envs" if change == OTHER_ORDER else "task"
+    assert words.startswith(f"NB301 {where}: in stage `two`: ")
     assert said in words
 
 

@@ -92,7 +92,7 @@ def _check_inputs(context: Context, before: Plan, after: Plan) -> None:
         if channels[0][name] != channels[1][name]:
             what = f"input `{name}` is at another position than in the whole spec"
             hint = "list the environments in the same order in every stage"
-            context.problem("NB301", where, what, hint)
+            context.problem("NB301", ("task", "envs"), what, hint)
             return
 
 
