@@ -217,13 +217,13 @@ def entered(path: Path, within: Path | None = None) -> Iterator[Folder]:
         folder.close()
 
 
-def check_file(path: Path, within: Path | None = None) -> os.stat_result:
+def check_file(path: Path, within: Path | None = None, *, in_place: bool = False) -> os.stat_result:
     """What a regular file is; raises OSError, and ForeignEntryError for anything else.
 
-    `within` as `entered` has it; the file itself is never followed.
+    `within` as `entered` has it, `in_place` as `refuse_foreign`; the file itself is never followed.
     """
     with entered(path.parent, within) as folder:
-        return folder.check(path.name)
+        return folder.check(path.name, in_place=in_place)
 
 
 def check_files(path: Path, within: Path | None = None) -> None:

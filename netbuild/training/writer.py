@@ -223,11 +223,11 @@ def reopen(path: Path) -> RunWriter:
     lock = take_lock(path / ".lock", str(path))
     try:
         about = read_about(path / "run.json")
+        check_file(path / METRICS, in_place=True)  # before anything in the run is changed
         remove_leftovers(path)
         for name in FOLDERS:
             need_folder(path / name, within=path)  # empty ones are lost in some copies
             remove_leftovers(path / name, within=path)
-        check_file(path / METRICS)
         return RunWriter(path, about, lock)
     except OSError as error:
         os.close(lock)

@@ -136,8 +136,8 @@ netbuild.cli.main()
 
 
 def starting(lab: Lab, most: int = 80) -> Counts:
-    """R24: Ctrl-C in the first second of commands: exit 130, one line, and nothing half-written."""
-    counts = Counts("R24", "Ctrl-C while a command starts")
+    """R25: Ctrl-C in the first second of commands: exit 130, one line, and nothing half-written."""
+    counts = Counts("R25", "Ctrl-C while a command starts")
     spec = lab.spec("linear")
     out = lab.new()
     lab.run(*train(spec, out), healthy=True)

@@ -24,7 +24,7 @@ def _case(number: int) -> list[str]:
 
 def every_step(lab: Lab, cases: int | None = None) -> Counts:
     """Constraints are judged by the masks alone after every step of drawn loops."""
-    counts = Counts("loops", "drawn optimizers and loops in Python, judged after every step")
+    counts = Counts("R27", "drawn optimizers and loops in Python, judged after every step")
     began = time.monotonic()
     numbers = range(WHOLE if cases is None else cases)
     # Processes, since torch's hooks on gradients share the interpreter's lock.

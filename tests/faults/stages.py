@@ -10,7 +10,7 @@ from drawn_stages import life
 
 from faults.lab import Counts, Lab
 
-SHARE = 2 / 3  # of the drawn specs that must be valid
+SHARE = 1 / 2  # of the drawn specs that must be valid
 
 
 def lives(lab: Lab, most: int = 300) -> Counts:
