@@ -345,6 +345,11 @@ def test_principal_components_are_those_of_numpy() -> None:
         pca(x, 7)
 
 
+def test_states_that_are_not_finite_have_no_principal_components() -> None:
+    with pytest.raises(ValueError, match="NaN or Inf"):
+        pca(torch.tensor([[0.0, 1.0], [float("nan"), 2.0]]))
+
+
 def test_principal_components_of_more_units_than_states() -> None:
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.normal(size=(8, 40)) * rng.normal(size=40))

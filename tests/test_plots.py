@@ -239,6 +239,9 @@ def test_eigenvalues_of_a_known_matrix() -> None:
         with pytest.raises(netbuild.NetbuildError, match="there is none") as caught:
             plots.eigenvalues(wrong)
         assert caught.value.exit_code == 2
+    broken = {"a.recurrent": one._replace(weight=turn * np.nan)}
+    with pytest.raises(netbuild.NetbuildError, match="holds NaN or Inf"):
+        plots.eigenvalues(broken)
 
 
 # Training

@@ -51,7 +51,8 @@ class FixedPoints:
     stability: tuple[str, ...]
     """(P,): `stable` (every multiplier's modulus is below 1), `saddle` (some are above),
     `unstable` (all are), `marginal` (the largest is 1 to within 0.001: a time constant of 1,000
-    steps or more), or `undecided` (at a kink, whose sides do not agree)."""
+    steps or more), or `undecided` (at a kink, whose sides do not agree, or without a finite
+    Jacobian)."""
     kinks: Tensor
     """(P,): how many units sit on a kink of the activation, where there are two Jacobians."""
     lost: Tensor
@@ -84,7 +85,13 @@ class FixedPoints:
         return self.multipliers.angle().abs() / (2 * math.pi * dt)
 
     def directions(self, point: int) -> Tensor:
-        """Unit vectors that span the directions in which states move away from a point, (k, N)."""
+        """Unit vectors that span the directions in which states move away from a point, (k, N).
+
+        None where the Jacobian of the point is not finite.
+        """
+        empty = self.states.new_zeros((0, self.states.shape[1]))
+        if not self.jacobians[point].isfinite().all():
+            return empty
         values, vectors = torch.linalg.eig(self.jacobians[point])
         chosen = (values.abs() > 1 + MARGIN) & (values.imag >= 0)
         order = values[chosen].abs().argsort(descending=True, stable=True)
@@ -94,7 +101,6 @@ class FixedPoints:
             for value, vector in zip(values, vectors, strict=True)
             for part in ((vector.real, vector.imag) if value.imag else (vector.real,))
         ]
-        empty = self.states.new_zeros((0, self.states.shape[1]))
         return torch.stack([v / v.norm() for v in spanned]) if spanned else empty
 
 

@@ -26,13 +26,15 @@ def pca(states: Tensor, components: int = 2) -> PCA:
     Each is turned so that its largest entry is positive, which makes it the same on every run.
 
     Raises:
-        ValueError: other than two axes, no state, more components than units.
+        ValueError: other than two axes, no state, more components than units, NaN or Inf.
     """
     if states.ndim != 2 or not len(states):
         raise ValueError(f"states must be (states, units); got {tuple(states.shape)}")
     if not 1 <= components <= states.shape[1]:
         raise ValueError(f"{components} components of {states.shape[1]} units")
     x = states.detach().double()
+    if not x.isfinite().all():
+        raise ValueError("states that hold NaN or Inf have no principal components")
     mean = x.mean(0)
     x = x - mean
     if components <= len(x) < x.shape[1]:  # fewer states than units: the smaller matrix

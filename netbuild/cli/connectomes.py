@@ -150,7 +150,8 @@ def _validated(model: Any, tree: dict[str, Any]) -> Any:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         known = ", ".join(sorted(model.model_fields))
-        said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        message = first["msg"].removeprefix("Value error, ")
+        said = f"{message[0].lower()}{message[1:]}"
         if first["type"] == "extra_forbidden":
             said = "there is no such key"
         elif first["type"] == "model_type":
