@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
-from netbuild.wording import printable
+from netbuild.wording import one_line, printable
 
 MOST_PROBLEMS = 50
 MOST_AREAS = 5  # of which a table has room for more than counts
@@ -333,7 +333,7 @@ def run_table(
     On a terminal the `dispensable` columns are left out, from the last of them on, until lines fit.
     """
     out = console()
-    table = [{name: _printable(row[name]) for name in columns} for row in rows]
+    table = [{name: one_line(row[name]) for name in columns} for row in rows]
     width = {n: max(cell_len(n), *(cell_len(row[n]) for row in table)) for n in columns}
     shown, left_out = list(columns), []
     for name in reversed(dispensable) if out.is_terminal else ():
@@ -364,15 +364,11 @@ def _cell(column: str, text: str, width: int, right: bool) -> Text:
     return Text(space).append_text(cell) if right else cell.append(space)
 
 
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def notes(lines: Iterable[str]) -> None:
     """Print remarks on standard error."""
     out = console(sys.stderr)
     for line in lines:
-        out.print(Text(_printable(line)), soft_wrap=True)
+        out.print(Text(line), soft_wrap=True)
 
 
 def _value(value: object) -> str:

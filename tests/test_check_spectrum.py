@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from netbuild.builder import build
 from netbuild.check import load
-from netbuild.check.spectrum import MOST_UNITS, chance_above_zero, has_likely_cycle
+from netbuild.check import spectrum as checks_of_spectrum
+from netbuild.check.spectrum import (
+    MOST_UNITS,
+    _samples_have_cycle,
+    chance_above_zero,
+    has_likely_cycle,
+)
 from netbuild.errors import Exit, SpecError
 from netbuild.layers import spectrum
 from netbuild.layers.initial import draw
@@ -180,3 +186,23 @@ def test_maps_too_large_for_a_matrix_are_looked_at_by_their_connections(
     words = f"weight: {weight}{density}, storage: sparse, spectral_radius: 0.9"
     said = said_of(tmp_path, text(words, f"size: {MOST_UNITS + 100}, excitatory: 1"))
     assert [line.split(": ", 1)[1][: len(wrong)] for line in said] == ([wrong] if wrong else [])
+
+
+def test_many_unlikely_cycles_make_a_likely_one() -> None:
+    """Six layers in a ring: each single cycle is kept with 1.6 %, and nearly every draw has one."""
+    count, layers = 20, 6
+    blocks = np.zeros((count * layers,) * 2, bool)
+    for layer in range(layers):
+        after = (layer + 1) % layers
+        rows = slice(layer * count, (layer + 1) * count)
+        blocks[rows, after * count : (after + 1) * count] = True
+    graph = from_matrix(blocks)
+    chance = np.full(len(graph), 0.5)
+    assert not has_likely_cycle(graph, chance)
+    assert _samples_have_cycle(graph, chance)
+
+
+def test_the_search_for_a_likely_cycle_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks_of_spectrum, "MOST_STEPS", 10)
+    ring = np.roll(np.eye(40, dtype=bool), 1, axis=1)
+    assert has_likely_cycle(from_matrix(ring), np.full(40, 0.5))

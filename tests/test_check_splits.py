@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ layers: [{name: out, type: linear, output_dim: 2}]
 task: {type: arrays, inputs: x.npy, targets: y.npy, split: {train: PART}}
 training: {batch_size: 4, TRAINING}
 """
+DIGEST = "0" * 64
 FROM = "start_from: {run: runs/network/latest}\n"
 
 
@@ -33,6 +35,12 @@ def text(seed: int = 0, train: float = 0.5, training: str = "steps: 6") -> str:
     for key, value in words.items():
         found = found.replace(key, str(value))
     return found
+
+
+def recorded(samples: int, trained: int) -> str:
+    """The metadata of weights that were trained on some samples."""
+    split = {"file": DIGEST, "data": DIGEST, "samples": samples, "trained": trained, "seed": 0}
+    return json.dumps({"trained_on": [split]})
 
 
 def arrays() -> dict[str, Any]:
@@ -55,7 +63,8 @@ def test_a_leak_is_what_the_task_itself_would_score(
     tasks = [ArraysTask(x, y, train=t, split_seed=s) for t, s in zip(train, seeds, strict=True)]
     counts = [round_half_up(t, 40) for t in train]
     first, second = (
-        Split("0" * 64, 40, count, seed) for count, seed in zip(counts, seeds, strict=True)
+        Split("0" * 64, "1" * 64, 40, count, seed)
+        for count, seed in zip(counts, seeds, strict=True)
     )
     seen = {*tasks[0].train_indices.tolist()} & {*tasks[1].test_indices.tolist()}
     assert first.leaks_into(second) is (bool(seen) and train[1] < 1)
@@ -80,6 +89,14 @@ def test_the_hint_cures_it(run: netbuild.Run, tmp_path: Path) -> None:
     assert problem.hint == "write `task: {split: {train: 0.5, seed: 0}}`"
     changes = ["task.split={train: 0.5, seed: 0}"]
     assert netbuild.load(tmp_path / "spec.yaml", changes).plan.trained_on
+
+
+def test_the_same_values_in_another_file_are_the_same_samples(
+    run: netbuild.Run, tmp_path: Path
+) -> None:
+    np.savez_compressed(tmp_path / "x.npz", x=arrays()["x"].astype(np.float32))
+    (words,) = said_of(tmp_path, text(seed=7).replace("x.npy", "x.npz") + FROM)
+    assert words.startswith("NB311")
 
 
 def test_other_data_has_nothing_to_leak(run: netbuild.Run, tmp_path: Path) -> None:
@@ -131,9 +148,9 @@ def test_a_stage_tests_on_no_sample_of_a_stage_before(tmp_path: Path) -> None:
         "[]",
         '{"trained_on": 3}',
         '{"trained_on": [{}]}',
-        '{"trained_on": [{"data": "x", "samples": 4, "trained": 2, "seed": 0}]}',
-        '{"trained_on": [{"data": "%s", "samples": 4, "trained": 5, "seed": 0}]}' % ("0" * 64),
-        '{"trained_on": [{"data": "%s", "samples": -4, "trained": 2, "seed": 0}]}' % ("0" * 64),
+        '{"trained_on": [{"file": "x", "data": "x", "samples": 4, "trained": 2, "seed": 0}]}',
+        recorded(samples=4, trained=5),
+        recorded(samples=-4, trained=2),
         "[" * 10**5,
     ],
 )

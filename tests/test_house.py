@@ -44,7 +44,7 @@ ALLOWED = {
     "render": {"errors", "wording"},
     "training": {
         *("errors", "folders", "streams", "system", "spec", "masks", "check", "builder"),
-        *("layers", "regularization", "tasks"),
+        *("layers", "regularization", "tasks", "wording"),
     },
     "cli": {
         *("errors", "folders", "spec", "check", "builder", "training", "inspect", "plots"),
@@ -56,7 +56,7 @@ ALLOWED = {
 }
 WORDS = {
     *("errors", "rounding", "streams", "system", "wording", "spec", "masks", "check"),
-    *("explanations", "compare", "listing", "folders"),
+    *("explanations", "compare", "listing", "folders", "splits"),
 }
 FORBIDDEN_IN_WORDS = {"torch", "matplotlib", "polars", "scipy", "rich", "safetensors"}
 

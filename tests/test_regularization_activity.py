@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from checks import said_of, spec_of
 from netbuild.builder import build
 from netbuild.regularization import (
     L1,
+    BaseRegularization,
     FiringRateL1,
     FiringRateL2,
     FiringRateVariance,
@@ -160,3 +162,26 @@ regularizers:
     torch.testing.assert_close(network.regularizers(activity), expected)
     [said] = said_of(tmp_path, text.replace("layers: hidden", "layers: hiden"))
     assert said == "NB304 regularizers[0].layers[0]: no layer is named `hiden`"
+
+
+@pytest.mark.parametrize("of", ["sample", "unit_mean"])
+@pytest.mark.parametrize("kind", [FiringRateL1, FiringRateL2, FiringRateVariance])
+def test_nan_in_padding_reaches_no_gradient(kind: Any, of: Any) -> None:
+    rates = torch.rand(2, 6, 3)
+    rates[0, 2:] = torch.nan
+    rates.requires_grad_()
+    kind("h", of=of)({"h": rates}, torch.tensor([2, 6])).backward()
+    assert rates.grad is not None
+    assert rates.grad.isfinite().all()
+    assert not rates.grad[0, 2:].any()
+
+
+def test_a_regularizer_of_a_users_own_need_not_know_of_padding() -> None:
+    class Mine(BaseRegularization):
+        needs_activity = True
+
+        def forward(self, activity: Any) -> torch.Tensor:
+            return activity["h"].mean()
+
+    found = RegularizationList([Mine((), 1.0)])({"h": torch.ones(2, 9, 7)})
+    assert found.item() == 1

@@ -392,3 +392,14 @@ def test_a_checkpoint_that_the_disk_refuses_is_no_reason_to_look_again(
     monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as it says then
     with pytest.raises(NotNowError, match="Permission denied"):
         run.saved()
+
+
+def test_a_bug_of_ours_is_no_damage_of_the_run(
+    run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(run_module, "load", broken)
+    with pytest.raises(KeyError, match="planted"):
+        _ = netbuild.Run(run.path).spec

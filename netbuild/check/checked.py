@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from netbuild.check.connections import check_connections
 from netbuild.check.context import Context, FileRecord, Locator, numbers_fit
 from netbuild.check.ctrnn import check_ctrnn, check_sequences
-from netbuild.check.data import check_task, check_training, task_width
+from netbuild.check.data import SequencePlan, check_task, check_training, task_width
 from netbuild.check.files import check_files
 from netbuild.check.maps import Site, wired_by
 from netbuild.check.memory import check_memory
-from netbuild.check.plan import Plan, TaskPlan
+from netbuild.check.plan import Plan
 from netbuild.check.projections import check_projected
 from netbuild.check.splits import split_of
 from netbuild.check.stages import check_same_files, check_stage, check_stages
@@ -360,7 +360,9 @@ def run_checks(
     regularizers = check_regularizers(context, plans)
     task = check_task(context, width, last.gives if last else None, environments)
     check_sequences(context, task)
-    split = split_of(context, len(task.inputs)) if isinstance(task, TaskPlan) else None
+    split = None
+    if isinstance(task, SequencePlan):
+        split = split_of(context, len(task.inputs), task.digest)
     training = context.parsed.training
     in_stages = isinstance(training, Training) and training.stages is not None
     scored = None if in_stages else split  # else each stage is looked at by itself

@@ -13,6 +13,7 @@ from netbuild import masks
 from netbuild.check.context import Context, Result, as_float32
 from netbuild.check.plan import TaskPlan
 from netbuild.check.population import Population
+from netbuild.check.splits import digest_of
 from netbuild.errors import DataFileError, joined
 from netbuild.spec.nodes import Location
 from netbuild.spec.stages import UNTIL
@@ -35,6 +36,7 @@ class SequencePlan(TaskPlan):
 
     loss_mask: NDArray[np.float32] | None = None  # (trial, time)
     variables: dict[str, Array] = field(default_factory=dict)  # (trial,) each
+    digest: str = ""  # of the inputs, as the file has them
 
 
 def task_width(
@@ -116,7 +118,8 @@ def check_task(
     scaled = _converted(context, "inputs", inputs, scale, lambda: _scaled(inputs, task.inputs))
     if scaled is None or answers is None or len(context.problems) > before:
         return None
-    return SequencePlan(scaled, answers, mask, variables)
+    digest = context.once(("digest", id(inputs)), lambda: digest_of(inputs))
+    return SequencePlan(scaled, answers, mask, variables, digest)
 
 
 def _converted(

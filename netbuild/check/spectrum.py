@@ -29,6 +29,8 @@ from netbuild.spec.nodes import Location
 MOST_UNITS = 2000  # whose eigenvalues are computed here; of more only the wiring is looked at
 DRAWS = 1000
 LEAST_CHANCE = 0.021  # (1 - 0.021) ** 1000 < 1e-9
+SAMPLES = 20  # patterns that are drawn before single cycles are looked for
+MOST_STEPS = 200_000  # of that search
 
 
 def check_radius(context: Context, site: Site, plan: MapPlan) -> MapPlan:
@@ -106,12 +108,21 @@ def _drawn_again(
     context: Context, here: Location, plan: MapPlan, graph: Wiring, chance: Matrix
 ) -> MapPlan:
     """The plan, with so many draws that one of them surely leaves a cycle; else a problem."""
-    if has_likely_cycle(graph, chance):
+    if _samples_have_cycle(graph, chance) or has_likely_cycle(graph, chance):
         return replace(plan, draws=DRAWS)
     what = "`dale_init: clamp` sets drawn weights of the wrong sign to 0, and hardly ever leaves"
     hint = "write `dale_init: abs`, or connect more units in circles"
     context.problem("NB308", here, f"{what} a cycle of them: their spectral radius is 0", hint)
     return plan
+
+
+def _samples_have_cycle(graph: Wiring, chance: Matrix) -> bool:
+    """Whether a cycle is left in one of a few patterns: many unlikely cycles make a likely one."""
+    from netbuild.connectomes.cycles import has_cycle as leads_back
+
+    rng = np.random.default_rng(0)
+    patterns = (rng.random(len(chance)) < chance for _ in range(SAMPLES))
+    return any(leads_back(graph.keep(pattern)) for pattern in patterns)
 
 
 def _parts(words: Map, plan: MapPlan) -> Iterator[tuple[Map, MapPlan, tuple[Matrix, ...]]]:
@@ -246,15 +257,22 @@ def has_likely_cycle(graph: Wiring, chance: Matrix) -> bool:
     `chance` (connection,), above 0, is how likely each is kept, whatever becomes of the others.
     """
     costs = -np.log(chance)  # so that chances multiply where costs add up
-    return any(_leads_back(graph, costs, unit) for unit in range(graph.output_dim))
+    steps = iter(range(MOST_STEPS))
+    return any(_leads_back(graph, costs, unit, steps) for unit in range(graph.output_dim))
 
 
-def _leads_back(graph: Wiring, costs: Matrix, unit: int) -> bool:
-    """Whether a path from a unit through later ones to itself costs little enough (Dijkstra)."""
+def _leads_back(graph: Wiring, costs: Matrix, unit: int, steps: Iterator[int]) -> bool:
+    """Whether a path from a unit through later ones to itself costs little enough (Dijkstra).
+
+    Where `steps`, of all units together, come to an end, the answer is yes: whether the weights
+    have a cycle is then left to those who draw them.
+    """
     most = -math.log(LEAST_CHANCE)
     seen: set[int] = set()
     ends = [(0.0, unit)]
     while ends:
+        if next(steps, None) is None:
+            return True
         cost, at = heapq.heappop(ends)
         if at in seen:
             continue
@@ -264,6 +282,7 @@ def _leads_back(graph: Wiring, costs: Matrix, unit: int) -> bool:
         near = (sources >= unit) & (total <= most)
         if (sources[near] == unit).any():
             return True
-        for one in zip(total[near].tolist(), sources[near].tolist(), strict=True):
-            heapq.heappush(ends, one)
+        for cost_there, source in zip(total[near].tolist(), sources[near].tolist(), strict=True):
+            if source not in seen:
+                heapq.heappush(ends, (cost_there, source))
     return False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from numpy.typing import NDArray
 
 from netbuild.check.context import Context
 from netbuild.masks import round_half_up
@@ -12,17 +15,19 @@ from netbuild.spec.nodes import Location
 from netbuild.spec.task import Arrays
 
 HEX_DIGITS = 64  # of a SHA-256
+BLOCK = 1 << 20  # values that are converted at once
 
 
 @dataclass(frozen=True)
 class Split:
     """The samples of a data set that are trained on; the rest is the test set.
 
-    They are the first `trained` of a permutation of all `samples`, which `seed` draws. `data` is
-    the SHA-256 of the file that holds the inputs: its arrays of one length are taken for arrays of
-    the same samples.
+    They are the first `trained` of a permutation of all `samples`, which `seed` draws. `file` is
+    the SHA-256 of the file that holds the inputs, and `data` that of their values: as many samples
+    of the same file, or with the same values, are the same samples.
     """
 
+    file: str
     data: str
     samples: int
     trained: int
@@ -33,15 +38,15 @@ class Split:
 
         A later split that trains on all samples has no test set of its own.
         """
-        same = (self.data, self.samples) == (later.data, later.samples)
-        if not same or later.trained == later.samples:
+        same = self.file == later.file or self.data == later.data
+        if not same or self.samples != later.samples or later.trained == later.samples:
             return False
         return self.seed != later.seed or self.trained > later.trained
 
     @property
     def words(self) -> str:
         """The split as a spec says it."""
-        return f"split: {{train: {self.trained / self.samples:g}, seed: {self.seed}}}"
+        return f"split: {{train: {self.trained / self.samples!r}, seed: {self.seed}}}"
 
     def to_data(self) -> dict[str, Any]:
         """The split as plain JSON data."""
@@ -54,23 +59,35 @@ class Split:
         counts = split.samples, split.trained, split.seed
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError("a number of samples, or a seed, is not a count")
-        if not isinstance(split.data, str) or len(split.data) != HEX_DIGITS:
-            raise ValueError("a data set without a digest")
+        for found in (split.file, split.data):
+            if not isinstance(found, str) or len(found) != HEX_DIGITS:
+                raise ValueError("a data set without a digest")
         if not 0 < split.trained <= split.samples:
             raise ValueError("a split of no data set")
         return split
 
 
-def split_of(context: Context, samples: int) -> Split | None:
-    """How the arrays of a task, so many samples, are split; None for a task of another type."""
+def digest_of(array: NDArray[Any]) -> str:
+    """The SHA-256 of an array's shape and of its values in float32, in blocks."""
+    found = hashlib.sha256(str(array.shape).encode())
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        found.update(flat[start : start + BLOCK].astype("<f4").tobytes())
+    return found.hexdigest()
+
+
+def split_of(context: Context, samples: int, data: str) -> Split | None:
+    """How the arrays of a task are split; None for a task of another type.
+
+    `data` is the digest of its inputs.
+    """
     task = context.parsed.task
     if not isinstance(task, Arrays):
         return None
     where = "task.inputs.file" if task.inputs.file is not None else "task.file"
     seed = context.parsed.seed if task.split.seed is None else task.split.seed
     trained = round_half_up(task.split.train, samples)
-    data = context.files[where].sha256
-    return Split(data, samples, trained, seed)
+    return Split(context.files[where].sha256, data, samples, trained, seed)
 
 
 def refuse_leaks(

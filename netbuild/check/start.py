@@ -290,6 +290,9 @@ class _Run:
             with entered(path.parent) as folder:
                 descriptor = folder.open(path.name)
             with os.fdopen(descriptor, "rb") as file:
+                size = os.fstat(descriptor).st_size
+                if size > MOST_BYTES:
+                    raise DataFileError("NB901", f"{what}: it has {size:,} bytes")
                 found = json.loads(file.read(MOST_BYTES))
         except (OSError, ValueError, RecursionError):
             raise DataFileError("NB204", what) from None

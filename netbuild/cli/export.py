@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netbuild.cli.names import file_name
 from netbuild.cli.options import Quiet, find_run, which_checkpoint
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
@@ -67,7 +68,11 @@ def export(
     from netbuild.training.npz import save_npz
 
     opened = open_run(found, verify=False)
-    path = output or opened.path / ("activity.npz" if activity else "weights.npz")
+    name = file_name(
+        "activity" if activity else "weights",
+        [("checkpoint", checkpoint)] if checkpoint != "last" else [],
+    )
+    path = output or opened.path / f"{name}.npz"
     netcdf = path.suffix.lower() == ".nc"
     if netcdf:
         from netbuild.training.xarrays import maps_dataset, need_netcdf, write_netcdf

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -91,10 +91,8 @@ def load_spec(
     """
     from netbuild.check import load
 
-    try:
+    with located_in(path):
         spec = load(path, overrides(changes, device), unset=unset or (), data_root=data_root)
-    except SpecError as error:
-        raise SpecError(_told_of(error.problems, path), _told_of(error.warnings, path)) from None
     spec = replace(spec, warnings=_told_of(spec.warnings, path))
     if spec.warnings and warn:
         from netbuild.render import report_problems
@@ -102,6 +100,15 @@ def load_spec(
         with suppress(OSError):  # where nobody reads them, the command goes on
             report_problems(spec.warnings, warn)
     return spec
+
+
+@contextmanager
+def located_in(path: str) -> Iterator[None]:
+    """Name the spec of a path in problems that are located in the command line."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(_told_of(error.problems, path), _told_of(error.warnings, path)) from None
 
 
 def _told_of(problems: Iterable[Problem], spec: str) -> tuple[Problem, ...]:

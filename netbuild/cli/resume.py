@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netbuild.cli import train as training
-from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, find_run
+from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, find_run, located_in
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
 from netbuild.errors import Exit, NetbuildError
@@ -107,7 +107,8 @@ def _fork(
 ) -> None:
     from netbuild.training.resuming import forked_spec
 
-    checked = forked_spec(path, spec, changes, warn, data_root=data_root)
+    with located_in(str(spec or path / "spec.yaml")):
+        checked = forked_spec(path, spec, changes, warn, data_root=data_root)
     training.prepare_process(checked)
     from netbuild.training import train
 

@@ -272,8 +272,11 @@ class LinearLayer(nn.Module):
 
     @torch.no_grad()
     def set_weight(self, value: Any) -> None:
-        """Copy an array (output_dim, input_dim) into the weight and project it."""
-        self.weight.copy_(self._values(value))
+        """Copy an array (output_dim, input_dim) into the weight and project it.
+
+        Raises ValueError for a weight that is computed from other parameters.
+        """
+        self._own_weight().copy_(self._values(value))
         self.enforce_constraints()
 
     @torch.no_grad()
@@ -283,9 +286,12 @@ class LinearLayer(nn.Module):
 
     @torch.no_grad()
     def enforce_constraints(self) -> None:
-        """Project the weight in place: absent connections and wrong signs become 0."""
+        """Project the weight in place: absent connections and wrong signs become 0.
+
+        Raises ValueError for a weight that is computed from other parameters.
+        """
         self.follow_masks()
-        project(self.weight, self.present, self.lower, self.upper)
+        project(self._own_weight(), self.present, self.lower, self.upper)
 
     def follow_masks(self) -> None:
         """Derive the bounds again if a mask was edited in place, or replaced, since they were."""
@@ -302,8 +308,16 @@ class LinearLayer(nn.Module):
         An optimizer that normalises its step (Adam and its kin) undoes such a scale; `attach`
         scales the update itself and needs no call of this.
         """
-        if self.plasticity is not None and self.weight.grad is not None:
-            self.weight.grad.mul_(self.plasticity)
+        gradient = self._own_weight().grad
+        if self.plasticity is not None and gradient is not None:
+            gradient.mul_(self.plasticity)
+
+    def _own_weight(self) -> Tensor:
+        """The parameter that holds the weight, also where it is pruned; raises ValueError."""
+        stored = self.stored_weight
+        if stored is None:
+            raise ValueError("this weight is computed from other parameters, as by weight_norm")
+        return stored
 
     @torch.no_grad()
     def auto_rescale(self, parameter: str) -> None:

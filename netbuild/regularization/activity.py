@@ -79,6 +79,8 @@ class ActivityRegularization(BaseRegularization):
             if name in self.units:
                 rates = rates[..., self.units[name].to(rates.device)]
             shares = None if steps is None or rates.ndim < 3 else shares_of(steps, rates)
+            if shares is not None:  # NaN in padding would reach the gradient of what is real
+                rates = rates.masked_fill((shares == 0)[..., None], 0.0)
             if self.of == "unit_mean":
                 terms.append(self.penalty(_mean_of_each(rates, shares)))
             else:

@@ -245,4 +245,6 @@ def _raw(
         return regularization.raw()
     if activity is None:
         raise ValueError(f"{name} needs the activity: network.regularizers(activity)")
+    if steps is None:  # a regularizer of a user's own need not know of padding
+        return regularization.raw(activity)
     return regularization.raw(activity, steps)

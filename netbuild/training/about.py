@@ -74,9 +74,7 @@ def read_about(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(steadily(lambda: read_file(path, LARGEST)))
         version = found["format"]
-    except (NetbuildError, MemoryError):
-        raise
-    except Exception as error:  # whatever the parser makes of damaged bytes
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None
     if version != FORMAT:

@@ -40,12 +40,15 @@ class Training:
 def pack_training(training: Training, **state: Any) -> Packed:
     """A checkpoint of a training as it is now, as bytes; `state` is added to its state.json."""
     point = training.point
+    seen = [split.to_data() for split in training.spec.plan.trained_on]
+    if training.task is None:
+        seen = trained_on(training.spec, point.stage)
     return pack_checkpoint(
         training.network,
         training.optimizer,
         point.to_data() | state,
         initial=training.initial,
-        trained_on=[] if training.task is not None else trained_on(training.spec, point.stage),
+        trained_on=seen,
     )
 
 

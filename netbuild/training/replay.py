@@ -132,7 +132,7 @@ class _Replay:
     def __init__(self, run: Run, training: Training) -> None:
         self.run, self.training = run, training
         self.kept = {step_of(path): path for path in checkpoints(run.path / "checkpoints")}
-        self.known = [self._without_clock(line) for line in run.metrics if _is_kept(line)]
+        self.known = [self._without_clock(line) for line in run.records() if _is_kept(line)]
         self.lines = self.compared = 0
         self.difference = ""
         self.last = max(self.kept)

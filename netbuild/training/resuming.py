@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from netbuild.check import Spec, load, project_root
 from netbuild.check.start import LATEST, START
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError
-from netbuild.masks.paths import shown
 from netbuild.spec.override import standing
 from netbuild.spec.start import GivenStart
 from netbuild.tasks import Task
@@ -55,6 +55,7 @@ from netbuild.training.writer import (
     reopen,
     rewind,
 )
+from netbuild.wording import one_line
 
 LARGEST_TEXT = 1 << 26  # bytes of a spec or a `run.json`
 Warn = Callable[[str], None]
@@ -231,11 +232,11 @@ def forked_spec(
     path = _own_spec(opened, data_root) if spec is None else Path(spec)
     if path is None or not path.is_file():
         what = f"the spec that {run} was started from is not where it was"
-        raise NetbuildError(what, Exit.RUN, "name the spec to go on with")
+        raise NetbuildError(what, Exit.RUN, "name the spec of the new run: `--spec SPEC`")
     lost = _lost_root(opened, (project_root(path.parent),), data_root)
     if lost is not None:
         what = f"{run} was started with a data root outside of the project of its spec"
-        raise NetbuildError(what, Exit.USAGE, f"name it again: `--data-root {lost}`")
+        raise NetbuildError(what, Exit.USAGE, f"name it again: `--data-root {quoted(lost)}`")
     step = _newest_whole(opened, warn or default_warn)
     start = GivenStart(Path(os.path.realpath(opened.path)), step)
     kept = [each for each in opened.about["overrides"] if not _STARTS.match(each)]
@@ -254,29 +255,33 @@ def _own_spec(run: Run, data_root: str | Path | None) -> Path | None:
         return None
     path = place(run.path, name)
     if not is_below(path, roots(run.path, data_root)):
-        what = (
-            f"{run.path} says that it was started from {shown(str(path))}, outside of its project"
-        )
-        raise NetbuildError(what, Exit.RUN, "name the spec to go on with: `--spec SPEC`")
+        what = f"{run.path} says that it was started from {one_line(str(path))}, outside of its"
+        hint = "name the spec of the new run: `--spec SPEC`"
+        raise NetbuildError(f"{what} project", Exit.RUN, hint)
     return path
 
 
-def _lost_root(run: Run, allowed: Iterable[Path], data_root: str | Path | None) -> str | None:
+def quoted(path: Path) -> str:
+    """A path as a shell reads it, fit for a terminal."""
+    return shlex.quote(one_line(str(path)))
+
+
+def _lost_root(run: Run, allowed: Iterable[Path], data_root: str | Path | None) -> Path | None:
     """The data root that a run was started with, where that is needed and not named anew."""
     name = (run.about.get("sources") or {}).get("data_root")
     if name is None or data_root is not None:
         return None
     path = place(run.path, name)
-    return None if is_below(path, allowed) else shown(str(path))
+    return None if is_below(path, allowed) else path
 
 
 def _warn_of_lost_root(run: Run, data_root: str | Path | None, warn: Warn) -> None:
-    """Say so where files that a run was made from may have changed, and are not looked at."""
+    """Warn where files that a run was made from may have changed, and are not looked at."""
     lost = _lost_root(run, roots(run.path), data_root)
     if lost is not None:
         warn(
             f"files in the data root of {run.path} are not compared with what they were: "
-            f"`--data-root {lost}` compares them"
+            f"`--data-root {quoted(lost)}` compares them"
         )
 
 
@@ -307,7 +312,7 @@ def refuse_changes(run: Run, data_root: str | Path | None = None) -> None:
     if found:
         one = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        what = f"{shown(str(one.file))} has changed since {run.path} was started{more}: "
+        what = f"{one_line(str(one.file))} has changed since {run.path} was started{more}: "
         what += f"sha256 {one.then[:16]} then, {one.now[:16]} now"
         inputs = {each["sha256"] for each in run.about["inputs"].values()}
         if any(each.then in inputs for each in found):

@@ -67,9 +67,10 @@ class Run:
     def spec(self) -> Spec:
         """The run's resolved spec, with its own copies of the inputs."""
         widths = self.about.get("task_widths")
+        with reading(self.path / "run.json", KeyError, TypeError, AttributeError):
+            known = None if widths is None else TaskWidths.from_data(widths)
         with reading(self.path / "resolved.yaml"):
             self._check_files()
-            known = None if widths is None else TaskWidths.from_data(widths)
             return load(self.path / "resolved.yaml", data_root=self.path, widths=known)
 
     def _check_files(self) -> None:
@@ -290,7 +291,7 @@ class Run:
         if count is None and (
             is_there(path, within=self.path) or self.about.get("status") == "finished"
         ):
-            with reading(path):
+            with reading(path, polars.exceptions.PolarsError):
                 return polars.read_parquet(read_file(path, LARGEST_TABLE, within=self.path))
         found, files = self.saved()
         part = self.part(found)[1]
@@ -329,11 +330,13 @@ def refuse_own_task(run: Run) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Whatever goes wrong in reading a run's file is one error, of the run (exit 5).
+def reading(path: Path, *damaged: type[Exception]) -> Iterator[None]:
+    """Raise NetbuildError where a run's file is damaged (exit 5), or memory runs out (exit 9).
 
-    What the machine has not enough memory for is another one (exit 9).
+    OSError, ValueError and RecursionError are what damaged text and JSON raise; `damaged` are those
+    of another parser. Every other exception is a bug of ours, and passes.
     """
+    kinds: tuple[type[Exception], ...] = (OSError, ValueError, RecursionError, *damaged)
     try:
         yield
     except (ForeignEntryError, TooLargeError):
@@ -345,7 +348,7 @@ def reading(path: Path) -> Iterator[None]:
         what = str(error).partition("\n")[0]
         code = Exit.RESOURCES if error.exit_code == Exit.RESOURCES else Exit.RUN
         raise NetbuildError(f"{path} cannot be used: {what}", code) from None
-    except Exception as error:
+    except kinds as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -27,9 +28,7 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
     """The tensors in the bytes of a safetensors file; raises NetbuildError."""
     try:
         return dict(load_tensors(data))
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever the parser makes of damaged bytes
+    except SafetensorError as error:
         reason = type(error).__name__
         raise NetbuildError(f"{where} is not a safetensors file ({reason})", Exit.RUN) from None
 
