@@ -80,7 +80,7 @@ class Folder:
         self._descriptor = descriptor  # None: the system cannot open relative to a folder
 
     def close(self) -> None:
-        """Close it; that a folder which was only looked into cannot be closed tells nothing."""
+        """Close the folder; errors are ignored, since nothing was written through it."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.close(self._descriptor)
@@ -146,7 +146,7 @@ class Folder:
 
     @contextmanager
     def listed(self) -> Iterator[int | None]:
-        """A descriptor by which it can be listed, and waited for; None where there is none."""
+        """A descriptor to list and sync the folder by; None where the system has none."""
         if self._descriptor is None:
             yield None
             return
@@ -186,7 +186,7 @@ class Folder:
         os.rmdir(path, **where)
 
     def _at(self, name: str) -> tuple[Any, dict[str, int]]:
-        """How a function of `os` is told of an entry."""
+        """The path and the keywords by which a function of `os` reaches an entry."""
         if self._descriptor is None:
             return self.path / name, {}
         return name, {"dir_fd": self._descriptor}
@@ -202,7 +202,7 @@ def _plain(path: Path) -> Folder:
 def entered(path: Path, within: Path | None = None) -> Iterator[Folder]:
     """An open folder; of its path, no part below `within` is followed where it is a link.
 
-    Without `within`, the path is one that somebody named, and links on the way are theirs. Raises
+    Without `within`, the user named the path, and links in it are followed. Raises
     OSError, and ForeignEntryError for a link below `within`.
     """
     start = path if within is None else within

@@ -1,8 +1,8 @@
 """What the operating system decides, each with a plain fallback for systems that lack it.
 
 Linux has all of this. macOS lacks the affinity of a process, and Windows nearly everything: there
-runs are not locked, folders are not flushed to the disk, and SIGINT and SIGTERM are the only
-signals that a training is told by.
+runs are not locked, folders are not flushed to the disk, and only SIGINT and SIGTERM end a
+training with its state saved.
 """
 
 from __future__ import annotations

@@ -206,8 +206,8 @@ def load(
     `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
     `widths` are those of the environments of a task that was checked before: such a spec builds
-    without neurogym, and has no trials. `start` is a run to start from, in place of what the spec
-    says of one.
+    without neurogym, and has no trials. `start` is a run to start from; it replaces the spec's own
+    `start_from`.
     Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
     without a connection, is in the result's `warnings`.
     """
@@ -289,8 +289,8 @@ def _check_stages(
 ) -> tuple[list[_Checked], list[Problem]]:
     """The spec as each stage of its training has it, and the problems that it has there alone.
 
-    `told` are those of the whole spec, and are told once. Files are read once for all stages, and
-    the plan of the network is shared.
+    Problems in `told`, those of the whole spec, are not repeated. Files are read once for all
+    stages, and the plan of the network is shared.
     """
     training = whole.parsed.training
     parts: list[_Checked] = []

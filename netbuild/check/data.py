@@ -362,7 +362,7 @@ def _check_length(context: Context, training: Training) -> None:
 def _metrics(
     context: Context, training: Training, environments: EnvironmentPlan | TaskWidths | None
 ) -> tuple[str, ...] | None:
-    """The metrics of the task's evaluations; None where environments with problems hide them.
+    """The metrics of the task's evaluations; None if environments with problems leave them unknown.
 
     Trials of an environment whose answers are actions have an accuracy whatever the loss is.
     """

@@ -1,7 +1,7 @@
 """Files that a section names are looked for even where something else in the section is wrong.
 
-A section that does not parse is left out of all checks, so that nothing is told that only follows
-from its problem. Whether the files that it names are there does not follow from anything else.
+Other checks skip a section that does not parse, so that one mistake is not reported several times.
+A missing file is a mistake of its own and is still reported.
 """
 
 from __future__ import annotations

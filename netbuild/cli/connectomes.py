@@ -91,7 +91,7 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     try:
         return read_connectome(edges, neurons, options_of(words))
     except DataFileError as error:
-        # Nothing here is a spec: what one could cure is told as wrong with the file.
+        # This command reads no spec, so an error that a spec could cure counts as one of the file.
         code = max(Exit.DATA, error.exit_code)
         what = f"{edges}: [{error.code}] {error.what}"
         raise NetbuildError(what, code, as_options(error.hint)) from None

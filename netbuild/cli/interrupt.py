@@ -1,4 +1,4 @@
-"""Ctrl-C in a command that leaves nothing to be saved."""
+"""Ctrl-C in a command that has nothing to save."""
 
 from __future__ import annotations
 

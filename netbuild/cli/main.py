@@ -45,11 +45,11 @@ class ReaderGone(Exception):
 
 
 class Interrupted(Exception):
-    """Ctrl-C, in a command that leaves nothing to be saved."""
+    """Ctrl-C in a command that has nothing to save."""
 
 
 class Commands(TyperGroup):
-    """The commands; how they end is told by `main`, and not by Typer."""
+    """The group of commands; `main`, not Typer, turns exceptions into messages and exit codes."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Read the words before the command's name."""
@@ -66,7 +66,7 @@ class Commands(TyperGroup):
 
 @contextmanager
 def _ends_of_ours() -> Iterator[None]:
-    """Take from Typer what it would end in its own way or word in Pydantic's."""
+    """Raise our own exceptions where Typer would exit, or print a message, of its own."""
     try:
         yield
     except BrokenPipeError:
@@ -159,7 +159,7 @@ def main() -> None:
 
 
 def _end(error: Exception) -> None:
-    """Tell how a command has ended, and exit with the code of that."""
+    """Print the message of an exception, and exit with its code."""
     try:
         raise error
     except NetbuildError as told:

@@ -237,7 +237,7 @@ def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
 def read_weights(path: Path) -> bytes:
     """The bytes of a safetensors file in a run; raises OSError, and NetbuildError as `read_file`.
 
-    A file that goes on after its last tensor is refused before it is read (exit 9).
+    A file that is longer than its header says is refused before it is read (exit 9).
     """
     with entered(path.parent) as folder:
         return read_entry(folder, path.name, limit=_end_of_tensors)

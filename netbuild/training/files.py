@@ -227,8 +227,8 @@ def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -
     name, temporary = path.name, _beside(path.name)
     with entered(path.parent, within) as folder:
         if folder.has(name):
-            # The first attempt came as far as that. The entry is made anew, or waiting for it again
-            # would tell nothing: the system tells of a failure once.
+            # The first attempt got this far. The entry is renamed again, because the system
+            # reports a failed fsync only once.
             folder.rename(name, temporary)
             folder.rename(temporary, name)
         else:

@@ -21,7 +21,7 @@ LARGEST_TEXT = 1 << 18  # bytes of a file whose lines are compared
 MOST_LINES = 4000
 LARGEST_DIFFERENCE = 1 << 20  # bytes
 PATIENCE = 10  # seconds
-# What a promise of missing objects is configured by: git would fetch them, with a command.
+# Settings of a partial clone, in which git runs a command to fetch missing objects.
 _FETCHES = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
 _NAME = "[0-9a-f]{40}|[0-9a-f]{64}"  # of a commit or a blob
 _POINTER = b"version https://git-lfs.github.com/spec/v1\n"
@@ -31,8 +31,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 class GitState:
     """The commit that is checked out, and the difference of some files from it, as a patch.
 
-    Both are None outside of a repository; the difference is None too where git may not be asked
-    for files without running what the repository names.
+    Both are None outside of a repository; the difference is None in a partial clone too.
     """
 
     commit: str | None = None
@@ -86,7 +85,7 @@ def _difference(folder: Path, commit: str, files: Mapping[str, bytes]) -> str | 
 
 
 def _part(name: str, blob: tuple[str, int], then: bytes | None, now: bytes) -> str:
-    """How one file differs; nothing where it is but stored in another form."""
+    """The patch of one file; empty if only its line ends or its Git LFS storage differ."""
     if then is not None and (_lines(then) == _lines(now) or _points_to(then, now)):
         return ""
     if then is None or not (_is_text(then) and _is_text(now)):
@@ -118,7 +117,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _lines(data: bytes) -> bytes:
-    """Bytes with the line ends that git keeps, where it is told to convert them."""
+    """The bytes with LF for CRLF."""
     return data.replace(b"\r\n", b"\n")
 
 
@@ -129,7 +128,7 @@ def _points_to(then: bytes, now: bytes) -> bool:
 
 
 def _blob_id(data: bytes, blob: tuple[str, int]) -> str:
-    """What git calls a file of these bytes, in a repository whose names are that long."""
+    """The object id of these bytes, by the algorithm of `blob`."""
     algorithm = "sha1" if len(blob[0]) == 40 else "sha256"
     found = hashlib.new(algorithm, b"blob %d\0" % len(data), usedforsecurity=False)
     found.update(data)

@@ -50,10 +50,9 @@ def place(run: Path, name: str) -> Path:
 def roots(run: Path, data_root: str | Path | None = None) -> tuple[Path, ...]:
     """The folders whose files may be read because a run's `run.json` names them.
 
-    A run can come from anybody, and so does what its `run.json` says of its files. What may be
-    read is told by where the run was put, by the folder that the command is given in, and by
-    `data_root`, which whoever gives the command has named: the project of the run, which of a run
-    in `FOLDER/runs/NAME/` is that of FOLDER, and the project of the working directory.
+    A run may come from anybody, so its `run.json` is not trusted. Files are read only in folders
+    that the user chose: the project of the run, which of a run in `FOLDER/runs/NAME/` is that of
+    FOLDER, the project of the working directory, and `data_root`.
     """
     home = Path(os.path.realpath(run))
     beside = len(home.parents) > 2 and home.parents[1].name == RUNS
