@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from netbuild import system
 from netbuild.cli.main import main
 
 # The same examples in every run, however slow the machine.
@@ -60,6 +63,15 @@ def small(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
     return path
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_they_were() -> Iterator[None]:
+    """A command that a signal has ended leaves its handlers: its process is about to end."""
+    before = {number: signal.getsignal(number) for number in system.ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Result(NamedTuple):

@@ -158,6 +158,19 @@ def test_under_nohup_a_closed_terminal_ends_no_training() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_ctrl_c_after_another_signal_keeps_the_code_of_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The state is saved, and the process has not ended yet."""
+    left: list[int | None] = []
+    monkeypatch.setattr(Signals, "_leave", lambda self: left.append(self.received))
+    with Signals() as signals:
+        signals.take(cast(Trainer, SimpleNamespace(stop=False, saving=False)))
+        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert left == [signal.SIGTERM]
+
+
 def test_a_signal_between_two_stages_is_not_lost() -> None:
     first, second = (cast(Trainer, SimpleNamespace(stop=False, saving=False)) for _ in range(2))
     with Signals() as signals:

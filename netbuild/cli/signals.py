@@ -43,6 +43,8 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.received is not None:
+            return  # the process is about to end, with the code of the first signal
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -256,7 +256,10 @@ def remove_folder(path: Path, within: Path | None = None) -> None:
     temporary = _beside(path.name)
     with entered(path.parent, within) as folder:
         folder.rename(path.name, temporary)
-        folder.remove(temporary)
+        try:
+            folder.remove(temporary)
+        except OSError:  # once more: a failure that passes leaves nothing half-removed
+            folder.remove(temporary)
 
 
 def remove_leftovers(path: Path, within: Path | None = None) -> None:
