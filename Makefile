@@ -31,7 +31,7 @@ fuzz: .venv/developer
 	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && \
 	$(BIN)/python tests/fuzz_connectomes.py $(SECONDS) --jobs $(JOBS) && exit $$specs
 
-# Trainings that are killed, starved of disk and damaged, some minutes; writes docs/faults.json.
+# Trainings that are killed, starved of disk and damaged, about half an hour; writes docs/faults.json.
 faults: .venv/developer
 	$(BIN)/python tests/faults
 
