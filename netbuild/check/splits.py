@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.check.context import Context
@@ -71,8 +72,9 @@ def digest_of(array: NDArray[Any]) -> str:
     """The SHA-256 of an array's shape and of its values in float32, in blocks."""
     found = hashlib.sha256(str(array.shape).encode())
     flat = array.reshape(-1)
-    for start in range(0, flat.size, BLOCK):
-        found.update(flat[start : start + BLOCK].astype("<f4").tobytes())
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite in it
+        for start in range(0, flat.size, BLOCK):
+            found.update(flat[start : start + BLOCK].astype("<f4").tobytes())
     return found.hexdigest()
 
 

@@ -76,11 +76,11 @@ def _spectrum(weight: NDArray[Any] | Any) -> tuple[NDArray[np.complex128], float
     """Eigenvalues of a matrix or a scipy.sparse array, the largest first; the spectral radius."""
     count = weight.shape[0]
     sparse = not isinstance(weight, np.ndarray)
-    if not np.isfinite(weight.data if sparse else weight).all():
-        raise unusable("this weight holds NaN or Inf, so it has no eigenvalues")
     if not sparse and count > MOST:
         what = f"the eigenvalues of {count:,} units; at most {MOST:,} are drawn"
         raise unusable(what, "`netbuild inspect` shows the spectral radius, whatever the size")
+    if not np.isfinite(weight.data if sparse else weight).all():
+        raise unusable("this weight holds NaN or Inf, so it has no eigenvalues")
     if sparse and count > MOST_SPARSE:
         return _largest(weight)
     whole: NDArray[Any] = weight if isinstance(weight, np.ndarray) else weight.toarray()
