@@ -71,7 +71,8 @@ def handlers_as_they_were() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in system.ENDING}
     yield
     for number, handler in before.items():
-        signal.signal(number, handler)
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 class Result(NamedTuple):
