@@ -17,11 +17,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# Flags of `os.open`; 0 where the system has no such flag.
-O_CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
+# A flag of `os.open`; 0 where the system has no such flag.
 O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
-O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-O_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 
 HAS_LOCKS = fcntl is not None
 CAN_SYNC_FOLDERS = O_DIRECTORY != 0  # elsewhere a folder cannot be opened at all

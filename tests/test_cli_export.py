@@ -15,6 +15,7 @@ from decision import decision_run
 import netbuild
 from netbuild.training.activity import load_activity
 from netbuild.training.equations import equation_arrays, equations_of
+from netbuild.training.maps import labelled_maps, map_arrays
 
 KINDS = ("psychometric", "trajectories", "rates", "weights", "eigenvalues", "learning")
 
@@ -269,3 +270,7 @@ def test_the_weights_of_any_checkpoint(cli: Any, run: netbuild.Run, tmp_path: Pa
         files.append(tmp_path / f"{which}.npz")
         assert cli("export", run.path, "--checkpoint", which, "-o", files[-1]).code == 0
     assert files[0].read_bytes() == files[1].read_bytes()
+    best = labelled_maps(run.network(checkpoint="best"), run.spec.plan.layers)
+    found = np.load(files[2])
+    for name, array in map_arrays(best).items():
+        assert np.array_equal(found[name], array), name

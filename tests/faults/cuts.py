@@ -169,9 +169,11 @@ def starting(lab: Lab, most: int = 80) -> Counts:
         last = said.splitlines()[-1:]
         if process.returncode != 130 or not last or not last[0].startswith("interrupted"):
             return [f"{argv[0]}: exit {process.returncode}: {said[-300:]!r}"]
+        counts.add(interrupted=1)
         return [f"{argv[0]}: {said[-300:]!r}"] if "Traceback" in said else []
 
     lab.each(counts, range(most), check)
+    counts.demand("interrupted", 1 / 2)
     cleared(out)
     return counts
 
