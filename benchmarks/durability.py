@@ -23,13 +23,13 @@ import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.cli.memory import keep_freed_memory
+from netbuild.runs.recorder import Recorder, Training
+from netbuild.runs.run import parameters_of
+from netbuild.runs.writer import start_run
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, Task
 from netbuild.training.course import Happening, follow
 from netbuild.training.losses import task_loss
-from netbuild.training.recorder import Recorder, Training
-from netbuild.training.run import parameters_of
-from netbuild.training.writer import start_run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DIGITS, DECISION = EXAMPLES / "digits_dale.yaml", EXAMPLES / "ei_decision.yaml"

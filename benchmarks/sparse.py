@@ -26,7 +26,7 @@ from benchmarks.timing import alternate
 from netbuild.cli.memory import keep_freed_memory
 from netbuild.kernels import SparseWeight, State, activation, pattern, recurrence
 from netbuild.kernels.sparse import back_matrix, matrix
-from netbuild.masks.wiring import Wiring, from_pairs
+from netbuild.wiring import Wiring, from_pairs
 
 ALPHA = 0.2
 RELU = activation("relu")

@@ -15,9 +15,9 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from netbuild import wiring
 from netbuild.cli.memory import keep_freed_memory
 from netbuild.layers import CTRNNLayer, attach, verify
-from netbuild.masks import wiring
 
 UNITS, CONNECTIONS = 139_255, 15_000_000
 BATCH, STEPS, CHANNELS = 8, 10, 3

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from netbuild.spec import schema as language
+from netbuild.language import schema as language
 
 HEAD = """\
 # The language, version 1

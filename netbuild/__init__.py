@@ -11,35 +11,35 @@ if TYPE_CHECKING:
     from typing import Any
 
     from netbuild.builder import build as build
-    from netbuild.check import Spec as Spec
-    from netbuild.check import load as load
     from netbuild.convert import save_spec as save_spec
     from netbuild.errors import NetbuildError as NetbuildError
     from netbuild.errors import SpecError as SpecError
+    from netbuild.language import Spec as Spec
+    from netbuild.language import load as load
     from netbuild.layers import attach as attach
-    from netbuild.training import Run as Run
-    from netbuild.training import fork as fork
-    from netbuild.training import open_run as open_run
-    from netbuild.training import reproduce as reproduce
-    from netbuild.training import resume as resume
-    from netbuild.training import train as train
+    from netbuild.runs import Run as Run
+    from netbuild.runs import fork as fork
+    from netbuild.runs import open_run as open_run
+    from netbuild.runs import reproduce as reproduce
+    from netbuild.runs import resume as resume
+    from netbuild.runs import train as train
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "NetbuildError": "netbuild.errors",
-    "Run": "netbuild.training",
-    "Spec": "netbuild.check",
+    "Run": "netbuild.runs",
+    "Spec": "netbuild.language",
     "SpecError": "netbuild.errors",
     "attach": "netbuild.layers",
     "build": "netbuild.builder",
-    "fork": "netbuild.training",
-    "load": "netbuild.check",
-    "open_run": "netbuild.training",
-    "reproduce": "netbuild.training",
-    "resume": "netbuild.training",
+    "fork": "netbuild.runs",
+    "load": "netbuild.language",
+    "open_run": "netbuild.runs",
+    "reproduce": "netbuild.runs",
+    "resume": "netbuild.runs",
     "save_spec": "netbuild.convert",
-    "train": "netbuild.training",
+    "train": "netbuild.runs",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604
 

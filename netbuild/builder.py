@@ -12,12 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from netbuild.check import Spec, load
-from netbuild.check.data import SequencePlan
-from netbuild.check.environments import EnvironmentPlan
-from netbuild.check.plan import LayerPlan, MapPlan, RegularizerPlan
-from netbuild.check.population import Population
 from netbuild.errors import Exit, NetbuildError, SpecError
+from netbuild.language import Spec, load
+from netbuild.language import layers as words
+from netbuild.language.base import Model
+from netbuild.language.ctrnn import CTRNN
+from netbuild.language.data import SequencePlan
+from netbuild.language.environments import EnvironmentPlan
+from netbuild.language.maps import Map
+from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
+from netbuild.language.population import Population
+from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
+from netbuild.language.task import Arrays, Neurogym
+from netbuild.language.training import Training
 from netbuild.layers import (
     CTRNNLayer,
     Dropout,
@@ -35,13 +42,6 @@ from netbuild.regularization import (
     NamedParameters,
     RegularizationList,
 )
-from netbuild.spec import layers as words
-from netbuild.spec.base import Model
-from netbuild.spec.ctrnn import CTRNN
-from netbuild.spec.maps import Map
-from netbuild.spec.regularizers import ActivityRegularizer, DrawnReference
-from netbuild.spec.task import Arrays, Neurogym
-from netbuild.spec.training import Training
 from netbuild.streams import seed_of
 from netbuild.tasks import ArraysTask, NeurogymTask, Task
 

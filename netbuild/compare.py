@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netbuild.check import Spec
+from netbuild.language import Spec
 
 Difference = tuple[str, Any, Any]  # a path, and its value in each; None where it has none
 Record = Mapping[str, Any]  # a line of a run's log

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from netbuild.check import load
-from netbuild.spec.dump import dump_yaml
-from netbuild.spec.paths import near
+from netbuild.language import load
+from netbuild.language.dump import dump_yaml
+from netbuild.yamltree.paths import near
 
 _KEYS = {
     *("name", "type", "input_dim", "output_dim", "weight", "bias", "activation", "from"),

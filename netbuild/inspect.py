@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netbuild.check.named import Named
-from netbuild.check.plan import LayerPlan
-from netbuild.check.population import Population
+from netbuild.language.named import Named
+from netbuild.language.plan import LayerPlan
+from netbuild.language.population import Population
 from netbuild.layers import CTRNNLayer, LinearLayer, Network
 from netbuild.regularization import RegularizationList
 

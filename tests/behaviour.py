@@ -32,8 +32,8 @@ from faults.specs import KINDS, write_spec  # noqa: E402
 
 import netbuild  # noqa: E402
 from netbuild.errors import SpecError  # noqa: E402
-from netbuild.training.checkpoint import open_checkpoint  # noqa: E402
-from netbuild.training.environment import _processor as processor  # noqa: E402
+from netbuild.runs.checkpoint import open_checkpoint  # noqa: E402
+from netbuild.runs.environment import _processor as processor  # noqa: E402
 
 FILE = TESTS / "golden" / "behaviour.json"
 EXAMPLES = TESTS.parent / "examples"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from netbuild.check import Spec, load
-from netbuild.check.plan import LayerPlan, MapPlan, Plan
 from netbuild.errors import SpecError
+from netbuild.language import Spec, load
+from netbuild.language.plan import LayerPlan, MapPlan, Plan
 
 HEAD = "netbuild: 1\n"
 

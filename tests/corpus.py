@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from netbuild.check import load
 from netbuild.errors import Problem, SpecError
+from netbuild.language import load
 
 SPECS = Path(__file__).parent / "specs"
 INVALID = sorted((SPECS / "invalid").glob("*.yaml"))

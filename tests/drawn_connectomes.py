@@ -280,9 +280,9 @@ class Maker:
 
     def as_native(self, table: bool) -> None:
         """The same connectome, read once and written in netbuild's own form."""
-        from netbuild.check.connectome import options_of
         from netbuild.connectomes import read_connectome, write_native
-        from netbuild.spec.connectome import Connectome
+        from netbuild.language.check_connectome import options_of
+        from netbuild.language.connectome import Connectome
 
         long = dict(self.words)
         folder = self.next_path(".npz").parent

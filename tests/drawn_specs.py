@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from drawn_connectomes import Drawn, draw_connectome
 
-from netbuild.spec.dump import dump_yaml
+from netbuild.language.dump import dump_yaml
 
 SAMPLES = 12
 MOST_STEPS = 3  # of a trial

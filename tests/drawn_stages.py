@@ -19,8 +19,8 @@ from resuming import assert_same, begun, killed_at, lines, stopped_at
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError, SpecError
-from netbuild.training.evaluation import evaluate
-from netbuild.training.resuming import resume
+from netbuild.results.evaluation import evaluate
+from netbuild.runs.resuming import resume
 
 OPTIONS: dict[str, dict[str, list[Any]]] = {
     "SGD": {"momentum": [0, 0.9, 0.9], "nesterov": [False, False, True], "weight_decay": [0, 0.1]},

@@ -24,11 +24,11 @@ import numpy as np
 from drawn_connectomes import draw_connectome
 from fuzz_files import ENCODINGS, ENDS, INTERESTING, ODD_CELLS, OTHER, mutated, patch
 
-from netbuild.check.connectome import options_of
 from netbuild.connectomes import Connectome, Options, read_connectome, write_native
 from netbuild.errors import DataFileError
-from netbuild.masks.wiring import from_pairs
-from netbuild.spec.connectome import Connectome as Words
+from netbuild.language.check_connectome import options_of
+from netbuild.language.connectome import Connectome as Words
+from netbuild.wiring import from_pairs
 
 RIGHT = 120  # connectomes that are damaged
 ROUND = 8  # of so many that are read one is written in the native form and read again

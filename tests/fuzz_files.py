@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from fuzz_specs import check_problem
 
-from netbuild.check import load
 from netbuild.errors import DataFileError, SpecError
-from netbuild.masks import ArrayFile, Header, read_array, read_header
+from netbuild.files.readers import ArrayFile, Header, read_array, read_header
+from netbuild.language import load
 
 Array = npt.NDArray[Any]
 

@@ -22,10 +22,10 @@ from corpus import INVALID, SPECS, VALID
 from drawn_specs import draw_spec, seeds
 from strategies import KEYS, RIGHT, examples
 
-from netbuild.check import Spec, load
 from netbuild.errors import Problem, SpecError
-from netbuild.spec.document import read
-from netbuild.spec.nodes import plain
+from netbuild.language import Spec, load
+from netbuild.yamltree.document import read
+from netbuild.yamltree.nodes import plain
 
 WORDS = [
     *KEYS,

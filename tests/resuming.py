@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import netbuild
-from netbuild.training import Record, Run, Trainer
-from netbuild.training.checkpoint import checkpoints, open_checkpoint
+from netbuild.runs import Run
+from netbuild.runs.checkpoint import checkpoints, open_checkpoint
+from netbuild.training import Record, Trainer
 
 Watcher = Callable[[Record, Trainer], None]
 

@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from netbuild.spec.grammar import fields_of, homes
-from netbuild.spec.schema import json_schema
+from netbuild.language.grammar import fields_of, homes
+from netbuild.language.schema import json_schema
 
 Values = st.SearchStrategy[Any]
 

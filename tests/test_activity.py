@@ -13,10 +13,10 @@ import torch
 from decision import decision_run
 
 import netbuild
-from netbuild.training import activity as module
-from netbuild.training.activity import Activity, load_activity
-from netbuild.training.selectivity import selectivity
-from netbuild.training.units import Units
+from netbuild.results import activity as module
+from netbuild.results.activity import Activity, load_activity
+from netbuild.results.selectivity import selectivity
+from netbuild.results.units import Units
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from checks import HEAD, spec_of
 
-from netbuild.check import load
 from netbuild.errors import Exit, Problem, SpecError
+from netbuild.language import load
 
 LAYER = "{{name: {}, type: linear, output_dim: {}, {}}}"
 NONE = "sparsity_mask: {generate: fixed_indegree, connections: 0}"

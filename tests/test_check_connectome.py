@@ -21,13 +21,13 @@ from drawn_connectomes import Drawn, draw_connectome
 
 from netbuild import connectomes
 from netbuild.builder import build
-from netbuild.check import Spec, load
-from netbuild.check.named import Named
-from netbuild.check.plan import MapPlan
 from netbuild.connectomes.connectome import SUFFIXES
 from netbuild.connectomes.files import TABLES
 from netbuild.errors import NetbuildError, SpecError
-from netbuild.spec.connectome import EdgeFile, NeuronFile
+from netbuild.language import Spec, load
+from netbuild.language.connectome import EdgeFile, NeuronFile
+from netbuild.language.named import Named
+from netbuild.language.plan import MapPlan
 
 NEURONS = """\
 name,kind,sign,area
@@ -509,7 +509,7 @@ def test_words_wait_for_no_library_that_they_do_not_need(
     folder: Path, text: str, modules: set[str]
 ) -> None:
     spec_of(folder, text)
-    program = "import sys, netbuild.check as c; c.load(sys.argv[1]); print(*sys.modules)"
+    program = "import sys, netbuild.language as c; c.load(sys.argv[1]); print(*sys.modules)"
     command = [sys.executable, "-c", program, str(folder / "spec.yaml")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not modules & set(result.stdout.split())

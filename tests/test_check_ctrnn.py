@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netbuild.builder import build
-from netbuild.check.plan import LayerPlan
 from netbuild.errors import SpecError
 from netbuild.inspect import areas
+from netbuild.language.plan import LayerPlan
 from netbuild.layers import CTRNNLayer
 from netbuild.layers.spectrum import spectral_radius
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import plan_of, said_of
 
-from netbuild.check.plan import TaskPlan
+from netbuild.language.plan import TaskPlan
 
 X = np.array([[0, 16], [8, 4], [2, 2], [1, 1]], np.uint8)
 Y = np.array([0, 1, 2, 1])

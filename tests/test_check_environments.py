@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from checks import plan_of, said_of, spec_of
 
-from netbuild.check.environments import EnvironmentPlan
 from netbuild.environments import Environment, Levels, environment_names, registry
 from netbuild.errors import Exit, NetbuildError, SpecError
+from netbuild.language.environments import EnvironmentPlan
 
 LAYER = "layers: [{{name: a, type: linear, output_dim: {}}}]\n"
 PERCEPTUAL = "env: PerceptualDecisionMaking-v0"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from checks import layer_of, map_of, plan_of, said_of
 
-from netbuild.check import load
+from netbuild.language import load
 
 MASK = np.array([[1, 0, 1], [0, 1, 1]])  # 2 presynaptic, 3 postsynaptic units
 

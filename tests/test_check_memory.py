@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from checks import HEAD
 
-from netbuild.check import load
-from netbuild.check.memory import BYTES_PER_UNIT, BYTES_PER_WEIGHT, memory_bytes
 from netbuild.errors import Exit, SpecError
+from netbuild.language import load
+from netbuild.language.memory import BYTES_PER_UNIT, BYTES_PER_WEIGHT, memory_bytes
 
 TEXT = HEAD + "layers: [{{name: a, type: linear, input_dim: {}, output_dim: {}}}]\n"
 

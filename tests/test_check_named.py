@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.check.named import MOST_AREAS, Named, Rows, named
+from netbuild.language.named import MOST_AREAS, Named, Rows, named
 
 ROW = st.tuples(st.sampled_from(["V1", "M1", ""]), st.sampled_from([1, -1, 0]))
 ROWS = st.lists(ROW, min_size=1, max_size=9)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild import masks
-from netbuild.check.population import Population, Run, area_meant, units
+from netbuild.language.population import Population, Run, area_meant, units
+from netbuild.rounding import round_half_up
 
 FRACTIONS = st.none() | st.floats(0, 1)
 PARTS = st.lists(st.tuples(st.integers(1, 6), FRACTIONS), min_size=1, max_size=5)
@@ -23,7 +23,7 @@ def signs_of(parts: Parts) -> list[int]:
     """Unit by unit, without runs."""
     signs: list[int] = []
     for size, fraction in parts:
-        first = 0 if fraction is None else masks.round_half_up(fraction, size)
+        first = 0 if fraction is None else round_half_up(fraction, size)
         signs += [0] * size if fraction is None else [1] * first + [-1] * (size - first)
     return signs
 

@@ -16,10 +16,10 @@ from drawn_connectomes import draw_connectome
 from drawn_specs import Units
 
 from netbuild.builder import build
-from netbuild.check import load
-from netbuild.check.selection import spelled
 from netbuild.errors import SpecError
 from netbuild.explanations import EXPLANATIONS
+from netbuild.language import load
+from netbuild.language.check_selection import spelled
 
 NEURONS = """\
 name,kind,sign,area,level

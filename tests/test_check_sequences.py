@@ -10,8 +10,8 @@ import pytest
 from checks import plan_of, said_of, spec_of
 
 from netbuild.builder import build_task
-from netbuild.check import load
-from netbuild.check.data import SequencePlan
+from netbuild.language import load
+from netbuild.language.data import SequencePlan
 
 RNG = np.random.default_rng(0)
 ARRAYS = {

@@ -14,19 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.builder import build
-from netbuild.check import load
-from netbuild.check import spectrum as checks_of_spectrum
-from netbuild.check.spectrum import (
+from netbuild.errors import Exit, SpecError
+from netbuild.language import load, weights
+from netbuild.language import spectrum as checks_of_spectrum
+from netbuild.language.spectrum import (
     MOST_UNITS,
     _samples_have_cycle,
     chance_above_zero,
     has_likely_cycle,
 )
-from netbuild.errors import Exit, SpecError
 from netbuild.layers import spectrum
 from netbuild.layers.initial import draw
-from netbuild.masks.wiring import from_matrix
-from netbuild.spec import weights
+from netbuild.wiring import from_matrix
 
 HEAD = "layers: [{name: h, type: ctrnn, input_dim: 2, alpha: 0.5, "
 FULL = "sparsity_mask: {values: [[1, 1, 1], [1, 1, 1], [1, 1, 1]], rows: pre}"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from resuming import begun, stopped_at
 
 import netbuild
-from netbuild.check.splits import Split
 from netbuild.errors import SpecError
-from netbuild.masks import round_half_up
-from netbuild.masks.tensors import read_tensors
+from netbuild.files.tensors import read_tensors
+from netbuild.language.check_splits import Split
+from netbuild.rounding import round_half_up
 from netbuild.tasks import ArraysTask
 
 BASE = """seed: SEED

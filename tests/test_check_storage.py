@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.builder import build
-from netbuild.check import load
-from netbuild.check.memory import BYTES_PER_CONNECTION, BYTES_PER_UNIT, BYTES_PER_WEIGHT
-from netbuild.check.storage import LEAST_PAIRS, MOST_DENSITY, wants_sparse
 from netbuild.errors import Exit, SpecError
-from netbuild.masks import Wiring
-from netbuild.spec.maps import Map
+from netbuild.language import load
+from netbuild.language.maps import Map
+from netbuild.language.memory import BYTES_PER_CONNECTION, BYTES_PER_UNIT, BYTES_PER_WEIGHT
+from netbuild.language.storage import LEAST_PAIRS, MOST_DENSITY, wants_sparse
+from netbuild.wiring import Wiring
 
 FLY = 139_255  # neurons of a fruit fly
 

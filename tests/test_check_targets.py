@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import plan_of, said_of
 
-from netbuild.check.plan import RegularizerPlan
+from netbuild.language.plan import RegularizerPlan
 
 LAYERS = """layers:
 - {name: a, type: linear, input_dim: 2, output_dim: 3, excitatory: 0.7}

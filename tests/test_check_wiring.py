@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from netbuild.builder import build
-from netbuild.check.population import Population, Run, units
-from netbuild.masks import unit_signs
+from netbuild.language.draw import unit_signs
+from netbuild.language.population import Population, Run, units
+from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
 from netbuild.regularization import L1, RegularizationList
-from netbuild.spec.reserved import REGULARIZER_NAMES, RESERVED
 
 A = "{name: a, type: linear, input_dim: 4, output_dim: 5, excitatory: 0.6}"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netbuild.check import load
 from netbuild.errors import Exit, NetbuildError, SpecError
+from netbuild.language import load
 
 TEXT = """netbuild: 1
 layers:
@@ -164,7 +164,7 @@ def loaded_modules(program: str) -> set[str]:
 
 def test_checking_a_spec_with_masks_loads_no_mathematics(file: Path) -> None:
     heavy = {"torch", "matplotlib", "polars", "scipy", "pandas", "rich"}
-    program = f"from netbuild.check import load\nassert load({str(file)!r}).files"
+    program = f"from netbuild.language import load\nassert load({str(file)!r}).files"
     assert not loaded_modules(program) & heavy
 
 

@@ -18,7 +18,7 @@ from resuming import assert_same, begun, lines, stopped_at
 import netbuild
 from netbuild.builder import build, build_optimizer
 from netbuild.errors import Exit, NetbuildError
-from netbuild.training.checkpoint import (
+from netbuild.runs.checkpoint import (
     NETWORK,
     OPTIMIZER,
     STATE,
@@ -31,9 +31,9 @@ from netbuild.training.checkpoint import (
     prune,
     write_checkpoint,
 )
-from netbuild.training.files import digest
-from netbuild.training.resuming import resume
-from netbuild.training.tensors import pack, unpack
+from netbuild.runs.files import digest
+from netbuild.runs.resuming import resume
+from netbuild.runs.tensors import pack, unpack
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 
 import netbuild
 from netbuild.cli.options import find_run
-from netbuild.training.files import digest
-from netbuild.training.tensors import pack
+from netbuild.runs.files import digest
+from netbuild.runs.tensors import pack
 
 ROOT = Path(__file__).parent.parent
 
@@ -303,7 +303,7 @@ def test_init_writes_a_spec_that_validates_and_overwrites_nothing(
 def test_a_bug_of_ours_leaves_a_report_and_no_traceback(
     cli: Any, small: Path, monkeypatch: Any
 ) -> None:
-    from netbuild.check import checked
+    from netbuild.language import checked
 
     monkeypatch.setattr(checked, "run_checks", lambda *_: 1 / 0)
     result = cli("validate", small)

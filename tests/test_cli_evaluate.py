@@ -15,10 +15,10 @@ from decision import decision_run
 import netbuild
 from netbuild.cli import train
 from netbuild.errors import Exit, NetbuildError
+from netbuild.results.evaluation import evaluate
+from netbuild.runs.checkpoint import checkpoints, step_of
 from netbuild.system import machine_cores
 from netbuild.tasks import Batch
-from netbuild.training.checkpoint import checkpoints, step_of
-from netbuild.training.evaluation import evaluate
 
 
 def run_of(small: Path, *changes: str) -> netbuild.Run:

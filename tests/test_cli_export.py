@@ -13,9 +13,9 @@ import pytest
 from decision import decision_run
 
 import netbuild
-from netbuild.training.activity import load_activity
-from netbuild.training.equations import equation_arrays, equations_of
-from netbuild.training.maps import labelled_maps, map_arrays
+from netbuild.results.activity import load_activity
+from netbuild.results.equations import equation_arrays, equations_of
+from netbuild.results.maps import labelled_maps, map_arrays
 
 KINDS = ("psychometric", "trajectories", "rates", "weights", "eigenvalues", "learning")
 

@@ -17,8 +17,7 @@ from netbuild.connectomes import Connectome, Options, matching, read_connectome
 from netbuild.connectomes.policies import sorted_pairs
 from netbuild.connectomes.report import statistics
 from netbuild.errors import DataFileError
-from netbuild.masks import Wiring
-from netbuild.masks.wiring import from_matrix
+from netbuild.wiring import Wiring, from_matrix
 
 EDGES = "pre,post,weight\nAVAL,DB1,3\nDB1,AVAL,2\nRID,AVAL,1\n"
 NEURONS = "name,kind,sign\nRID,inter,1\nDB1,motor,-1\nAVAL,inter,1\nI2L,inter,1\n"

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from netbuild.connectomes import controls
 from netbuild.connectomes.controls import control
-from netbuild.masks import Wiring
-from netbuild.masks.wiring import from_matrix
+from netbuild.wiring import Wiring, from_matrix
 
 REWIRES = ["degree_preserving", "er"]
 

@@ -31,7 +31,7 @@ from netbuild.connectomes import (
 )
 from netbuild.connectomes.nodes import read_nodes
 from netbuild.errors import DataFileError
-from netbuild.masks import npy, npz
+from netbuild.files import npy, npz
 
 TEXT = b"pre,post,weight\nA,B,3\nB,C,2\n"
 PARQUET = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".parquet")

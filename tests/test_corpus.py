@@ -32,8 +32,8 @@ from corpus import (
 )
 
 from netbuild.builder import build, build_optimizer, build_task
-from netbuild.check import Spec, load
 from netbuild.errors import NetbuildError, SpecError
+from netbuild.language import Spec, load
 from netbuild.layers import CTRNNLayer
 from netbuild.render import report
 from netbuild.training.trainer import Trainer

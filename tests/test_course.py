@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from netbuild.spec.training import Training
+from netbuild.language.training import Training
 from netbuild.training.course import Point
 from netbuild.training.trainer import Record
 

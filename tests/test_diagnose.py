@@ -12,23 +12,15 @@ import pytest
 from pydantic import BaseModel
 
 from netbuild.errors import Problem, SpecError
-from netbuild.spec.base import Choice
-from netbuild.spec.document import Document, parse
-from netbuild.spec.dump import dump_yaml
-from netbuild.spec.grammar import (
-    ROOT,
-    Home,
-    fields_of,
-    homes,
-    location_of,
-    slot_at,
-    slots_of,
-)
-from netbuild.spec.hints import field_hint, meant_key
-from netbuild.spec.load import parse_document
-from netbuild.spec.nodes import Location
-from netbuild.spec.paths import Tree
-from netbuild.spec.spec import NetworkSpec
+from netbuild.language.base import Choice
+from netbuild.language.dump import dump_yaml
+from netbuild.language.grammar import ROOT, Home, fields_of, homes, location_of, slot_at, slots_of
+from netbuild.language.hints import field_hint, meant_key
+from netbuild.language.parse import parse_document
+from netbuild.language.spec import NetworkSpec
+from netbuild.yamltree.document import Document, parse
+from netbuild.yamltree.nodes import Location
+from netbuild.yamltree.paths import Tree
 
 # A spec in long form that has nearly every section.
 WHOLE: dict[str, Any] = {

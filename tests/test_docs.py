@@ -104,7 +104,7 @@ def test_the_page_of_keys_is_current() -> None:
 
 def test_the_page_of_keys_is_complete() -> None:
     page = module(ROOT / "docs" / "make_spec.py")
-    from netbuild.spec.schema import json_schema
+    from netbuild.language.schema import json_schema
 
     listed = {name for _, names in page.SECTIONS for name in names}
     assert listed == {*json_schema()["$defs"], "SpecFile"}

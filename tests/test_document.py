@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netbuild.errors import Place, SpecError
-from netbuild.spec import parser
-from netbuild.spec.document import MAX_BYTES, parse, parse_value, read
-from netbuild.spec.nodes import Node, copy_tree, plain, show
-from netbuild.spec.parser import MAX_DEPTH, MAX_NODES
-from netbuild.spec.scalars import resolve
+from netbuild.yamltree import parser
+from netbuild.yamltree.document import MAX_BYTES, parse, parse_value, read
+from netbuild.yamltree.nodes import Node, copy_tree, plain, show
+from netbuild.yamltree.parser import MAX_DEPTH, MAX_NODES
+from netbuild.yamltree.scalars import resolve
 
 
 def problem_of(text: str) -> str:

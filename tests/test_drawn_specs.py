@@ -14,11 +14,11 @@ from drawn_specs import draw_bold, draw_spec, seeds
 from pydantic import BaseModel
 
 from netbuild.builder import build, build_optimizer, build_task
-from netbuild.check import Spec, load
 from netbuild.errors import SpecError
+from netbuild.language import Spec, load
+from netbuild.language.dump import dump_yaml
+from netbuild.language.grammar import fields_of, homes
 from netbuild.layers.spectrum import spectral_radius
-from netbuild.spec.dump import dump_yaml
-from netbuild.spec.grammar import fields_of, homes
 from netbuild.training.trainer import Trainer
 
 CHUNKS = 20  # so that workers share them

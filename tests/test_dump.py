@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.errors import SpecError
-from netbuild.spec.document import parse, parse_value
-from netbuild.spec.dump import dump_yaml, inline, resolved
-from netbuild.spec.layers import Linear
-from netbuild.spec.nodes import plain
-from netbuild.spec.spec import NetworkSpec
-from netbuild.spec.training import AdamW
+from netbuild.language.dump import dump_yaml, inline, resolved
+from netbuild.language.layers import Linear
+from netbuild.language.spec import NetworkSpec
+from netbuild.language.training import AdamW
+from netbuild.yamltree.document import parse, parse_value
+from netbuild.yamltree.nodes import plain
 
 TRAPS = ["014", "1e-3", "no", "null", "~", "", "<<", "=", "true", ".nan", "1_000", "- a", "a: b"]
 TEXT = st.one_of(st.sampled_from(TRAPS), st.text(st.characters(codec="utf-8"), max_size=20))

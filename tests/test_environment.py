@@ -11,7 +11,7 @@ import torch
 from resuming import begun, stopped_at
 
 import netbuild
-from netbuild.training.environment import environment, environment_changes
+from netbuild.runs.environment import environment, environment_changes
 
 CPU = torch.device("cpu")
 GO_NOGO = """\

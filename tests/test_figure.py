@@ -18,9 +18,9 @@ from netbuild import plots
 from netbuild.analysis import plots as analysis_plots
 from netbuild.analysis import study
 from netbuild.layers.plots import name_of, new_axes, own_look
-from netbuild.training.activity import Activity
-from netbuild.training.maps import LabelledMap
-from netbuild.training.units import Units
+from netbuild.results.activity import Activity
+from netbuild.results.maps import LabelledMap
+from netbuild.results.units import Units
 
 LONG = "a_very_long_name_that_somebody_gave_to_" * 4
 ODD = "$x^{ \x1b[31m\u202e\u4e2d\udcff"  # no formula; an escape, a mark of direction, no glyph

@@ -14,7 +14,7 @@ import pytest
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError, TooLargeError
-from netbuild.training import files
+from netbuild.runs import files
 
 CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close", "ftruncate")
 

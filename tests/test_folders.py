@@ -12,7 +12,7 @@ import pytest
 from netbuild import folders
 from netbuild.errors import Exit
 from netbuild.folders import ForeignEntryError, check_file, check_files, entered
-from netbuild.training import files
+from netbuild.runs import files
 
 
 @pytest.fixture(params=["relative", "plain"])

@@ -13,8 +13,8 @@ from resuming import begun, contents, killed_at, last_state, stopped_at
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
-from netbuild.training import sources
-from netbuild.training.checkpoint import checkpoints
+from netbuild.runs import sources
+from netbuild.runs.checkpoint import checkpoints
 
 
 def test_a_fork_finds_the_data_where_the_run_did(small: Path, tmp_path: Path) -> None:

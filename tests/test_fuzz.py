@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from strategies import RIGHT, examples, spoiled
 from test_schema import accepts
 
-from netbuild.check import load
 from netbuild.errors import SpecError
-from netbuild.spec.nodes import plain
-from netbuild.spec.parser import Parser
+from netbuild.language import load
+from netbuild.yamltree.nodes import plain
+from netbuild.yamltree.parser import Parser
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
@@ -102,7 +102,7 @@ def test_checks_do_not_depend_on_the_order_of_sets(tmp_path: Path) -> None:
         (tmp_path / f"{i}.yaml").write_bytes(mutated(rng.choice(pool), pool, rng))
     program = """
 import sys
-from netbuild.check import load
+from netbuild.language import load
 from netbuild.errors import SpecError
 for name in sys.argv[1:]:
     try:

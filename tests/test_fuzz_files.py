@@ -15,7 +15,7 @@ from fuzz_files import MAKERS, USES, Case, Files, arrays, bombs, right_files
 
 from netbuild.connectomes import read_connectome
 from netbuild.errors import DataFileError
-from netbuild.masks import read_array, read_header
+from netbuild.files.readers import read_array, read_header
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])

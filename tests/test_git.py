@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import netbuild
-from netbuild.training import git
-from netbuild.training.git import git_state
+from netbuild.runs import git
+from netbuild.runs.git import git_state
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -15,9 +15,9 @@ from resuming import lines
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
+from netbuild.runs.checkpoint import checkpoints
 from netbuild.tasks import Batch
 from netbuild.training import Record, Trainer
-from netbuild.training.checkpoint import checkpoints
 from netbuild.training.guards import are_finite, bad_gradient, first_bad, total_norm
 
 Poison = Callable[[Trainer], None]
@@ -132,7 +132,7 @@ def test_the_first_place_is_found_in_the_order_of_computation(small: Path) -> No
 
 
 def test_numbers_that_are_not_finite_are_null_in_the_log(small: Path, tmp_path: Path) -> None:
-    from netbuild.training.writer import line_of
+    from netbuild.runs.writer import line_of
 
     text = line_of("train", 3, {"accuracy": math.nan, "each": {"a": [1.0, math.inf]}})
     assert json.loads(text) == {

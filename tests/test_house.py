@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,149 +14,194 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "netbuild"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# What each part may import of the others; imports go down only.
+# What each room may import of the others, in type checks and inside functions too.
 ALLOWED = {
     "errors": set(),
-    "folders": {"errors", "wording"},
     "rounding": set(),
     "streams": set(),
-    "splits": {"rounding", "streams"},
     "system": set(),
+    "wiring": set(),
     "wording": set(),
-    "spec": {"errors"},
-    "masks": {"errors", "rounding"},
-    "connectomes": {"errors", "masks"},
+    "explanations": set(),
+    "splits": {"rounding", "streams"},
+    "folders": {"errors", "wording"},
+    "render": {"errors", "wording"},
+    "yamltree": {"errors", "wording"},
+    "files": {"errors", "system", "wording"},
+    "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
-    "check": {
-        *("errors", "folders", "streams", "system", "splits", "spec", "masks", "connectomes"),
-        "environments",
+    "language": {
+        *("errors", "folders", "rounding", "splits", "streams", "system", "wiring", "wording"),
+        *("yamltree", "files", "connectomes", "environments"),
     },
-    "kernels": {"errors"},
+    "convert": {"yamltree", "language"},
+    "compare": {"language"},
+    "listing": {"errors", "folders", "system", "wording", "yamltree", "language"},
+    "kernels": set(),
     "layers": {"streams", "kernels"},
     "regularization": {"rounding", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
-    "builder": {"errors", "streams", "spec", "check", "layers", "regularization", "tasks"},
-    "convert": {"spec", "check"},
-    "explanations": set(),
-    "compare": {"check"},
-    "listing": {"errors", "folders", "system", "spec"},
-    "inspect": {"layers", "regularization", "check"},
-    "plots": {"errors", "layers", "tasks", "training", "analysis"},
-    "analysis": {"streams", "kernels", "layers", "tasks"},
-    "render": {"errors", "wording"},
+    "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
+    "inspect": {"language", "layers", "regularization"},
     "training": {
-        *("errors", "folders", "streams", "system", "spec", "masks", "check", "builder"),
-        *("layers", "regularization", "tasks", "wording"),
+        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder", "runs"),
     },
+    "runs": {
+        *("errors", "folders", "system", "wording", "yamltree", "files", "language", "layers"),
+        *("tasks", "builder", "training", "results"),
+    },
+    "results": {
+        *("errors", "wording", "yamltree", "language", "layers", "tasks", "training", "runs"),
+    },
+    "analysis": {"streams", "kernels", "layers", "tasks"},
+    "plots": {"errors", "layers", "tasks", "runs", "results", "analysis"},
     "cli": {
-        *("errors", "folders", "spec", "check", "builder", "training", "inspect", "plots"),
-        *("explanations", "compare", "listing", "analysis", "connectomes", "netbuild", "system"),
-        *("render", "wording"),
+        *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
+        *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
+        *("analysis", "plots", "__init__"),
     },
     "__main__": {"cli"},
-    "__init__": {"errors", "check", "builder", "convert", "layers", "training"},
+    "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},
 }
-WORDS = {
-    *("errors", "rounding", "streams", "system", "wording", "spec", "masks", "check"),
-    *("explanations", "compare", "listing", "folders", "splits"),
-}
-FORBIDDEN_IN_WORDS = {"torch", "matplotlib", "polars", "scipy", "rich", "safetensors"}
+MATHS = {"kernels", "layers", "regularization", "tasks", "training", "analysis"}
+MEETING = {"builder", "inspect", "runs", "results", "plots", "cli", "__init__", "__main__"}
+WORDS = set(ALLOWED) - MATHS - MEETING - {"render"}
+HEAVY = {"torch", "matplotlib", "polars", "pyarrow", "scipy", "rich", "safetensors", "neurogym"}
+# Heavy libraries that a room of words loads when a file asks for them, and never at import.
+LATE = {"connectomes": {"polars", "pyarrow", "scipy"}, "files": {"pyarrow", "safetensors"}}
 
 
-def part_of(path: Path) -> str:
-    relative = path.relative_to(PACKAGE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+def room_of(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, inside functions too."""
+@cache
+def modules() -> dict[str, ast.Module]:
+    """The name of every module of the package, and its source."""
+    named = {}
+    for path in MODULES:
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        named[name] = ast.parse(path.read_text())
+    return named
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Every module that a module imports, inside functions and for type checks too."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(modules()[module]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module != "netbuild":  # `from netbuild import masks` is of masks
-                found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            name = str(node.module)
+            inner = {f"{name}.{alias.name}" for alias in node.names}
+            found |= inner & modules().keys()
+            if inner - modules().keys():
+                found.add(name)
+    return frozenset(found)
 
 
-def test_every_part_is_in_the_table() -> None:
-    assert {part_of(path) for path in MODULES} == set(ALLOWED)
+def calls(module: str) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(modules()[module]) if isinstance(node, ast.Call))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_down_only(path: Path) -> None:
-    part = part_of(path)
-    own = {name.split(".")[1] for name in imports(path) if name.startswith("netbuild.")}
-    reached = {name for name in own if name in ALLOWED} - {part}
-    assert reached <= ALLOWED[part], f"{part} imports {reached - ALLOWED[part]}"
-    if "netbuild" in imports(path):
-        assert "netbuild" in ALLOWED[part]
+def test_imports_go_down_only() -> None:
+    assert {room_of(module) for module in modules()} == set(ALLOWED)
+    upwards = [
+        f"{module} imports {other}"
+        for module in modules()
+        for other in imports(module) & modules().keys()
+        if room_of(other) not in ALLOWED[room_of(module)] | {room_of(module)}
+    ]
+    assert upwards == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_render_knows_rich_and_words_know_no_torch(path: Path) -> None:
-    outside = {name.split(".")[0] for name in imports(path)}
-    if part_of(path) in WORDS:
-        assert not outside & FORBIDDEN_IN_WORDS
-    if part_of(path) == "connectomes":
-        assert not outside & {"torch", "matplotlib", "safetensors", "pydantic", "yaml"}
-    if part_of(path) != "render":
-        assert "rich" not in outside
-    if part_of(path) in ("layers", "regularization", "tasks"):
-        assert not outside & {"yaml", "pydantic", "typer"}
+def circles() -> list[set[str]]:
+    """Groups of modules that reach each other by imports."""
+    reach = {module: set(imports(module) & modules().keys()) for module in modules()}
+    changed = True
+    while changed:
+        changed = False
+        for known in reach.values():
+            more = set().union(*(reach[other] for other in known)) - known
+            known |= more
+            changed |= bool(more)
+    found = [{b for b in reach[a] if a in reach[b]} for a in reach]
+    return [circle for i, circle in enumerate(found) if circle and circle not in found[:i]]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_environments_know_neurogym_and_no_torch_of_ours(path: Path) -> None:
-    outside = {name.split(".")[0] for name in imports(path)}
-    if part_of(path) == "environments":
-        assert not outside & FORBIDDEN_IN_WORDS
-    else:
-        assert not outside & {"neurogym", "gymnasium"}
+@pytest.mark.xfail(reason="three small circles are left")
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles() == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_nothing_dangerous_is_called(path: Path) -> None:
-    assert not imports(path) & {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            assert name not in {"eval", "exec", "__import__", "compile", "torch.load", "yaml.load"}
-            for keyword in node.keywords:
-                if keyword.arg == "allow_pickle":
-                    assert ast.unparse(keyword.value) == "False"
+def test_each_library_is_known_to_its_room_alone() -> None:
+    wrong = []
+    for module in modules():
+        room, outside = room_of(module), {name.split(".")[0] for name in imports(module)}
+        refused = set()
+        if room in WORDS:
+            refused |= HEAVY - LATE.get(room, set())
+        if room in {"connectomes", "files", "environments"} | MATHS - {"training"}:
+            refused |= {"yaml", "pydantic", "typer"}
+        if room != "render":
+            refused |= {"rich"}
+        if room == "environments":
+            refused -= {"neurogym"}
+        else:
+            refused |= {"neurogym", "gymnasium"}
+        wrong += [f"{module} imports {name}" for name in outside & refused]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_every_file_says_what_it_is(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
-    assert docstring
-    assert len(docstring) > 20
+def test_nothing_dangerous_is_called() -> None:
+    dangerous = {"eval", "exec", "__import__", "compile", "torch.load", "yaml.load"}
+    wrong = []
+    for module in modules():
+        pickles = {"pickle", "marshal", "shelve", "dill", "cloudpickle"} & imports(module)
+        wrong += [f"{module} imports {name}" for name in pickles]
+        for call in calls(module):
+            allows = any(
+                keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"
+                for keyword in call.keywords
+            )
+            if allows or ast.unparse(call.func) in dangerous:
+                wrong.append(f"{module}:{call.lineno}: {ast.unparse(call)}")
+    assert wrong == []
 
 
-def loaded_by(code: str) -> set[str]:
-    """The top-level modules that a fresh interpreter holds after some code."""
-    program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    return set(result.stdout.splitlines()[-1].split())
+def test_commands_print_through_one_door() -> None:
+    """`say` and `tell` escape the control characters in whatever a command prints."""
+    wrong = [
+        f"{module}:{call.lineno}"
+        for module in modules()
+        if room_of(module) == "cli" and module != "netbuild.cli.standard"
+        for call in calls(module)
+        if ast.unparse(call.func) in ("print", "typer.echo")
+    ]
+    assert wrong == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert [m for m, tree in modules().items() if len(ast.get_docstring(tree) or "") <= 20] == []
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "import netbuild",
         "import netbuild; netbuild.SpecError; netbuild.load",
         "import netbuild.cli",
-        "import netbuild.spec.schema",
-        "import netbuild.connectomes, netbuild.check",
+        "import netbuild.connectomes, netbuild.language.schema",
     ],
 )
 def test_words_do_not_wait_for_maths(code: str) -> None:
-    assert not loaded_by(code) & {"torch", "matplotlib", "polars", "scipy", "neurogym"}
+    program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not set(result.stdout.split()) & {"torch", "matplotlib", "polars", "scipy", "neurogym"}
 
 
 def test_public_names_are_the_truth() -> None:
@@ -165,15 +212,3 @@ def test_public_names_are_the_truth() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = netbuild.nothing
     assert set(netbuild.__all__) <= set(dir(netbuild))
-
-
-def test_commands_print_through_one_door() -> None:
-    """`say` and `tell` escape the control characters in whatever a command prints."""
-    calls = [
-        f"{path.name}:{node.lineno}"
-        for path in (PACKAGE / "cli").glob("*.py")
-        if path.name != "standard.py"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "typer.echo")
-    ]
-    assert calls == []

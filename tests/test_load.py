@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.errors import DataFileError, Place, SpecError
-from netbuild.spec.document import Document, parse
-from netbuild.spec.dump import inline
-from netbuild.spec.extends import MAX_DEPTH, Resolver, merge
-from netbuild.spec.load import Parsed, parse_document
-from netbuild.spec.nodes import Node, plain
-from netbuild.spec.override import split_override
-from netbuild.spec.paths import PathError
+from netbuild.language.dump import inline
+from netbuild.language.extends import MAX_DEPTH, Resolver, merge
+from netbuild.language.override import split_override
+from netbuild.language.parse import Parsed, parse_document
+from netbuild.yamltree.document import Document, parse
+from netbuild.yamltree.nodes import Node, plain
+from netbuild.yamltree.paths import PathError
 
 NOWHERE = Place("test")
 BASE = """netbuild: 1

@@ -18,7 +18,7 @@ from resuming import begun, stopped_at
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
-from netbuild.training.lock import take_lock
+from netbuild.runs.lock import take_lock
 
 
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
 
 def test_a_holder_that_has_ended_holds_nothing(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from netbuild.training.lock import take_lock\n"
+        "import os, sys; from pathlib import Path; from netbuild.runs.lock import take_lock\n"
         "take_lock(Path(sys.argv[1]), 'x'); os.kill(os.getpid(), 9)"
     )
     path = tmp_path / ".lock"

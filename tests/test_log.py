@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from netbuild.folders import TooLargeError
-from netbuild.training import log
-from netbuild.training.log import records
+from netbuild.runs import log
+from netbuild.runs.log import records
 
 
 def line(step: int, kind: str = "train", **values: object) -> str:

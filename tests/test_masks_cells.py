@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.masks.cells import meant, plain, written
+from netbuild.files.cells import meant, plain, written
 
 SPELLINGS = [
     ("3", ["3", "3.0", "3.00", "3.", "+3", "+3.0"]),

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.masks import fixed_indegree, random_mask, round_half_up, unit_signs
+from netbuild.language.draw import fixed_indegree, random_mask, unit_signs
+from netbuild.rounding import round_half_up
 
 sizes = st.integers(1, 30)
 fractions = st.floats(0, 1)

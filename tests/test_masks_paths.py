@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.errors import DataFileError, Exit
-from netbuild.masks import locate, project_root
-from netbuild.masks.paths import nearest
+from netbuild.files.locate import locate, nearest, project_root
 
 
 @pytest.fixture

@@ -30,14 +30,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from netbuild.errors import DataFileError, Exit
-from netbuild.masks import (
-    npy,
-    npz,
-    read_array,
-    read_header,
-    readers,
-    text,
-)
+from netbuild.files import npy, npz, readers, text
+from netbuild.files.readers import read_array, read_header
 
 SECRET = "k3yB0ard"
 MATRIX = np.arange(12.0).reshape(3, 4)
@@ -637,6 +631,6 @@ def test_a_bug_of_our_own_is_not_told_as_a_damaged_file(
 
 def test_words_do_not_wait_for_maths() -> None:
     heavy = ("torch", "polars", "scipy", "matplotlib")
-    program = f"import netbuild.masks, sys; print([m for m in {heavy} if m in sys.modules])"
+    program = f"import netbuild.files.readers, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout.strip() == b"[]"

@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from netbuild.errors import DataFileError
-from netbuild.masks import tensors
-from netbuild.masks.tensors import read_tensors
+from netbuild.files import tensors
+from netbuild.files.tensors import read_tensors
 
 WHOLE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 

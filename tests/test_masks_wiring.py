@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from netbuild.masks import Wiring, random_mask, random_wiring
-from netbuild.masks import wiring as wirings
+from netbuild import wiring as wirings
+from netbuild.language.draw import random_mask, random_wiring
+from netbuild.wiring import Wiring
 
 Mask = npt.NDArray[np.bool_]
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 7))

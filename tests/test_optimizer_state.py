@@ -11,8 +11,8 @@ import torch
 from netbuild.builder import build
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
+from netbuild.runs.tensors import pack
 from netbuild.training.optimizer_state import fit_state, load_optimizer, optimizer_tensors
-from netbuild.training.tensors import pack
 
 Optimizer = torch.optim.Optimizer
 KINDS: list[tuple[type[Optimizer], dict[str, Any]]] = [

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.errors import Place
-from netbuild.spec.document import parse
-from netbuild.spec.nodes import Location, Node, plain
-from netbuild.spec.paths import (
+from netbuild.yamltree.document import parse
+from netbuild.yamltree.nodes import Location, Node, plain
+from netbuild.yamltree.paths import (
     PathError,
     Segment,
     Tree,

@@ -28,10 +28,10 @@ from netbuild.layers.plots import MOST, MOST_SPARSE, binned, matrix, new_axes
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
 from netbuild.plots.panels import Span, name_spans
-from netbuild.training.activity import Activity
-from netbuild.training.maps import LabelledMap, _held_signs, labelled_maps
-from netbuild.training.selectivity import selectivity
-from netbuild.training.units import Units
+from netbuild.results.activity import Activity
+from netbuild.results.maps import LabelledMap, _held_signs, labelled_maps
+from netbuild.results.selectivity import selectivity
+from netbuild.results.units import Units
 
 Trials = dict[str, Any]
 

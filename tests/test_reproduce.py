@@ -13,10 +13,11 @@ from resuming import begun, killed_at, stopped_at
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
-from netbuild.training import replay, writer
-from netbuild.training.checkpoint import NotNowError, checkpoints
-from netbuild.training.files import digest
-from netbuild.training.tensors import pack, unpack
+from netbuild.runs import reproduction as replay
+from netbuild.runs import writer
+from netbuild.runs.checkpoint import NotNowError, checkpoints
+from netbuild.runs.files import digest
+from netbuild.runs.tensors import pack, unpack
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_line_that_differs_is_named(run: netbuild.Run) -> None:
 @pytest.mark.parametrize("name", ["network.safetensors", "optimizer.safetensors"])
 def test_a_bit_of_a_checkpoint_that_differs_is_named(run: netbuild.Run, name: str) -> None:
     """Even where whoever changed it has written new digests down."""
-    from netbuild.training.checkpoint import _sealed, _unsealed
+    from netbuild.runs.checkpoint import _sealed, _unsealed
 
     folder = checkpoints(run.path / "checkpoints")[0]
     tensors = unpack((folder / name).read_bytes(), name)
@@ -105,7 +106,7 @@ def test_a_damaged_run_is_not_compared(run: netbuild.Run) -> None:
 
 def rewrite(path: Path, change: Any) -> None:
     """Change a file of JSON, as somebody would who knows how a checkpoint is sealed."""
-    from netbuild.training.checkpoint import _sealed
+    from netbuild.runs.checkpoint import _sealed
 
     data = json.loads(path.read_text())
     change(data)

@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 import netbuild
 from netbuild.cli.train import prepare_process
-from netbuild.training import Run
+from netbuild.runs import Run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SEEDS = (0, 1, 2)

@@ -19,10 +19,10 @@ from netbuild.cli import train as training
 from netbuild.cli.options import Format
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder
+from netbuild.runs import checkpoint, resuming
+from netbuild.runs.checkpoint import checkpoints
+from netbuild.runs.files import read_entry
 from netbuild.tasks import Batch
-from netbuild.training import checkpoint, resuming
-from netbuild.training.checkpoint import checkpoints
-from netbuild.training.files import read_entry
 
 OPTIMIZERS = [
     {"type": "SGD", "lr": 0.1},

@@ -17,10 +17,10 @@ from safetensors import safe_open
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
+from netbuild.runs import run as run_module
+from netbuild.runs.checkpoint import NotNowError, checkpoints, open_checkpoint
+from netbuild.runs.writer import RunWriter
 from netbuild.tasks import Batch
-from netbuild.training import run as run_module
-from netbuild.training.checkpoint import NotNowError, checkpoints, open_checkpoint
-from netbuild.training.writer import RunWriter
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netbuild.spec.training import Training
+from netbuild.language.training import Training
 from netbuild.training.schedule import factor
 
 

@@ -12,13 +12,13 @@ import pytest
 from corpus import INVALID, VALID, head_of
 from drawn_specs import draw_spec, seeds
 
-from netbuild.check.context import Locator
 from netbuild.errors import SpecError
-from netbuild.spec.document import parse, read
-from netbuild.spec.dump import dump_yaml
-from netbuild.spec.load import parse_document
-from netbuild.spec.nodes import plain
-from netbuild.spec.schema import json_schema, schema_text
+from netbuild.language.context import Locator
+from netbuild.language.dump import dump_yaml
+from netbuild.language.parse import parse_document
+from netbuild.language.schema import json_schema, schema_text
+from netbuild.yamltree.document import parse, read
+from netbuild.yamltree.nodes import plain
 
 FILE = Path(__file__).parent.parent / "schemas" / "netbuild-1.json"
 # Problems of one field alone, which a schema could tell.

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from netbuild.spec.document import Document, parse
-from netbuild.spec.extends import Resolver
-from netbuild.spec.grammar import ROOT
-from netbuild.spec.nodes import Node, plain
-from netbuild.spec.override import write_out
+from netbuild.language.extends import Resolver
+from netbuild.language.grammar import ROOT
+from netbuild.language.override import write_out
+from netbuild.yamltree.document import Document, parse
+from netbuild.yamltree.nodes import Node, plain
 
 LAYER = {
     "weight": [

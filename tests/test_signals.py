@@ -19,9 +19,9 @@ import netbuild
 from netbuild.builder import build_task
 from netbuild.cli import signals as signals_module
 from netbuild.cli.signals import Signals
+from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.system import ENDING
 from netbuild.training import Trainer
-from netbuild.training.checkpoint import checkpoints, open_checkpoint
 
 PROGRAM = "from netbuild.cli import main; main()"
 # The same, and a line as soon as Ctrl-C is the program's own.
@@ -132,14 +132,14 @@ def test_whatever_an_interrupt_turns_into_is_an_interrupt(small: Path, raised: s
     program = f"""
 import os, signal
 from netbuild.cli import main
-import netbuild.cli.main, netbuild.check
+import netbuild.cli.main, netbuild.language
 from netbuild.errors import NetbuildError, Exit
 def load(*words, **more):
     try:
         os.kill(os.getpid(), signal.SIGINT)
     except KeyboardInterrupt:
         raise {raised}("half loaded"{", Exit.MISSING" if raised == "NetbuildError" else ""})
-netbuild.check.load = load
+netbuild.language.load = load
 main()
 """
     process = command("config", small, program=program)

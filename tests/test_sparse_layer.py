@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel
 
+from netbuild import wiring
 from netbuild.layers import (
     CTRNNLayer,
     LinearLayer,
@@ -27,7 +28,6 @@ from netbuild.layers import (
     verify,
 )
 from netbuild.layers.initial import SCHEMES
-from netbuild.masks import wiring
 from netbuild.regularization import REGULARIZATIONS, RegularizationList
 from netbuild.regularization.parameters import NamedParameters
 

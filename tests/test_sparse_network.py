@@ -15,14 +15,14 @@ from checks import spec_of
 from netbuild import plots
 from netbuild.analysis import fixed_points, jacobians
 from netbuild.builder import build
-from netbuild.check import Spec
 from netbuild.errors import NetbuildError
 from netbuild.inspect import areas, summary
+from netbuild.language import Spec
 from netbuild.layers import LinearLayer, Network, SparseLinearLayer
-from netbuild.training.checkpoint import load_network, network_tensors
-from netbuild.training.maps import LabelledMap, labelled_maps, map_arrays
-from netbuild.training.tensors import pack
-from netbuild.training.units import Units
+from netbuild.results.maps import LabelledMap, labelled_maps, map_arrays
+from netbuild.results.units import Units
+from netbuild.runs.checkpoint import load_network, network_tensors
+from netbuild.runs.tensors import pack
 
 SPEC = """\
 seed: 1

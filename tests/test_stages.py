@@ -12,7 +12,7 @@ from checks import said_of, spec_of
 from resuming import assert_same, begun, killed_at, stopped_at
 
 import netbuild
-from netbuild.spec.training import StopWhen
+from netbuild.language.training import StopWhen
 from netbuild.training.stopping import should_stop
 
 BASE = """layers: [{name: out, type: linear, output_dim: 2}]
@@ -201,16 +201,16 @@ def test_a_file_of_a_stage_is_told_where_the_stage_names_it(tmp_path: Path) -> N
 
 
 def test_all_stages_share_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netbuild import masks
+    from netbuild.files.readers import read_array
+    from netbuild.language import context
 
     opened: list[str] = []
-    read_array = masks.read_array
 
     def counted(path: Path, array: str | None) -> Any:
         opened.append(path.name)
         return read_array(path, array)
 
-    monkeypatch.setattr(masks, "read_array", counted)
+    monkeypatch.setattr(context, "read_array", counted)
     mask = np.ones((3, 2))
     text = (BASE + TWO).replace("output_dim: 2", "output_dim: 2, sparsity_mask: m.npy")
     spec = spec_of(tmp_path, text, m=mask, **arrays())

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 import netbuild
 from netbuild.errors import DataFileError, Exit, SpecError
-from netbuild.masks.tensors import read_tensors
-from netbuild.training.checkpoint import checkpoints
+from netbuild.files.tensors import read_tensors
+from netbuild.runs.checkpoint import checkpoints
 
 OTHER = """\
 netbuild: 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.spec.training import StopWhen
+from netbuild.language.training import StopWhen
 from netbuild.training.stopping import should_stop, still_needed
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from netbuild.layers import LinearLayer, Network
+from netbuild.results.table import trial_columns, trial_frame, trial_table
 from netbuild.tasks import Batch
-from netbuild.training.table import trial_columns, trial_frame, trial_table
 
 
 def decisions(outputs: torch.Tensor, **variables: object) -> Batch:

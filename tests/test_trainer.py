@@ -12,7 +12,7 @@ import torch
 import netbuild
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.errors import Exit, NetbuildError
-from netbuild.spec.training import Training
+from netbuild.language.training import Training
 from netbuild.tasks import Batch
 from netbuild.training.losses import task_loss
 from netbuild.training.trainer import Record, Trainer, steps_of

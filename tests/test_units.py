@@ -14,9 +14,9 @@ import scipy.sparse
 import netbuild
 from netbuild import plots
 from netbuild.layers.plots import new_axes
-from netbuild.training.activity import Activity, load_activity
-from netbuild.training.maps import LabelledMap
-from netbuild.training.units import Units, units_from
+from netbuild.results.activity import Activity, load_activity
+from netbuild.results.maps import LabelledMap
+from netbuild.results.units import Units, units_from
 
 KINDS = ("sensory", "inter", "motor")
 SPEC = """\

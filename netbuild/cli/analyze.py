@@ -18,7 +18,7 @@ from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.analysis import Study
-    from netbuild.training import Run
+    from netbuild.runs import Run
 
 TRIALS = 256  # that are run through the network
 ROWS = 12  # of the printed table, for each condition
@@ -97,7 +97,7 @@ def analyze(
         raise NetbuildError(f"{target} is a spec; a run is analyzed", Exit.USAGE)
     rows = [_numbers(text) for text in inputs or ()]
     from netbuild.cli.train import prepare_process
-    from netbuild.training import open_run
+    from netbuild.runs import open_run
 
     run = open_run(path, verify=False)
     prepare_process(run.spec)
@@ -202,7 +202,7 @@ def _write(found: Study, files: Files, dt: float | None, run: Path | None) -> No
     import numpy as np
 
     from netbuild.analysis import labelled, plots
-    from netbuild.training.files import need_folder, replace_file
+    from netbuild.runs.files import need_folder, replace_file
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def _origins(found: list[tuple[str, Any, str]], form: Format) -> None:
         ]
         say(json.dumps(records, indent=1, ensure_ascii=False))
         return
-    from netbuild.spec.dump import inline
+    from netbuild.language.dump import inline
 
     lines = [(f"{path}: {inline(value)}", origin) for path, value, origin in found]
     width = min(max(len(text) for text, _ in lines), 60)

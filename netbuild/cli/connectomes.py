@@ -68,9 +68,9 @@ def convert(
 
 def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Connectome:
     """The connectome of a command line; raises NetbuildError."""
-    from netbuild.check.connectome import options_of, twice_said
     from netbuild.connectomes import read_connectome
-    from netbuild.spec.connectome import Connectome as Words
+    from netbuild.language.check_connectome import options_of, twice_said
+    from netbuild.language.connectome import Connectome as Words
 
     tree: dict[str, Any] = {"edges": {"file": str(edges)}}
     if neurons is not None:
@@ -116,7 +116,7 @@ def _as_options(found: re.Match[str]) -> str:
 
 
 def _option(key: str) -> str:
-    from netbuild.spec.connectome import EdgeFile
+    from netbuild.language.connectome import EdgeFile
 
     if key == "neurons":
         return "--neurons"
@@ -125,8 +125,8 @@ def _option(key: str) -> str:
 
 def _put(tree: dict[str, Any], change: str) -> None:
     """Set one key, `min_weight=5` or `edges.weight=syn_count`, as a spec would have it."""
-    from netbuild.spec.document import parse
-    from netbuild.spec.nodes import plain
+    from netbuild.yamltree.document import parse
+    from netbuild.yamltree.nodes import plain
 
     path, sign, text = change.partition("=")
     if not sign or not path:

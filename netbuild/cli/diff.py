@@ -13,7 +13,7 @@ from netbuild.cli.standard import say
 
 if TYPE_CHECKING:
     from netbuild.compare import Difference, Divergence
-    from netbuild.training import Run
+    from netbuild.runs import Run
 
 MOST_VALUES = 8  # of the record in which two logs differ first
 # Of a run: what tells the time, or is the run's own name.
@@ -62,7 +62,7 @@ def _parts(target: str, data_root: Any) -> tuple[dict[str, dict[str, Any]], Run 
     if path is None:
         spec = load_spec(target, None, None, None, data_root, warn=None)
         return {"spec": values_of(spec), "inputs": inputs_of(spec)}, None
-    from netbuild.training import open_run
+    from netbuild.runs import open_run
 
     run = open_run(path, verify=False)
     environment = flat(run.about.get("environment", {})) | flat({"git": run.about.get("git", {})})
@@ -101,6 +101,6 @@ def _tell(parted: Divergence) -> None:
 
 
 def _shown(value: Any) -> str:
-    from netbuild.spec.dump import inline
+    from netbuild.language.dump import inline
 
     return "(none)" if value is None else inline(value)

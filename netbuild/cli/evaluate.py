@@ -15,8 +15,8 @@ from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
-    from netbuild.training.evaluation import Evaluation
-    from netbuild.training.run import Run
+    from netbuild.results.evaluation import Evaluation
+    from netbuild.runs.run import Run
 
 
 def evaluate(
@@ -50,8 +50,8 @@ def evaluate(
     if path is None:
         raise NetbuildError(f"{target} is a spec; a run is evaluated", Exit.USAGE)
     from netbuild.cli.train import prepare_as
-    from netbuild.training import open_run
-    from netbuild.training.evaluation import evaluate as score
+    from netbuild.results.evaluation import evaluate as score
+    from netbuild.runs import open_run
 
     run = open_run(path, verify=False)
     prepare_as(run)  # with other threads the last bits may differ
@@ -71,7 +71,7 @@ def evaluate(
 
 def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
     """An error that says, where a checkpoint is at fault, which others may be asked for."""
-    from netbuild.training.checkpoint import checkpoints, step_of
+    from netbuild.runs.checkpoint import checkpoints, step_of
 
     if error.exit_code == Exit.RUN and not error.hint:
         found = checkpoints(run.path / "checkpoints")
@@ -93,8 +93,8 @@ def _check_file(output: Path | None) -> None:
 
 
 def _write(output: Path, found: Evaluation) -> None:
-    from netbuild.training.files import replace_file
-    from netbuild.training.table import trial_frame
+    from netbuild.results.table import trial_frame
+    from netbuild.runs.files import replace_file
 
     buffer = io.BytesIO()
     trial_frame(found.columns).write_parquet(buffer)

@@ -62,10 +62,10 @@ def export(
     found = find_run(run)
     if found is None:
         raise NetbuildError(f"{run} is no run", Exit.USAGE, "train it, and name its run")
-    from netbuild.training import open_run
-    from netbuild.training.equations import equation_arrays, equations_of
-    from netbuild.training.maps import labelled_maps, map_arrays
-    from netbuild.training.npz import save_npz
+    from netbuild.results.equations import equation_arrays, equations_of
+    from netbuild.results.maps import labelled_maps, map_arrays
+    from netbuild.results.npz import save_npz
+    from netbuild.runs import open_run
 
     opened = open_run(found, verify=False)
     name = file_name(
@@ -75,7 +75,7 @@ def export(
     path = output or opened.path / f"{name}.npz"
     netcdf = path.suffix.lower() == ".nc"
     if netcdf:
-        from netbuild.training.xarrays import maps_dataset, need_netcdf, write_netcdf
+        from netbuild.results.xarrays import maps_dataset, need_netcdf, write_netcdf
 
         need_netcdf()  # before the trials are run
     if activity:

@@ -44,7 +44,7 @@ def init(
 
     Beside it lie its data and the JSON Schema that editors complete and check it with.
     """
-    from netbuild.spec.schema import schema_text
+    from netbuild.language.schema import schema_text
 
     path = output or Path(f"{template.value}.yaml")
     folder = resources.files("netbuild.cli") / "templates"

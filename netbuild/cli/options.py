@@ -15,8 +15,8 @@ from netbuild.errors import Exit, NetbuildError, Problem, SpecError
 from netbuild.listing import find_run as find_run
 
 if TYPE_CHECKING:
-    from netbuild.check import Spec
-    from netbuild.training.run import Which
+    from netbuild.language import Spec
+    from netbuild.runs.run import Which
 
 
 class Format(StrEnum):
@@ -89,7 +89,7 @@ def load_spec(
 
     Its warnings are printed on standard error in the form that `warn` names, or not at all.
     """
-    from netbuild.check import load
+    from netbuild.language import load
 
     with located_in(path):
         spec = load(path, overrides(changes, device), unset=unset or (), data_root=data_root)

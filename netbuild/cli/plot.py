@@ -26,9 +26,9 @@ from netbuild.cli.standard import say, warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
-    from netbuild.check import Spec
+    from netbuild.language import Spec
     from netbuild.plots import Drawing
-    from netbuild.training import Run
+    from netbuild.runs import Run
 
 
 class Kind(StrEnum):
@@ -175,7 +175,7 @@ def plot(
     run_path = find_run(target)
     if run_path is not None:
         refuse_changes(run_path, set_, unset)
-        from netbuild.training import open_run
+        from netbuild.runs import open_run
 
         run = open_run(run_path, verify=False)
         drawing = partial(_of_run, run, kind, options)
@@ -227,7 +227,7 @@ def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
         raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE, _run_of(spec, kind))
     from netbuild import plots
     from netbuild.builder import build
-    from netbuild.training.maps import labelled_maps
+    from netbuild.results.maps import labelled_maps
 
     network = build(spec)
     if kind is Kind.distributions:
@@ -250,7 +250,7 @@ def _run_of(spec: Spec, kind: Kind) -> str:
 
 def _write(path: Path, content: bytes, quiet: bool, run: Path | None = None) -> None:
     """Write a figure or its numbers; `run`: into this run."""
-    from netbuild.training.files import need_folder, replace_file
+    from netbuild.runs.files import need_folder, replace_file
 
     if run is not None:
         need_folder(path.parent, within=run)  # figures/, which a copy may have lost

@@ -19,7 +19,8 @@ from netbuild.cli.standard import say, warn, warnings_as_lines
 from netbuild.errors import Exit
 
 if TYPE_CHECKING:
-    from netbuild.training import Comparison, Record, Trainer
+    from netbuild.runs import Comparison
+    from netbuild.training import Record, Trainer
 
 
 def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -> None:
@@ -28,8 +29,8 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
     signals = Signals()
     with signals:
         from netbuild.render import Progress
-        from netbuild.training import open_run
-        from netbuild.training import reproduce as again
+        from netbuild.runs import open_run
+        from netbuild.runs import reproduce as again
 
         training.prepare_as(open_run(path, verify=False))
         began = time.perf_counter()

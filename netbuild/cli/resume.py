@@ -17,9 +17,10 @@ from netbuild.errors import Exit, NetbuildError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netbuild.training import Run, Trainer
-    from netbuild.training.recorder import Watcher
-    from netbuild.training.resuming import IfChanged
+    from netbuild.runs import Run
+    from netbuild.runs.recorder import Watcher
+    from netbuild.runs.resuming import IfChanged
+    from netbuild.training import Trainer
 
 RunPath = Annotated[
     str,
@@ -86,7 +87,7 @@ def _beside(path: Path) -> Path:
 
     As relative as the run's own path is, for it is printed.
     """
-    from netbuild.training import open_run
+    from netbuild.runs import open_run
 
     place = Path(os.path.realpath(path))
     if place.parent.name != open_run(path, verify=False).about["name"]:
@@ -105,12 +106,12 @@ def _fork(
     form: Format,
     quiet: bool,
 ) -> None:
-    from netbuild.training.resuming import forked_spec
+    from netbuild.runs.resuming import forked_spec
 
     with located_in(str(spec or path / "spec.yaml")):
         checked = forked_spec(path, spec, changes, warn, data_root=data_root)
     training.prepare_process(checked)
-    from netbuild.training import train
+    from netbuild.runs import train
 
     def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
         return train(checked, out or _beside(path), device=device, watch=watch, watch_start=begin)

@@ -159,6 +159,6 @@ def _shown(each: Entry, column: str) -> str:
 
 
 def _inline(value: Any) -> str:
-    from netbuild.spec.dump import inline
+    from netbuild.language.dump import inline
 
     return "-" if value is None else inline(value)

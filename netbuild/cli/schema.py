@@ -16,7 +16,7 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of the language, for an editor's completion and checks."""
-    from netbuild.spec.schema import schema_text
+    from netbuild.language.schema import schema_text
 
     if output is None:
         say(schema_text(), end="")

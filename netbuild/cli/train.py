@@ -30,10 +30,11 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.system import cores, machine_cores
 
 if TYPE_CHECKING:
-    from netbuild.check import Spec
-    from netbuild.training import Record, Run, Trainer
-    from netbuild.training.recorder import Watcher
-    from netbuild.training.resuming import IfChanged
+    from netbuild.language import Spec
+    from netbuild.runs import Run
+    from netbuild.runs.recorder import Watcher
+    from netbuild.runs.resuming import IfChanged
+    from netbuild.training import Record, Trainer
 
     Start = Callable[[Watcher, Callable[[Trainer], None]], Run]
 
@@ -73,7 +74,7 @@ def train(
         if not resume:
             _begin(checked, out, signals, form, quiet)
             return
-        from netbuild.training.resuming import (
+        from netbuild.runs.resuming import (
             finished,
             of_another_spec,
             only_one,
@@ -97,7 +98,7 @@ def train(
 
 def _begin(spec: Spec, out: Path, signals: Signals, form: Format, quiet: bool) -> None:
     prepare_process(spec)
-    from netbuild.training import train as run_training
+    from netbuild.runs import train as run_training
 
     def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
         return run_training(spec, out, watch=watch, watch_start=begin)
@@ -116,9 +117,9 @@ def go_on(
     device: str | None = None,
 ) -> None:
     """Resume a run, on as many threads as it was started with."""
-    from netbuild.training import open_run
-    from netbuild.training import resume as resume_run
-    from netbuild.training.resuming import has_ended
+    from netbuild.runs import open_run
+    from netbuild.runs import resume as resume_run
+    from netbuild.runs.resuming import has_ended
 
     run = open_run(path, verify=False)
     if has_ended(run):
@@ -195,7 +196,7 @@ def prepare_as(run: Run) -> None:
 
 def last_step(trainer: Trainer) -> int | None:
     """The last step; None where only a stage's `stop_when` tells it."""
-    from netbuild.spec.stages import UNTIL
+    from netbuild.language.stages import UNTIL
 
     return None if trainer.steps >= UNTIL else trainer.steps
 

@@ -16,8 +16,8 @@ from netbuild.connectomes.dense import not_a_weight, refuse_columns
 from netbuild.connectomes.options import Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.masks import text
-from netbuild.masks.paths import shown
+from netbuild.files import text
+from netbuild.files.locate import shown
 
 EMPTY = frozenset(("", "0"))  # cells without a connection, as most are; others are parsed
 

@@ -18,10 +18,10 @@ from netbuild.connectomes.policies import Counted, TwiceError
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.report import FileRead, Report
 from netbuild.errors import DataFileError
-from netbuild.masks import Wiring
-from netbuild.masks.paths import shown
-from netbuild.masks.readers import enough_memory
-from netbuild.masks.text import NUMBER
+from netbuild.files.locate import shown
+from netbuild.files.readers import enough_memory
+from netbuild.files.text import NUMBER
+from netbuild.wiring import Wiring
 
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table

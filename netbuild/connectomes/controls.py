@@ -12,8 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.masks import Wiring
-from netbuild.masks.wiring import from_pairs, from_targets
+from netbuild.wiring import Wiring, from_pairs, from_targets
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

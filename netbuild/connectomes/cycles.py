@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netbuild.masks import Wiring
+from netbuild.wiring import Wiring
 
 
 def has_cycle(wiring: Wiring) -> bool:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from netbuild.connectomes.options import MOST_NEURONS, Options, left_out, said
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.masks import npy, npz
-from netbuild.masks.paths import shown
-from netbuild.masks.readers import MAX_BYTES
+from netbuild.files import npy, npz
+from netbuild.files.locate import shown
+from netbuild.files.readers import MAX_BYTES
 
 Array = npt.NDArray[Any]
 COLUMNS = ("pre", "post", "weight", "type", "where")  # options that only tables have a use for

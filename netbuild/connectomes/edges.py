@@ -29,8 +29,8 @@ from netbuild.connectomes.tables import (
     stripped,
 )
 from netbuild.errors import DataFileError
-from netbuild.masks.cells import Value, meant
-from netbuild.masks.paths import shown
+from netbuild.files.cells import Value, meant
+from netbuild.files.locate import shown
 
 ENDS = (
     ("pre", "post"),

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from netbuild.errors import DataFileError
-from netbuild.masks import text
+from netbuild.files import text
 
 CELL = 1 << 17  # characters, csv's own limit: more are a quote that does not close
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
-from netbuild.masks import npz
-from netbuild.masks.paths import shown
-from netbuild.masks.readers import opened
+from netbuild.files import npz
+from netbuild.files.locate import shown
+from netbuild.files.readers import opened
 
 MAX_BYTES = 4 << 30  # of a file, and of what a .gz unpacks to
 GZIP = b"\x1f\x8b"

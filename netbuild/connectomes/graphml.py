@@ -21,9 +21,9 @@ from netbuild.connectomes.known import KINDS, TRANSMITTERS, WEIGHTS, settle
 from netbuild.connectomes.options import OptionError, Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.masks import text
-from netbuild.masks.cells import Value, meant
-from netbuild.masks.paths import nearest, shown
+from netbuild.files import text
+from netbuild.files.cells import Value, meant
+from netbuild.files.locate import nearest, shown
 
 SIZE_CAP = 256 << 20  # bytes
 DEPTH_CAP = 16  # elements inside each other; a graph needs 4

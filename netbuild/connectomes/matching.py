@@ -14,7 +14,7 @@ from netbuild.connectomes.nodes import NodeTable
 from netbuild.connectomes.options import spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.masks.paths import shown
+from netbuild.files.locate import shown
 
 Array = npt.NDArray[Any]
 CANDIDATES = 2000  # names that are compared with an unknown one

@@ -22,9 +22,9 @@ from netbuild.connectomes.options import Options
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.sparse_npz import check_entries, unpacked
 from netbuild.errors import DataFileError
-from netbuild.masks.npz import RATIO, SMALL, no_such_array
-from netbuild.masks.paths import shown
-from netbuild.masks.readers import MAX_BYTES
+from netbuild.files.locate import shown
+from netbuild.files.npz import RATIO, SMALL, no_such_array
+from netbuild.files.readers import MAX_BYTES
 
 Array = npt.NDArray[Any]
 

@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.errors import DataFileError
-from netbuild.masks import Wiring, npy, npz
-from netbuild.masks.paths import shown
+from netbuild.files import npy, npz
+from netbuild.files.locate import shown
+from netbuild.wiring import Wiring
 
 VERSION = 1
 MARK = "netbuild_connectome"

@@ -14,8 +14,8 @@ from netbuild.connectomes import signs
 from netbuild.connectomes.files import TABLES, Source
 from netbuild.connectomes.options import MOST_NEURONS, OptionError, Options, spelled
 from netbuild.errors import DataFileError
-from netbuild.masks.paths import shown
-from netbuild.masks.readers import enough_memory
+from netbuild.files.locate import shown
+from netbuild.files.readers import enough_memory
 
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 from netbuild.errors import DataFileError
-from netbuild.masks.cells import Value
+from netbuild.files.cells import Value
 
 Rows = Literal["pre", "post"]
 Duplicates = Literal["sum", "max", "error"]

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes.options import Options
-from netbuild.masks import Wiring
-from netbuild.masks.wiring import from_targets
+from netbuild.wiring import Wiring, from_targets
 
 Array = npt.NDArray[Any]
 Pairs = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.masks.paths import shown
+from netbuild.files.locate import shown
 
 Array = npt.NDArray[Any]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes.policies import Counted, pairs_of
-from netbuild.masks import Wiring
-from netbuild.masks.paths import shown
+from netbuild.files.locate import shown
+from netbuild.wiring import Wiring
 
 
 @dataclass(frozen=True)

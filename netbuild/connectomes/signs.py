@@ -11,7 +11,7 @@ import numpy.typing as npt
 from netbuild.connectomes.options import Options, spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.masks.paths import shown
+from netbuild.files.locate import shown
 
 Array = npt.NDArray[Any]
 Signs = npt.NDArray[np.int8]

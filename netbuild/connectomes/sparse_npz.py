@@ -16,9 +16,9 @@ from netbuild.connectomes import dense
 from netbuild.connectomes.options import Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.masks import npy, npz
-from netbuild.masks.paths import shown
-from netbuild.masks.readers import MAX_BYTES
+from netbuild.files import npy, npz
+from netbuild.files.locate import shown
+from netbuild.files.readers import MAX_BYTES
 
 Array = npt.NDArray[Any]
 READ = ("csr", "csc", "coo")

@@ -26,8 +26,8 @@ from netbuild.connectomes.files import TEXT, Source
 from netbuild.connectomes.options import OptionError
 from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
-from netbuild.masks import npz, text
-from netbuild.masks.paths import nearest, shown
+from netbuild.files import npz, text
+from netbuild.files.locate import nearest, shown
 
 HEADER_CAP = 1 << 20  # bytes of a header line
 SAMPLE = 1 << 16  # bytes that tell what a column of text holds

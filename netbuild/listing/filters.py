@@ -12,12 +12,12 @@ from typing import Any
 
 from netbuild.errors import Exit, NetbuildError, Place, SpecError
 from netbuild.folders import check_file
+from netbuild.language.grammar import slot_at
+from netbuild.language.override import written_out
 from netbuild.listing.entries import COLUMNS, Entry
-from netbuild.spec.document import parse_value, read
-from netbuild.spec.grammar import slot_at
-from netbuild.spec.nodes import Node, copy_tree, plain, show
-from netbuild.spec.override import written_out
-from netbuild.spec.paths import PathError, follow, near, parse_path
+from netbuild.yamltree.document import parse_value, read
+from netbuild.yamltree.nodes import Node, copy_tree, plain, show
+from netbuild.yamltree.paths import PathError, follow, near, parse_path
 
 _CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(>=|<=|!=|=|<|>)(.*)", re.DOTALL)
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.listing.entries import Entry, entry, newest_checkpoint, run_folders
-from netbuild.spec.nodes import show
-from netbuild.spec.paths import near
+from netbuild.yamltree.nodes import show
+from netbuild.yamltree.paths import near
 
 LATEST = "latest"
 MOST_SHOWN = 8  # of the runs that a name fits

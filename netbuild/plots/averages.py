@@ -12,8 +12,8 @@ from netbuild.layers.plots import name_of
 from netbuild.plots.conditions import Condition, condition_of, grouped, shown
 from netbuild.plots.drawing import colours, legend_beside, unusable
 from netbuild.plots.panels import Span
-from netbuild.training import Run
-from netbuild.training.activity import Activity
+from netbuild.results.activity import Activity
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

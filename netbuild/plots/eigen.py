@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from netbuild.layers.plots import new_axes, own_look
 from netbuild.layers.spectrum import spectral_radius
 from netbuild.plots.drawing import GREY, PALETTE, Drawing, figure_of, open_frame, unusable
-from netbuild.training import Run
-from netbuild.training.maps import LabelledMap
+from netbuild.results.maps import LabelledMap
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

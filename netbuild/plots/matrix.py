@@ -13,10 +13,10 @@ from netbuild.errors import NetbuildError
 from netbuild.layers import plots
 from netbuild.plots.drawing import GREY, Columns, Drawing, Table, figure_of, unusable
 from netbuild.plots.panels import new_panels
-from netbuild.training import Run
-from netbuild.training.maps import LabelledMap
-from netbuild.training.selectivity import selectivity
-from netbuild.training.units import Units, no_column
+from netbuild.results.maps import LabelledMap
+from netbuild.results.selectivity import selectivity
+from netbuild.results.units import Units, no_column
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

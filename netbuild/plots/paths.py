@@ -21,8 +21,8 @@ from netbuild.plots.drawing import (
 )
 from netbuild.plots.panels import new_panels
 from netbuild.plots.plane import Plane, principal_plane
-from netbuild.training import Run
-from netbuild.training.activity import Activity
+from netbuild.results.activity import Activity
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,7 +23,7 @@ from netbuild.plots.drawing import (
     unusable,
 )
 from netbuild.plots.panels import name_spans, new_panels
-from netbuild.training import Run
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,9 +19,9 @@ from netbuild.plots.drawing import (
     open_frame,
 )
 from netbuild.plots.panels import Span, name_spans, new_panels
-from netbuild.training import Run
-from netbuild.training.activity import Activity
-from netbuild.training.units import Units
+from netbuild.results.activity import Activity
+from netbuild.results.units import Units
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,7 @@ from netbuild.plots.drawing import (
     unusable,
 )
 from netbuild.plots.gaussian import Fit, fit_or_reason, is_described, wilson
-from netbuild.training import Run
+from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 
 from netbuild.builder import build_regularizers, build_task, change_optimizer
-from netbuild.check import Spec
+from netbuild.language import Spec
+from netbuild.language.training import Training
 from netbuild.layers import Network
-from netbuild.spec.training import Training
 from netbuild.tasks import NeurogymTask, Prefetch, Task
 from netbuild.training.optimizer_state import fit_state
 from netbuild.training.trainer import Record, Trainer

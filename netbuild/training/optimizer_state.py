@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
+from netbuild.runs.tensors import refuse_misfit, unpack
 from netbuild.training.guards import are_finite
-from netbuild.training.tensors import refuse_misfit, unpack
 
 LENGTH = 2  # of the parameter that an optimizer is tried on
 State = dict[str, Tensor]  # of one parameter, by torch's own keys: `step`, `exp_avg`, ...

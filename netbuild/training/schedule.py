@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from netbuild.spec.training import Cosine, StepDecay, Training
+from netbuild.language.training import Cosine, StepDecay, Training
 
 
 def factor(training: Training, step: int, steps: int) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netbuild.spec.training import StopWhen
+from netbuild.language.training import StopWhen
 
 
 def should_stop(rule: StopWhen, evaluations: Sequence[Mapping[str, Any]]) -> bool:

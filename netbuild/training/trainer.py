@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.language.training import Training
 from netbuild.layers import CTRNNLayer, Dropout, Network
 from netbuild.regularization import RegularizationList
-from netbuild.spec.training import Training
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, Task, evaluation_batch
 from netbuild.training.guards import are_finite, bad_gradient, first_bad, total_norm

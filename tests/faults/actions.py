@@ -32,7 +32,7 @@ def load_all() -> None:
     import netbuild.cli.main
     import netbuild.cli.resume
     import netbuild.render
-    import netbuild.training.resuming
+    import netbuild.runs.resuming
 
     del numpy, polars
     commands = get_command(_module("cli.main").app)
@@ -138,7 +138,7 @@ def _command(argv: list[str]) -> int:
 
 def _tell_saved(file: str | None, shim: Shim | None) -> None:
     """Tell of each checkpoint as soon as the training takes it for saved."""
-    Recorder = _module("training.recorder").Recorder
+    Recorder = _module("runs.recorder").Recorder
     put, init = Recorder.put, Recorder.__init__
     descriptor = -1 if file is None else os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -183,7 +183,7 @@ def _shift_clock(seconds: float) -> None:
             return datetime.now(tz or UTC) + timedelta(seconds=seconds)
 
     for name in ("writer", "lock"):
-        _module(f"training.{name}").datetime = Shifted
+        _module(f"runs.{name}").datetime = Shifted
 
 
 def _put_nan(place: str, step: int) -> None:

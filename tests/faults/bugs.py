@@ -50,14 +50,15 @@ class _Os:
 
 
 def _in_files(name: str, value: Any) -> None:
-    files = _module("training.files")
+    files = _module("runs.files")
 
     setattr(files, name, value)
 
 
 def _everywhere(name: str, value: Any) -> None:
-    """Replace a function in all modules of the training that have it by name."""
-    for module in [m for n, m in sys.modules.items() if n.startswith("netbuild.training")]:
+    """Replace a function in all modules of training and runs that have it by name."""
+    rooms = ("netbuild.training", "netbuild.runs", "netbuild.results")
+    for module in [m for n, m in sys.modules.items() if n.startswith(rooms)]:
         if hasattr(module, name):
             setattr(module, name, value)
 
@@ -87,7 +88,7 @@ def no_fsync_of_the_log() -> None:
 
 @bug("a checkpoint is written in place, without a rename", "kills.every_call", 24)
 def no_rename() -> None:
-    files = _module("training.files")
+    files = _module("runs.files")
 
     def write(path: Path, contents: Any, within: Path | None = None) -> None:
         os.mkdir(path)
@@ -100,8 +101,8 @@ def no_rename() -> None:
 
 @bug("the checkpoint before is put away while the new one is written", "kills.every_call", 60)
 def put_away_first() -> None:
-    checkpoint = _module("training.checkpoint")
-    recorder = _module("training.recorder")
+    checkpoint = _module("runs.checkpoint")
+    recorder = _module("runs.recorder")
 
     write = recorder.write_checkpoint
 
@@ -175,7 +176,7 @@ def schedule_begins_anew() -> None:
 
 @bug("the best evaluation before is forgotten", "cuts.every_step", 6)
 def best_forgotten() -> None:
-    resuming = _module("training.resuming")
+    resuming = _module("runs.resuming")
 
     load = resuming.load_into
 
@@ -189,8 +190,8 @@ def best_forgotten() -> None:
 
 @bug("lines behind the checkpoint stay in the log", "cuts.every_step", 4)
 def log_not_cut() -> None:
-    resuming = _module("training.resuming")
-    writer = _module("training.writer")
+    resuming = _module("runs.resuming")
+    writer = _module("runs.writer")
 
     def rewound(self: Any, size: int) -> None:
         self.logged = (self.path / writer.METRICS).stat().st_size
@@ -216,7 +217,7 @@ def copy_not_waited_for() -> None:
 
 @bug("digests are not looked at", "inputs.flipped_bits", 60)
 def digests_not_compared() -> None:
-    checkpoint = _module("training.checkpoint")
+    checkpoint = _module("runs.checkpoint")
 
     class Anything(str):
         def __ne__(self, other: object) -> bool:
@@ -235,8 +236,8 @@ def digests_not_compared() -> None:
 
 @bug("frozen weights are compared with those that were loaded", "cuts.held", 1)
 def loaded_weights_are_the_reference() -> None:
-    resuming = _module("training.resuming")
-    from netbuild.training.run import parameters_of
+    resuming = _module("runs.resuming")
+    from netbuild.runs.run import parameters_of
 
     load = resuming.load_network
 
@@ -302,7 +303,7 @@ def errors_passed_over() -> None:
 
 @bug("the newest checkpoint is the youngest file", "cuts.clocks", 6)
 def newest_by_time() -> None:
-    checkpoint = _module("training.checkpoint")
+    checkpoint = _module("runs.checkpoint")
 
     found = checkpoint.checkpoints
     _everywhere(

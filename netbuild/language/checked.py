@@ -1,0 +1,383 @@
+"""A checked spec: what `load` returns, and what building, training and inspecting take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
+from netbuild.files.locate import project_root
+from netbuild.language.check_ctrnn import check_ctrnn, check_sequences
+from netbuild.language.check_files import check_files
+from netbuild.language.check_maps import Site, wired_by
+from netbuild.language.check_splits import split_of
+from netbuild.language.check_stages import check_same_files, check_stage, check_stages
+from netbuild.language.check_start import START, check_start
+from netbuild.language.context import Context, FileRecord, Locator, numbers_fit
+from netbuild.language.ctrnn import CTRNN
+from netbuild.language.data import SequencePlan, check_task, check_training, task_width
+from netbuild.language.dump import dump_yaml, resolved
+from netbuild.language.extends import Resolver
+from netbuild.language.improbable import check_connections
+from netbuild.language.layers import Linear
+from netbuild.language.memory import check_memory
+from netbuild.language.parse import Parsed, parse_document
+from netbuild.language.plan import Plan
+from netbuild.language.projections import check_projected
+from netbuild.language.spec import NetworkSpec
+from netbuild.language.start import GivenStart
+from netbuild.language.targets import check_regularizers
+from netbuild.language.task import Neurogym
+from netbuild.language.training import Training
+from netbuild.language.wiring import check_learning, check_names, check_wiring, network_input_of
+from netbuild.yamltree.document import Document, parse, read
+from netbuild.yamltree.nodes import Location
+from netbuild.yamltree.paths import Segment, Tree, parse_path
+
+if TYPE_CHECKING:  # which takes a while to import, and few specs need
+    from netbuild.language.environments import EnvironmentPlan, TaskWidths
+
+MOST_TOLD = 50  # problems after which the stages of a training are not looked through any more
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a spec was loaded, beside the document itself."""
+
+    overrides: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+    data_root: Path | None = None
+    memory_limit: int | None = None  # bytes
+    widths: TaskWidths | None = None  # of a run's environments, which are then not looked at
+    start: GivenStart | None = None  # in place of the document's own `start_from`
+
+
+@dataclass
+class Spec:
+    """A spec without problems: its model, where it came from, and the files that it names.
+
+    It is plain data and can be pickled; the arrays that its files hold are not part of what is
+    pickled, and are read again, against their digests, when they are needed.
+    """
+
+    model: NetworkSpec
+    path: Path | None
+    text: str  # the file's own
+    options: Options
+    files: dict[str, FileRecord]  # by path in the spec
+    folder: Path  # absolute; what the paths in it are relative to
+    warnings: tuple[Problem, ...] = ()  # what is allowed and hardly meant, in file order
+    _plan: Plan | None = field(default=None, repr=False, compare=False)
+    _stages: tuple[Spec, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def stages(self) -> tuple[Spec, ...]:
+        """The spec as each stage of its training has it; none where it has no stages."""
+        if self._plan is None:
+            _ = self.plan
+        return self._stages
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The `PATH=VALUE` that it was loaded with."""
+        return self.options.overrides
+
+    @property
+    def unset(self) -> tuple[str, ...]:
+        """The paths that were taken away when it was loaded."""
+        return self.options.unset
+
+    @property
+    def plan(self) -> Plan:
+        """The arrays and sizes that building needs; raises NetbuildError if a file has changed."""
+        if self._plan is None:
+            again = _checked(self._document(), self.path, self.options)
+            for where, record in self.files.items():
+                if where in again.files and again.files[where].sha256 != record.sha256:
+                    what = f"{record.reference} has changed since the spec was loaded"
+                    raise NetbuildError(what, Exit.DATA)
+            if again.hash != self.hash:
+                what = "what the spec extends has changed since it was loaded"
+                raise NetbuildError(what, Exit.SPEC)
+            self._plan, self._stages = again._plan, again._stages
+        assert self._plan is not None
+        return self._plan
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The resolved spec as plain JSON data, every default written out."""
+        return resolved(self.model)
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits of the resolved spec and of the files that it names."""
+        return self._hash({where: record.sha256 for where, record in self.files.items()})
+
+    def hash_from(self, sha256: str) -> str:
+        """The same, had the run that it starts from these weights."""
+        digests = {where: record.sha256 for where, record in self.files.items()}
+        return self._hash(digests | {START: sha256})
+
+    def _hash(self, digests: dict[str, str]) -> str:
+        digests = dict(sorted(digests.items()))
+        text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def problem(self, code: str, location: Location, what: str, hint: str = "") -> Problem:
+        """A problem with its place, for what only building finds out."""
+        tree = self._tree()
+        return Problem(code, what, tree.spell(location), tree.place(location), hint)
+
+    def origins(self) -> Iterator[tuple[str, Any, str]]:
+        """Every resolved value: its path, itself, and where it was written, or "default"."""
+        tree = self._tree()
+        for location, value in _leaves(self.data, ()):
+            node = tree.at(location)
+            yield tree.spell(location), value, str(node.place) if node else "default"
+
+    @property
+    def root(self) -> Path:
+        """The folder that files which it names lie in."""
+        return self.options.data_root or project_root(self.folder)
+
+    @property
+    def texts(self) -> dict[Path, str]:
+        """The text of its own file and of those that it extends, by their paths."""
+        resolver = Resolver(Locator(self.options.data_root))
+        resolver.resolve(self._document())
+        own = {} if self.path is None else {self.path: self.text}
+        return own | {path: document.text for path, document in resolver.documents.items()}
+
+    @property
+    def _changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.options.overrides, self.options.unset
+
+    def _tree(self) -> Tree:
+        locator = Locator(self.options.data_root)
+        start = self.options.start
+        return parse_document(self._document(), locator, *self._changes, start=start).tree
+
+    def _document(self) -> Document:
+        source = str(self.path or "spec")
+        return Document(source, parse(self.text, source), self.folder, self.text)
+
+    def to_yaml(self) -> str:
+        """The resolved spec as YAML that loads again from the same folder."""
+        return dump_yaml(self.data_with(self._from_here))
+
+    def data_with(self, named: Callable[[FileRecord], str]) -> dict[str, Any]:
+        """`data`, with each file named as `named` says."""
+        data = self.data
+        for where, record in self.files.items():
+            *way, last = parse_path(where)
+            section: Any = data
+            for segment in way:
+                section = _below(section, segment)
+            section[last.text] = named(record)
+        return data
+
+    def _from_here(self, record: FileRecord) -> str:
+        """A file as this spec's own folder sees it: a base elsewhere named it from there."""
+        if Path(os.path.realpath(self.folder / record.reference)) == Path(record.path):
+            return record.reference
+        return Path(os.path.relpath(record.path, os.path.realpath(self.folder))).as_posix()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_plan": None, "_stages": ()}
+
+
+def load(
+    spec: str | Path | Mapping[str, Any],
+    set: Sequence[str] = (),
+    *,
+    unset: Sequence[str] = (),
+    data_root: str | Path | None = None,
+    memory_limit: int | None = None,
+    widths: TaskWidths | None = None,
+    start: GivenStart | None = None,
+) -> Spec:
+    """Read and check a spec: a path, or the same as a mapping.
+
+    `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
+    in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
+    `widths` are those of the environments of a task that was checked before: such a spec builds
+    without neurogym, and has no trials. `start` is a run to start from; it replaces the spec's own
+    `start_from`.
+    Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
+    without a connection, is in the result's `warnings`.
+    """
+    options = Options(
+        _strings("set", set),
+        _strings("unset", unset),
+        Path(data_root).absolute() if data_root is not None else None,
+        memory_limit,
+        widths,
+        start,
+    )
+    if isinstance(spec, Mapping):
+        text = dump_yaml(spec)
+        return _checked(Document("spec", parse(text, "spec"), Path.cwd(), text), None, options)
+    document = read(Path(spec), str(spec))
+    return _checked(replace(document, folder=document.folder.absolute()), Path(spec), options)
+
+
+def _leaves(value: Any, location: Location) -> Iterator[tuple[Location, Any]]:
+    """What is no section, nor a list of sections, with its location."""
+    if isinstance(value, dict) and value:
+        for key, child in value.items():
+            yield from _leaves(child, (*location, key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for position, item in enumerate(value):
+            yield from _leaves(item, (*location, position))
+    else:
+        yield location, value
+
+
+def _below(section: Any, segment: Segment) -> Any:
+    """What a segment of a path leads to in resolved data."""
+    if not segment.item:
+        return section[segment.text]
+    if segment.text.isdecimal():
+        return section[int(segment.text)]
+    return next(item for item in section if item.get("name") == segment.text)
+
+
+def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    wanted = "PATH=VALUE" if name == "set" else "PATH"
+    if isinstance(given, str):
+        raise TypeError(f'{name} takes a list of "{wanted}": {name}=[{given!r}]')
+    if isinstance(given, Mapping) or not all(isinstance(text, str) for text in given):
+        raise TypeError(f'{name} takes a list of "{wanted}", not {type(given).__name__}')
+    return tuple(given)
+
+
+def _checked(document: Document, path: Path | None, options: Options) -> Spec:
+    locator = Locator(options.data_root)
+    words = options.overrides, options.unset
+    parsed = parse_document(document, locator, *words, start=options.start)
+    context = Context(parsed, locator)
+    plan = run_checks(context, options.memory_limit, options.widths)
+    problems = _in_order((*parsed.problems, *context.problems), parsed)
+    warnings = _in_order(context.warnings, parsed)
+    parts: list[_Checked] = []
+    if not options.widths and len(problems) < MOST_TOLD:
+        parts, more = _check_stages(document, options, context, plan, problems)
+        problems += more
+    if problems:
+        raise SpecError(problems, warnings)
+    assert parsed.spec is not None
+    assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
+
+    def spec(model: NetworkSpec, found: Plan, files: dict[str, FileRecord]) -> Spec:
+        return Spec(model, path, document.text, options, files, document.folder, (), found)
+
+    stages = tuple(spec(*part) for part in parts)
+    whole = spec(parsed.spec, plan, context.files)
+    return replace(whole, warnings=tuple(warnings), _stages=stages)
+
+
+_Checked: TypeAlias = tuple[NetworkSpec, Plan, dict[str, FileRecord]]
+
+
+def _check_stages(
+    document: Document, options: Options, whole: Context, plan: Plan, told: Sequence[Problem]
+) -> tuple[list[_Checked], list[Problem]]:
+    """The spec as each stage of its training has it, and the problems that it has there alone.
+
+    Problems in `told`, those of the whole spec, are not repeated. Files are read once for all
+    stages, and the plan of the network is shared.
+    """
+    training = whole.parsed.training
+    parts: list[_Checked] = []
+    problems: list[Problem] = []
+    known = {record.path for record in whole.files.values()}
+    stages = training.stages if isinstance(training, Training) else None
+    for number, stage in enumerate(stages or ()):
+        words = options.overrides, options.unset
+        parsed = parse_document(document, whole.locator, *words, stage=number, start=options.start)
+        context = whole.of_stage(parsed)
+        found = run_checks(context, options.memory_limit)
+        is_right = not (parsed.problems or context.problems)
+        if is_right and parsed.spec is not None and whole.parsed.spec is not None:
+            before = [(whole.parsed.spec, plan), *(part[:2] for part in parts)]
+            check_stage(context, before, (parsed.spec, found))
+            check_same_files(context, known)
+            parts.append((parsed.spec, replace(found, layers=plan.layers), context.files))
+        problems += [
+            replace(problem, what=f"in stage `{stage.name}`: {problem.what}")
+            for problem in _in_order((*parsed.problems, *context.problems), parsed)
+            if problem not in told
+        ]
+        if len(problems) >= MOST_TOLD:
+            break
+    return parts, problems
+
+
+def _environments(context: Context) -> EnvironmentPlan | None:
+    if not isinstance(context.parsed.task, Neurogym):
+        return None
+    from netbuild.language.environments import check_environments
+
+    return check_environments(context)
+
+
+def run_checks(
+    context: Context, memory_limit: int | None = None, widths: TaskWidths | None = None
+) -> Plan:
+    """Everything that one field alone cannot tell, over whatever parsed."""
+    check_files(context)
+    check_names(context)
+    environments = widths or _environments(context)
+    check_training(context, environments)
+    check_stages(context)
+    width = task_width(context, environments)
+    network_input = network_input_of(context, width, environments.channels if environments else {})
+    plans = check_wiring(context, network_input, width)
+    if not check_memory(context, plans, memory_limit):
+        return Plan()
+    check_learning(context, plans)
+    for i, plan in plans.items():
+        layer = context.parsed.layers[i]
+        if isinstance(layer, (Linear, CTRNN)):
+            numbers_fit(context, ("layers", i, "activation"), layer.activation)
+        if isinstance(layer, Linear):
+            own = wired_by(context, i, layer, plan.reads)
+            if layer.connectome is not None and own is None:
+                continue
+            site = Site(("layers", i), layer.name, layer, plan.reads, plan.gives, own)
+            plans[i] = replace(plan, maps={"": check_projected(context, site)})
+        elif isinstance(layer, CTRNN):
+            plans[i] = check_ctrnn(context, i, layer, plan)
+        if (wired := context.connectomes.get(i)) is not None:
+            plans[i] = replace(plans[i], report=wired.facts)
+    check_connections(context, plans)
+    last = plans.get(len(context.parsed.layers) - 1)
+    regularizers = check_regularizers(context, plans)
+    task = check_task(context, width, last.gives if last else None, environments)
+    check_sequences(context, task)
+    split = None
+    if isinstance(task, SequencePlan):
+        split = split_of(context, len(task.inputs), task.digest)
+    training = context.parsed.training
+    in_stages = isinstance(training, Training) and training.stages is not None
+    scored = None if in_stages else split  # else each stage is looked at by itself
+    start, trained_on = check_start(context, plans, scored)
+    layers = {plan.name: plan for plan in plans.values()}
+    size = network_input.size if network_input else 0
+    return Plan(layers, regularizers, task, start, size, split, trained_on)
+
+
+def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:
+    """Files in the order in which they were read, then lines and columns."""
+    ranks = {source: rank for rank, source in enumerate(parsed.folders)}
+
+    def order(problem: Problem) -> tuple[int, int, int]:
+        place = problem.place or Place("")
+        return ranks.get(place.source, len(ranks)), place.line, place.column
+
+    return sorted(problems, key=order)

@@ -1,0 +1,190 @@
+"""What every check is given: the parsed parts, the files, and a list to add problems to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netbuild.errors import DataFileError, Problem
+from netbuild.files.locate import locate, project_root
+from netbuild.files.readers import ArrayFile, Header, read_array, read_header
+from netbuild.language.base import Model
+from netbuild.language.mask_values import extremes, finite
+from netbuild.language.parse import Parsed
+from netbuild.yamltree.nodes import Location, show
+from netbuild.yamltree.paths import names_of, near
+
+Result = TypeVar("Result")
+
+# Numbers of the network are float32, which reaches from 1e-38 to 3e38. The product and the quotient
+# of two numbers within these bounds are inside of that; what is beyond is an error of the spec.
+SMALLEST = 1e-15  # beside 0
+LARGEST = 1e15
+MOST_SAID = 500  # characters of a message
+MOST_EXPLAINED = 100  # problems that get a hint which takes long to find
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file that a spec names, as it was read."""
+
+    reference: str  # as the spec writes it
+    path: str  # resolved, absolute
+    sha256: str
+    size: int  # bytes
+
+
+@dataclass
+class Locator:
+    """Which file a reference in a folder's file means, and whether it may be read."""
+
+    data_root: Path | None = None
+    _roots: dict[Path, Path] = field(default_factory=dict)
+
+    def __call__(self, reference: str, folder: Path) -> Path:
+        """The file's path; raises DataFileError."""
+        if self.data_root is None and folder not in self._roots:
+            self._roots[folder] = project_root(folder)
+        return locate(reference, folder, self.data_root or self._roots[folder])
+
+
+@dataclass
+class Context:
+    """The state of one check of one spec."""
+
+    parsed: Parsed
+    locator: Locator
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
+    kept: dict[Any, Any] = field(default_factory=dict)  # slow results, shared by all stages
+    connectomes: dict[int, Any] = field(default_factory=dict)  # by the position of their layer
+    _said: set[Problem] = field(default_factory=set)
+    _arrays: dict[tuple[Path, str | None], ArrayFile] = field(default_factory=dict)
+
+    @cached_property
+    def layer_names(self) -> dict[str, list[int]]:
+        """The positions of the layers of each name, in the file and whether they parsed or not."""
+        section = self.parsed.tree.at(("layers",))
+        positions: dict[str, list[int]] = {}
+        for i, name in enumerate(names_of(section) if section else ()):
+            if name:
+                positions.setdefault(name, []).append(i)
+        return positions
+
+    def problem(
+        self, code: str, location: Location, what: str, hint: str = "", *, key: bool = False
+    ) -> None:
+        """Note a problem at a location of the spec; `key` points at the key, not at its value.
+
+        One with the code of a warning is noted as that. What it says may hold text from the spec,
+        and is made safe to print here.
+        """
+        tree = self.parsed.tree
+        place = tree.place(location, key=key)
+        what, hint = show(what, MOST_SAID), show(hint, MOST_SAID)
+        found = Problem(code, what, tree.spell(location), place, hint)
+        if found not in self._said:  # a file may be asked for twice
+            self._said.add(found)
+            (self.problems if found.severity == "error" else self.warnings).append(found)
+
+    def near(self, word: str, words: Iterable[str]) -> str:
+        """A hint that names the nearest word, for as many problems as somebody may read."""
+        return near(word, words) if len(self.problems) < MOST_EXPLAINED else ""
+
+    def of_stage(self, parsed: Parsed) -> Context:
+        """The context of a stage's own spec, which reads no file again."""
+        return Context(parsed, self.locator, kept=self.kept, _arrays=self._arrays)
+
+    def once(self, key: object, work: Callable[[], Result]) -> Result:
+        """The result of `work`, which is done once for all stages of a training."""
+        if key not in self.kept:
+            self.kept[key] = work()
+        return cast(Result, self.kept[key])
+
+    def given(self, location: Location) -> bool:
+        """Whether the file says anything at a location (a default does not)."""
+        node = self.parsed.tree.at(location)
+        return node is not None and node.value is not None
+
+    def attempt(self, location: Location, work: Callable[[], Result]) -> Result | None:
+        """The result of reading a file, or None with its problem noted at `location`."""
+        try:
+            return work()
+        except DataFileError as error:
+            self.problem(error.code, location, error.what, error.hint)
+            return None
+
+    def locate(self, location: Location, reference: str) -> Path:
+        """The file that the spec names at a location; raises DataFileError."""
+        node = self.parsed.tree.at(location)
+        source = node.place.source if node else self.parsed.document.source
+        folder = self.parsed.folders.get(source, self.parsed.document.folder)
+        return self.locator(reference, folder)
+
+    def read(self, location: Location, reference: str, array: str | None) -> NDArray[Any]:
+        """The array in the file that the spec names at a location, all of its values finite.
+
+        Raises DataFileError.
+        """
+        path = self.locate(location, reference)
+        key = (path, array)
+        if key not in self._arrays:
+            self._arrays[key] = read_array(path, array)
+            finite(self._arrays[key].array, path.name)
+        found = self._arrays[key]
+        where = self.parsed.tree.spell(location)
+        self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
+        return found.array
+
+    def header(self, location: Location, reference: str, array: str | None) -> Header:
+        """The shape and dtype that a file declares; raises DataFileError."""
+        return read_header(self.locate(location, reference), array)
+
+
+def fits(context: Context, location: Location, value: float) -> bool:
+    """Whether a network can compute with a number; a problem says so where it cannot."""
+    if value == 0 or SMALLEST <= abs(value) <= LARGEST:
+        return True
+    what = f"{value:g} is beyond what a network computes with, in float32"
+    hint = f"at most {LARGEST:g}"
+    if abs(value) < SMALLEST:
+        what = f"{value:g} is too near to 0 for what a network computes with, in float32"
+        hint = f"0, or at least {SMALLEST:g}"
+    context.problem("NB104", location, what, hint)
+    return False
+
+
+def numbers_fit(context: Context, location: Location, section: Model) -> bool:
+    """Whether a network can compute with all numbers that a section of the spec holds itself."""
+    numbers = [(key, value) for key, value in section if isinstance(value, float)]
+    return all([fits(context, (*location, key), value) for key, value in numbers])  # noqa: C419
+
+
+def matrix_of(rows: list[list[float]]) -> NDArray[np.float64]:
+    """Rows written into a spec as a matrix; raises DataFileError when they are ragged."""
+    widths = {len(row) for row in rows}
+    if len(widths) > 1:
+        what = f"the rows have different lengths: {', '.join(map(str, sorted(widths)[:4]))}"
+        raise DataFileError("NB201", what, "each row of a matrix has as many numbers")
+    if widths == {0}:
+        raise DataFileError("NB201", "the rows are empty")
+    return np.array(rows, dtype=np.float64)
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """A copy in the network's own precision, in C order.
+
+    Raises DataFileError for what does not fit in it.
+    """
+    array = finite(array)
+    if array.size and max(map(abs, extremes(array))) > LARGEST:
+        what = f"the largest value is beyond {LARGEST:g}, in either direction"
+        raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
+    return array.astype(np.float32, order="C")

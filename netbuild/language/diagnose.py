@@ -1,0 +1,403 @@
+"""Pydantic's errors become problems: located, in the words of the language, with what to do."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netbuild.errors import Problem
+from netbuild.language import hints
+from netbuild.language.dump import inline
+from netbuild.language.grammar import Slot, fields_of, location_of, slot_at
+from netbuild.language.spec import LANGUAGE_VERSION
+from netbuild.yamltree.nodes import Location, Node, kind_of, show
+from netbuild.yamltree.paths import Tree
+
+MOST_ALIKE = 5  # problems of one kind in one list that are told one by one
+MOST_EXPLAINED = 500  # unknown keys that get a hint; nobody reads more
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One error of Pydantic's, at its place in the tree."""
+
+    kind: str
+    location: Location
+    context: dict[str, Any]
+    tree: Tree
+    more: int = 0  # values in the same list of which the same would be said
+
+    @property
+    def node(self) -> Node | None:
+        """What stands there."""
+        return self.tree.at(self.location)
+
+    @property
+    def slot(self) -> Slot:
+        """What may stand there."""
+        return slot_at(self.tree.root, self.location) or Slot()
+
+    @property
+    def key(self) -> str:
+        """The last key of the location."""
+        return next((part for part in reversed(self.location) if isinstance(part, str)), "")
+
+    @property
+    def found(self) -> str:
+        """What stands there, for a message."""
+        return found(self.node)
+
+    def problem(
+        self, code: str, what: str, hint: str = "", *, up: int = 0, key: bool = False
+    ) -> Problem:
+        """A problem at this location, or `up` steps above; `key` points at the key itself."""
+        location = self.location[: len(self.location) - up]
+        what += f" (and {self.more:,} more in this list)" if self.more else ""
+        place = self.tree.place(location, key=key)
+        return Problem(code, what, self.tree.spell(location), place, hint)
+
+
+def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
+    """What a validation's errors mean, without those that only follow from others."""
+    faults = [
+        Fault(item["type"], location_of(item["loc"]), item.get("ctx", {}), tree, more)
+        for item, more in _gathered(errors)
+    ]
+    for fault in faults:
+        if fault.location == ("netbuild",) and fault.kind == "less_than_equal":
+            return [_version(fault)]  # what a later language means cannot be judged
+    problems, explained = _causes(faults, tree)
+    unknown = 0
+    for fault in faults:
+        if fault.location not in explained:
+            unknown += fault.kind == "extra_forbidden"
+            problems.append(_explained(fault, hint=unknown <= MOST_EXPLAINED))
+    return problems
+
+
+def _gathered(errors: Sequence[Any]) -> Iterator[tuple[Any, int]]:
+    """The errors, many of one kind in one list as the first of them and how many more there are.
+
+    What is wrong with a section differs from the next one, and is never left out.
+    """
+    groups: dict[tuple[object, ...], list[Any]] = {}
+    for item in errors:
+        loc, kind = item["loc"], item["type"]
+        end = len(loc)
+        while end and isinstance(loc[end - 1], int):
+            end -= 1
+        alone = end == len(loc) or kind == "untold"
+        groups.setdefault((kind, loc, len(groups)) if alone else (kind, loc[:end]), []).append(item)
+    for group in groups.values():
+        if len(group) > MOST_ALIKE:
+            yield group[0], len(group) - 1
+        else:
+            yield from ((item, 0) for item in group)
+
+
+def found(node: Node | None) -> str:
+    """What stands somewhere, for a message: a value, or what kind of thing it is."""
+    text = text_of(node)
+    if node is None or not text:
+        return kind_of(node) if node else "nothing"
+    return f"the text `{show(text)}`" if isinstance(node.value, str) else f"`{text}`"
+
+
+def text_of(node: Node | None) -> str:
+    """A scalar as the file may have it."""
+    value = node.value if node is not None else None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return inline(value)
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+# What follows from what
+
+
+def _causes(faults: Sequence[Fault], tree: Tree) -> tuple[list[Problem], set[Location]]:
+    """Problems that explain several faults, and the locations of all faults that are explained."""
+    unknown: dict[Location, list[str]] = defaultdict(list)
+    missing: dict[Location, list[str]] = defaultdict(list)
+    for fault in faults:
+        group = {"extra_forbidden": unknown, "missing": missing}.get(fault.kind)
+        if group is not None:
+            group[fault.location[:-1]].append(str(fault.location[-1]))
+    problems: list[Problem] = []
+    explained: set[Location] = set()
+    for section, words in unknown.items():
+        for key, outside in _dedented(tree, section, set(words)):
+            problems.append(_empty(tree, (*section, key), outside))
+            explained |= {(*section, word) for word in (key, *outside)}
+        for word in words[:MOST_EXPLAINED]:
+            if missing[section] and (meant := hints.meant_key(word, missing[section])):
+                explained.add((*section, meant))
+    return problems, explained
+
+
+def _dedented(tree: Tree, section: Location, unknown: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """Keys without a value, each with the unknown keys after it that its section would have."""
+    node = tree.at(section)
+    entries = list(node.entries.items()) if node else []
+    for i, (key, empty) in enumerate(entries):
+        if empty.value is not None:
+            continue
+        slot = slot_at(tree.root, (*section, key))
+        known = {word for model in slot.models for word in fields_of(model)} if slot else set()
+        outside = []
+        for j in range(i + 1, len(entries)):  # a slice of them for each would be quadratic
+            word, child = entries[j]
+            if word not in known or child.place.source != empty.place.source:
+                break
+            if word in unknown:
+                outside.append(word)
+        if outside:
+            yield key, outside
+
+
+def _empty(tree: Tree, location: Location, outside: Sequence[str]) -> Problem:
+    node = tree.at(location)
+    around = tree.at(location[:-1])
+    assert node is not None
+    assert around is not None
+    first = tree.place((*location[:-1], outside[0]), key=True).line
+    last = max(_last_line(around.entries[word]) for word in outside)
+    slot = slot_at(tree.root, location)
+    item = ", and begin the first with `- `" if slot and slot.items else ""
+    lines = f"line {first} looks" if first == last else f"lines {first}-{last} look"
+    fields = "its field; indent it" if first == last else "its fields; indent them"
+    hint = f"{lines} like {fields}{item}"
+    place = tree.place(location, key=True)
+    return Problem("NB103", "this section is empty", tree.spell(location), place, hint)
+
+
+def _last_line(node: Node) -> int:
+    children = [*node.items, *node.entries.values()]
+    return max([node.place.line, *map(_last_line, children)])
+
+
+# One fault
+
+
+def _explained(fault: Fault, *, hint: bool) -> Problem:
+    node = fault.node
+    if fault.location == ("netbuild",) and fault.kind != "missing":
+        return _version(fault)
+    if fault.kind == "extra_forbidden":
+        return _unknown_key(fault, hint=hint)
+    if fault.kind == "missing" and node is None:
+        what = f"the key `{fault.key}` is missing"
+        return fault.problem("NB102", what, hints.field_hint(fault.key, fault.slot.info), up=1)
+    if node is not None and node.value is None:
+        return _no_value(fault, node)
+    if fault.kind == "untold":
+        return _untold(fault)
+    for kinds, explain in _EXPLAIN.items():
+        if fault.kind.startswith(kinds):
+            return explain(fault)
+    return fault.problem("NB103", f"{fault.found} does not fit here")
+
+
+def _unknown_key(fault: Fault, *, hint: bool) -> Problem:
+    *section, word = fault.location
+    around = fault.tree.at(section)
+    slot = slot_at(fault.tree.root, tuple(section))
+    model = slot.model_of(around) if slot else None
+    said = ""
+    told = _told(slot, around)
+    if told and slot and slot.choice and word in slot.choice.by_presence:
+        said = f"`{told}` says already what it is; take one of them away"
+    elif hint and model is not None:
+        said = hints.unknown_key_hint(str(word), model, around, tuple(section))
+    return fault.problem("NB101", f"unknown key `{show(str(word))}`", said, key=True)
+
+
+def _told(slot: Slot | None, section: Node | None) -> str:
+    """The key that tells what kind a section is."""
+    choice = slot.choice if slot else None
+    if choice is None or section is None:
+        return ""
+    tellers = (choice.key, *choice.by_presence)
+    return next((key for key in tellers if key in section.entries), "")
+
+
+def _no_value(fault: Fault, node: Node) -> Problem:
+    if not isinstance(fault.location[-1], str):
+        return fault.problem("NB103", "this item is empty", "write it, or take it away")
+    slot = fault.slot
+    if (slot.models or slot.items or slot.values) and not (slot.info and slot.info.is_required()):
+        hint = "indent the lines that belong to it, or take it away"
+    else:
+        hint = hints.field_hint(fault.key, slot.info)
+    written = re.match(r"~|null", node.place.text[node.place.column - 1 :], re.IGNORECASE)
+    what = "this key must have a value" if written else "this key has no value"
+    return fault.problem("NB103", what, hint, key=not written)
+
+
+def _version(fault: Fault) -> Problem:
+    node = fault.node
+    what, hint = f"{fault.found} is not a version", f"write `netbuild: {LANGUAGE_VERSION}`"
+    if fault.kind == "less_than_equal":
+        what = f"version {text_of(node)} of the language is newer than this program"
+        hint = f"it reads version {LANGUAGE_VERSION}; upgrade netbuild"
+    return fault.problem("NB107", what, hint)
+
+
+def _untold(fault: Fault) -> Problem:
+    """A section of which nothing tells what kind it is."""
+    node, choice = fault.node, fault.slot.choice
+    assert node is not None
+    assert choice is not None
+    if not isinstance(node.value, dict):
+        return _not_a_section(fault)
+    key, told = choice.key, node.value.get(choice.key)
+    if told is not None:
+        return _unknown_kind(fault, told)
+    tellers = [*([key] if choice.by_value else []), *choice.by_presence]
+    for word, child in node.value.items():
+        if meant := hints.meant_key(word, tellers):
+            location = (*fault.location, word)
+            what = f"unknown key `{show(word)}`"
+            path = fault.tree.spell(location)
+            return Problem("NB101", what, path, child.key_place, f"did you mean `{meant}`?")
+    hint = hints.teller_hint(choice, node.value)
+    if not choice.by_presence:
+        hint = hint or hints.teller_hint(choice, ())
+        return fault.problem("NB102", f"the key `{key}` is missing", hint)
+    wanted = ", ".join(f"`{teller}`" for teller in tellers)
+    return fault.problem("NB102", f"one of the keys {wanted} is missing", hint)
+
+
+def _unknown_kind(fault: Fault, told: Node) -> Problem:
+    node, choice = fault.node, fault.slot.choice
+    assert node is not None
+    assert choice is not None
+    hint = hints.kind_hint(text_of(told), choice)
+    if node.short and (number := hints.number_hint(told, whole=False)):
+        hint = number
+    shown = f"`{show(text_of(told))}`" if text_of(told) else kind_of(told)
+    if node.short:  # the file has the bare word
+        kinds = f"neither a known {choice.key} nor a file"
+        if "file" not in choice.by_presence:
+            kinds = f"not a known {fault.key}"
+        return fault.problem("NB105", f"{shown} is {kinds}", hint)
+    path = fault.tree.spell((*fault.location, choice.key))
+    if told.value is None:
+        return Problem("NB103", "this key has no value", path, told.key_place, hint)
+    return Problem("NB105", f"{shown} is not a known `{choice.key}`", path, told.place, hint)
+
+
+def _not_a_section(fault: Fault) -> Problem:
+    what = f"expected a mapping of keys, found {fault.found}"
+    if fault.node and fault.node.value is False and hints.may_be_null(fault.slot.info):
+        return fault.problem("NB103", what, f"write `{fault.key}: null`")
+    numberless = fault.key == "plasticity_mask"  # where a fraction would be taken for a factor
+    hint = "" if numberless else hints.section_hint(fault.slot.choice, fault.node)
+    if not hint and isinstance(fault.location[-1], str):
+        hint = hints.field_hint(fault.key, fault.slot.info)
+    return fault.problem("NB103", what, hint)
+
+
+def _choice(fault: Fault) -> Problem:
+    shown = f"`{show(text_of(fault.node))}`" if text_of(fault.node) else fault.found
+    hint = hints.choice_hint(text_of(fault.node), fault.slot.info)
+    return fault.problem("NB105", f"{shown} is not a choice here", hint)
+
+
+def _bound(fault: Fault) -> Problem:
+    key, words = {
+        "greater_than": ("gt", "more than"),
+        "greater_than_equal": ("ge", "at least"),
+        "less_than": ("lt", "less than"),
+        "less_than_equal": ("le", "at most"),
+    }[fault.kind]
+    bound = fault.context[key]
+    bound = int(bound) if float(bound).is_integer() else bound
+    value = fault.node.value if fault.node else None
+    hint = ""
+    if bound == 1 and isinstance(value, (int, float)) and 2 <= value <= 100:
+        hint = f"if it is a percentage, write {value / 100:g}"
+    return fault.problem("NB104", f"must be {words} {bound}, found {fault.found}", hint)
+
+
+def _finite(fault: Fault) -> Problem:
+    return fault.problem("NB104", f"must be a finite number, found {fault.found}")
+
+
+def _length(fault: Fault) -> Problem:
+    short = fault.kind.endswith("short")
+    limit: int = fault.context["min_length" if short else "max_length"]
+    actual = fault.context.get("actual_length")
+    unit = "character" if fault.kind.startswith("string") else "item"
+    wanted = f"{limit} {unit}" if limit == 1 else f"{limit:,} {unit}s"
+    has = "" if actual is None else f", has {actual:,}" if actual else ", has none"
+    return fault.problem("NB104", f"needs {'at least' if short else 'at most'} {wanted}{has}")
+
+
+def _pattern(fault: Fault) -> Problem:
+    text, info = text_of(fault.node), fault.slot.info
+    slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
+    said = (info.description or "") if info else ""
+    if fault.key == "device":
+        said = hints.device_hint(text)
+    elif fault.key == "name" and re.fullmatch(r"[a-z][a-z0-9_]*", slug):
+        said = f"write `{slug}`"
+    return fault.problem("NB106", f"`{show(text)}` does not fit here", said)
+
+
+def _number(fault: Fault) -> Problem:
+    whole = fault.kind.startswith("int")
+    wanted = "a whole number" if whole else "a number"
+    hint = hints.number_hint(fault.node, whole=whole) if fault.node else ""
+    return fault.problem("NB103", f"expected {wanted}, found {fault.found}", hint)
+
+
+def _truth(fault: Fault) -> Problem:
+    hint = hints.truth_hint(fault.node) if fault.node else ""
+    return fault.problem("NB103", f"expected true or false, found {fault.found}", hint)
+
+
+def _words(fault: Fault) -> Problem:
+    scalar = fault.node is not None and isinstance(fault.node.value, (int, float))
+    hint = "quote it to make it text" if scalar else ""
+    return fault.problem("NB103", f"expected text, found {fault.found}", hint)
+
+
+def _list(fault: Fault) -> Problem:
+    sections = fault.slot.items is not None and fault.slot.items.models
+    hint = "begin each item with `- `" if sections else ""
+    entries = fault.node.entries if fault.node else {}
+    if hint and entries and all(isinstance(child.value, dict) for child in entries.values()):
+        hint += f", and its name in it: `- {{name: {show(next(iter(entries)))}, ...}}`"
+    return fault.problem("NB103", f"expected a list, found {fault.found}", hint)
+
+
+def _selection(fault: Fault) -> Problem:
+    columns = "columns of the table and their values, `{kind: sensory}`"
+    if fault.kind.endswith("columns"):
+        what, hint = "expected columns and their values", f"write {columns}"
+    else:
+        what, hint = "expected a selection of units", f"write a name, `V1.excitatory`, or {columns}"
+    if fault.node is not None and fault.node.entries:
+        hint = 'values are text or numbers, or lists of such; quote others: `{kind: "true"}`'
+    return fault.problem("NB103", f"{what}, found {fault.found}", hint)
+
+
+_EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {
+    ("literal",): _choice,
+    ("greater_than", "less_than"): _bound,
+    ("finite_number",): _finite,
+    ("too_", "string_too_"): _length,
+    ("string_pattern",): _pattern,
+    ("int", "float"): _number,
+    ("bool",): _truth,
+    ("string",): _words,
+    ("list",): _list,
+    ("model", "dict"): _not_a_section,
+    ("selection",): _selection,
+}

@@ -1,0 +1,319 @@
+"""What to write instead: hints for unknown keys, wrong values and missing ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from netbuild.errors import joined
+from netbuild.language.base import Choice
+from netbuild.language.dump import inline
+from netbuild.language.grammar import fields_of, homes, slots_of
+from netbuild.yamltree.nodes import Location, Node, show
+from netbuild.yamltree.paths import near, nearest
+from netbuild.yamltree.scalars import resolve
+
+MOST_KEYS = 16  # of a section that are listed in a hint
+# What other tools call a key, for those that spelling does not lead to.
+_OTHERS_SAY = {
+    "output_dim": "dim n_units neurons num_units out_features size units width",
+    "size": "dim hidden_dim hidden_size n_units neurons num_neurons num_units output_dim units",
+    "noise": "noise_std preact_noise recurrent_noise sigma_rec",
+    "rate_noise": "postact_noise",
+    "self_connections": "autapse autapses",
+    "env_kwargs": "env_args kwargs timing",
+    "batches": "seq_len window",
+    "input_noise": "sigma_in",
+    "initial_state": "h0 hidden_init init_state x0",
+    "sigma": "std strength",
+    "connectome": "connectivity wiring edge_list",
+    "edges": "connections edge_list synapses",
+    "neurons": "cells node_table nodes",
+    "min_weight": "min_count min_syn min_synapses threshold",
+    "symmetrize": "gap_junctions symmetric undirected",
+    "where": "filter query",
+    "control": "null null_model surrogate",
+    "transmitter": "neurotransmitter nt nt_type type",
+    "storage": "format layout sparse",
+    "learn": "learnable trainable",
+    "from": "pre source",
+    "to": "post target",
+    "input_dim": "in_features input_size inputs",
+    "lr": "learning_rate",
+    "Lambda": "coefficient strength",
+    "p": "dropout prob probability rate",
+    "steps": "iterations",
+    "clip_grad_norm": "clip gradient_clip max_grad_norm",
+    "stop_when": "early_stopping",
+    "loss": "criterion objective",
+    "sparsity_mask": "mask",
+    "ei_mask": "signs",
+    "plasticity_mask": "frozen plasticity",
+    "activation": "nonlinearity",
+    "task": "data dataset",
+    "layers": "model network",
+    "extends": "base defaults include inherits",
+    "netbuild": "version",
+    "inputs": "x",
+    "targets": "labels y",
+    "params": "parameters",
+}
+# Keys of other tools that have no counterpart, and what to do without them.
+_NOT_HERE = {
+    "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
+    **dict.fromkeys(
+        ("_target_", "class_path", "module", "__class__"),
+        "kinds are told by `type`, from a closed list; nothing is imported",
+    ),
+}
+# Functions that are not there, and are not misspelt.
+_FUNCTIONS = """
+    celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
+    softsign swish
+"""
+_MEANT: dict[str, list[str]] = {}  # each word's keys: which is meant depends on the section
+for _key, _words in _OTHERS_SAY.items():
+    for _word in _words.split():
+        _MEANT.setdefault(_word, []).append(_key)
+
+
+def meant_key(word: str, keys: Collection[str]) -> str:
+    """The one of `keys` that a misspelt key, or another tool's word for it, means, or ""."""
+    return next((key for key in _MEANT.get(word, ()) if key in keys), "") or nearest(word, keys)
+
+
+def unknown_key_hint(
+    word: str, model: type[BaseModel], section: Node | None, location: Location
+) -> str:
+    """What to do about a key that a section, at `location`, does not have."""
+    given = section.entries if section else {}
+    keys = fields_of(model)
+    if word == "sparsity" and "density" in keys:
+        return "write `density`, which is 1 - sparsity"
+    if word in _NOT_HERE:
+        return _NOT_HERE[word]
+    if "dropout" not in keys and nearest(word, ["dropout"]) and location[:1] == ("layers",):
+        return "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
+    best = meant_key(word, keys)
+    if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
+        return below
+    home = _home_hint(word, model, location)
+    sure = bool(best) and (bool(nearest(word, [best], 0.75)) or word in _MEANT)
+    if not sure and (home or best in given or not best):
+        return home or keys_hint(keys)
+    if best not in given:
+        return f"did you mean `{best}`?"
+    mine, other = given[word].key_place, given[best].key_place
+    if mine is None or other is None or mine.source != other.source:
+        return f"did you mean `{best}`?"  # it replaces what another file says
+    return f"`{best}` is there already, on line {other.line}"
+
+
+def keys_hint(keys: Collection[str]) -> str:
+    """All keys of a section, those that are written already too, where they are not too many."""
+    if len(keys) > MOST_KEYS:
+        return ""
+    listed = ", ".join(f"`{key}`" for key in sorted(keys))
+    return f"its only key is {listed}" if len(keys) == 1 else f"its keys are {listed}"
+
+
+def device_hint(word: str) -> str:
+    """The device that a misspelt one, or another tool's word for it, means."""
+    if match := re.fullmatch(r"(?:gpu|nvidia|cuda)(:[0-9]{1,3})?", word, re.IGNORECASE):
+        return f"did you mean `cuda{match[1] or ''}`?"
+    return near(word, ("auto", "cpu", "cuda", "cuda:0"))
+
+
+def _below_hint(word: str, model: type[BaseModel]) -> str:
+    """Where the key belongs, when it is a key of a section of this one."""
+    having = [
+        key
+        for key, slot in slots_of(model).items()
+        if slot.items is None and slot.choice is None and slot.values is None
+        if any(word in fields_of(below) for below in slot.models)
+    ]
+    if not having:
+        return ""
+    where, word = " or ".join(f"`{key}`" for key in having), show(word)
+    return f"`{word}` belongs in {where}: `{having[-1]}: {{{word}: ...}}`"
+
+
+def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
+    """Where the key belongs, when it is a key of another section."""
+    here = _generic(location)
+    for meant in (word, *_MEANT.get(word, ())):
+        having = [
+            home for home in homes() if meant in fields_of(home.model) and home.model != model
+        ]
+        if having:
+            word = meant
+            break
+    else:
+        return ""
+    path = min((h.path for h in having), key=lambda p: (p != here, not p.startswith(here)))
+    told = [home.told for home in having if home.path == path]
+    everywhere = len(told) == sum(home.path == path for home in homes())
+    kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
+    if path == here and (everywhere or not kinds):
+        return ""  # of the same section in another kind of what is around it
+    there = (f"`{path}`" if path else "the spec itself") + (
+        f" with {kinds}" if kinds and not everywhere else ""
+    )
+    own = next((home for home in homes() if home.model is model and home.path == here), None)
+    return f"`{show(word)}` is a key of {there}, not of {own or 'this section'}"
+
+
+def _generic(location: Location) -> str:
+    """A location as the language has it: `layers[].weight`, `layers[].areas.NAME`."""
+    text, before = "", None
+    for part in location:
+        part = "NAME" if before == "areas" else part
+        text += "[]" if isinstance(part, int) else f".{part}" if text else part
+        before = part
+    return text
+
+
+def field_hint(key: str, info: FieldInfo | None) -> str:
+    """What a key is, and an example of it."""
+    if info is None:
+        return ""
+    example = f"for example `{key}: {inline(info.examples[0])}`" if info.examples else ""
+    return joined(info.description or "", example)
+
+
+def choice_hint(word: str, info: FieldInfo | None) -> str:
+    """The words that may stand where a word is none of them."""
+    annotation = info.annotation if info else None
+    words = [str(value) for value in _literals(annotation)]
+    if int in _types(annotation):
+        hint = near(word, words, others=False)
+        return hint or f"{' or '.join(f'`{w}`' for w in words)}, or a whole number"
+    return _near_choice(word, words)
+
+
+def _near_choice(word: str, words: Collection[str]) -> str:
+    return near("" if word.casefold() in _FUNCTIONS.split() else word, words)
+
+
+def _literals(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for part in get_args(annotation) for value in _literals(part)]
+
+
+def _types(annotation: Any) -> list[Any]:
+    parts = [] if get_origin(annotation) is Literal else get_args(annotation)
+    return [annotation, *(found for part in parts for found in _types(part))]
+
+
+def kind_hint(word: str, choice: Choice) -> str:
+    """What may stand where the kind of a section is none that is known there."""
+    for home in homes():
+        info = fields_of(home.model).get(choice.key)
+        if info is not None and word in _literals(info.annotation):
+            return joined(
+                f"that is for `{home.path}`",
+                near("", choice.by_value) or teller_hint(choice, ()),
+            )
+    return _near_choice(word, choice.by_value)
+
+
+def teller_hint(choice: Choice, keys: Collection[str]) -> str:
+    """What to add to a section whose kind is not told, as far as its keys tell."""
+    fitting = [
+        f"`{choice.key}: {value}`"
+        for value, model in choice.by_value.items()
+        if set(keys) <= fields_of(model).keys()
+    ]
+    fitting += [
+        f"`{key}: ...`"
+        for key, model in choice.by_presence.items()
+        if set(keys) <= fields_of(model).keys()
+    ]
+    if not fitting:
+        return ""
+    if len(fitting) > 3:
+        return f"one of {', '.join(fitting)}"
+    return f"write {' or '.join(fitting)}"
+
+
+def may_be_null(info: FieldInfo | None) -> bool:
+    """Whether a field may be null."""
+    return info is not None and NoneType in get_args(info.annotation)
+
+
+def number_hint(node: Node, *, whole: bool) -> str:
+    """What to write where a number belongs and something else stands."""
+    value = node.value
+    if whole and isinstance(value, float):
+        return f"write {int(value)}" if value.is_integer() and abs(value) < 1e15 else ""
+    if not isinstance(value, str):
+        return ""
+    text = value.strip()
+    if node.place.text[node.place.column - 1 :][:1] in ("'", '"') and _is_number(text):
+        return "take the quotes away"
+    for pattern, hint in _NUMBERS:
+        if match := re.fullmatch(pattern, text):
+            return hint.format(*(group.replace("_", "") for group in match.groups()))
+    if match := re.fullmatch(r"([0-9.]{1,12}) ?%", text):
+        return f"write {float(match[1]) / 100:g}" if _is_number(match[1]) else ""
+    return ""
+
+
+# Each pattern's hint is filled with what its groups matched. None can backtrack far.
+_NUMBERS = (
+    (r"([+-]?[0-9]{1,18}(?:_[0-9]{1,18}){1,6})", "write {0}"),
+    (r"([0-9]{1,18}),([0-9]{1,18})", "the decimal sign is a point: {0}.{1}"),
+    (r"([+-]?[0-9.]{1,24}(?:[eE][+-]?[0-9]{1,3})?) ?[A-Za-z]{1,8}", "write the number alone: {0}"),
+    (r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", "this looks like a date; write a number"),
+    (r"`.*", "nothing is run in a spec; write the number itself"),
+    (r"[0-9.]+ ?(?:\*|/|\^|\+|-|:).*", "nothing is computed in a spec; write the number itself"),
+    (r"\$.*|\{\{.*", "nothing is filled in in a spec; write the number itself"),
+)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isinstance(resolve(text), (int, float)) and not isinstance(resolve(text), bool)
+    except ValueError:
+        return False
+
+
+def truth_hint(node: Node) -> str:
+    """What to write where true or false belongs and something else stands."""
+    word = str(node.value).casefold()
+    if word in ("yes", "y", "on", "1", "true"):
+        return "write `true`"
+    if word in ("no", "n", "off", "0", "false"):
+        return "write `false`"
+    return "write `true` or `false`"
+
+
+def section_hint(choice: Choice | None, node: Node | None) -> str:
+    """How to write the section that belongs where a single value stands."""
+    if choice is None:
+        return ""
+    value = node.value if node is not None else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        for model in choice.models:
+            if number := _only_number(choice, model):
+                return f"write `{{{number}: {inline(value)}}}`"
+    told = next(iter(choice.by_value), None)
+    return f"write `{{{choice.key}: {told}, ...}}`" if told else ""
+
+
+def _only_number(choice: Choice, model: type[BaseModel]) -> str:
+    """How a model is written whose one required number is all that it needs, up to that number."""
+    values = [value for value, found in choice.by_value.items() if found is model]
+    told = f"{choice.key}: {values[0]}, " if values else ""
+    needed = [
+        (key, info)
+        for key, info in fields_of(model).items()
+        if info.is_required() and key != choice.key
+    ]
+    return told + needed[0][0] if len(needed) == 1 and needed[0][1].annotation is float else ""

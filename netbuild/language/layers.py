@@ -1,0 +1,59 @@
+"""Layers: what `layers:` may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticKnownError
+
+from netbuild.language.base import Model, Name, Size, tag, told_by
+from netbuild.language.connectome import ConnectomeKey
+from netbuild.language.ctrnn import CTRNN
+from netbuild.language.maps import Map
+from netbuild.language.units import LINEAR, Activation, Excitatory, From, InputDim
+
+
+def _said_once(value: int | None, info: ValidationInfo) -> int | None:
+    """The number of units is missing where no connectome says it."""
+    if value is None and info.data.get("connectome", True) is None:
+        raise PydanticKnownError("missing")
+    return value
+
+
+class Linear(Map):
+    """y = f(W x + b)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [key]} for key in ("output_dim", "connectome")]}
+    )
+
+    type: Literal["linear"]
+    name: Name
+    from_: From = Field(None, alias="from")
+    input_dim: InputDim = None
+    connectome: ConnectomeKey = None
+    output_dim: Annotated[
+        Size | None,
+        AfterValidator(_said_once),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**12}),
+    ] = Field(None, validate_default=True, description="units of this layer", examples=[128])
+    excitatory: Excitatory = None
+    activation: Activation = Field(LINEAR, description="f", examples=["relu"])
+
+
+class Dropout(Model):
+    """Each value is 0 with probability p in training, and the others are divided by 1 - p."""
+
+    type: Literal["dropout"]
+    name: Name
+    from_: From = Field(None, alias="from")
+    p: float = Field(ge=0, lt=1, description="probability of 0", examples=[0.1])
+
+
+Layer = Annotated[
+    Annotated[Linear, tag(Linear)]
+    | Annotated[CTRNN, tag(CTRNN)]
+    | Annotated[Dropout, tag(Dropout)],
+    told_by("type", Linear, CTRNN, Dropout),
+]

@@ -1,0 +1,125 @@
+"""Short forms: how each is written out in full on the parsed tree, before the models see it.
+
+A union of short and long forms in the models would turn one typo into four errors. The nodes that
+are made here keep the place of what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from netbuild.yamltree.nodes import Node
+
+Writer = Callable[[Node], Node]
+
+NUMBERS: JsonSchemaValue = {"type": "array", "items": {"type": "number"}}
+ROWS: JsonSchemaValue = {"type": "array", "items": NUMBERS}
+
+
+class Shorthand:
+    """Marks a field that has short forms: what writes them out, and their JSON Schemas."""
+
+    def __init__(self, write: Writer, *schemas: JsonSchemaValue) -> None:
+        self.write = write
+        self.schemas = schemas
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [*self.schemas, handler(schema)]}
+
+
+def parameter(node: Node) -> Node:
+    """`normal`, `w.npy`, `0.1` or `[0.1, 0.2]` for a weight or a bias."""
+    match node.value:
+        case str() as text:
+            return _wrap(node, "file" if _is_file(text) else "init")
+        case bool():
+            return node
+        case int() | float():
+            init = Node("constant", node.place)
+            entries = {"init": init, "value": _value(node)}
+            return Node(entries, node.place, node.key_place, 5, 2, short=True)
+    return matrix(node)
+
+
+def matrix(node: Node) -> Node:
+    """`m.npy`, or the rows themselves."""
+    match node.value:
+        case str():
+            return _wrap(node, "file")
+        case list():
+            return _wrap(node, "values")
+    return node
+
+
+def signs(node: Node) -> Node:
+    """As `matrix`, or one sign for each unit."""
+    if isinstance(node.value, list) and not any(isinstance(v.value, list) for v in node.value):
+        return _wrap(node, "units")
+    return matrix(node)
+
+
+def per_unit(node: Node) -> Node:
+    """`100`, `[20, 100]`, `tau.npy` or `zero` for a value of each unit."""
+    match node.value:
+        case str() as text:
+            return _wrap(node, "file" if _is_file(text) else "init")
+        case bool():
+            return node
+        case int() | float():
+            return _wrap(node, "value")
+        case list():
+            return _wrap(node, "values")
+    return node
+
+
+def number(key: str) -> Writer:
+    """A bare number for a section of which it is that key."""
+
+    def write(node: Node) -> Node:
+        is_number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
+        return _wrap(node, key) if is_number else node
+
+    return write
+
+
+def listed(node: Node) -> Node:
+    """One item in place of a list of one."""
+    if not isinstance(node.value, str):
+        return node
+    return Node([_value(node)], node.place, node.key_place, 2, 2, short=True)
+
+
+def text(key: str) -> Writer:
+    """Bare text for a section of which it is that key: `type`, `file`."""
+
+    def write(node: Node) -> Node:
+        return _wrap(node, key) if isinstance(node.value, str) else node
+
+    return write
+
+
+def array(node: Node) -> Node:
+    """An array's name, or a file's."""
+    if isinstance(node.value, str):
+        return _wrap(node, "file" if _is_file(node.value) else "array")
+    return node
+
+
+def _is_file(text: str) -> bool:
+    return "." in text or "/" in text
+
+
+def _wrap(node: Node, key: str) -> Node:
+    inner = _value(node)
+    return Node({key: inner}, node.place, node.key_place, node.size + 2, node.depth + 1, short=True)
+
+
+def _value(node: Node) -> Node:
+    """The node as a value under a key that is written nowhere."""
+    return Node(node.value, node.place, None, node.size, node.depth)

@@ -1,0 +1,313 @@
+"""Activity: what every unit does in the trials that are scored, with labels on every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from netbuild.errors import Exit, NetbuildError
+from netbuild.layers import Network, evaluating
+from netbuild.results.npz import load_npz, save_npz
+from netbuild.results.units import Units, units_from
+from netbuild.tasks import Batch
+
+Array = NDArray[Any]
+AT_ONCE = 2**26  # values of the activity that is computed at once, at most
+MOST_TRIALS = 256  # computed at once
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Averages:
+    """Rates averaged over the trials of each condition; padding is in no average."""
+
+    conditions: Array  # (condition,): the values of the variable, in rising order
+    rates: dict[str, Array]  # (condition, time, unit) float64; NaN where no trial has that step
+    counts: Array  # (condition, time): trials in each average
+    trials: Array  # (condition,): how many trials are of it
+    time: Array | None  # (time,), ms from the alignment; in steps without dt; None: no time axis
+
+    def __repr__(self) -> str:
+        """What it is of, and its sizes; never the numbers."""
+        steps = [] if self.time is None else [f"{len(self.time)} steps"]
+        layers = [f"{name}: {rates.shape[-1]} units" for name, rates in self.rates.items()]
+        return f"Averages({', '.join([f'{len(self.conditions)} conditions', *steps, *layers])})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Activity(Mapping[str, Array]):
+    """Rates of every layer in evaluation trials; `activity["hidden"]` is `.rates["hidden"]`.
+
+    Step k is at k dt ms, and its rate is the one after the input of that step was read. Trials
+    that are shorter than the longest are followed by padding, where everything is NaN. Networks
+    without time have arrays (trial, unit), and neither `time` nor `mask` nor `steps`.
+    """
+
+    rates: dict[str, Array]  # of each layer: (trial, time, unit) float32
+    inputs: Array  # (trial, time, input) float32
+    units: dict[str, Units]  # of each layer: names, areas, signs, columns, (unit,) each
+    trials: dict[str, Array]  # variables, (trial,) each; `choice`, `correct`
+    steps: Array | None = None  # (trial,): the length of each
+    dt: float | None = None  # ms
+
+    def __getitem__(self, layer: str) -> Array:
+        if layer not in self.rates:
+            raise KeyError(f"no layer {layer}; there are {', '.join(self.rates)}")
+        return self.rates[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rates)
+
+    def __len__(self) -> int:
+        return len(self.rates)
+
+    def __repr__(self) -> str:
+        """Trials, time, and the units of each layer with their areas; never the numbers."""
+        parts = [f"{len(self.inputs)} trials"]
+        if self.steps is not None:
+            each = "" if self.dt is None else f" of {self.dt:g} ms"
+            parts.append(f"{self.inputs.shape[1]} steps{each}")
+        for layer, units in self.units.items():
+            areas, counts = np.unique(units.area[units.area != ""], return_counts=True)
+            listed = ", ".join(f"{area} {n}" for area, n in zip(areas, counts, strict=True))
+            parts.append(f"{layer}: {len(units.name)} units" + (f" ({listed})" if listed else ""))
+        return f"Activity({', '.join(parts)})"
+
+    @property
+    def outputs(self) -> Array:
+        """(trial, time, output): the rates of the last layer."""
+        return self.rates[list(self.rates)[-1]]
+
+    @property
+    def time(self) -> Array | None:
+        """(time,): ms from the start of a trial; without `dt`, steps."""
+        if self.steps is None:
+            return None
+        return np.arange(self.inputs.shape[1]) * (1.0 if self.dt is None else self.dt)
+
+    @property
+    def mask(self) -> Array | None:
+        """(trial, time): True in a trial, False in the padding after it."""
+        if self.steps is None:
+            return None
+        return np.arange(self.inputs.shape[1]) < self.steps[:, None]
+
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """The periods of the trials; `<period>_start` and `<period>_end` in `trials` are steps.
+
+        Beside them there is `answer`, the steps in which a choice counts.
+        """
+        starts = [name.removesuffix("_start") for name in self.trials if name.endswith("_start")]
+        return tuple(name for name in starts if f"{name}_end" in self.trials and name != "answer")
+
+    def points(self, layer: str) -> Array:
+        """(point, unit): the rates of every step of every trial, without the padding."""
+        mask = self.mask
+        return self[layer] if mask is None else self[layer][mask]
+
+    def where(self, chosen: Array) -> Activity:
+        """Some of the trials, as `activity.where(activity.trials["environment"] == "go")`.
+
+        `chosen` is (trial,) bool. Steps beyond the longest of them, and variables and periods that
+        none of them has, are left out. Raises ValueError for an array of another kind or length.
+        """
+        chosen = np.asarray(chosen)
+        if chosen.dtype != np.bool_ or chosen.shape != (len(self.inputs),):
+            wanted = f"a truth value for each of {len(self.inputs)} trials"
+            raise ValueError(f"`chosen` is {wanted}, not {chosen.dtype} {chosen.shape}")
+        steps = None if self.steps is None else self.steps[chosen]
+        end = None if steps is None else int(steps.max(initial=0))
+        absent = {name for name, values in self.trials.items() if _is_absent(name, values[chosen])}
+        absent |= {f"{n.removesuffix('_start')}_end" for n in absent if n.endswith("_start")}
+        return Activity(
+            {name: rates[chosen][:, :end] for name, rates in self.rates.items()},
+            self.inputs[chosen][:, :end],
+            self.units,
+            {n: values[chosen] for n, values in self.trials.items() if n not in absent},
+            steps,
+            self.dt,
+        )
+
+    def mean_by(self, condition: str | Array, *, align: str | None = None) -> Averages:
+        """Rates averaged over the trials of each condition.
+
+        Args:
+            condition: a column of `trials`, or a value for each trial, (trial,). Trials where it
+                is NaN or "" are left out.
+            align: a period; time is counted from its start, and trials without it are left out.
+                None: from the start of the trial.
+
+        Raises ValueError: no such column or period, or a value for other than each trial.
+        """
+        values = self._values(condition)
+        starts = self._starts(align)
+        kept = ~_missing(values) & (starts >= 0)
+        conditions, trials = np.unique(values[kept], return_counts=True)
+        if self.steps is None:
+            groups = [kept & (values == condition) for condition in conditions]
+            counts = np.array([group.sum() for group in groups])
+            rates = {
+                name: np.array([r[group].mean(0, dtype=np.float64) for group in groups])
+                for name, r in self.rates.items()
+            }
+            return Averages(conditions, rates, counts, trials, None)
+        before = int(starts[kept].max(initial=0))
+        after = int((self.steps - starts)[kept].max(initial=0))
+        counts = np.zeros((len(conditions), before + after), np.int64)
+        sums = {n: np.zeros((*counts.shape, r.shape[-1])) for n, r in self.rates.items()}
+        for c, condition in enumerate(conditions):
+            group = kept & (values == condition)
+            for start in np.unique(starts[group]):  # those of one start are added at once
+                here = group & (starts == start)
+                longest = int(self.steps[here].max())
+                window = slice(before - start, before - start + longest)
+                inside = (np.arange(longest) < self.steps[here][:, None])[..., None]
+                counts[c, window] += inside[..., 0].sum(0)
+                for name, r in self.rates.items():
+                    seen = r[here][:, :longest]
+                    sums[name][c, window] += np.sum(seen, 0, where=inside, dtype=np.float64)
+        divisor = np.where(counts, counts, np.nan)[..., None]
+        time = (np.arange(before + after) - before) * (1.0 if self.dt is None else self.dt)
+        means = {n: s / divisor for n, s in sums.items()}
+        return Averages(conditions, means, counts, trials, time)
+
+    def _values(self, condition: str | Array) -> Array:
+        if isinstance(condition, str):
+            if condition not in self.trials:
+                known = ", ".join(self.trials)
+                raise ValueError(f"trials have no variable `{condition}`; there are {known}")
+            return self.trials[condition]
+        values = np.asarray(condition)
+        if values.shape != (len(self.inputs),):
+            wanted = f"a value for each of {len(self.inputs)} trials"
+            raise ValueError(f"a condition is {wanted}, not an array {values.shape}")
+        return values
+
+    def _starts(self, align: str | None) -> Array:
+        if align is None:
+            return np.zeros(len(self.inputs), np.int64)
+        if align not in (*self.periods, "answer") or f"{align}_start" not in self.trials:
+            known = ", ".join(self.periods) or "none"
+            raise ValueError(f"trials have no period `{align}`; there are {known}")
+        return self.trials[f"{align}_start"].astype(np.int64)
+
+    # Files
+
+    def to_arrays(self) -> dict[str, Array]:
+        """The names and arrays of a saved activity: `rates/<layer>`, `units/<layer>/name` ..."""
+        found: dict[str, Array] = {"format": np.array("netbuild activity 1")}
+        if self.dt is not None:
+            found["dt"] = np.array(self.dt)
+        if self.time is not None and self.steps is not None:
+            found |= {"time": self.time, "steps": self.steps}
+        found["inputs"] = self.inputs
+        for layer, rates in self.rates.items():
+            found[f"rates/{layer}"] = rates
+            for what, values in self.units[layer].arrays().items():
+                found[f"units/{layer}/{what}"] = values
+        return found | {f"trials/{name}": values for name, values in self.trials.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the activity as .npz, in place of a file that is there; NetbuildError (exit 7)."""
+        save_npz(Path(path), self.to_arrays())
+
+    def to_xarray(self) -> Any:
+        """The same as an `xarray.Dataset`; NetbuildError (exit 10) without the extra `xarray`."""
+        from netbuild.results.xarrays import activity_dataset
+
+        return activity_dataset(self)
+
+    def save_netcdf(self, path: str | Path) -> None:
+        """Write the activity as netCDF; NetbuildError (exit 10) without the extra `xarray`."""
+        from netbuild.results.xarrays import write_netcdf
+
+        write_netcdf(self.to_xarray(), Path(path))
+
+
+def _missing(values: Array) -> Array:
+    """(trial,): where a variable says nothing."""
+    return np.asarray(values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float)))
+
+
+def _is_absent(name: str, values: Array) -> bool:
+    """Whether none of the trials has a variable, or the period whose start it is."""
+    missing = _missing(values)
+    if name.endswith("_start"):
+        missing = missing | (values == -1)
+    return bool(missing.all()) and len(values) > 0
+
+
+def load_activity(path: str | Path) -> Activity:
+    """What `Activity.save` wrote.
+
+    Raises NetbuildError (exit 4) for a file that is missing, damaged or something else.
+    """
+    arrays = load_npz(Path(path))
+    try:
+        if str(arrays["format"]) != "netbuild activity 1":
+            raise KeyError("format")
+        rates = _below(arrays, "rates/")
+        return Activity(
+            rates=rates,
+            inputs=arrays["inputs"],
+            units={n: units_from(_below(arrays, f"units/{n}/")) for n in rates},
+            trials=_below(arrays, "trials/"),
+            steps=arrays.get("steps"),
+            dt=float(arrays["dt"]) if "dt" in arrays else None,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise NetbuildError(f"{path} is not a saved activity", Exit.DATA) from None
+
+
+def _below(arrays: Mapping[str, Array], start: str) -> dict[str, Array]:
+    return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+
+
+def compute_rates(network: Network, inputs: torch.Tensor) -> dict[str, Array]:
+    """The rates of every layer in evaluation mode, some trials at a time: (trial, ..., unit)."""
+    found: dict[str, Array] = {}
+    with evaluating(network):
+        _, first = network(inputs[:1], return_activity=True)
+        per_trial = sum(rates.numel() for rates in first.values())
+        size = max(1, min(MOST_TRIALS, AT_ONCE // max(per_trial, 1)))
+        for start in range(0, len(inputs), size):
+            _, part = network(inputs[start : start + size], return_activity=True)
+            for name, rates in part.items():
+                if name not in found:
+                    shape = (len(inputs), *rates.shape[1:])
+                    found[name] = np.empty(shape, np.float32)
+                found[name][start : start + size] = rates.float().cpu().numpy()
+    return found
+
+
+def activity_of(
+    rates: dict[str, Array],
+    batch: Batch,
+    trials: dict[str, Array],
+    *,
+    units: dict[str, Units],
+    dt: float | None = None,
+) -> Activity:
+    """Rates, and the batch that they are of, as an activity whose padding is NaN.
+
+    Where the trials have a variable `steps`, it says how long each is; else all are whole.
+    """
+    inputs = batch.inputs.float().cpu().numpy().copy()
+    if inputs.ndim == 2:
+        return Activity(rates, inputs, units, trials, dt=dt)
+    longest = inputs.shape[1]
+    steps: Array = np.full(len(inputs), longest, np.int64)
+    given = trials.get("steps")
+    if given is not None and given.dtype.kind in "iu" and given.max(initial=0) <= longest:
+        steps = given.astype(np.int64)
+    padding = np.arange(longest) >= steps[:, None]
+    if padding.any():
+        for array in (inputs, *rates.values()):
+            array[padding] = np.nan
+    return Activity(rates, inputs, units, trials, steps, dt)

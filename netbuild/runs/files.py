@@ -1,0 +1,351 @@
+"""Writing files so that a reader sees the old one or the new one, and never a part of it.
+
+Everything that changes the disk is a function of `os`, looked up when it is called, so that a test
+can count the calls, fail them, or end the process at any of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netbuild import system
+from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import Folder, TooLargeError, check_file, entered
+from netbuild.language.memory import memory_bytes
+
+Result = TypeVar("Result")
+
+PASSING = (errno.EIO, errno.ESTALE, errno.EAGAIN)  # errors that a second attempt may not meet
+PAUSES = (0.02, 0.2)  # seconds before each further attempt
+PART = 1 << 24  # bytes of one write or read
+LARGEST = 1 << 40  # bytes of a file that is read
+FAIR = 1 << 26  # bytes, from which on a file is compared with the memory of the machine
+MARGIN = 1 << 20  # bytes that stay free
+_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+def canonical_json(data: object) -> str:
+    """JSON that is the same text for the same data."""
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def steadily(action: Callable[[], Result]) -> Result:
+    """What an action returns; it is tried again where the disk failed in a way that may pass.
+
+    The action must be one that can be begun anew.
+    """
+    for pause in PAUSES:
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+            time.sleep(pause)
+    return action()
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a new file and wait until it is on the disk; raises FileExistsError."""
+    with entered(path.parent) as folder:
+        _write_new(folder, path.name, data)
+
+
+def _write_new(folder: Folder, name: str, data: bytes) -> None:
+    descriptor = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view[:PART]) :]
+
+
+def read_file(path: Path, most: int = LARGEST, within: Path | None = None) -> bytes:
+    """The bytes of a regular file; a link in its place is not followed.
+
+    Raises OSError, ForeignEntryError (exit 5) for what is no regular file, and TooLargeError
+    (exit 9), before anything is read, for a file of more than `most` bytes, or of more than half
+    of the machine's memory. `within` is a folder below which no part of the path may be a link.
+    """
+    with entered(path.parent, within) as folder:
+        return read_entry(folder, path.name, most)
+
+
+def read_entry(
+    folder: Folder, name: str, most: int = LARGEST, limit: Callable[[int], int] | None = None
+) -> bytes:
+    """As `read_file`, of a file in an open folder.
+
+    `limit` tells how many bytes a file may have from what it begins with, given its descriptor.
+    """
+    descriptor = folder.open(name)
+    try:
+        size = os.fstat(descriptor).st_size
+        most = most if size < FAIR else min(most, memory_bytes() // 2)
+        if limit is not None:
+            most = min(most, limit(descriptor))
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        if size > most:
+            raise TooLargeError(folder.path / name, size, most)
+        parts, left = [], most
+        while part := os.read(descriptor, PART):
+            parts.append(part)
+            left -= len(part)
+            if left < 0:  # it grows while it is read
+                raise TooLargeError(folder.path / name, most - left, most)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def read_beginning(descriptor: int, size: int) -> bytes:
+    """The next `size` bytes of an open file, fewer where it ends before; raises OSError."""
+    data = b""
+    while len(data) < size and (part := os.read(descriptor, min(size - len(data), PART))):
+        data += part
+    return data
+
+
+def hash_beginning(path: Path, size: int) -> Any:
+    """The running SHA-256 of the first `size` bytes of a regular file; raises as `read_file`."""
+    return steadily(lambda: _hash_beginning(path, size))
+
+
+def _hash_beginning(path: Path, size: int) -> Any:
+    found, left = hashlib.sha256(), size
+    with entered(path.parent) as folder:
+        descriptor = folder.open(path.name)
+    try:
+        while left and (part := os.read(descriptor, min(left, PART))):
+            found.update(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def replace_file(path: Path, data: bytes, within: Path | None = None) -> None:
+    """Write a file in place of another, at once; of a link, the link is replaced.
+
+    Raises OSError. `within` as `read_file` has it.
+    """
+    steadily(lambda: _replace(path, data, within))
+
+
+def _replace(path: Path, data: bytes, within: Path | None) -> None:
+    with entered(path.parent, within) as folder:
+        temporary = _beside(path.name)
+        try:
+            _write_new(folder, temporary, data)
+            folder.rename(temporary, path.name)
+        except BaseException:
+            with suppress(OSError):
+                folder.remove(temporary)
+            raise
+        _sync(folder)
+
+
+def append(path: Path, data: bytes, at: int) -> int:
+    """Write at the end of a file that has `at` bytes; returns how many it then has.
+
+    Raises OSError, ForeignEntryError for what is no file of its own, and NetbuildError (exit 7)
+    for a file of any other length: somebody else has written to it, or cut it.
+    """
+    most = at
+
+    def write(descriptor: int) -> None:
+        nonlocal most
+        found = os.fstat(descriptor).st_size
+        if not at <= found <= most:
+            what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
+            raise NetbuildError(what, Exit.IO, "what was saved before is whole")
+        most = at + len(data)  # of a second attempt: the first may have come so far
+        os.lseek(descriptor, at, os.SEEK_SET)
+        _write_all(descriptor, data)
+
+    steadily(lambda: _with_descriptor(path, write))
+    return at + len(data)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what was appended to a file is on the disk; asked for once."""
+    _with_descriptor(path, os.fsync)
+
+
+def cut_file(path: Path, size: int) -> None:
+    """Leave the first `size` bytes of a file, and wait until that is on the disk."""
+
+    def cut(descriptor: int) -> None:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+
+    steadily(lambda: _with_descriptor(path, cut))
+
+
+def _with_descriptor(path: Path, action: Callable[[int], None]) -> None:
+    """Do something with a file that is open for writing, in place."""
+    with entered(path.parent) as folder:
+        descriptor = folder.open(path.name, os.O_WRONLY)
+    try:
+        action(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes], within: Path | None = None) -> None:
+    """Write a new folder with these files, at once: it is there whole, or not at all.
+
+    It is read again, and nothing is returned unless the disk holds these very bytes. Raises
+    OSError, also for a folder of that name that is there already and holds something else.
+    """
+    steadily(lambda: _write_folder(path, files, within))
+
+
+def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -> None:
+    name, temporary = path.name, _beside(path.name)
+    with entered(path.parent, within) as folder:
+        if folder.has(name):
+            # The first attempt got this far. The entry is renamed again, because the system
+            # reports a failed fsync only once.
+            folder.rename(name, temporary)
+            folder.rename(temporary, name)
+        else:
+            folder.mkdir(temporary)
+            try:
+                with folder.entered(temporary) as inner:
+                    for each, data in files.items():
+                        _write_new(inner, each, data)
+                    _sync(inner)
+                folder.rename(temporary, name)
+            except BaseException:
+                with suppress(OSError):  # as far as it can be
+                    folder.remove(temporary)
+                raise
+        _sync(folder)
+        with folder.entered(name) as inner:
+            for each, data in files.items():
+                if read_entry(inner, each) != data:
+                    what = "the disk does not hold what was written"
+                    raise OSError(errno.EIO, what, str(path / each))
+
+
+def remove_folder(path: Path, within: Path | None = None) -> None:
+    """Remove a folder of files: it is there whole, or not at all, for who looks for its name."""
+    temporary = _beside(path.name)
+    with entered(path.parent, within) as folder:
+        folder.rename(path.name, temporary)
+        try:
+            folder.remove(temporary)
+        except OSError:  # once more: a failure that passes leaves nothing half-removed
+            folder.remove(temporary)
+
+
+def remove_leftovers(path: Path, within: Path | None = None) -> None:
+    """Remove what was being written, or removed, when a process ended at once."""
+    with entered(path, within) as folder:
+        for name in folder.names():
+            if _LEFT_OVER.fullmatch(name):
+                folder.remove(name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a link, or a folder with all that somebody may have put into it."""
+    with entered(path.parent) as folder:
+        folder.remove(path.name)
+
+
+def rename(path: Path, to: str, within: Path | None = None) -> Path:
+    """Give an entry of a folder another name there, on the disk at once; returns its path."""
+    with entered(path.parent, within) as folder:
+        folder.rename(path.name, to)
+        _sync(folder)
+    return path.with_name(to)
+
+
+def names_in(path: Path, within: Path | None = None) -> list[str]:
+    """The names of a folder's entries; `within` as `read_file` has it."""
+    with entered(path, within) as folder:
+        return folder.names()
+
+
+def is_there(path: Path, within: Path | None = None) -> bool:
+    """Whether there is a regular file; raises ForeignEntryError for anything else."""
+    try:
+        check_file(path, within)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def need_folder(path: Path, within: Path) -> None:
+    """Make a folder where it is missing; raises ForeignEntryError for a link in its place."""
+    with entered(path.parent, within) as folder:
+        if not folder.has(path.name):
+            folder.mkdir(path.name)
+            _sync(folder)
+        folder.below(path.name).close()
+
+
+def _beside(name: str) -> str:
+    """A hidden name for the same folder, which nobody else has."""
+    return f".{name}.{secrets.token_hex(4)}.tmp"
+
+
+def _sync(folder: Folder) -> None:
+    with folder.listed() as descriptor:
+        if descriptor is not None:  # else there is no waiting for a folder on this system
+            os.fsync(descriptor)
+
+
+def make_folders(path: Path) -> None:
+    """Make a new folder, and those above it that are not there; raises FileExistsError."""
+    missing = [folder for folder in path.parents if not folder.is_dir()]
+    for folder in reversed(missing):
+        with suppress(FileExistsError):  # another process was quicker
+            os.mkdir(folder)
+        sync_folder(folder.parent)
+    os.mkdir(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path, within: Path | None = None) -> None:
+    """Wait until a folder's entries are on the disk, where the system can be asked for that."""
+    if not system.CAN_SYNC_FOLDERS:
+        return
+    with entered(path, within) as folder:
+        _sync(folder)
+
+
+def require_space(
+    folder: Path, needed: int, hint: str = "free some, and `netbuild resume` goes on"
+) -> None:
+    """Raise NetbuildError (exit 7) unless the disk of a folder has `needed` bytes, and some more.
+
+    A quota is not seen here: it shows when something is written.
+    """
+    free = system.free_space(folder)
+    if free < needed + MARGIN:
+        what = f"the disk of {folder} has {free:,} bytes free; {needed + MARGIN:,} are needed"
+        raise NetbuildError(what, Exit.IO, hint)
