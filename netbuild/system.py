@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 try:
@@ -69,3 +70,23 @@ def free_space(folder: str | os.PathLike[str]) -> int:
     import shutil
 
     return shutil.disk_usage(folder).free
+
+
+def memory_bytes() -> int:
+    """The memory of this machine, or of its control group where that is less, in bytes."""
+    limits = [1 << 62]
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = _text(name).strip()
+        if text.isdecimal():
+            limits.append(int(text))
+    lines = _text("/proc/meminfo").splitlines()
+    limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")]
+    found = min(limits)
+    return found if found < 1 << 62 else 16 << 30  # a system that does not say: 16 GiB
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except OSError:
+        return ""

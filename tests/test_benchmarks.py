@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 
-ROOT = Path(__file__).parent.parent
 NAMES = sorted({path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")} - {"timing"})
 
 

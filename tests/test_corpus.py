@@ -30,6 +30,7 @@ from corpus import (
     inside,
     written,
 )
+from places import ROOT, TESTS
 
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.errors import NetbuildError, SpecError
@@ -38,7 +39,6 @@ from netbuild.layers import CTRNNLayer
 from netbuild.render import report
 from netbuild.training.trainer import Trainer
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "netbuild"
 CODES = {
     code
@@ -167,7 +167,7 @@ def test_paths_start_at_the_file_that_holds_them() -> None:
 def test_a_case_can_be_written_by_the_script(tmp_path: Path, program: str) -> None:
     file = tmp_path / "case.yaml"
     file.write_text("layrs: []\n")
-    script = Path(__file__).parent / program
+    script = TESTS / program
     subprocess.run([sys.executable, script, file], check=True)
     expected = head_of(file)
     assert expected.exit_code == 3

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 # What differs between two runs: times, rates, scores in their last digits, and a run's own folder.
 VOLATILE = re.compile(r"\d+\.\d+ s\b|\d{8}T\d{6}Z-\w{8}-\w{4}|\b0\.\d{4}\b")

@@ -12,11 +12,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from places import EXAMPLES
 
 import netbuild
 from netbuild import plots
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 SPECS = sorted(EXAMPLES.glob("*.yaml"))
 
 

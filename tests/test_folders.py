@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from netbuild import durable as files
 from netbuild import folders
 from netbuild.errors import Exit
 from netbuild.folders import ForeignEntryError, check_file, check_files, entered
-from netbuild.runs import files
 
 
 @pytest.fixture(params=["relative", "plain"])

@@ -12,13 +12,14 @@ import fuzzing
 import pytest
 from fuzz_specs import Specs, attempt, blocks, mutated, structure, texts
 from hypothesis import given, settings
+from places import TESTS
 from strategies import RIGHT, examples, spoiled
-from test_schema import accepts
 
 from netbuild.errors import SpecError
 from netbuild.language import load
 from netbuild.yamltree.nodes import plain
 from netbuild.yamltree.parser import Parser
+from schemas import accepts
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
@@ -61,7 +62,7 @@ for number in (1, 39, 40, 500):
         (tmp_path / seed).mkdir()
         result = subprocess.run(
             [sys.executable, "-c", program, str(tmp_path / seed)],
-            cwd=Path(__file__).parent,
+            cwd=TESTS,
             capture_output=True,
             text=True,
             check=True,

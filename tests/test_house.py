@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
-PACKAGE = Path(__file__).parent.parent / "netbuild"
+PACKAGE = ROOT / "netbuild"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What each room may import of the others, in type checks and inside functions too.
@@ -26,6 +26,7 @@ ALLOWED = {
     "splits": {"rounding", "streams"},
     "folders": {"errors", "wording"},
     "render": {"errors", "wording"},
+    "durable": {"errors", "folders", "system"},
     "yamltree": {"errors", "wording"},
     "files": {"errors", "system", "wording"},
     "connectomes": {"errors", "files", "wiring", "wording"},
@@ -48,23 +49,34 @@ ALLOWED = {
     },
     "runs": {
         *("errors", "folders", "system", "wording", "yamltree", "files", "language", "layers"),
-        *("tasks", "builder", "training", "results"),
+        *("durable", "tasks", "builder", "training", "results"),
     },
     "results": {
-        *("errors", "wording", "yamltree", "language", "layers", "tasks", "training", "runs"),
+        *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "training"),
+        "runs",
     },
     "analysis": {"streams", "kernels", "layers", "tasks"},
     "plots": {"errors", "layers", "tasks", "runs", "results", "analysis"},
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
-        *("analysis", "plots", "__init__"),
+        *("analysis", "plots", "durable", "__init__"),
     },
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},
 }
 MATHS = {"kernels", "layers", "regularization", "tasks", "training", "analysis"}
-MEETING = {"builder", "inspect", "runs", "results", "plots", "cli", "__init__", "__main__"}
+MEETING = {
+    "builder",
+    "inspect",
+    "durable",
+    "runs",
+    "results",
+    "plots",
+    "cli",
+    "__init__",
+    "__main__",
+}
 WORDS = set(ALLOWED) - MATHS - MEETING - {"render"}
 HEAVY = {"torch", "matplotlib", "polars", "pyarrow", "scipy", "rich", "safetensors", "neurogym"}
 # Heavy libraries that a room of words loads when a file asks for them, and never at import.

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import polars
 import pytest
+from places import EXAMPLES
 from scipy.stats import norm
 
 import netbuild
 from netbuild.cli.train import prepare_process
 from netbuild.runs import Run
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 SEEDS = (0, 1, 2)
 pytestmark = pytest.mark.slow
 

@@ -202,7 +202,7 @@ def _write(found: Study, files: Files, dt: float | None, run: Path | None) -> No
     import numpy as np
 
     from netbuild.analysis import labelled, plots
-    from netbuild.runs.files import need_folder, replace_file
+    from netbuild.durable import need_folder, replace_file
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]

@@ -26,8 +26,8 @@ def build(
         raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
     checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else "text")
     from netbuild.builder import build as build_network
+    from netbuild.durable import digest, replace_file
     from netbuild.runs.checkpoint import network_tensors, refuse_violations
-    from netbuild.runs.files import digest, replace_file
     from netbuild.runs.tensors import pack
 
     network = build_network(checked)

@@ -93,8 +93,8 @@ def _check_file(output: Path | None) -> None:
 
 
 def _write(output: Path, found: Evaluation) -> None:
+    from netbuild.durable import replace_file
     from netbuild.results.table import trial_frame
-    from netbuild.runs.files import replace_file
 
     buffer = io.BytesIO()
     trial_frame(found.columns).write_parquet(buffer)

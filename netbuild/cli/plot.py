@@ -250,7 +250,7 @@ def _run_of(spec: Spec, kind: Kind) -> str:
 
 def _write(path: Path, content: bytes, quiet: bool, run: Path | None = None) -> None:
     """Write a figure or its numbers; `run`: into this run."""
-    from netbuild.runs.files import need_folder, replace_file
+    from netbuild.durable import need_folder, replace_file
 
     if run is not None:
         need_folder(path.parent, within=run)  # figures/, which a copy may have lost

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from netbuild.language.context import Context
 from netbuild.language.ctrnn import CTRNN
@@ -12,6 +11,7 @@ from netbuild.language.maps import Map
 from netbuild.language.masks import RandomMask
 from netbuild.language.plan import LayerPlan
 from netbuild.language.storage import wants_sparse
+from netbuild.system import memory_bytes
 
 # A weight in training, in bytes: itself, its gradient, two moments, the value before the step and
 # two bounds as float32; then the masks: a sign and a connection of a byte, plasticity of four.
@@ -75,23 +75,3 @@ def _readable(size: int) -> str:
         if size >= 10**power:
             return f"{size / 10**power:,.1f} {unit}" if size < 10**21 else "more than 1,000 EB"
     return f"{size / 10**6:,.1f} MB"
-
-
-def memory_bytes() -> int:
-    """The memory of this machine, or of its control group where that is less, in bytes."""
-    limits = [1 << 62]
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = _text(name).strip()
-        if text.isdecimal():
-            limits.append(int(text))
-    lines = _text("/proc/meminfo").splitlines()
-    limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")]
-    found = min(limits)
-    return found if found < 1 << 62 else 16 << 30  # a system that does not say: 16 GiB
-
-
-def _text(name: str) -> str:
-    try:
-        return Path(name).read_text()
-    except OSError:
-        return ""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.durable import replace_file
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs.files import replace_file
 
 Array = NDArray[Any]
 

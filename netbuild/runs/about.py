@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from netbuild.durable import read_file, steadily
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs.files import read_file, steadily
 
 FORMAT = 1
 ENDED = ("finished", "stopped early")  # the status of a training that has come to its own end

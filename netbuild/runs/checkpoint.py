@@ -15,12 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netbuild.errors import Exit, NetbuildError
-from netbuild.files.tensors import end_of_tensors
-from netbuild.folders import entered
-from netbuild.language import Spec
-from netbuild.layers import Check, Network
-from netbuild.runs.files import (
+from netbuild.durable import (
     LARGEST,
     digest,
     names_in,
@@ -33,6 +28,11 @@ from netbuild.runs.files import (
     steadily,
     write_folder,
 )
+from netbuild.errors import Exit, NetbuildError
+from netbuild.files.tensors import end_of_tensors
+from netbuild.folders import entered
+from netbuild.language import Spec
+from netbuild.layers import Check, Network
 from netbuild.runs.tensors import pack, refuse_misfit, unpack
 from netbuild.training.guards import are_finite
 from netbuild.training.optimizer_state import optimizer_tensors, refuse_infinite_state

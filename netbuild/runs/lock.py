@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from netbuild import system
+from netbuild.durable import read_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import entered
-from netbuild.runs.files import read_file
 
 WAITS = 20  # times that the holder's name is looked for, when it has only just come
 WAIT = 0.005  # seconds

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from netbuild.builder import build, device_of
+from netbuild.durable import digest, is_there, read_file
 from netbuild.errors import NetbuildError
 from netbuild.results.table import trial_table
 from netbuild.runs.checkpoint import (
@@ -26,7 +27,6 @@ from netbuild.runs.checkpoint import (
     step_of,
 )
 from netbuild.runs.environment import environment, environment_changes
-from netbuild.runs.files import digest, is_there, read_file
 from netbuild.runs.recorder import TRIALS, Training, Watcher, end_of, pack_training
 from netbuild.runs.resuming import Warn, default_warn, fresh, has_ended, refuse_damage
 from netbuild.runs.run import LARGEST_TABLE, Run, open_run, refuse_own_task

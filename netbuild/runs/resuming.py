@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from netbuild.builder import build, build_optimizer, change_optimizer, device_of
+from netbuild.durable import digest, read_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.files.locate import project_root
 from netbuild.folders import ForeignEntryError
@@ -35,7 +36,6 @@ from netbuild.runs.checkpoint import (
     set_aside,
 )
 from netbuild.runs.environment import environment, environment_changes
-from netbuild.runs.files import digest, read_file
 from netbuild.runs.lock import take_lock
 from netbuild.runs.recorder import Training, Watcher, carry_out
 from netbuild.runs.run import Run, open_run, refuse_own_task

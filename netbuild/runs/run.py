@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from netbuild.builder import build, build_task, device_of
+from netbuild.durable import digest, is_there, read_file
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
@@ -35,7 +36,6 @@ from netbuild.runs.checkpoint import (
     refuse_violations,
     step_of,
 )
-from netbuild.runs.files import digest, is_there, read_file
 from netbuild.runs.log import records
 from netbuild.runs.tensors import unpack
 from netbuild.runs.writer import METRICS

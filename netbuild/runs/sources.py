@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from netbuild.durable import LARGEST, digest, hash_beginning
 from netbuild.errors import NetbuildError
 from netbuild.files.locate import project_root
 from netbuild.language import Spec
-from netbuild.runs.files import LARGEST, digest, hash_beginning
 
 RUNS = "runs"  # the folder that runs are written below unless somebody names another
 

@@ -11,8 +11,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from netbuild.durable import canonical_json
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs.files import canonical_json
 
 
 def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:

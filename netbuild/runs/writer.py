@@ -17,23 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from netbuild.errors import Exit, NetbuildError
-from netbuild.folders import check_file
-from netbuild.language import Spec
-from netbuild.language.context import FileRecord
-from netbuild.language.dump import dump_yaml
-from netbuild.language.environments import EnvironmentPlan
-from netbuild.layers import Network
-from netbuild.runs.about import read_about
-from netbuild.runs.checkpoint import (
-    Checkpoint,
-    NotNowError,
-    pack_initial,
-    refuse_not_finite,
-    refuse_violations,
-)
-from netbuild.runs.environment import environment
-from netbuild.runs.files import (
+from netbuild.durable import (
     PASSING,
     append,
     canonical_json,
@@ -51,6 +35,22 @@ from netbuild.runs.files import (
     sync_file,
     sync_folder,
 )
+from netbuild.errors import Exit, NetbuildError
+from netbuild.folders import check_file
+from netbuild.language import Spec
+from netbuild.language.context import FileRecord
+from netbuild.language.dump import dump_yaml
+from netbuild.language.environments import EnvironmentPlan
+from netbuild.layers import Network
+from netbuild.runs.about import read_about
+from netbuild.runs.checkpoint import (
+    Checkpoint,
+    NotNowError,
+    pack_initial,
+    refuse_not_finite,
+    refuse_violations,
+)
+from netbuild.runs.environment import environment
 from netbuild.runs.git import git_state
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import LARGEST_LOG

@@ -50,7 +50,7 @@ class _Os:
 
 
 def _in_files(name: str, value: Any) -> None:
-    files = _module("runs.files")
+    files = _module("durable")
 
     setattr(files, name, value)
 
@@ -88,7 +88,7 @@ def no_fsync_of_the_log() -> None:
 
 @bug("a checkpoint is written in place, without a rename", "kills.every_call", 24)
 def no_rename() -> None:
-    files = _module("runs.files")
+    files = _module("durable")
 
     def write(path: Path, contents: Any, within: Path | None = None) -> None:
         os.mkdir(path)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from netbuild import system
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder, TooLargeError, check_file, entered
-from netbuild.language.memory import memory_bytes
+from netbuild.system import memory_bytes
 
 Result = TypeVar("Result")
 

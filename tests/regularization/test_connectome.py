@@ -6,13 +6,13 @@ import copy
 import json
 import math
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import TESTS
 from torch import Tensor
 
 from netbuild.regularization import (
@@ -30,7 +30,7 @@ from netbuild.regularization import (
 from netbuild.regularization.dale import LARGE, common_row, dale_loss, dale_total
 from netbuild.rounding import round_half_up
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "regularization.json").read_text())
+GOLDEN = json.loads((TESTS / "golden" / "regularization.json").read_text())
 CASES = [c for c in GOLDEN["cases"] if c["type"].startswith(("Dale", "Exc", "Inh"))]
 RESULTS = ("params", "loss", "grads", "exc_ratio", "inh_ratio")
 

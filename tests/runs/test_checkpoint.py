@@ -17,6 +17,7 @@ from resuming import assert_same, begun, lines, stopped_at
 
 import netbuild
 from netbuild.builder import build, build_optimizer
+from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
 from netbuild.runs.checkpoint import (
     NETWORK,
@@ -31,7 +32,6 @@ from netbuild.runs.checkpoint import (
     prune,
     write_checkpoint,
 )
-from netbuild.runs.files import digest
 from netbuild.runs.resuming import resume
 from netbuild.runs.tensors import pack, unpack
 

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 
 import netbuild
 from netbuild.cli.options import find_run
-from netbuild.runs.files import digest
+from netbuild.durable import digest
 from netbuild.runs.tensors import pack
-
-ROOT = Path(__file__).parent.parent
 
 
 def files_below(folder: Path) -> set[str]:

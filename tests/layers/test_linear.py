@@ -4,17 +4,17 @@ import copy
 import json
 import math
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from places import TESTS
 
 from netbuild.layers import LinearLayer
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "linear_layer.json").read_text())["cases"]
+GOLDEN = json.loads((TESTS / "golden" / "linear_layer.json").read_text())["cases"]
 EI = [1.0, 1.0, -1.0]
 
 

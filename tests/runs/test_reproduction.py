@@ -12,11 +12,11 @@ import torch
 from resuming import begun, killed_at, stopped_at
 
 import netbuild
+from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
 from netbuild.runs import reproduction as replay
 from netbuild.runs import writer
 from netbuild.runs.checkpoint import NotNowError, checkpoints
-from netbuild.runs.files import digest
 from netbuild.runs.tensors import pack, unpack
 
 

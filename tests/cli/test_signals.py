@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from places import EXAMPLES
 
 import netbuild
 from netbuild.builder import build_task
@@ -215,7 +216,7 @@ def test_the_process_that_prepares_trials_outlives_what_a_batch_system_sends_it(
 ) -> None:
     prefetch = pytest.importorskip("netbuild.tasks.prefetch")
     pytest.importorskip("neurogym")
-    example = Path(__file__).parent.parent / "examples" / "ei_decision.yaml"
+    example = EXAMPLES / "ei_decision.yaml"
     task = build_task(netbuild.load(example))
     with prefetch.Prefetch(task) as quick:
         until("the worker is ready", lambda: quick._look() or quick._ready, quick._process)
@@ -226,7 +227,7 @@ def test_the_process_that_prepares_trials_outlives_what_a_batch_system_sends_it(
         assert quick._process.poll() is None
 
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "slurm" / "train.sh"
+SCRIPT = EXAMPLES / "slurm" / "train.sh"
 
 
 def test_the_script_for_slurm_is_right_to_bash() -> None:

@@ -6,11 +6,11 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from places import TESTS
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -18,7 +18,7 @@ from netbuild.layers import CTRNNLayer, LinearLayer, Network, Source, attach, ve
 from netbuild.layers.ctrnn import SMALLEST_ALPHA
 from netbuild.layers.spectrum import spectral_radius
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "ctrnn.json").read_text())
+GOLDEN = json.loads((TESTS / "golden" / "ctrnn.json").read_text())
 FORMULATIONS = ("current", "rate", "update")
 ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "softplus", "retanh", {"type": "power", "n": 3})
 

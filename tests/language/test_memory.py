@@ -11,7 +11,8 @@ from checks import HEAD
 
 from netbuild.errors import Exit, SpecError
 from netbuild.language import load
-from netbuild.language.memory import BYTES_PER_UNIT, BYTES_PER_WEIGHT, memory_bytes
+from netbuild.language.memory import BYTES_PER_UNIT, BYTES_PER_WEIGHT
+from netbuild.system import memory_bytes
 
 TEXT = HEAD + "layers: [{{name: a, type: linear, input_dim: {}, output_dim: {}}}]\n"
 

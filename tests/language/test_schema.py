@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from corpus import INVALID, VALID, head_of
 from drawn_specs import draw_spec, seeds
+from places import ROOT
 
 from netbuild.errors import SpecError
 from netbuild.language.context import Locator
 from netbuild.language.dump import dump_yaml
 from netbuild.language.parse import parse_document
-from netbuild.language.schema import json_schema, schema_text
+from netbuild.language.schema import schema_text
 from netbuild.yamltree.document import parse, read
 from netbuild.yamltree.nodes import plain
+from schemas import accepts, validator
 
-FILE = Path(__file__).parent.parent / "schemas" / "netbuild-1.json"
-# Problems of one field alone, which a schema could tell.
+FILE = ROOT / "schemas" / "netbuild-1.json"
 # What no schema can tell: JSON has no 4.0 that is not 4, no NaN, and short forms are any text.
 BEYOND_SCHEMAS = {
     *("seed-float", "version-float", "optimizer-lr-nan", "trap-nan", "trap-inf"),
     *("init-constant-without-value", "training-no-length", "stop-when-empty", "task-without-file"),
     *("init-range", "init-too-large", "task-divide-zero"),
 }
-
-
-@cache
-def validator() -> jsonschema.Draft202012Validator:
-    schema = json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
-def accepts(data: Any) -> bool:
-    return validator().is_valid(data)
 
 
 def test_the_file_is_what_the_models_say() -> None:

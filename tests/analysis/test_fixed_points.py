@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import ROOT
 from torch import Tensor
 
 import netbuild
@@ -30,7 +31,6 @@ from netbuild.layers import LinearLayer, Network
 from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.tasks import Batch
 
-ROOT = Path(__file__).parent.parent
 FORMULATIONS = ("current", "rate", "update")
 
 

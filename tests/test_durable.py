@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from netbuild import durable as files
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError, TooLargeError
-from netbuild.runs import files
 
 CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close", "ftruncate")
 

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from places import EXAMPLES
 from resuming import assert_same, begun, contents, killed_at, lines, stopped_at
 
 import netbuild
 from netbuild.cli import train as training
 from netbuild.cli.options import Format
+from netbuild.durable import read_entry
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder
 from netbuild.runs import checkpoint, resuming
 from netbuild.runs.checkpoint import checkpoints
-from netbuild.runs.files import read_entry
 from netbuild.tasks import Batch
 
 OPTIMIZERS = [
@@ -536,7 +537,7 @@ def test_what_a_killed_process_would_have_pruned_goes_at_the_end(
 
 @pytest.mark.parametrize("batches", ["{of: trials}", "{of: windows, steps: 20}"])
 def test_trials_of_environments_are_the_same_ones(tmp_path: Path, batches: str) -> None:
-    example = Path(__file__).parent.parent / "examples" / "ei_decision.yaml"
+    example = EXAMPLES / "ei_decision.yaml"
     changes = [
         f"task.batches={batches}",
         "training.steps=14",

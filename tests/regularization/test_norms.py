@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import TESTS
 from torch import Tensor
 
 from netbuild.regularization import L1, L2, Lp, WeightsDistance
 from netbuild.regularization.norms import lp_norm, matrix_norm
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "regularization.json").read_text())
+GOLDEN = json.loads((TESTS / "golden" / "regularization.json").read_text())
 CASES = [c for c in GOLDEN["cases"] if c["type"] in ("Lp", "L1", "L2", "WeightsDistance")]
 KINDS = {"Lp": Lp, "L1": L1, "L2": L2, "WeightsDistance": WeightsDistance}
 

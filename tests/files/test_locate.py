@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import TESTS
 
 from netbuild.errors import DataFileError, Exit
 from netbuild.files.locate import locate, nearest, project_root
@@ -161,7 +162,7 @@ def test_messages_are_fit_for_a_terminal(project: Path) -> None:
 
 @given(st.text(max_size=60) | st.text("./~:\\abs\0", max_size=20))
 def test_whatever_is_written_stays_inside(reference: str) -> None:
-    root = Path(__file__).parent
+    root = TESTS
     try:
         path = locate(reference, root, root)
     except DataFileError as refused:
