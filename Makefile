@@ -37,7 +37,7 @@ faults: .venv/developer
 
 # Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
 reproduce: .venv/developer
-	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/test_fixed_points.py
+	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/analysis/test_fixed_points.py
 
 # Both connectomes in full, with the worm's control: some minutes, 3 GB of memory.
 fly: .venv/developer
