@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from netbuild.errors import Place
-from netbuild.language.base import Model
+from netbuild.language.base import NUMBER, WORD, WORD_OR_NUMBER, Model, key
 from netbuild.language.shorthand import Shorthand, listed
 from netbuild.yamltree.nodes import Node
 
@@ -26,34 +26,32 @@ class StartFrom(Model):
 
     run: Annotated[
         str,
-        Field(
+        key(
+            ...,
+            "a run's folder, relative to this file and in its project; `NAME/latest` is"
+            " the newest run in the folder NAME; or the file `network.safetensors` of a checkpoint",
+            "runs/ei-decision/latest",
             min_length=1,
             max_length=LONGEST,
-            description="a run's folder, relative to this file and in its project; `NAME/latest` is"
-            " the newest run in the folder NAME; or the file `network.safetensors` of a checkpoint",
-            examples=["runs/ei-decision/latest"],
         ),
     ]
     checkpoint: Annotated[
-        Annotated[Literal["last", "best"], Tag("<auto>")]
-        | Annotated[int, Field(ge=0, le=10**15), Tag("<number>")],
-        Discriminator(lambda value: "<auto>" if isinstance(value, str) else "<number>"),
-    ] = Field(
-        "last",
-        description="which of its checkpoints: the last one, the best one, or that of a step",
-        examples=["best"],
+        Annotated[Literal["last", "best"], WORD] | Annotated[int, Field(ge=0, le=10**15), NUMBER],
+        WORD_OR_NUMBER,
+    ] = key(
+        "last", "which of its checkpoints: the last one, the best one, or that of a step", "best"
     )
     params: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=256)]],
-        Field(
+        key(
+            ["*"],
+            "the parameters that are taken, as `<layer>.weight`; `*` matches anything, dots too",
+            "hidden.*",
             min_length=1,
             max_length=100,
-            description="the parameters that are taken, as `<layer>.weight`; `*` matches anything,"
-            " dots too",
-            examples=["hidden.*"],
         ),
         Shorthand(listed, {"type": "string"}),
-    ] = Field(default=["*"])
+    ]
 
 
 @dataclass(frozen=True)
