@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.errors import Place
 from netbuild.language.base import NUMBER, WORD, WORD_OR_NUMBER, Model, key
+from netbuild.language.context import LONGEST_RUN
 from netbuild.language.shorthand import Shorthand, listed
-from netbuild.yamltree.nodes import Node
-
-LONGEST = 1024  # characters of the path of a run
 
 
 class StartFrom(Model):
@@ -32,7 +26,7 @@ class StartFrom(Model):
             " the newest run in the folder NAME; or the file `network.safetensors` of a checkpoint",
             "runs/ei-decision/latest",
             min_length=1,
-            max_length=LONGEST,
+            max_length=LONGEST_RUN,
         ),
     ]
     checkpoint: Annotated[
@@ -52,21 +46,3 @@ class StartFrom(Model):
         ),
         Shorthand(listed, {"type": "string"}),
     ]
-
-
-@dataclass(frozen=True)
-class GivenStart:
-    """A run that somebody names as the start of a training, whatever the spec says of one.
-
-    Unlike the `run` of a spec, it may lie anywhere, and under any name that a file system has.
-    """
-
-    run: Path  # absolute, links resolved
-    checkpoint: int
-
-    def node(self, folder: Path) -> Node:
-        """The `start_from` of a spec in a folder, as a tree; its `run` is for people to read."""
-        place = Place("--fork")
-        path = os.fsencode(os.path.relpath(self.run, folder)).decode(errors="replace")
-        run, checkpoint = Node(path[-LONGEST:], place), Node(self.checkpoint, place)
-        return Node({"run": run, "checkpoint": checkpoint}, place)
