@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from netbuild.language.base import Model, Name, NonNegative, OneOf, Size, key
-from netbuild.language.connectome import ConnectomeKey
+from netbuild.language.base import Model, NonNegative, OneOf, Size, key
 from netbuild.language.maps import InputMap, RecurrentMap
 from netbuild.language.shorthand import NUMBERS, Shorthand, number, per_unit
-from netbuild.language.units import RELU, Activation, Excitatory, From, InputDim
+from netbuild.language.units import RELU, Activation, Excitatory, LayerOfUnits
 from netbuild.language.weights import Array, FileName
 
 AREA = r"^[A-Za-z][A-Za-z0-9_]*$"  # the name of an area
@@ -96,7 +95,7 @@ class Area(Model):
     alpha: Alpha = None
 
 
-class CTRNN(Model):
+class CTRNN(LayerOfUnits):
     """Leaky rate units in continuous time, by Euler's method; alpha = dt / tau.
 
     With x[t] = W_rec r[t-1] + b_rec + W_in u[t] + b_in a step is, in the formulation
@@ -106,17 +105,12 @@ class CTRNN(Model):
     """
 
     type: Literal["ctrnn"]
-    name: Name
-    from_: From = None
-    input_dim: InputDim = None
     size: Size | None = key(
         None,
         "units of this layer; `areas` or a `connectome` say it where there are some",
         50,
         also="dim hidden_dim hidden_size n_units neurons num_neurons num_units output_dim units",
     )
-    connectome: ConnectomeKey = None
-    excitatory: Excitatory = None
     areas: dict[str, Area] | None = key(
         None,
         "the areas of which the layer consists, by name, in order",

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
-from netbuild.language.base import Model, Name, OneOf, Size, key
-from netbuild.language.connectome import ConnectomeKey
+from netbuild.language.base import OneOf, Size, key
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.maps import Map
-from netbuild.language.units import LINEAR, Activation, Excitatory, From, InputDim
+from netbuild.language.units import LINEAR, Activation, AnyLayer, LayerOfUnits
 
 
 def _said_once(value: int | None, info: ValidationInfo) -> int | None:
@@ -21,7 +20,7 @@ def _said_once(value: int | None, info: ValidationInfo) -> int | None:
     return value
 
 
-class Linear(Map):
+class Linear(LayerOfUnits, Map):
     """y = f(W x + b)."""
 
     model_config = ConfigDict(
@@ -29,10 +28,6 @@ class Linear(Map):
     )
 
     type: Literal["linear"]
-    name: Name
-    from_: From = None
-    input_dim: InputDim = None
-    connectome: ConnectomeKey = None
     output_dim: Annotated[
         Size | None,
         AfterValidator(_said_once),
@@ -44,16 +39,13 @@ class Linear(Map):
         also="dim n_units neurons num_units out_features size units width",
         validate_default=True,
     )
-    excitatory: Excitatory = None
     activation: Activation = key(LINEAR, "f", "relu")
 
 
-class Dropout(Model):
+class Dropout(AnyLayer):
     """Each value is 0 with probability p in training, and the others are divided by 1 - p."""
 
     type: Literal["dropout"]
-    name: Name
-    from_: From = None
     p: float = key(..., "probability of 0", 0.1, also="dropout prob probability rate", ge=0, lt=1)
 
 

@@ -5,35 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from netbuild.errors import Problem, joined
 from netbuild.language.context import GivenStart, Parsed
 from netbuild.language.dump import inline
 from netbuild.language.extends import LISTS, Locate, Resolver
 from netbuild.language.grammar import location_of
-from netbuild.language.layers import Layer
 from netbuild.language.override import complete, override
-from netbuild.language.regularizers import RegularizerSpec
 from netbuild.language.spec import NetworkSpec
 from netbuild.language.stages import apply_stage
-from netbuild.language.start import StartFrom
-from netbuild.language.task import Task
-from netbuild.language.training import Training
 from netbuild.yamltree.document import Document
 from netbuild.yamltree.nodes import plain, show
 from netbuild.yamltree.paths import Tree
 
-PARTS = (
-    "task",
-    "training",
-    "start_from",
-    "seed",
-    "dt",
-    *LISTS,
-)  # of a spec, each judged on its own
+# The keys whose values are judged each on its own: a part that is wrong does not hide the others.
+PARTS = ("task", "training", "start_from", "seed", "dt", *LISTS)
 
 
 def parse_document(
@@ -112,16 +101,11 @@ def _part(key: str, data: Mapping[str, Any], bad: set[tuple[str | int, ...]]) ->
         return NetworkSpec.model_fields[key].get_default()
     if value is None or any(location[:1] == (key,) for location in bad):
         return 0 if key == "seed" else None
-    return value if key in ("seed", "dt") else _adapter(key).validate_python(value)
+    return _adapter(key).validate_python(value)
 
 
 @cache
-def _adapter(key: str) -> TypeAdapter[BaseModel]:
-    kinds: dict[str, Any] = {
-        "layers": Layer,
-        "regularizers": RegularizerSpec,
-        "task": Task,
-        "training": Training,
-        "start_from": StartFrom,
-    }
-    return TypeAdapter(kinds[key])
+def _adapter(key: str) -> TypeAdapter[Any]:
+    """What validates a part alone; of a list, one of its items."""
+    annotation = NetworkSpec.model_fields[key].annotation
+    return TypeAdapter(get_args(annotation)[0] if key in LISTS else annotation)

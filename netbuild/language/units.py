@@ -1,25 +1,13 @@
-"""Units: what they read, their activation, and which of them are excitatory."""
+"""What layers have in common: their name, what they read, their units and their activation."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from netbuild.language.base import Fraction, Model, OneOf, Positive, Size, key
+from netbuild.language.base import Fraction, Model, Name, OneOf, Positive, Size, key
+from netbuild.language.connectome import Connectome
 from netbuild.language.selection import Selection
 from netbuild.language.shorthand import Shorthand, text
-
-From = Annotated[
-    Selection | None,
-    key(
-        ...,
-        "what this layer reads: `input`, a layer before it or one of its areas, or a"
-        " part of one, `hidden.excitatory`, `V1.inhibitory` or, by columns of the node table,"
-        " `{layer: hidden, kind: motor}`; the layer before when left out",
-        "hidden.excitatory",
-        also="pre source",
-        alias="from",
-    ),
-]
 
 
 class Power(Model):
@@ -43,15 +31,6 @@ Activation = Annotated[
     ),
 ]
 
-InputDim = Annotated[
-    Size | None,
-    key(
-        ...,
-        "units read; known from the layer before or the task",
-        64,
-        also="in_features input_size inputs",
-    ),
-]
 Excitatory = Annotated[
     Fraction | None,
     key(
@@ -63,3 +42,37 @@ Excitatory = Annotated[
 ]
 LINEAR = Named.model_construct(type="linear")
 RELU = Named.model_construct(type="relu")
+
+
+class AnyLayer(Model):
+    """What every layer has."""
+
+    name: Name
+    from_: Selection | None = key(
+        None,
+        "what this layer reads: `input`, a layer before it or one of its areas, or a"
+        " part of one, `hidden.excitatory`, `V1.inhibitory` or, by columns of the node table,"
+        " `{layer: hidden, kind: motor}`; the layer before when left out",
+        "hidden.excitatory",
+        also="pre source",
+        alias="from",
+    )
+
+
+class LayerOfUnits(AnyLayer):
+    """What a layer with units of its own has, whose inputs are weighted."""
+
+    input_dim: Size | None = key(
+        None,
+        "units read; known from the layer before or the task",
+        64,
+        also="in_features input_size inputs",
+    )
+    connectome: Connectome | None = key(
+        None,
+        "real wiring from files: it says the layer's units, their signs and which"
+        " connections exist",
+        {"edges": "edges.csv", "neurons": "neurons.csv"},
+        also="connectivity wiring edge_list",
+    )
+    excitatory: Excitatory = None
