@@ -22,7 +22,7 @@ from torch.nn import functional
 import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
-from netbuild.cli.memory import keep_freed_memory
+from netbuild.cli.standard import keep_freed_memory
 from netbuild.runs.recorder import Recorder, Training
 from netbuild.runs.run import parameters_of
 from netbuild.runs.writer import start_run

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate
-from netbuild.cli.memory import keep_freed_memory
+from netbuild.cli.standard import keep_freed_memory
 from netbuild.kernels import SparseWeight, State, activation, pattern, recurrence
 from netbuild.kernels.sparse import back_matrix, matrix
 from netbuild.wiring import Wiring, from_pairs

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from netbuild import wiring
-from netbuild.cli.memory import keep_freed_memory
+from netbuild.cli.standard import keep_freed_memory
 from netbuild.layers import CTRNNLayer, attach, verify
 
 UNITS, CONNECTIONS = 139_255, 15_000_000

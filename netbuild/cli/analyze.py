@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from netbuild.cli.names import file_name
 from netbuild.cli.options import Device, Form, Format, Quiet, find_run
+from netbuild.cli.outputs import file_name
 from netbuild.cli.standard import say, tell
 from netbuild.errors import Exit, NetbuildError
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from netbuild.cli.names import file_name
 from netbuild.cli.options import Quiet, find_run, which_checkpoint
+from netbuild.cli.outputs import file_name
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 

@@ -14,11 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from netbuild.cli.analyze import analyze
 from netbuild.cli.build import build
-from netbuild.cli.command import OnceCommand
 from netbuild.cli.config import config
 from netbuild.cli.connectomes import convert
 from netbuild.cli.diff import diff
@@ -27,17 +26,22 @@ from netbuild.cli.explain import explain
 from netbuild.cli.export import export
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
-from netbuild.cli.interrupt import Interrupt
-from netbuild.cli.memory import keep_freed_memory
 from netbuild.cli.plot import plot
 from netbuild.cli.reproduce import reproduce
 from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
-from netbuild.cli.standard import drop_unwritten, say, tell, write_any_text
+from netbuild.cli.signals import Interrupt
+from netbuild.cli.standard import drop_unwritten, keep_freed_memory, say, tell, write_any_text
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
+
+COMMANDS = (
+    *(init, validate, config, build, inspect),
+    *(train, resume, reproduce, evaluate, plot, analyze, export, convert),
+    *(diff, runs, schema, explain),
+)
 
 
 class ReaderGone(Exception):
@@ -53,19 +57,40 @@ class Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Read the words before the command's name."""
-        with _ends_of_ours():
+        with _own_exceptions():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command and write its output to the end."""
-        with _ends_of_ours():
+        with _own_exceptions():
             result = super().invoke(ctx)
             sys.stdout.flush()
         return result
 
 
+class OnceCommand(TyperCommand):
+    """A command that refuses a repeated option, of which Typer would silently use the last value.
+
+    Options that take a list (`--set`) and flags may be repeated.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as Typer does; raises NetbuildError (exit 2) for a repeated option."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        seen: set[str] = set()
+        for option in given:
+            if not isinstance(option, TyperOption) or option.multiple or option.is_flag:
+                continue
+            name = option.opts[0]
+            if name in seen:
+                what = f"{name} is given more than once, and it takes one value"
+                raise NetbuildError(what, Exit.USAGE)
+            seen.add(name)
+        return super().parse_args(ctx, args)
+
+
 @contextmanager
-def _ends_of_ours() -> Iterator[None]:
+def _own_exceptions() -> Iterator[None]:
     """Raise our own exceptions where Typer would exit, or print a message, of its own."""
     try:
         yield
@@ -101,25 +126,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    init,
-    validate,
-    config,
-    build,
-    inspect,
-    train,
-    resume,
-    reproduce,
-    evaluate,
-    plot,
-    analyze,
-    export,
-    convert,
-    diff,
-    runs,
-    schema,
-    explain,
-):
+for _command in COMMANDS:
     app.command(cls=OnceCommand)(_command)
 
 
@@ -149,63 +156,57 @@ def main() -> None:
         # A library that Ctrl-C has stopped half-way, while it was loaded, may raise anything.
         if interrupt.came or isinstance(error, Interrupted):
             tell("interrupted")
-            _leave(Exit.INTERRUPTED)
+            sys.exit(int(Exit.INTERRUPTED))
         if isinstance(error, Exception):
-            _end(error)
+            sys.exit(int(_ended_by(error)))
         raise
     finally:
         drop_unwritten()
         gc.freeze()  # the interpreter would look for garbage once more, for a tenth of a second
 
 
-def _end(error: Exception) -> None:
-    """Print the message of an exception, and exit with its code."""
-    try:
-        raise error
-    except NetbuildError as told:
-        _leave(_told(told))
-    except ReaderGone:
-        _leave(Exit.DONE)
-    except MemoryError:
-        tell("error: out of memory")
-        _leave(Exit.RESOURCES)
-    except OSError as failed:
-        name = f" {failed.filename}" if failed.filename else ""
-        tell(f"error:{name} {failed.strerror or type(failed).__name__}")
-        _leave(Exit.IO)
-    except Exception:
-        _leave(_bug())
+def _ended_by(error: Exception) -> int:
+    """Print the message of an exception; the exit code that it means."""
+    match error:
+        case NetbuildError():
+            from netbuild.render import report
+
+            with suppress(OSError):  # the exit code tells it all the same
+                report(error, _asked_form(sys.argv[1:]))
+            return error.exit_code
+        case ReaderGone():
+            return Exit.DONE
+        case MemoryError():
+            tell("error: out of memory")
+            return Exit.RESOURCES
+        case OSError():
+            name = f" {error.filename}" if error.filename else ""
+            tell(f"error:{name} {error.strerror or type(error).__name__}")
+            return Exit.IO
+    return _bug(error)
 
 
-def _leave(code: int) -> None:
-    sys.exit(int(code))
-
-
-def _told(error: NetbuildError) -> int:
-    from netbuild.render import report
-
-    arguments = sys.argv[1:]
+def _asked_form(arguments: list[str]) -> str:
+    """The form of output that a command line asks for, even one that cannot be read."""
     form = "text"
-    for position, argument in enumerate(arguments):
+    for argument, following in zip(arguments, [*arguments[1:], form], strict=True):
         if argument.startswith("--format="):
             form = argument.removeprefix("--format=")
-        elif argument == "--format" and position + 1 < len(arguments):
-            form = arguments[position + 1]
-    with suppress(OSError):  # the exit code tells it all the same
-        report(error, form)
-    return error.exit_code
+        elif argument == "--format":
+            form = following
+    return form
 
 
-def _bug() -> int:
+def _bug(error: Exception) -> int:
     """Write the traceback where it can be sent from, and say so."""
     import tempfile
 
     import netbuild
 
-    text = f"netbuild {netbuild.__version__}\nargv: {sys.argv}\n\n{traceback.format_exc()}"
+    trace = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile(
         "w", prefix="netbuild-crash-", suffix=".txt", delete=False
     ) as stream:
-        stream.write(text)
+        stream.write(f"netbuild {netbuild.__version__}\nargv: {sys.argv}\n\n{trace}")
     tell(f"error: a bug in netbuild; the report is in {stream.name}")
     return Exit.BUG

@@ -35,6 +35,15 @@ Target = Annotated[
         help="A spec, or a run: its folder, a unique beginning of its name, or `latest`.",
     ),
 ]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
+    ),
+]
+Checkpoint = Annotated[
+    str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -45,7 +54,7 @@ Set = Annotated[
 ]
 Unset = Annotated[
     list[str] | None,
-    typer.Option("--unset", metavar="PATH", help="Take a key away. Repeatable."),
+    typer.Option("--unset", metavar="PATH", help="Remove a key. Repeatable."),
 ]
 Device = Annotated[
     str | None,
@@ -66,6 +75,14 @@ DataRoot = Annotated[
 def overrides(changes: Sequence[str] | None, device: str | None = None) -> list[str]:
     """The overrides of a command line, `--device` as the last of them."""
     return [*(changes or ()), *([f"device={device}"] if device else ())]
+
+
+def run_of(target: str) -> Path:
+    """The run that a command line names; raises NetbuildError."""
+    path = find_run(target)
+    if path is None:
+        raise NetbuildError(f"{target} is not a run", Exit.USAGE, "`netbuild train` starts one")
+    return path
 
 
 def refuse_changes(run: Path, changes: Sequence[str] | None, unset: Sequence[str] | None) -> None:

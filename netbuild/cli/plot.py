@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netbuild.cli.names import file_name
 from netbuild.cli.options import (
     DataRoot,
     Device,
@@ -22,6 +21,7 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
+from netbuild.cli.outputs import file_name
 from netbuild.cli.standard import say, warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 

@@ -1,4 +1,4 @@
-"""Signals while a training runs: the step is finished, the state saved, and then it ends."""
+"""Signals: a training finishes its step and saves; a command with nothing to save just ends."""
 
 from __future__ import annotations
 
@@ -78,6 +78,33 @@ class Signals:
         if os.isatty(2):
             _write(b"\x1b[?25h")  # the cursor, which a progress bar hides
         os._exit(128 + (self.received or 0))
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at Ctrl-C, as Python does, and remembers that it came.
+
+    For a command that has nothing to save. Code that is being loaded may turn the
+    KeyboardInterrupt into an error of its own.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupt:
+        try:
+            self._before = signal.signal(signal.SIGINT, self._handle)
+        except ValueError:  # another thread than the main one, which no signal reaches
+            self._before = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
 
 
 def _write(text: bytes) -> None:

@@ -1,8 +1,9 @@
-"""Standard streams that are closed, full or without a reader."""
+"""Standard streams that are closed, full or without a reader; freed memory that is kept."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import netbuild
 from netbuild.errors import Exit
 from netbuild.render import Progress
 
+SAYS = "from netbuild.cli.standard import keep_freed_memory; print(keep_freed_memory())"
 PROGRAM = "from netbuild.cli import main; main()"
 
 
@@ -129,3 +131,11 @@ def test_progress_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyPa
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, full.fileno())  # else closing it would fail
         os.close(nowhere)
+
+
+def test_glibc_takes_the_thresholds_and_others_are_left_alone() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", SAYS], capture_output=True, text=True, check=True
+    )
+    glibc = sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc"
+    assert result.stdout.strip() == str(glibc)

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.cli.names import MOST, file_name
+from netbuild.cli.outputs import MOST, file_name
 
 OPTIONS = st.lists(st.tuples(st.sampled_from(["layer", "units", "condition"]), st.text()))
 
