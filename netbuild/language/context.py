@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import DataFileError, Problem
-from netbuild.files.locate import locate, project_root
-from netbuild.files.readers import ArrayFile, Header, read_array, read_header
+from netbuild.files.arrays import ArrayFile, read_array, read_shape
+from netbuild.files.door import locate, project_root
 from netbuild.language.base import Model
 from netbuild.language.mask_values import extremes, finite
 from netbuild.language.parse import Parsed
@@ -143,9 +143,9 @@ class Context:
         self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
         return found.array
 
-    def header(self, location: Location, reference: str, array: str | None) -> Header:
-        """The shape and dtype that a file declares; raises DataFileError."""
-        return read_header(self.locate(location, reference), array)
+    def shape(self, location: Location, reference: str, array: str | None) -> tuple[int, ...]:
+        """The shape that a file declares; raises DataFileError."""
+        return read_shape(self.locate(location, reference), array)
 
 
 def fits(context: Context, location: Location, value: float) -> bool:
