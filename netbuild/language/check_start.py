@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import DataFileError
-from netbuild.files.locate import project_root, refuse_what_is_no_path, shown
+from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
 from netbuild.folders import check_file, entered
 from netbuild.language.check_splits import Split, refuse_leaks
@@ -22,6 +22,7 @@ from netbuild.language.context import Context, FileRecord
 from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.start import StartFrom
 from netbuild.language.targets import parameter_shapes
+from netbuild.wording import show
 from netbuild.yamltree.nodes import Location
 
 Array: TypeAlias = NDArray[Any]
@@ -237,7 +238,7 @@ def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
         about = json.loads(found.metadata.get("netbuild", "{}"))
         return tuple(Split.from_data(each) for each in about.get("trained_on", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        what = f"{shown(path.name)} does not tell which samples its weights were trained on"
+        what = f"{show(path.name)} does not tell which samples its weights were trained on"
         raise DataFileError("NB204", what) from None
 
 
@@ -327,7 +328,7 @@ class _Given(_Run):
     """A run that somebody named who trains, wherever it is."""
 
     def __init__(self, path: Path) -> None:
-        self.name, self._path = shown(str(path)), path
+        self.name, self._path = show(str(path)), path
 
     def file(self, name: str) -> Path:
         path = self._path / name
