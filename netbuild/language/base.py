@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic.fields import FieldInfo
@@ -20,6 +20,12 @@ class Model(BaseModel):
         allow_inf_nan=False,
         populate_by_name=False,
         defer_build=True,  # a spec builds the validators of all models once, not each model its own
+    )
+
+    # Keys of other tools that this section has no counterpart of, and what to do instead.
+    foreign: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("_target_", "class_path", "module", "__class__"),
+        "kinds are told by `type`, from a closed list; nothing is imported",
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from pydantic import BaseModel
+
 from netbuild.language.compose import LISTS
 from netbuild.language.context import Context
-from netbuild.language.grammar import fields_of, slot_at, slots_of
+from netbuild.language.grammar import Slot, fields_of, parts_of, slot_at
 from netbuild.language.parse import PARTS
 from netbuild.yamltree.nodes import Location, Node
 
@@ -21,13 +23,15 @@ TABLES = ("edges", "neurons")  # sections whose files are no arrays, or need not
 
 def check_files(context: Context) -> None:
     """Note each file that is missing or damaged, of the parts of a spec that did not parse."""
+    tree = context.parsed.tree
     told = {problem.path for problem in context.parsed.problems}
     for part in _unparsed(context):
-        for location in _naming_files(context, part):
-            if context.parsed.tree.spell((*location, FILE)) in told:
+        node, slot = tree.at(part), slot_at(tree.root, part)
+        for location, section, model in _naming_files(part, node, slot) if node and slot else ():
+            if tree.spell((*location, FILE)) in told:
                 continue  # that is no name of a file
             where = (*location, FILE) if location == part else location
-            context.attempt(where, partial(_look_at, context, location))
+            context.attempt(where, partial(_look_at, context, location, section, model))
 
 
 def _unparsed(context: Context) -> Iterator[Location]:
@@ -40,34 +44,21 @@ def _unparsed(context: Context) -> Iterator[Location]:
             yield (key,)
 
 
-def _naming_files(context: Context, location: Location) -> Iterator[Location]:
-    """Every section at or below a location that names a file."""
-    root = context.parsed.tree.root
-    node, slot = root.at(location), slot_at(root, location)
-    if node is None or slot is None:
-        return
-    if slot.items is not None:
-        # Lists of numbers may be long, and hold no section.
-        parts: list[str | int] = [*range(len(node.items))] if slot.models else []
-    elif slot.values is not None:
-        parts = [*node.entries]
-    else:
-        model = slot.model_of(node)
-        parts = [key for key in (slots_of(model) if model else ()) if key in node.entries]
-        if model is not None and FILE in parts and _text(node, FILE) is not None:
-            yield location
-    for part in parts:
-        yield from _naming_files(context, (*location, part))
-
-
-def _look_at(context: Context, location: Location) -> None:
-    """Read the array, or find the table, that a section names; raises DataFileError."""
-    root = context.parsed.tree.root
-    node, slot = root.at(location), slot_at(root, location)
-    assert node is not None
-    assert slot is not None
+def _naming_files(
+    location: Location, node: Node, slot: Slot
+) -> Iterator[tuple[Location, Node, type[BaseModel]]]:
+    """Every section at or below a node that names a file: its location, itself and its model."""
     model = slot.model_of(node)
-    assert model is not None
+    if model is not None and FILE in fields_of(model) and _text(node, FILE) is not None:
+        yield location, node, model
+    for part, below in parts_of(node, slot):
+        child = node.child(part)
+        assert child is not None
+        yield from _naming_files((*location, part), child, below)
+
+
+def _look_at(context: Context, location: Location, node: Node, model: type[BaseModel]) -> None:
+    """Read the array, or find the table, that a section names; raises DataFileError."""
     reference, array = _text(node, FILE) or "", node.entries.get("array")
     named = array is None or array.value is None or isinstance(array.value, str)
     if location[-1] in TABLES or "array" not in fields_of(model) or not named:

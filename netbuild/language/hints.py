@@ -19,14 +19,6 @@ from netbuild.yamltree.paths import near, nearest
 from netbuild.yamltree.scalars import resolve
 
 MOST_KEYS = 16  # of a section that are listed in a hint
-# Keys of other tools that have no counterpart, and what to do without them.
-_NOT_HERE = {
-    "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
-    **dict.fromkeys(
-        ("_target_", "class_path", "module", "__class__"),
-        "kinds are told by `type`, from a closed list; nothing is imported",
-    ),
-}
 # Functions that are not there, and are not misspelt.
 _FUNCTIONS = """
     celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
@@ -45,12 +37,10 @@ def unknown_key_hint(
     """What to do about a key that a section, at `location`, does not have."""
     given = section.entries if section else {}
     keys = fields_of(model)
-    if word == "sparsity" and "density" in keys:
-        return "write `density`, which is 1 - sparsity"
-    if word in _NOT_HERE:
-        return _NOT_HERE[word]
-    if "dropout" not in keys and nearest(word, ["dropout"]) and location[:1] == ("layers",):
-        return "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
+    foreign: dict[str, str] = getattr(model, "foreign", {})
+    known = word in meanings() or nearest(word, keys, 0.75)
+    if word in foreign or (not known and nearest(word, foreign, 0.75)):
+        return foreign[nearest(word, foreign)]
     best = meant_key(word, keys)
     if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
         return below

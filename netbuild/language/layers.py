@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
@@ -22,6 +22,8 @@ def _said_once(value: int | None, info: ValidationInfo) -> int | None:
 
 class Linear(LayerOfUnits, Map):
     """y = f(W x + b)."""
+
+    foreign: ClassVar = LayerOfUnits.foreign | Map.foreign
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": [key]} for key in ("output_dim", "connectome")]}

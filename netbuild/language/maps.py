@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from netbuild.language.base import Fraction, Model, Positive, Seed, as_in, key
 from netbuild.language.masks import PlasticityMask, SignMask, SparsityMask
 from netbuild.language.selection import Selection
 from netbuild.language.weights import Bias, Uniform, Weight
+
+SPARSITY = {"sparsity": "write `density`, which is 1 - sparsity"}
 
 # Defaults are made without validation: an instance that is validated builds its model's validator
 # alone, while a spec builds those of all models together.
@@ -16,6 +18,8 @@ UNIFORM = Uniform.model_construct(init="uniform")
 
 class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
+
+    foreign: ClassVar = Model.foreign | SPARSITY
 
     weight: Weight = key(UNIFORM, "the initial weights", "normal")
     bias: Bias | None = key(UNIFORM, "the initial biases; null is zero and never learns", "zero")
@@ -69,6 +73,8 @@ class Projection(Model):
 
     What it does not say is as the map has it.
     """
+
+    foreign: ClassVar = Model.foreign | SPARSITY
 
     from_: Selection = key(
         ...,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,10 @@ LANGUAGE_VERSION = 1
 
 class NetworkSpec(Model):
     """A network and its training, in one file."""
+
+    foreign: ClassVar = Model.foreign | {
+        "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`"
+    }
 
     # Not `Literal[1]`, to which `true` and `1.0` are equal.
     netbuild: int = key(

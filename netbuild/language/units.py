@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from netbuild.language.base import Fraction, Model, Name, OneOf, Positive, Size, key
 from netbuild.language.connectome import Connectome
@@ -46,6 +46,10 @@ RELU = Named.model_construct(type="relu")
 
 class AnyLayer(Model):
     """What every layer has."""
+
+    foreign: ClassVar = Model.foreign | {
+        "dropout": "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
+    }
 
     name: Name
     from_: Selection | None = key(
