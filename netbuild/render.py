@@ -358,6 +358,21 @@ def run_table(
         notes([f"no room for {', '.join(left_out)}; --format json has them"])
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of columns; the last column is flush left, the others flush right."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [
+                " " * (width - cell_len(cell)) + cell
+                for cell, width in zip(row[:-1], widths[:-1], strict=True)
+            ]
+            + [row[-1]]
+        )
+        for row in rows
+    ]
+
+
 def _cell(column: str, text: str, width: int, right: bool) -> Text:
     space = " " * (width - cell_len(text))
     cell = Text(text, style=_STATUS.get(text, "") if column == "status" else "")

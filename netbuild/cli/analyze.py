@@ -7,12 +7,12 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netbuild.cli.options import Device, Form, Format, Quiet, find_run
-from netbuild.cli.outputs import file_name
+from netbuild.cli.options import Device, Form, Format, Quiet, RunName, run_of
+from netbuild.cli.outputs import file_name, need_folder, write
 from netbuild.cli.standard import say, tell
 from netbuild.errors import Exit, NetbuildError
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 TRIALS = 256  # that are run through the network
 ROWS = 12  # of the printed table, for each condition
-NAME = "fixed-points"  # of both files
-
-RunName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
-    ),
-]
 
 
 def analyze(
@@ -92,30 +84,26 @@ def analyze(
     quiet: Quiet = False,
 ) -> None:
     """Find the fixed points of a recurrent layer, their stability and time constants."""
-    path = find_run(target)
-    if path is None:
-        raise NetbuildError(f"{target} is a spec; a run is analyzed", Exit.USAGE)
     rows = [_numbers(text) for text in inputs or ()]
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise NetbuildError("--inputs are of different lengths", Exit.USAGE)
     from netbuild.cli.train import prepare_process
     from netbuild.runs import open_run
 
-    run = open_run(path, verify=False)
+    run = open_run(run_of(target), verify=False)
+    folder = output or run.path / "analysis"
+    need_folder(folder.parent)
     prepare_process(run.spec)
     network = run.network(device=device or "cpu")
     import torch
 
     from netbuild.analysis import recurrent_layers, study
 
-    sizes = {name: module.size for name, module in recurrent_layers(network).items()}
-    _refuse(run, sizes, layer)
-
-    if any(len(row) != len(rows[0]) for row in rows):
-        raise NetbuildError("--inputs are of different lengths", Exit.USAGE)
-    batch = run.batch(TRIALS)
+    _refuse(run, layer, {name: m.size for name, m in recurrent_layers(network).items()})
     try:
         found = study(
             network,
-            batch,
+            run.batch(TRIALS),
             layer=layer,
             period=period,
             condition=condition or (),
@@ -129,28 +117,29 @@ def analyze(
     notes = [*_left_out(found, condition or ())]
     if not fixed_points:
         notes.insert(0, "fixed points; `netbuild analyze --help` lists the options")
-    folder = output or run.path / "analysis"
     options = [
-        *(("layer", layer), ("period", period)),
+        *([("layer", layer)] if layer is not None else []),
+        *([("period", period)] if period is not None else []),
         *(("condition", name) for name in condition or ()),
         *(("inputs", text) for text in inputs or ()),
     ]
-    given = [(name, value) for name, value in options if value is not None]
-    files = Files.named(folder, file_name(NAME, given))
-    _write(found, files, run.spec.model.dt, None if output else run.path)
-    _tell(found, files, run.spec.model.dt, form, quiet, notes)
-
-
-class Files(NamedTuple):
-    """The two files that an analysis writes."""
-
-    arrays: Path
-    figure: Path
-
-    @classmethod
-    def named(cls, folder: Path, name: str) -> Files:
-        """Those of one name."""
-        return cls(folder / f"{name}.npz", folder / f"{name}.png")
+    name, dt = file_name("fixed-points", options), run.spec.model.dt
+    files = folder / f"{name}.npz", folder / f"{name}.png"
+    if output:
+        folder.mkdir(exist_ok=True)
+    for path, content in zip(files, _contents(found, dt), strict=True):
+        write(path, content, quiet=True, run=None if output else run.path)
+    if form is Format.json:
+        record = _record(found, dt) | {"files": [str(path) for path in files], "notes": notes}
+        say(json.dumps(record, indent=1, ensure_ascii=False))
+        return
+    if not quiet:
+        for note in notes:
+            tell(f"note: {note}")
+        for line in _lines(found, dt, files[0].name):
+            say(line)
+    for path in files:
+        say(path)
 
 
 def _numbers(text: str) -> list[float]:
@@ -161,16 +150,16 @@ def _numbers(text: str) -> list[float]:
         raise NetbuildError(what, Exit.USAGE) from None
 
 
-def _refuse(run: Run, sizes: Mapping[str, int], layer: str | None) -> None:
+def _refuse(run: Run, layer: str | None, sizes: Mapping[str, int]) -> None:
     """Raise NetbuildError for a run that has nothing to analyze, or too much."""
     from netbuild.analysis.fixed_points import MOST_UNITS
 
     if not sizes:
         raise NetbuildError(f"{run.path} has no recurrent layer", Exit.USAGE)
-    if layer is not None and layer not in sizes:
-        what = f"{run.path} has no recurrent layer {layer}; there are: {', '.join(sizes)}"
+    name = next(iter(sizes)) if layer is None else layer
+    if name not in sizes:
+        what = f"{run.path} has no recurrent layer {name}; there are: {', '.join(sizes)}"
         raise NetbuildError(what, Exit.USAGE)
-    name = layer or next(iter(sizes))
     if sizes[name] > MOST_UNITS:
         what = f"{name} has {sizes[name]:,} units; Jacobians are of at most {MOST_UNITS:,}"
         raise NetbuildError(what, Exit.RESOURCES)
@@ -197,44 +186,19 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
             yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
 
 
-def _write(found: Study, files: Files, dt: float | None, run: Path | None) -> None:
-    """Write the arrays and the figure; `run`: into this run."""
+def _contents(found: Study, dt: float | None) -> tuple[bytes, bytes]:
+    """The arrays, and the figure of them."""
     import numpy as np
 
     from netbuild.analysis import labelled, plots
-    from netbuild.durable import need_folder, replace_file
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
     plots.fixed_points(found).savefig(image, format="png", dpi=300)
-    folder = files.arrays.parent
-    if not folder.parent.is_dir():
-        raise NetbuildError(f"there is no folder {folder.parent}", Exit.IO)
-    if run is None:
-        folder.mkdir(exist_ok=True)
-    else:
-        need_folder(folder, within=run)
-    replace_file(files.arrays, arrays.getvalue(), within=run)
-    replace_file(files.figure, image.getvalue(), within=run)
+    return arrays.getvalue(), image.getvalue()
 
 
-def _tell(
-    found: Study, files: Files, dt: float | None, form: Format, quiet: bool, notes: list[str]
-) -> None:
-    if form is Format.json:
-        record = _record(found, files, dt) | {"notes": notes}
-        say(json.dumps(record, indent=1, ensure_ascii=False))
-        return
-    if not quiet:
-        for note in notes:
-            tell(f"note: {note}")
-        for line in _lines(found, dt, files.arrays.name):
-            say(line)
-    say(files.arrays)
-    say(files.figure)
-
-
-def _record(found: Study, files: Files, dt: float | None) -> dict[str, Any]:
+def _record(found: Study, dt: float | None) -> dict[str, Any]:
     points = found.points
     conditions = zip(found.labels, points.inputs.tolist(), points.lost.tolist(), strict=True)
     return {
@@ -245,7 +209,6 @@ def _record(found: Study, files: Files, dt: float | None) -> dict[str, Any]:
             {"label": label, "inputs": row, "starts_lost": lost} for label, row, lost in conditions
         ],
         "points": [_point(found, i, dt) for i in range(len(points))],
-        "files": [str(path) for path in files],
     }
 
 
@@ -267,11 +230,11 @@ def _point(found: Study, i: int, dt: float | None) -> dict[str, Any]:
 
 def _lines(found: Study, dt: float | None, arrays: str) -> Iterator[str]:
     """A table of the first points of each condition."""
+    from netbuild.render import aligned
+
     points = found.points
-    held = (
-        f"mean input of {found.period or 'whole trials'}" if (found.which >= 0).any() else "given"
-    )
-    yield f"{found.layer}: fixed points of {points.states.shape[1]} units; input: {held}"
+    of = f"mean input of {found.period or 'whole trials'}" if (found.which >= 0).any() else "given"
+    yield f"{found.layer}: fixed points of {points.states.shape[1]} units; input: {of}"
     head = ("starts", "q", "multiplier", f"time ({'ms' if dt else 'steps'})", "point")
     for place, label in enumerate(found.labels):
         own = [i for i in range(len(points)) if int(points.condition[i]) == place]
@@ -280,9 +243,7 @@ def _lines(found: Study, dt: float | None, arrays: str) -> Iterator[str]:
         yield ""
         yield f"{label} [{values}]: {fixed} fixed, {len(own) - fixed} slow"
         if own:
-            yield _row(head)
-        for i in own[:ROWS]:
-            yield _row(_cells(found, i, dt))
+            yield from aligned([head, *(_cells(_point(found, i, dt), dt) for i in own[:ROWS])])
         if len(own) > ROWS:
             yield f"... and {len(own) - ROWS:,} more, in {arrays}"
         if lost := int(points.lost[place]):
@@ -291,8 +252,7 @@ def _lines(found: Study, dt: float | None, arrays: str) -> Iterator[str]:
     yield ""
 
 
-def _cells(found: Study, i: int, dt: float | None) -> tuple[str, ...]:
-    point = _point(found, i, dt)
+def _cells(point: Mapping[str, Any], dt: float | None) -> tuple[str, ...]:
     real, imaginary = point["multiplier"]
     turning = f" ± {abs(imaginary):.3f}i" if imaginary else ""
     time = point["time_constant"]
@@ -306,8 +266,3 @@ def _cells(found: Study, i: int, dt: float | None) -> tuple[str, ...]:
         "-" if time is None else f"{time:,.0f}" if dt else f"{time:,.1f}",
         what,
     )
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    starts, q, multiplier, time, what = cells
-    return f"{starts:>8} {q:>9} {multiplier:>18} {time:>12}  {what}"
