@@ -194,13 +194,9 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
     fit = max(1, (out.width - 22) // 14)
     for start in range(0, len(names), fit):
         part = names[start : start + fit]
-        table = Table()
-        table.add_column("")
-        for name in part:
-            table.add_column(name, justify="right", overflow="fold")
-        for key in dict.fromkeys(key for name in part for key in layers[name]):
-            table.add_row(key, *[_value(layers[name].get(key, "")) for name in part])
-        out.print(table)
+        keys = dict.fromkeys(key for name in part for key in layers[name])
+        rows = ((key, *[_value(layers[name].get(key, "")) for name in part]) for key in keys)
+        out.print(_table(("", *part), rows))
     for name, report in summary.get("connectomes", {}).items():
         files = " and ".join(file["name"] for file in report["files"].values())
         lines = [f"{name}: {files}", *_left_out(report)]
@@ -217,13 +213,20 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
         f" {counts['held']:,} are absent or frozen, {counts['fixed']:,} do not learn"
     )
     if summary["regularizers"]:
+        terms = summary["regularizers"].items()
+        rows = ((name, _value(term["raw"]), _value(term["weighted"])) for name, term in terms)
         out.print("regularizers")
-        table = Table()
-        for column in ("", "raw", "weighted"):
-            table.add_column(column, justify="left" if not column else "right")
-        for name, term in summary["regularizers"].items():
-            table.add_row(name, _value(term["raw"]), _value(term["weighted"]))
-        out.print(table)
+        out.print(_table(("", "raw", "weighted"), rows))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str | Text]], left: int = 1) -> Table:
+    """A table whose first `left` columns are flush left, the others flush right."""
+    table = Table()
+    for place, column in enumerate(head):
+        table.add_column(column, justify="left" if place < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _areas(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -234,13 +237,11 @@ def _areas(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         whole = len(targets) <= MOST_AREAS
         said = "connections (density), mean |weight|" if whole else "connections"
         out.print(f"{path}: {said}")
-        table = Table()
-        table.add_column("from \\ to")
-        for target in targets:
-            table.add_column(target, justify="right")
-        for source in dict.fromkeys(source for source, _ in mine):
-            table.add_row(source, *[_pair(mine.get((source, target)), whole) for target in targets])
-        out.print(table)
+        rows_of = (
+            (source, *[_pair(mine.get((source, target)), whole) for target in targets])
+            for source in dict.fromkeys(source for source, _ in mine)
+        )
+        out.print(_table(("from \\ to", *targets), rows_of))
 
 
 def _pair(row: Mapping[str, Any] | None, whole: bool) -> str:
@@ -254,21 +255,13 @@ def _pair(row: Mapping[str, Any] | None, whole: bool) -> str:
 def _constraints(out: Console, checks: Sequence[Mapping[str, Any]]) -> None:
     if not checks:
         return
-    out.print("constraints")
-    table = Table()
-    table.add_column("layer")
-    table.add_column("constraint")
-    table.add_column("weights", justify="right")
-    table.add_column("violations", justify="right")
+    rows = []
     for check in checks:
         style = "bold red" if check["violations"] else ""
-        table.add_row(
-            check["layer"],
-            check["constraint"],
-            f"{check['weights']:,}",
-            Text(f"{check['violations']:,}", style=style),
-        )
-    out.print(table)
+        counts = f"{check['weights']:,}", Text(f"{check['violations']:,}", style=style)
+        rows.append((check["layer"], check["constraint"], *counts))
+    out.print("constraints")
+    out.print(_table(("layer", "constraint", "weights", "violations"), rows, left=2))
 
 
 def connectome_tables(report: Mapping[str, Any]) -> None:
@@ -360,17 +353,10 @@ def run_table(
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines of columns; the last column is flush left, the others flush right."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            [
-                " " * (width - cell_len(cell)) + cell
-                for cell, width in zip(row[:-1], widths[:-1], strict=True)
-            ]
-            + [row[-1]]
-        )
-        for row in rows
-    ]
+    *widths, _ = (max(map(cell_len, column)) for column in zip(*rows, strict=True))
+    cells = (zip(row[:-1], widths, strict=True) for row in rows)
+    right = ("  ".join(" " * (width - cell_len(cell)) + cell for cell, width in c) for c in cells)
+    return [f"{start}  {row[-1]}" for start, row in zip(right, rows, strict=True)]
 
 
 def _cell(column: str, text: str, width: int, right: bool) -> Text:
