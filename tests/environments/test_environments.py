@@ -97,7 +97,7 @@ def test_every_environment_gives_the_same_trials_again(env: str) -> None:
 
 @pytest.mark.parametrize("env", LEARNABLE)
 def test_a_batch_alone_is_the_batch_after_others(env: str) -> None:
-    """Whatever was drawn before, and whether the environment is a new one or one renewed."""
+    """Whatever was drawn before, and whether the environment is a new one or was reset."""
     words = recipe(env)
     known: dict[int, Player] = {}
     order = (3, 1, 3)
@@ -111,12 +111,12 @@ def test_a_batch_alone_is_the_batch_after_others(env: str) -> None:
         assert same(source.batch(step, 2), WindowSource(windows, 5).batch(step, 2))
 
 
-def test_almost_all_environments_are_renewed() -> None:
+def test_almost_all_environments_can_be_reset() -> None:
     with quietly():
         parts = {env: recipe(env).environments[0] for env in LEARNABLE}
-        players = {env: Player(part, 20, 0, renewable=True) for env, part in parts.items()}
-        renewed = {env for env, player in players.items() if player.renew(1)}
-    assert set(LEARNABLE) - renewed == {"AnnubesEnv-v0"}  # it draws from numbers of its own
+        players = {env: Player(part, 20, 0, resettable=True) for env, part in parts.items()}
+        reset = {env for env, player in players.items() if player.reset(1)}
+    assert set(LEARNABLE) - reset == {"AnnubesEnv-v0"}  # it draws from numbers of its own
 
 
 def test_either_rule_comes_first() -> None:

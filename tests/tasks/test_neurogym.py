@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from netbuild.environments import Environment, EnvironmentFailed, Levels, Recipe
+from netbuild.environments.worker import PIPE
 from netbuild.streams import rng_of
 from netbuild.tasks import (
     Batch,
@@ -27,7 +28,7 @@ from netbuild.tasks import (
     choices,
     correct,
     evaluation_batch,
-    prefetch,
+    neurogym,
 )
 
 TIMING = {"stimulus": ["choice", [100, 200]]}
@@ -143,8 +144,7 @@ def quick(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
 def wait(quick: Prefetch) -> None:
     """Until the worker has begun."""
     end = time.monotonic() + 60
-    while not quick._ready:
-        quick._look()
+    while not quick.is_ready():
         assert time.monotonic() < end
         time.sleep(0.01)
 
@@ -171,13 +171,13 @@ def test_it_works_before_the_worker_does() -> None:
 
 def test_closing_ends_the_worker_and_may_be_repeated() -> None:
     found = Prefetch(task())
-    process = found._process
+    process = found.worker.process
     found.close()
     found.close()
     assert process.returncode is not None
     assert same(found.batch(2, 3), task().batch(2, 3))
     forgotten = Prefetch(task())
-    process = forgotten._process
+    process = forgotten.worker.process
     del forgotten
     gc.collect()
     assert process.returncode is not None
@@ -186,7 +186,7 @@ def test_closing_ends_the_worker_and_may_be_repeated() -> None:
 def test_it_ends_when_training_raises() -> None:
     def train() -> None:
         with Prefetch(task()) as found:
-            processes.append(found._process)
+            processes.append(found.worker.process)
             raise KeyboardInterrupt
 
     processes: list[subprocess.Popen[bytes]] = []
@@ -197,17 +197,17 @@ def test_it_ends_when_training_raises() -> None:
 
 def test_a_worker_that_dies_is_not_needed(quick: Prefetch) -> None:
     quick.batch(0, 4)
-    quick._process.kill()
-    quick._process.wait()
+    quick.worker.process.kill()
+    quick.worker.process.wait()
     with pytest.warns(RuntimeWarning, match=r"prepares trials has ended \(exit -9\)"):
         found = [quick.batch(step, 4) for step in range(1, 9)]
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found, 1))
 
 
 def test_a_worker_that_died_unseen_is_not_written_to(quick: Prefetch) -> None:
-    quick._process.kill()
-    quick._process.wait()
-    assert not quick._tell({"steps": [1], "size": 4})
+    quick.worker.process.kill()
+    quick.worker.process.wait()
+    assert not quick.worker.ask([1], 4)
     with pytest.warns(RuntimeWarning, match="trials are made in this one, which takes longer"):
         found = [quick.batch(step, 4) for step in range(3)]
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found))
@@ -216,13 +216,13 @@ def test_a_worker_that_died_unseen_is_not_written_to(quick: Prefetch) -> None:
 def test_a_worker_that_stands_still_is_not_waited_for(
     quick: Prefetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "PATIENCE", 0.2)
-    os.kill(quick._process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(neurogym, "PATIENCE", 0.2)
+    os.kill(quick.worker.process.pid, signal.SIGSTOP)
     quick.batch(0, 4)
     with pytest.warns(RuntimeWarning, match="prepares trials does not answer"):
         found = quick.batch(1, 4)
     assert same(found, task(seed=1).batch(1, 4))
-    assert quick._process.returncode is not None
+    assert quick.worker.process.returncode is not None
 
 
 def test_batches_of_more_bytes_than_a_pipe_holds() -> None:
@@ -231,14 +231,15 @@ def test_batches_of_more_bytes_than_a_pipe_holds() -> None:
         wait(found)
         for step in range(6):
             batch = found.batch(step, 8)
-            assert batch.inputs.nbytes > prefetch.PIPE
+            assert batch.inputs.nbytes > PIPE
             assert same(batch, wide.batch(step, 8))
 
 
 def test_other_random_numbers_give_other_trials(quick: Prefetch) -> None:
     """Where the worker has the batch of a step already, too."""
     quick.batch(0, 4)
-    quick._wait((1, 4))
+    while (1, 4) in quick._asked:
+        quick._receive(1.0)
     spent = rng_of(1, "train", 1)
     spent.normal()
     for other in (rng_of(2, "train", 1), spent):
@@ -254,7 +255,7 @@ def test_errors_of_the_environment_come_out() -> None:
     kwargs = {"timing": {"delay": ["unheard-of", [1, 2]]}}
     with Prefetch(task(kwargs=kwargs)) as found:
         wait(found)
-        found._ask(0, 4)
+        found._ask_after(0, 4)
         with pytest.raises(EnvironmentFailed, match=r"unheard-of not found.* \(in step 1\)"):
             found.batch(1, 4)
 
@@ -265,7 +266,7 @@ import os, signal
 from netbuild.environments import Environment, Recipe
 from netbuild.tasks import NeurogymTask, Prefetch
 quick = Prefetch(NeurogymTask(Recipe((Environment("GoNogo-v0"),), 20)))
-print(quick._process.pid, flush=True)
+print(quick.worker.process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     run = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
@@ -287,6 +288,6 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_at_least_one_batch_is_made_ahead() -> None:
+def test_at_least_one_batch_is_prefetched() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         Prefetch(task(), ahead=0)
