@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -327,30 +325,6 @@ def test_what_is_given_is_the_callers_own() -> None:
     first.inputs[:] = -1
     source.batch(1, 3)
     assert np.array_equal(source.batch(0, 3).inputs, kept)
-
-
-def test_the_same_bits_in_processes_with_other_hash_seeds() -> None:
-    program = """
-import hashlib, sys
-from netbuild.environments import *
-from netbuild.streams import rng_of
-digest = hashlib.sha256()
-parts = (Environment("yang19.go-v0", "go"), Environment("yang19.ctxdm1-v0", "dm"))
-found = draw_trials(Recipe(parts, 20, rule_input=True), 8, rng_of(1, "train", 5))
-digest.update(found.inputs.tobytes() + found.targets.tobytes() + repr(list(found.trials)).encode())
-print(digest.hexdigest())
-"""
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": seed, "PATH": ""},
-            stdout=subprocess.PIPE,
-        )
-        for seed in ("1", "2")
-    ]
-    said = [run.communicate()[0] for run in runs]
-    assert len(said[0].strip()) == 64
-    assert said[0] == said[1]
 
 
 def test_a_recipe_is_plain_data() -> None:
