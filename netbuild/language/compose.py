@@ -14,15 +14,14 @@ from netbuild.errors import DataFileError, Place, Problem, SpecError
 from netbuild.language.context import GivenStart
 from netbuild.language.grammar import ROOT, Slot, fields_of, parts_of, slot_at, slots_of
 from netbuild.language.training import UNTIL
+from netbuild.wording import near, nearest, show
 from netbuild.yamltree.document import MAX_BYTES, Document, parse_value, read
-from netbuild.yamltree.nodes import Location, Node, copy_tree, show
+from netbuild.yamltree.nodes import Location, Node, copy_tree
 from netbuild.yamltree.parser import MAX_NODES
 from netbuild.yamltree.paths import (
     PathError,
     assign,
     names_of,
-    near,
-    nearest,
     parse_path,
     remove,
 )

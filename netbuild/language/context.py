@@ -18,9 +18,10 @@ from netbuild.files.arrays import ArrayFile, read_array, read_shape
 from netbuild.files.door import locate, project_root
 from netbuild.language.base import Model
 from netbuild.language.mask_values import extremes, finite
+from netbuild.wording import near, show
 from netbuild.yamltree.document import Document
-from netbuild.yamltree.nodes import Location, Node, show
-from netbuild.yamltree.paths import Tree, names_of, near
+from netbuild.yamltree.nodes import Location, Node
+from netbuild.yamltree.paths import Tree, names_of
 
 Result = TypeVar("Result")
 

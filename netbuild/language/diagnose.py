@@ -6,7 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netbuild.errors import Problem
@@ -14,7 +14,8 @@ from netbuild.language import hints
 from netbuild.language.dump import inline
 from netbuild.language.grammar import Slot, fields_of, location_of, slot_at
 from netbuild.language.spec import LANGUAGE_VERSION
-from netbuild.yamltree.nodes import Location, Node, kind_of, show
+from netbuild.wording import show
+from netbuild.yamltree.nodes import Location, Node, kind_of
 from netbuild.yamltree.paths import Tree
 
 MOST_ALIKE = 5  # problems of one kind in one list that are told one by one
@@ -51,14 +52,15 @@ class Fault:
         """What stands there, for a message."""
         return found(self.node)
 
-    def problem(
-        self, code: str, what: str, hint: str = "", *, up: int = 0, key: bool = False
-    ) -> Problem:
-        """A problem at this location, or `up` steps above; `key` points at the key itself."""
-        location = self.location[: len(self.location) - up]
+    def at(self, location: Location) -> Fault:
+        """The same at another location."""
+        return replace(self, location=location)
+
+    def problem(self, code: str, what: str, hint: str = "", *, key: bool = False) -> Problem:
+        """A problem at this location; `key` points at the key itself."""
         what += f" (and {self.more:,} more in this list)" if self.more else ""
-        place = self.tree.place(location, key=key)
-        return Problem(code, what, self.tree.spell(location), place, hint)
+        place = self.tree.place(self.location, key=key)
+        return Problem(code, what, self.tree.spell(self.location), place, hint)
 
 
 def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
@@ -75,7 +77,7 @@ def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
     for fault in faults:
         if fault.location not in explained:
             unknown += fault.kind == "extra_forbidden"
-            problems.append(_explained(fault, hint=unknown <= MOST_EXPLAINED))
+            problems.append(_explained(fault, with_hint=unknown <= MOST_EXPLAINED))
     return problems
 
 
@@ -184,15 +186,16 @@ def _last_line(node: Node) -> int:
 # One fault
 
 
-def _explained(fault: Fault, *, hint: bool) -> Problem:
+def _explained(fault: Fault, *, with_hint: bool) -> Problem:
     node = fault.node
     if fault.location == ("netbuild",) and fault.kind != "missing":
         return _version(fault)
     if fault.kind == "extra_forbidden":
-        return _unknown_key(fault, hint=hint)
+        return _unknown_key(fault, with_hint=with_hint)
     if fault.kind == "missing" and node is None:
         what = f"the key `{fault.key}` is missing"
-        return fault.problem("NB102", what, hints.field_hint(fault.key, fault.slot.info), up=1)
+        hint = hints.field_hint(fault.key, fault.slot.info)
+        return fault.at(fault.location[:-1]).problem("NB102", what, hint)
     if node is not None and node.value is None:
         return _no_value(fault, node)
     if fault.kind == "untold":
@@ -203,35 +206,28 @@ def _explained(fault: Fault, *, hint: bool) -> Problem:
     return fault.problem("NB103", f"{fault.found} does not fit here")
 
 
-def _unknown_key(fault: Fault, *, hint: bool) -> Problem:
+def _unknown_key(fault: Fault, *, with_hint: bool) -> Problem:
     *section, word = fault.location
     around = fault.tree.at(section)
     slot = slot_at(fault.tree.root, tuple(section))
     model = slot.model_of(around) if slot else None
     said = ""
-    told = _told(slot, around)
-    if told and slot and slot.choice and word in slot.choice.by_presence:
-        said = f"`{told}` says already what it is; take one of them away"
-    elif hint and model is not None:
+    choice = slot.choice if slot else None
+    tellers = (choice.key, *choice.by_presence) if choice else ()
+    told = next((key for key in tellers if around and key in around.entries), "")
+    if told and choice and word in choice.by_presence:
+        said = f"`{told}` says already what it is; remove one of them"
+    elif with_hint and model is not None:
         said = hints.unknown_key_hint(str(word), model, around, tuple(section))
     return fault.problem("NB101", f"unknown key `{show(str(word))}`", said, key=True)
 
 
-def _told(slot: Slot | None, section: Node | None) -> str:
-    """The key that tells what kind a section is."""
-    choice = slot.choice if slot else None
-    if choice is None or section is None:
-        return ""
-    tellers = (choice.key, *choice.by_presence)
-    return next((key for key in tellers if key in section.entries), "")
-
-
 def _no_value(fault: Fault, node: Node) -> Problem:
     if not isinstance(fault.location[-1], str):
-        return fault.problem("NB103", "this item is empty", "write it, or take it away")
+        return fault.problem("NB103", "this item is empty", "write it, or remove it")
     slot = fault.slot
     if (slot.models or slot.items or slot.values) and not (slot.info and slot.info.is_required()):
-        hint = "indent the lines that belong to it, or take it away"
+        hint = "indent the lines that belong to it, or remove it"
     else:
         hint = hints.field_hint(fault.key, slot.info)
     written = re.match(r"~|null", node.place.text[node.place.column - 1 :], re.IGNORECASE)
@@ -259,12 +255,11 @@ def _untold(fault: Fault) -> Problem:
     if told is not None:
         return _unknown_kind(fault, told)
     tellers = [*([key] if choice.by_value else []), *choice.by_presence]
-    for word, child in node.value.items():
+    for word in node.value:
         if meant := hints.meant_key(word, tellers):
-            location = (*fault.location, word)
             what = f"unknown key `{show(word)}`"
-            path = fault.tree.spell(location)
-            return Problem("NB101", what, path, child.key_place, f"did you mean `{meant}`?")
+            hint = f"did you mean `{meant}`?"
+            return fault.at((*fault.location, word)).problem("NB101", what, hint, key=True)
     hint = hints.teller_hint(choice, node.value)
     if not choice.by_presence:
         hint = hint or hints.teller_hint(choice, ())
@@ -286,10 +281,10 @@ def _unknown_kind(fault: Fault, told: Node) -> Problem:
         if "file" not in choice.by_presence:
             kinds = f"not a known {fault.key}"
         return fault.problem("NB105", f"{shown} is {kinds}", hint)
-    path = fault.tree.spell((*fault.location, choice.key))
+    teller = fault.at((*fault.location, choice.key))
     if told.value is None:
-        return Problem("NB103", "this key has no value", path, told.key_place, hint)
-    return Problem("NB105", f"{shown} is not a known `{choice.key}`", path, told.place, hint)
+        return teller.problem("NB103", "this key has no value", hint, key=True)
+    return teller.problem("NB105", f"{shown} is not a known `{choice.key}`", hint)
 
 
 def _not_a_section(fault: Fault) -> Problem:

@@ -14,8 +14,8 @@ from netbuild.errors import joined
 from netbuild.language.base import Choice
 from netbuild.language.dump import inline
 from netbuild.language.grammar import fields_of, homes, meanings, slots_of
-from netbuild.yamltree.nodes import Location, Node, show
-from netbuild.yamltree.paths import near, nearest
+from netbuild.wording import near, nearest, show
+from netbuild.yamltree.nodes import Location, Node
 from netbuild.yamltree.scalars import resolve
 
 MOST_KEYS = 16  # of a section that are listed in a hint
@@ -198,7 +198,7 @@ def number_hint(node: Node, *, whole: bool) -> str:
         return ""
     text = value.strip()
     if node.place.text[node.place.column - 1 :][:1] in ("'", '"') and _is_number(text):
-        return "take the quotes away"
+        return "remove the quotes"
     for pattern, hint in _NUMBERS:
         if match := re.fullmatch(pattern, text):
             return hint.format(*(group.replace("_", "") for group in match.groups()))
@@ -213,9 +213,9 @@ _NUMBERS = (
     (r"([0-9]{1,18}),([0-9]{1,18})", "the decimal sign is a point: {0}.{1}"),
     (r"([+-]?[0-9.]{1,24}(?:[eE][+-]?[0-9]{1,3})?) ?[A-Za-z]{1,8}", "write the number alone: {0}"),
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", "this looks like a date; write a number"),
-    (r"`.*", "nothing is run in a spec; write the number itself"),
-    (r"[0-9.]+ ?(?:\*|/|\^|\+|-|:).*", "nothing is computed in a spec; write the number itself"),
-    (r"\$.*|\{\{.*", "nothing is filled in in a spec; write the number itself"),
+    (r"`.*", "a spec runs no commands; write the number itself"),
+    (r"[0-9.]+ ?(?:\*|/|\^|\+|-|:).*", "a spec computes nothing; write the number itself"),
+    (r"\$.*|\{\{.*", "a spec has no placeholders; write the number itself"),
 )
 
 

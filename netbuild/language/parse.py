@@ -15,8 +15,9 @@ from netbuild.language.context import Parsed
 from netbuild.language.dump import inline
 from netbuild.language.grammar import location_of
 from netbuild.language.spec import NetworkSpec
+from netbuild.wording import show
 from netbuild.yamltree.document import Document
-from netbuild.yamltree.nodes import plain, show
+from netbuild.yamltree.nodes import plain
 from netbuild.yamltree.paths import Tree
 
 # The keys whose values are judged each on its own: a part that is wrong does not hide the others.

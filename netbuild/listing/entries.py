@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from netbuild import system
-from netbuild.folders import ForeignEntryError, entered
+from netbuild.folders import ForeignEntryError, TooLargeError, entered
+from netbuild.rundir import (
+    CHECKPOINTS,
+    RUN,
+    STATE,
+    as_object,
+    checkpoint_name,
+    read_bytes,
+    steps_in,
+)
 
 FORMAT = 1
 LEVELS = 3  # of folders that are looked through
@@ -71,7 +79,7 @@ def _walk(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[Pat
     seen.add((about.st_dev, about.st_ino))
     with os.scandir(folder) as items:
         found = {item.name: item for item in items}
-    if "run.json" in found or {".lock", "checkpoints", "inputs"} <= found.keys():
+    if RUN in found or {".lock", CHECKPOINTS, "inputs"} <= found.keys():
         yield folder
         return
     for name in sorted(found) if levels else ():
@@ -94,14 +102,25 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
 
 def entry(path: Path) -> Entry:
     """What is known of one run; whatever is wrong with its files makes it "damaged"."""
+    problem = ""
+    about: dict[str, Any] = {}
     try:
-        about = read_about(path)
+        about = as_object(read_bytes(path / RUN, path, MOST_BYTES))
     except FileNotFoundError:
         if is_locked(path):
             return Entry(path, "running")
-        return Entry(path, "damaged", problem="no run.json: it ended before it began")
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        return Entry(path, "damaged", problem=_reason(error))
+        problem = "no run.json: it ended before it began"
+    except (ForeignEntryError, TooLargeError):
+        problem = "run.json is not a regular file of fair size"
+    except OSError as error:
+        problem = f"run.json: {error.strerror or type(error).__name__}"
+    except (ValueError, MemoryError):
+        problem = "run.json is not that of a run"
+    if not problem and about.get("format") != FORMAT:
+        wrong = "it was written by another version of netbuild"
+        problem = wrong if "format" in about else "run.json is not that of a run"
+    if problem:
+        return Entry(path, "damaged", problem=problem)
     status = _text(about.get("status")) or "unknown"
     step, best = about.get("step"), about.get("best")
     scores: Mapping[str, Any] = about
@@ -114,8 +133,7 @@ def entry(path: Path) -> Entry:
         elif status == "running":
             logged, evaluation = _logged(path)
             step, scores = logged if logged is not None else step, evaluation or scores
-    git = about.get("git")
-    git = git if isinstance(git, Mapping) else {}
+    git = _mapping(about.get("git"))
     return Entry(
         path,
         status,
@@ -123,23 +141,13 @@ def entry(path: Path) -> Entry:
         step=_whole(step),
         accuracy=_number(scores.get("accuracy")),
         loss=_number(scores.get("loss")),
-        best=_number(best.get("value")) if isinstance(best, Mapping) else None,
+        best=_number(_mapping(best).get("value")),
         seed=_whole(about.get("seed")),
         spec=_text(about.get("spec_hash")),
         commit=_text(git.get("commit")),
         changed=bool(git["changed"]) if "changed" in git else None,
         started=_text(about.get("started")),
     )
-
-
-def read_about(path: Path) -> dict[str, Any]:
-    """What a run's `run.json` says; raises OSError, and ValueError for what is not one."""
-    about = json.loads(_read(path / "run.json", path))
-    if not isinstance(about, dict) or "format" not in about:
-        raise ValueError("run.json is not that of a run")
-    if about["format"] != FORMAT:
-        raise ValueError("it was written by a newer netbuild")
-    return about
 
 
 def is_locked(path: Path) -> bool | None:
@@ -167,51 +175,30 @@ def is_locked(path: Path) -> bool | None:
     return False
 
 
-def _read(path: Path, within: Path) -> bytes:
+def newest_checkpoint(path: Path) -> int | None:
+    """The step of a run's newest checkpoint, whole or not."""
     try:
-        with entered(path.parent, within) as folder:
-            descriptor = folder.open(path.name)
-    except ForeignEntryError:
-        raise ValueError(f"{path.name} is not a regular file of fair size") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        data = stream.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"{path.name} is not a regular file of fair size")
-    return data
+        with entered(path / CHECKPOINTS, within=path) as folder:
+            return max(steps_in(folder.names()), default=None)
+    except (OSError, ForeignEntryError):
+        return None
 
 
 def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     """The newest checkpoint's step and what its state says; (None, {}) without one."""
-    newest = newest_checkpoint(path)
-    if newest is None:
+    step = newest_checkpoint(path)
+    if step is None:
         return None, {}
-    step, folder = newest
+    file = path / CHECKPOINTS / checkpoint_name(step) / STATE
     try:
-        state = json.loads(_read(folder / "state.json", path))
-    except (OSError, ValueError, RecursionError, MemoryError):
+        return step, as_object(read_bytes(file, path, MOST_BYTES))
+    except (OSError, ValueError, MemoryError, ForeignEntryError, TooLargeError):
         return step, {}
-    return step, state if isinstance(state, Mapping) else {}
 
 
 def _last(evaluations: object) -> Mapping[str, Any]:
     """The last of some evaluations; {} of anything else."""
-    last = evaluations[-1] if isinstance(evaluations, list) and evaluations else {}
-    return last if isinstance(last, Mapping) else {}
-
-
-def newest_checkpoint(path: Path) -> tuple[int, Path] | None:
-    """The step and the folder of a run's newest checkpoint, whole or not."""
-    try:
-        with entered(path / "checkpoints", within=path) as folder:
-            names = folder.names()
-    except (OSError, ForeignEntryError):
-        return None
-    steps = [(name, name.removeprefix("step-")) for name in names if name.startswith("step-")]
-    known = [(int(step), name) for name, step in steps if step.isascii() and step.isdecimal()]
-    if not known:
-        return None
-    step, name = max(known)
-    return step, path / "checkpoints" / name
+    return _mapping(evaluations[-1] if isinstance(evaluations, list) and evaluations else None)
 
 
 def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
@@ -228,10 +215,10 @@ def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     last: int | None = None
     for line in reversed(lines):
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = as_object(line)
+        except ValueError:
             continue  # the first of them is cut off
-        step = _whole(record.get("step")) if isinstance(record, Mapping) else None
+        step = _whole(record.get("step"))
         if step is None:
             continue
         last = step if last is None else last
@@ -240,12 +227,8 @@ def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     return last, {}
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError):
-        return f"run.json: {error.strerror or type(error).__name__}"
-    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError, MemoryError)):
-        return "run.json is not JSON"
-    return str(error)
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: object) -> str | None:

@@ -15,9 +15,10 @@ from netbuild.folders import check_file
 from netbuild.language.compose import written_out
 from netbuild.language.grammar import slot_at
 from netbuild.listing.entries import COLUMNS, Entry
+from netbuild.wording import did_you_mean, show
 from netbuild.yamltree.document import parse_value, read
-from netbuild.yamltree.nodes import Node, copy_tree, plain, show
-from netbuild.yamltree.paths import PathError, follow, near, parse_path
+from netbuild.yamltree.nodes import Node, copy_tree, plain
+from netbuild.yamltree.paths import PathError, follow, parse_path
 
 _CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(>=|<=|!=|=|<|>)(.*)", re.DOTALL)
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -136,7 +137,7 @@ class SpecValues:
         if path in self._wrong and path not in self._known:
             error = self._wrong[path]
             what = f"no run has a value `{show(path)}`: {error.what}"
-            hint = near(path, COLUMNS, others=False) or error.hint
+            hint = did_you_mean(path, COLUMNS) or error.hint
             raise NetbuildError(what, Exit.USAGE, hint)
 
 

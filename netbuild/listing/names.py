@@ -8,10 +8,9 @@ from pathlib import Path
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.listing.entries import Entry, entry, newest_checkpoint, run_folders
-from netbuild.yamltree.nodes import show
-from netbuild.yamltree.paths import near
+from netbuild.rundir import LATEST
+from netbuild.wording import did_you_mean, show
 
-LATEST = "latest"
 MOST_SHOWN = 8  # of the runs that a name fits
 SHORTEST = 4  # letters that find the hash, or the last part, of a folder's name
 _FOLDER = re.compile(r"\d{8}T\d{6}Z-(?P<hash>[0-9a-f]+)-(?P<own>[0-9a-f]+)")
@@ -137,4 +136,4 @@ def _alike(text: str, root: Path) -> str:
         names = {run.parent.name for run in run_folders(root, 2) if run.parent != root}
     except OSError:
         return ""
-    return near(text, sorted(names), others=False)
+    return did_you_mean(text, sorted(names))
