@@ -45,7 +45,7 @@ ALLOWED = {
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},
     "training": {
-        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder", "runs"),
+        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder"),
     },
     "runs": {
         *("errors", "folders", "system", "wording", "yamltree", "files", "language", "layers"),
