@@ -10,12 +10,13 @@ from pathlib import Path
 
 from netbuild.durable import io_errors
 from netbuild.errors import Exit, NetbuildError
-from netbuild.files.locate import project_root
+from netbuild.files.door import project_root
 from netbuild.folders import ForeignEntryError
 from netbuild.language import Spec, load
-from netbuild.language.check_start import LATEST, START
-from netbuild.language.override import standing
-from netbuild.language.start import GivenStart
+from netbuild.language.check_start import START
+from netbuild.language.compose import standing
+from netbuild.language.context import GivenStart
+from netbuild.rundir import LATEST
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import NotNowError

@@ -19,7 +19,7 @@ import torch
 from netbuild.compare import Difference, differences, flat
 from netbuild.durable import LARGEST, digest, hash_beginning
 from netbuild.errors import NetbuildError
-from netbuild.files.locate import project_root
+from netbuild.files.door import project_root
 from netbuild.language import Spec
 from netbuild.language.task import Neurogym
 from netbuild.runs.schema import Environment, Sources
