@@ -19,7 +19,7 @@ from netbuild.language import Spec, load
 from netbuild.language.dump import dump_yaml
 from netbuild.language.grammar import fields_of, homes
 from netbuild.layers.spectrum import spectral_radius
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
 CHUNKS = 20  # so that workers share them
 EACH = 100

@@ -19,7 +19,7 @@ from netbuild.environments import (
     facts_of,
 )
 from netbuild.errors import SpecError
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
 # Environments with so many actions, and a trial variable of each with values that it may have.
 ENVIRONMENTS: dict[str, tuple[int, dict[str, Any]]] = {

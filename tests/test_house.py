@@ -47,11 +47,11 @@ ALLOWED = {
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},
     "training": {
-        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder", "runs"),
+        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder"),
     },
     "runs": {
         *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
-        *("layers", "durable", "tasks", "builder", "training", "results"),
+        *("layers", "durable", "tasks", "builder", "training", "results", "compare"),
     },
     "results": {
         *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "training"),
@@ -62,7 +62,7 @@ ALLOWED = {
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
-        *("analysis", "plots", "durable", "__init__"),
+        *("analysis", "plots", "durable", "rundir", "__init__"),
     },
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},

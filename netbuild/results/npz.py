@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from netbuild.durable import replace_file
 from netbuild.errors import Exit, NetbuildError
+from netbuild.training.trials import plain
 
 Array = NDArray[Any]
 
@@ -40,17 +41,3 @@ def load_npz(path: Path) -> dict[str, Array]:
     except Exception as error:  # whatever the readers of zip and npy make of damaged bytes
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise NetbuildError(f"{path} cannot be read as .npz: {reason}", Exit.DATA) from None
-
-
-def plain(values: Any) -> Array:
-    """Values as an array that holds no Python objects; what is neither number nor text is text.
-
-    None is NaN among numbers and "" among others.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind in "biufcU":
-        return array
-    missing = np.array([value is None for value in array.flat], bool).reshape(array.shape)
-    if all(isinstance(value, (int, float, np.number)) for value in array[~missing]):
-        return np.where(missing, np.nan, array).astype(np.float64)
-    return np.where(missing, "", array).astype(np.str_)
