@@ -91,9 +91,9 @@ class Result(NamedTuple):
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command line in this process; threads and determinism are left as they were."""
-    from netbuild.cli import train
+    from netbuild.cli import training
 
-    monkeypatch.setattr(train, "prepare_process", lambda spec, threads=None: None)
+    monkeypatch.setattr(training, "prepare_process", lambda spec, threads=None: None)
 
     def run(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])

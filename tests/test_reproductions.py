@@ -18,7 +18,7 @@ from places import EXAMPLES
 from scipy.stats import norm
 
 import netbuild
-from netbuild.cli.train import prepare_process
+from netbuild.cli.training import prepare_process
 from netbuild.runs import Run
 
 SEEDS = (0, 1, 2)

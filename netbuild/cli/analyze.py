@@ -87,7 +87,7 @@ def analyze(
     rows = [_numbers(text) for text in inputs or ()]
     if any(len(row) != len(rows[0]) for row in rows):
         raise NetbuildError("--inputs are of different lengths", Exit.USAGE)
-    from netbuild.cli.train import prepare_process
+    from netbuild.cli.training import prepare_process
     from netbuild.runs import open_run
 
     run = open_run(run_of(target), verify=False)

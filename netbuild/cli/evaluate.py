@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netbuild.cli.options import Device, Form, Format, Quiet, find_run, which_checkpoint
+from netbuild.cli.options import (
+    Checkpoint,
+    Device,
+    Form,
+    Format,
+    Quiet,
+    RunName,
+    run_of,
+    which_checkpoint,
+)
+from netbuild.cli.outputs import need_ending, write
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
@@ -20,15 +30,8 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
-        ),
-    ],
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")
-    ] = "last",
+    target: RunName,
+    checkpoint: Checkpoint = "last",
     trials: Annotated[
         int | None,
         typer.Option("--trials", min=1, help="How many; if left out, as the training has them."),
@@ -45,11 +48,9 @@ def evaluate(
 ) -> None:
     """Score a checkpoint on the test trials, as the training did; the run is left as it is."""
     which = which_checkpoint(checkpoint)
-    _check_file(output)
-    path = find_run(target)
-    if path is None:
-        raise NetbuildError(f"{target} is a spec; a run is evaluated", Exit.USAGE)
-    from netbuild.cli.train import prepare_as
+    need_ending(output, "a table of trials", ".parquet")
+    path = run_of(target)
+    from netbuild.cli.training import prepare_as
     from netbuild.results.evaluation import evaluate as score
     from netbuild.runs import open_run
 
@@ -60,7 +61,7 @@ def evaluate(
     except NetbuildError as error:
         raise _with_others(run, error) from None
     if output is not None:
-        _write(output, found)
+        write(output, _table(found), quiet=True)
     if form is Format.json:
         say(json.dumps(_record(run, found), ensure_ascii=False))
     else:
@@ -83,23 +84,13 @@ def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
     return error
 
 
-def _check_file(output: Path | None) -> None:
-    """Refuse, before anything is computed, what could not be written."""
-    if output is None:
-        return
-    if output.suffix.lower() != ".parquet":
-        raise NetbuildError(f"{output}: trials are written as .parquet", Exit.USAGE)
-    if not output.parent.is_dir():
-        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
-
-
-def _write(output: Path, found: Evaluation) -> None:
-    from netbuild.durable import replace_file
+def _table(found: Evaluation) -> bytes:
+    """A row for each trial, as Parquet."""
     from netbuild.training.trials import trial_frame
 
     buffer = io.BytesIO()
     trial_frame(found.columns).write_parquet(buffer)
-    replace_file(output, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _record(run: Run, found: Evaluation) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from netbuild.cli import train as training
-from netbuild.cli.options import Form, Format, Quiet
-from netbuild.cli.resume import RunPath, run_of
+from netbuild.cli.options import Form, Format, Quiet, RunName, run_of
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import say, warn, warnings_as_lines
+from netbuild.cli.training import last_step, prepare_as
 from netbuild.errors import Exit
 
 if TYPE_CHECKING:
@@ -23,23 +22,21 @@ if TYPE_CHECKING:
     from netbuild.training import Record, Trainer
 
 
-def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -> None:
+def reproduce(target: RunName, form: Form = Format.text, quiet: Quiet = False) -> None:
     """Train a run again and compare every bit; exit 0 if all are the same, else 5."""
     path = run_of(target)
-    signals = Signals()
-    with signals:
+    with Signals():
         from netbuild.render import Progress
         from netbuild.runs import open_run
         from netbuild.runs import reproduce as again
 
-        training.prepare_as(open_run(path, verify=False))
+        prepare_as(open_run(path, verify=False))
         began = time.perf_counter()
         shown = Progress(f"again: {path.name}", quiet=quiet or form is not Format.text)
         with warnings_as_lines(), shown as progress:
 
             def watch(record: Record, trainer: Trainer) -> None:
-                last = training.last_step(trainer)
-                progress.update(record.kind, record.step, last, record.values)
+                progress.update(record.kind, record.step, last_step(trainer), record.values)
 
             found = again(path, watch=watch, warn=warn)
     try:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from netbuild.cli import train as training
-from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, find_run, located_in
+from netbuild.cli.options import (
+    DataRoot,
+    Device,
+    Form,
+    Format,
+    Quiet,
+    RunName,
+    Set,
+    located_in,
+    run_of,
+)
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
+from netbuild.cli.training import Session
 from netbuild.errors import Exit, NetbuildError
-
-if TYPE_CHECKING:
-    from netbuild.runs.resuming import IfChanged
-
-RunPath = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
-    ),
-]
 
 
 def resume(
-    target: RunPath,
+    target: RunName,
     as_started: Annotated[
         bool,
         typer.Option(
@@ -56,25 +56,20 @@ def resume(
 ) -> None:
     """Resume a run from its newest checkpoint; it ends with the bits of one never stopped."""
     with Signals() as signals:
+        session = Session(signals, form, quiet)
         path = run_of(target)
-        if fork:
-            _fork(path, spec, [*(set_ or ())], out, data_root, device, signals, form, quiet)
+        if not fork:
+            if spec is not None or set_ or out is not None:
+                what = "--spec, --set and --out go with --fork: a run resumes as it was started"
+                raise NetbuildError(what, Exit.USAGE)
+            changed = "ignore" if as_started else "refuse"
+            session.resume(path, if_changed=changed, data_root=data_root, device=device)
             return
-        if spec is not None or set_ or out is not None:
-            what = "--spec, --set and --out go with --fork: a run goes on as it was started"
-            raise NetbuildError(what, Exit.USAGE)
-        changed: IfChanged = "ignore" if as_started else "refuse"
-        training.go_on(
-            path, signals, form, quiet, if_changed=changed, data_root=data_root, device=device
-        )
+        from netbuild.runs.forking import forked_spec
 
-
-def run_of(target: str) -> Path:
-    """The run that a command line names; raises NetbuildError."""
-    path = find_run(target)
-    if path is None:
-        raise NetbuildError(f"{target} is not a run", Exit.USAGE, "`netbuild train` starts one")
-    return path
+        with located_in(str(spec or path / "spec.yaml")):
+            checked = forked_spec(path, spec, [*(set_ or ())], warn, data_root=data_root)
+        session.start(checked, out or _beside(path), device)
 
 
 def _beside(path: Path) -> Path:
@@ -88,21 +83,3 @@ def _beside(path: Path) -> Path:
     if place.parent.name != open_run(path, verify=False).about["name"]:
         return Path("runs")
     return place.parent.parent if path.is_absolute() else Path(os.path.relpath(place.parent.parent))
-
-
-def _fork(
-    path: Path,
-    spec: Path | None,
-    changes: list[str],
-    out: Path | None,
-    data_root: Path | None,
-    device: str | None,
-    signals: Signals,
-    form: Format,
-    quiet: bool,
-) -> None:
-    from netbuild.runs.forking import forked_spec
-
-    with located_in(str(spec or path / "spec.yaml")):
-        checked = forked_spec(path, spec, changes, warn, data_root=data_root)
-    training.start(checked, out or _beside(path), signals, form, quiet, device=device)

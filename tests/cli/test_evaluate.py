@@ -13,7 +13,7 @@ import torch
 from decision import decision_run
 
 import netbuild
-from netbuild.cli import train
+from netbuild.cli import training
 from netbuild.errors import Exit, NetbuildError
 from netbuild.results.evaluation import evaluate
 from netbuild.runs.checkpoint import checkpoints
@@ -131,7 +131,7 @@ def test_the_process_is_as_it_was_in_the_training(
     about["environment"]["threads"] = machine_cores()
     (run.path / "run.json").write_text(json.dumps(about))
     given: list[Any] = []
-    monkeypatch.setattr(train, "prepare_process", lambda spec, threads: given.append(threads))
+    monkeypatch.setattr(training, "prepare_process", lambda spec, threads: given.append(threads))
     result = cli("evaluate", run.path)
     assert (result.code, result.err, given) == (0, "", [machine_cores()])
 
@@ -145,7 +145,7 @@ def test_more_threads_than_the_machine_has_cores_cannot_be_had(
     about["environment"]["threads"] = recorded
     (run.path / "run.json").write_text(json.dumps(about))
     given: list[Any] = []
-    monkeypatch.setattr(train, "prepare_process", lambda spec, threads: given.append(threads))
+    monkeypatch.setattr(training, "prepare_process", lambda spec, threads: given.append(threads))
     result = cli("evaluate", run.path)
     assert (result.code, given) == (0, [machine_cores()])
     (line,) = result.err.splitlines()
@@ -180,7 +180,7 @@ def test_a_task_from_python_is_given_again(cli: Any, tmp_path: Path) -> None:
         (["--checkpoint", "newest"], 2, "--checkpoint is best, last or a step; got `newest`"),
         (["--checkpoint", "7"], 5, "has no checkpoint of step 7"),
         (["--trials", "0"], 2, ""),
-        (["-o", "trials.csv"], 2, "trials are written as .parquet"),
+        (["-o", "trials.csv"], 2, "a table of trials ends in .parquet"),
         (["-o", "no/such/trials.parquet"], 7, "there is no folder no/such"),
         (["--device", "cuda:99"], 10, "cuda:99 is not there"),
     ],
@@ -194,7 +194,7 @@ def test_what_is_refused(cli: Any, small: Path, arguments: list[str], code: int,
 
 
 def test_a_spec_is_not_evaluated_and_damaged_weights_neither(cli: Any, small: Path) -> None:
-    assert "a run is evaluated" in cli("evaluate", small).err
+    assert "is not a run" in cli("evaluate", small).err
     run = run_of(small, "training.steps=8")
     path = run.checkpoint() / "network.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")

@@ -73,7 +73,7 @@ def test_threads_are_at_most_the_cores_at_hand(small: Path) -> None:
 
 @pytest.mark.parametrize("threads", ["1", "auto"])
 def test_threads_that_can_be_had_are_not_warned_of(small: Path, threads: str) -> None:
-    from netbuild.cli.train import threads_of
+    from netbuild.cli.training import threads_of
 
     spec = netbuild.load(small, [f"training.threads={threads}"])
     assert threads_of(spec) == 1

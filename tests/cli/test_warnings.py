@@ -45,9 +45,9 @@ def spec(small: Path) -> Path:
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command line in this process: its exit code, standard output and standard error."""
-    from netbuild.cli import train
+    from netbuild.cli import training
 
-    monkeypatch.setattr(train, "prepare_process", lambda spec, threads=None: None)
+    monkeypatch.setattr(training, "prepare_process", lambda spec, threads=None: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])

@@ -1,0 +1,188 @@
+"""What the commands that train share: the process, its signals, and what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from netbuild.cli.options import Format
+from netbuild.cli.signals import Signals
+from netbuild.cli.standard import say, tell, warn, warnings_as_lines
+from netbuild.system import cores, machine_cores
+
+if TYPE_CHECKING:
+    from netbuild.language import Spec
+    from netbuild.runs import Run
+    from netbuild.runs.writer import RunWriter
+    from netbuild.training import Trainer
+
+# Multiplications of a layer for one batch; below it a second thread gains less than it waits.
+SMALL = 1 << 22
+
+
+@dataclass(frozen=True)
+class Session:
+    """A command that trains: the signals that end it, and how it prints."""
+
+    signals: Signals
+    form: Format
+    quiet: bool
+
+    def start(self, spec: Spec, out: Path, device: str | None = None) -> None:
+        """Start a new run below `out`."""
+        prepare_process(spec)
+        from netbuild.runs.start import new_trainer, start_run
+
+        trainer = new_trainer(spec, device=device)
+        self.signals.take(trainer)
+        self._follow(trainer, start_run(spec, out, trainer))
+
+    def resume(self, path: Path, **options: Any) -> None:
+        """Resume a run, on as many threads as it was started with.
+
+        `options` are those of `netbuild.runs.resuming.resumed`.
+        """
+        from netbuild.runs import open_run
+        from netbuild.runs.resuming import resumed
+
+        run = open_run(path, verify=False)
+        if not run.info.has_ended:
+            prepare_as(run)
+            with warnings_as_lines():
+                found = resumed(run, warn=warn, **options)
+            if found is not None:
+                trainer, writer = found
+                self.signals.take(trainer)
+                self._follow(trainer, writer)
+                return
+            run = open_run(path, verify=False)  # another process has just finished it
+        if self.form is Format.json or self.quiet:
+            self._summary(run, 0.0)
+            return
+        about = run.about
+        ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
+        say(f"{ended}; nothing is left to train")
+        say(f"run: {run.path}")
+
+    def _follow(self, trainer: Trainer, writer: RunWriter) -> None:
+        """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""
+        from netbuild.render import Progress
+        from netbuild.runs import open_run
+        from netbuild.runs.writer import recording
+
+        began = time.perf_counter()
+        shown = Progress(writer.info.name, quiet=self.quiet or self.form is not Format.text)
+        with warnings_as_lines(), recording(trainer, writer) as records, shown as progress:
+            progress.begin(last_step(trainer))
+            for record in records:
+                progress.update(record.kind, record.step, last_step(trainer), record.values)
+                self.signals.written()
+        run = open_run(writer.path, verify=False)
+        number = self.signals.received if run.about["status"] == "interrupted" else None
+        try:
+            self._summary(run, time.perf_counter() - began)
+            sys.stdout.flush()
+        except OSError:  # that nobody reads it does not hide how the training ended
+            if number is None:
+                raise
+        if number is not None:
+            step, path = run.about["step"], shlex.quote(str(run.path))
+            tell(f"interrupted after step {step}, saved: netbuild resume {path}")
+            raise typer.Exit(128 + number)
+
+    def _summary(self, run: Run, seconds: float) -> None:
+        """Print how a training ended, its scores, and that its constraints hold."""
+        final, about = run.final, run.about
+        checks = run.verify()
+        if self.form is Format.json:
+            values = {key: final[key] for key in ("loss", "accuracy") if key in final}
+            violations = sum(check.violations for check in checks)
+            shown = {"run": str(run.path), "status": about["status"], "step": about["step"]}
+            say(json.dumps(shown | values | {"violations": violations}))
+            return
+        if self.quiet:
+            say(run.path)
+            return
+        say(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
+        if final:
+            known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
+            scores = [f"{key} {final[key]:.4f}" for key in known]
+            since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
+            say(f"test {', '.join(scores) or 'without a score'}{since}")
+        held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
+        counts = [
+            f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"
+            for kind, words in held.items()
+            if any(c.constraint == kind for c in checks)
+        ]
+        if counts:
+            violations = sum(check.violations for check in checks)
+            say(f"constraints verified: {', '.join(counts)}; {violations} violations")
+        say(f"run: {run.path}")
+
+
+def prepare_as(run: Run) -> None:
+    """The process as the run had it: on as many threads, as far as the machine has cores for them.
+
+    Cores that the machine has but this process may not use are counted, since the last bits depend
+    on the number of threads alone.
+    """
+    recorded = run.info.environment.threads
+    threads = min(recorded, machine_cores())
+    if threads < recorded:
+        had = f"the run had {recorded:,} threads, and this machine has {_cores(threads)}"
+        warn(f"{had}: it takes {threads:,}, and the last bits may differ")
+    prepare_process(run.spec, threads)
+
+
+def last_step(trainer: Trainer) -> int | None:
+    """The last step; None where only a stage's `stop_when` tells it."""
+    from netbuild.language.training import UNTIL
+
+    return None if trainer.steps >= UNTIL else trainer.steps
+
+
+def prepare_process(spec: Spec, threads: int | None = None) -> None:
+    """What a run needs of the process: threads (None: as its spec says), and deterministic
+    algorithms.
+    """
+    # Before the first CUDA call; without it cuBLAS is not deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(threads_of(spec) if threads is None else threads)
+    # As `use_deterministic_algorithms(True)`, which also imports torch's compiler, for seconds.
+    torch.set_deterministic_debug_mode("error")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def threads_of(spec: Spec) -> int:
+    """The threads that a run takes: the spec's, at most the cores at hand, or for `auto` all these.
+
+    With `auto`, a network whose layers are all small takes one: on it, threads that wait for each
+    other gain nothing alone, and lose tenfold as soon as anything else runs on the machine.
+    """
+    threads = spec.model.training.threads
+    if threads != "auto":
+        at_hand = cores()
+        if threads > at_hand:
+            had = f"training.threads is {threads:,}, and {_cores(at_hand)} are at hand"
+            warn(f"{had}: the run takes {at_hand:,}")
+        return min(threads, at_hand)
+    maps = [each for layer in spec.plan.layers.values() for each in layer.maps.values()]
+    largest = max((each.input_dim * each.output_dim for each in maps), default=0)
+    if largest * spec.model.training.batch_size < SMALL:
+        return 1
+    return cores()
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count:,} cores"
