@@ -12,7 +12,7 @@ import numpy as np
 
 from netbuild.language import load
 from netbuild.language.dump import dump_yaml
-from netbuild.yamltree.paths import near
+from netbuild.wording import near
 
 _KEYS = {
     *("name", "type", "input_dim", "output_dim", "weight", "bias", "activation", "from"),

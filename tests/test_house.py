@@ -36,7 +36,7 @@ ALLOWED = {
         *("errors", "folders", "rounding", "rundir", "splits", "streams", "system", "wiring"),
         *("wording", "yamltree", "files", "connectomes", "environments"),
     },
-    "convert": {"yamltree", "language"},
+    "convert": {"wording", "language"},
     "compare": {"language"},
     "listing": {"errors", "folders", "rundir", "system", "wording", "yamltree", "language"},
     "kernels": set(),

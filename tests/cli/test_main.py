@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import small_spec
 from places import ROOT
 
 import netbuild
@@ -57,6 +59,19 @@ def test_usage_errors_are_two(cli: Any, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.code == 2
     assert "Traceback" not in result.err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that tests copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    return netbuild.train(small_spec(folder), folder / "runs").path
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Any:
+    """A run that a test may damage."""
+    return netbuild.open_run(shutil.copytree(trained, tmp_path / "runs" / "small" / trained.name))
 
 
 def single_valued() -> list[tuple[str, str]]:
@@ -221,12 +236,11 @@ def test_build_writes_the_initial_network(cli: Any, small: Path, tmp_path: Path)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
-def test_inspect_a_spec_and_a_run(cli: Any, small: Path, tmp_path: Path) -> None:
+def test_inspect_a_spec_and_a_run(cli: Any, small: Path, run: Any) -> None:
     result = cli("inspect", small)
     assert result.code == 0
     for word in ("hidden", "readout", "n_excitatory", "density", "frozen_fraction", "violations"):
         assert word in result.out
-    run = netbuild.train(small, tmp_path / "runs")
     found = json.loads(cli("inspect", run.path, "--format", "json").out)
     assert found["layers"]["hidden"]["n_connections"] == 30
     kinds = {(c["layer"], c["constraint"]): c["violations"] for c in found["constraints"]}
@@ -313,8 +327,7 @@ def test_a_bug_of_ours_leaves_a_report_and_no_traceback(
     report.unlink()
 
 
-def test_a_run_is_what_it_is(cli: Any, small: Path, tmp_path: Path) -> None:
-    run = netbuild.train(small, tmp_path / "runs")
+def test_a_run_is_what_it_is(cli: Any, run: Any) -> None:
     for command in ("inspect", "plot"):
         result = cli(command, run.path, "--set", "seed=3")
         assert result.code == 2
@@ -324,8 +337,7 @@ def test_a_run_is_what_it_is(cli: Any, small: Path, tmp_path: Path) -> None:
     assert cli("inspect", "no-such-thing").code == 2
 
 
-def test_inspect_counts_what_violates(cli: Any, small: Path, tmp_path: Path) -> None:
-    run = netbuild.train(small, tmp_path / "runs")
+def test_inspect_counts_what_violates(cli: Any, run: Any) -> None:
     path = run.path / "initial.safetensors"
     shifted = {name: tensor + 1 for name, tensor in run.initial.items() if name.endswith("weight")}
     path.write_bytes(pack({**run.initial, **shifted}, {}))
@@ -351,10 +363,7 @@ def test_inspect_counts_what_violates(cli: Any, small: Path, tmp_path: Path) -> 
         ("checkpoints/step-00000024/state.json", '{"sha256": {}, "step": 24}'),
     ],
 )
-def test_damaged_runs_are_five(
-    cli: Any, small: Path, tmp_path: Path, name: str, spoil: str
-) -> None:
-    run = netbuild.train(small, tmp_path / "runs")
+def test_damaged_runs_are_five(cli: Any, run: Any, name: str, spoil: str) -> None:
     (run.path / name).write_text(spoil)
     arguments = (
         ["plot", run.path, "--kind", "learning"] if "metrics" in name else ["inspect", run.path]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +52,15 @@ def test_again_trains_a_finished_spec_anew_and_resumes_an_unfinished_run(
     assert cli("train", small, "--again").code == Exit.USAGE
 
 
-def test_threads_are_at_most_the_cores_at_hand(small: Path) -> None:
-    program = "from netbuild.cli import main; main()"
-    words = ["train", "small.yaml", "--quiet", "--set", "training={steps: 2, threads: 4000}"]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=small.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stderr.startswith("warning: training.threads is 4,000, and ")
-    assert len(done.stderr.splitlines()) == 1
-    run = netbuild.open_run(small.parent / done.stdout.strip())
-    assert run.about["environment"]["threads"] == cores()
+def test_threads_are_at_most_the_cores_at_hand(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netbuild.cli.training import threads_of
+
+    assert threads_of(netbuild.load(small, ["training.threads=4000"])) == cores()
+    err = capsys.readouterr().err
+    assert err.startswith("warning: training.threads is 4,000, and ")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("threads", ["1", "auto"])
