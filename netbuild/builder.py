@@ -32,7 +32,6 @@ from netbuild.layers import (
     Network,
     PerConnection,
     Source,
-    linear_layer,
 )
 from netbuild.layers.initial import StartError
 from netbuild.layers.spectrum import SpectrumError
@@ -97,7 +96,7 @@ def _layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     if isinstance(layer, CTRNN):
         return _ctrnn(spec, layer, plan)
     assert plan.map is not None
-    return linear_layer(layer_struct(spec, layer.name, layer, plan.map))
+    return LinearLayer.from_dict(layer_struct(spec, layer.name, layer, plan.map))
 
 
 def _units_read(population: Population) -> slice | tuple[int, ...] | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from netbuild.language.named import Named
 from netbuild.language.plan import LayerPlan
 from netbuild.language.population import Population
-from netbuild.layers import CTRNNLayer, LinearLayer, Network
+from netbuild.layers import LinearLayer, Network, maps_of
 from netbuild.regularization import RegularizationList
 
 
@@ -28,7 +28,7 @@ def summary(
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
-    held = sum(_held(layer) for layer in network.modules() if isinstance(layer, LinearLayer))
+    held = sum(_held(each) for each in maps_of(network).values())
     fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     own = network.regularizers
     own = own if isinstance(own, RegularizationList) else RegularizationList()
@@ -70,13 +70,12 @@ def areas(
     many connections, their density, how many are excitatory and inhibitory, and the mean magnitude
     of their effective weights.
     """
-    rows = []
+    rows, maps = [], maps_of(network)
     for plan in plans.values():
-        module = network.get_submodule(plan.name)
-        if not isinstance(module, CTRNNLayer) or not _has(plan.gives, by):
+        if "recurrent" not in plan.maps or not _has(plan.gives, by):
             continue
         for name, reads in (("input", plan.reads), ("recurrent", plan.gives)):
-            linear = module.input if name == "input" else module.recurrent
+            linear = maps[f"{plan.name}.{name}"]
             rows += _between(
                 f"{plan.name}.{name}", linear, _parts(reads, by), _parts(plan.gives, by)
             )
@@ -159,4 +158,5 @@ def _held(layer: LinearLayer) -> int:
     """How many weights of a learning map its masks keep where they are: absent and frozen ones."""
     if not layer.weight.requires_grad:
         return 0
-    return 0 if layer.gate is None else int((layer.gate == 0).sum())
+    mask = layer.update_mask
+    return 0 if mask is None else int((mask == 0).sum())

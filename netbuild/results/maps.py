@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netbuild.language.plan import LayerPlan
 from netbuild.language.population import Population
-from netbuild.layers import LinearLayer, Network, SparseLinearLayer
+from netbuild.layers import LinearLayer, Network, maps_of
 from netbuild.results.units import Units, units_of
 
 Array = NDArray[Any]
@@ -56,9 +56,7 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
             known[id(population)] = units_of(population, plans)
         return known[id(population)]
 
-    for name, module in network.named_modules():
-        if not isinstance(module, LinearLayer):
-            continue
+    for name, module in maps_of(network).items():
         layer, _, which = name.partition(".")
         plan = plans[layer]
         pre = plan.gives if which == "recurrent" else plan.reads
@@ -78,7 +76,7 @@ def _held_signs(module: LinearLayer, signs: Array) -> Array:
     if module.dale == "none" or module.sign is None:
         return np.zeros_like(signs)
     held = module.sign.cpu().numpy()
-    if isinstance(module, SparseLinearLayer):  # (connection,)
+    if module.sources is not None:  # (connection,)
         sources = module.sources.cpu().numpy()
         free = np.zeros(len(signs), bool)
         free[sources[held != signs[sources]]] = True
