@@ -35,8 +35,8 @@ def equations_of(network: Network, spec: Spec) -> dict[str, Equation]:
             continue
         given = words.model_dump()
         module = network.get_submodule(layer.name)
-        own = getattr(module, "equation", dict)()
-        numbers = {
+        own: dict[str, Any] = getattr(module, "equation", dict)()
+        numbers: dict[str, Any] = {
             key: value.detach().float().cpu().numpy().copy() if isinstance(value, Tensor) else value
             for key, value in own.items()
         }

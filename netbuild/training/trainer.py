@@ -72,7 +72,7 @@ class Trainer:
         self._learnt = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self._learnt[0].device
         self._modules = list(network.modules())
-        self._drawing = [m for m in self._modules[1:] if hasattr(m, "set_step")]
+        self._drawing: list[Any] = [m for m in self._modules[1:] if hasattr(m, "set_step")]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
         self._needs_activity = self._regularizers.needs_activity
 
