@@ -196,9 +196,10 @@ class LinearLayer(nn.Module):
     @property
     def storage(self) -> Storage:
         """How the weight is stored, dense or sparse, with the tensors that say where."""
-        starts, sources = self.starts, self.sources
+        buffers = self._buffers  # an attribute of a module would be found there, but slowly
+        starts, sources = buffers["starts"], buffers["sources"]
         if starts is None or sources is None:
-            return Dense(self.output_dim, self.input_dim, self.connected)
+            return Dense(self.output_dim, self.input_dim, buffers["connected"])
         found = self._sparse
         if found is None or found.starts is not starts or found.sources is not sources:
             found = Sparse(self.output_dim, self.input_dim, starts, sources)
@@ -238,7 +239,7 @@ class LinearLayer(nn.Module):
         weight = self.given_weight
         if self.dale == "abs":
             weight = effective(weight, self.sign, self.connected)
-        return scaled(weight, self.scale, self.scale_groups) if self.is_raw else weight
+        return scaled(weight, self.scale, self.scale_groups)
 
     @property
     def given_weight(self) -> Tensor:
@@ -263,7 +264,8 @@ class LinearLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim); the memory is (output_dim, ...) if sparse."""
-        return self.storage.linear(x, self.effective_weight, self.bias)
+        weight = self.effective_weight if self.is_raw else self.given_weight
+        return self.storage.linear(x, weight, self.bias)
 
     # The masks, (input_dim, output_dim), as they were given; in sparse storage scipy.sparse arrays
 
