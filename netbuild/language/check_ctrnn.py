@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.check_maps import Matrix, Site, vector_of, wired_by
+from netbuild.language.check_maps import check_wired, vector_of
 from netbuild.language.context import LARGEST, Context, fits, numbers_fit
 from netbuild.language.ctrnn import AREA, CTRNN, Area, PerUnit, PerUnitFile, Same, ZeroState
-from netbuild.language.plan import LayerPlan, MapPlan, TaskPlan, UnitsPlan
-from netbuild.language.population import Population, units
+from netbuild.language.plan import LayerPlan, MapPlan, Matrix, Site, TaskPlan, UnitsPlan
+from netbuild.language.population import Units, units_of_areas
 from netbuild.language.projections import check_projected
 from netbuild.language.spectrum import check_radius
 from netbuild.yamltree.nodes import Location, show
@@ -25,7 +25,7 @@ BOUNDED = ("tanh", "sigmoid", "retanh")  # activations whose rates cannot grow f
 LARGEST_START = 1.5  # spectral radius from which a warning is due; 1 is the edge for relu
 
 
-def population_of(context: Context, i: int, layer: CTRNN) -> Population | None:
+def population_of(context: Context, i: int, layer: CTRNN) -> Units | None:
     """The units of a recurrent layer, or None with a problem noted."""
     here: Location = ("layers", i)
     if layer.areas is None:
@@ -33,7 +33,7 @@ def population_of(context: Context, i: int, layer: CTRNN) -> Population | None:
             hint = "how many units it has; for example `size: 50`, or `areas`"
             context.problem("NB102", here, "the key `size` is missing", hint)
             return None
-        return units(layer.name, [("", layer.size, layer.excitatory)])
+        return units_of_areas(layer.name, [("", layer.size, layer.excitatory)])
     for name in layer.areas:
         if not re.fullmatch(AREA, name) or len(name) > 64:
             what = f"`{show(name)}` does not fit here"
@@ -44,7 +44,7 @@ def population_of(context: Context, i: int, layer: CTRNN) -> Population | None:
     if layer.size not in (None, total):
         what = f"size is {layer.size}, but the areas have {total} units together"
         context.problem("NB301", (*here, "size"), what, "leave `size` out")
-    return units(
+    return units_of_areas(
         layer.name,
         (
             (name, area.size, layer.excitatory if area.excitatory is None else area.excitatory)
@@ -55,29 +55,29 @@ def population_of(context: Context, i: int, layer: CTRNN) -> Population | None:
 
 def check_ctrnn(context: Context, i: int, layer: CTRNN, plan: LayerPlan) -> LayerPlan:
     """The plan of a recurrent layer with its maps and its units' values."""
-    maps: dict[str, MapPlan] = {}
     for key in ("noise", "rate_noise", "input_noise"):
         if (noise := getattr(layer, key)) is not None:
             numbers_fit(context, ("layers", i, key), noise)
-    for key, reads in (("input", plan.reads), ("recurrent", plan.gives)):
-        words = getattr(layer, key)
-        name = f"{layer.name}.{key}"
-        own = wired_by(context, i, layer, reads) if key == "recurrent" else None
-        site = Site(("layers", i, key), name, words, reads, plan.gives, own)
-        maps[key] = check_projected(context, site)
-        if key == "recurrent":
-            maps[key] = check_radius(context, site, maps[key])
-            _check_start(context, i, layer, maps[key])
-    return replace(plan, maps=maps, units=_units(context, i, layer, plan.gives))
+    sites = {
+        key: Site(("layers", i, key), f"{layer.name}.{key}", getattr(layer, key), reads, plan.gives)
+        for key, reads in (("input", plan.reads), ("recurrent", plan.gives))
+    }
+    wired = context.connectomes.get(i)
+    recurrent = sites["recurrent"]
+    found = check_wired(context, recurrent, wired) if wired else check_projected(context, recurrent)
+    found = check_radius(context, found)
+    _check_start(context, layer, found)
+    maps = {"input": check_projected(context, sites["input"]), "recurrent": found}
+    return replace(plan, maps=maps, units=_units(context, i, layer, plan.gives.size))
 
 
-def _units(context: Context, i: int, layer: CTRNN, population: Population) -> UnitsPlan | None:
-    found = _alphas(context, i, layer, population.size)
+def _units(context: Context, i: int, layer: CTRNN, size: int) -> UnitsPlan | None:
+    found = _alphas(context, i, layer, size)
     start: Matrix | None = None
     learns = False
     if not isinstance(layer.initial_state, ZeroState):
         location = ("layers", i, "initial_state")
-        start = _read(context, location, layer.initial_state, "initial state", population.size)
+        start = _read(context, location, layer.initial_state, "initial state", size)
         learns = layer.initial_state.learn
         if start is None:
             return None
@@ -226,7 +226,7 @@ def _check_input_noise(
         context.problem("NB308", ("layers", i, "input_noise"), what, hint)
 
 
-def _check_start(context: Context, i: int, layer: CTRNN, plan: MapPlan) -> None:
+def _check_start(context: Context, layer: CTRNN, plan: MapPlan) -> None:
     """Warn where drawn weights under signs make rates that nothing bounds grow from the start.
 
     The mean of the weights gives the matrix one eigenvalue, about density x (excitatory -
@@ -236,16 +236,16 @@ def _check_start(context: Context, i: int, layer: CTRNN, plan: MapPlan) -> None:
     balanced = words.ei_balance != "none" or words.spectral_radius is not None
     if balanced or words.projections is not None or words.dale == "none":
         return
-    if words.dale_init != "abs" or layer.activation.type in BOUNDED or plan.signs is None:
+    if words.dale_init != "abs" or layer.activation.type in BOUNDED:
+        return
+    if plan.signs is None or plan.signs.ndim > 1:
         return
     magnitude = _mean_magnitude(words.weight, plan.input_dim)
-    density = 1.0 if plan.connected is None else float(plan.connected.mean())
-    density = density if plan.wiring is None else plan.wiring.density
-    radius = density * float(plan.signs.sum()) * magnitude if plan.signs.ndim == 1 else 0.0
+    radius = plan.connections.density * float(plan.signs.sum()) * magnitude
     if radius > LARGEST_START:
         what = "at the start excitation outweighs inhibition: a spectral radius of about"
         hint = "write `ei_balance: row` or `spectral_radius: 1`, or the rates may explode"
-        context.problem("NB603", ("layers", i, "recurrent"), f"{what} {radius:.2g}", hint, key=True)
+        context.problem("NB603", plan.here, f"{what} {radius:.2g}", hint, key=True)
 
 
 def _mean_magnitude(source: weights.Weight, inputs: int) -> float:
