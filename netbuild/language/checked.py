@@ -18,7 +18,7 @@ from netbuild.language.check_maps import Site, wired_by
 from netbuild.language.check_splits import split_of
 from netbuild.language.check_stages import check_same_files, check_stage, check_stages
 from netbuild.language.check_start import START, check_start
-from netbuild.language.context import Context, FileRecord, Locator, numbers_fit
+from netbuild.language.context import Context, FileRecord, GivenStart, Locator, Parsed, numbers_fit
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.data import SequencePlan, check_task, check_training, task_width
 from netbuild.language.dump import dump_yaml, resolved
@@ -26,11 +26,10 @@ from netbuild.language.extends import Resolver
 from netbuild.language.improbable import check_connections
 from netbuild.language.layers import Linear
 from netbuild.language.memory import check_memory
-from netbuild.language.parse import Parsed, parse_document
+from netbuild.language.parse import parse_document
 from netbuild.language.plan import Plan
 from netbuild.language.projections import check_projected
 from netbuild.language.spec import NetworkSpec
-from netbuild.language.start import GivenStart
 from netbuild.language.targets import check_regularizers
 from netbuild.language.task import Neurogym
 from netbuild.language.training import Training

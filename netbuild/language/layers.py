@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
-from netbuild.language.base import Model, Name, Size, tag, told_by
+from netbuild.language.base import Model, Name, OneOf, Size, key
 from netbuild.language.connectome import ConnectomeKey
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.maps import Map
@@ -30,16 +30,22 @@ class Linear(Map):
 
     type: Literal["linear"]
     name: Name
-    from_: From = Field(None, alias="from")
+    from_: From = None
     input_dim: InputDim = None
     connectome: ConnectomeKey = None
     output_dim: Annotated[
         Size | None,
         AfterValidator(_said_once),
         WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**12}),
-    ] = Field(None, validate_default=True, description="units of this layer", examples=[128])
+    ] = key(
+        None,
+        "units of this layer",
+        128,
+        also="dim n_units neurons num_units out_features size units width",
+        validate_default=True,
+    )
     excitatory: Excitatory = None
-    activation: Activation = Field(LINEAR, description="f", examples=["relu"])
+    activation: Activation = key(LINEAR, "f", "relu")
 
 
 class Dropout(Model):
@@ -47,13 +53,11 @@ class Dropout(Model):
 
     type: Literal["dropout"]
     name: Name
-    from_: From = Field(None, alias="from")
-    p: float = Field(ge=0, lt=1, description="probability of 0", examples=[0.1])
+    from_: From = None
+    p: float = key(..., "probability of 0", 0.1, also="dropout prob probability rate", ge=0, lt=1)
 
 
 Layer = Annotated[
-    Annotated[Linear, tag(Linear)]
-    | Annotated[CTRNN, tag(CTRNN)]
-    | Annotated[Dropout, tag(Dropout)],
-    told_by("type", Linear, CTRNN, Dropout),
+    Linear | CTRNN | Dropout,
+    OneOf("type"),
 ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netbuild.errors import Problem, joined
+from netbuild.language.context import GivenStart, Parsed
 from netbuild.language.dump import inline
 from netbuild.language.extends import LISTS, Locate, Resolver
 from netbuild.language.grammar import location_of
@@ -19,7 +19,7 @@ from netbuild.language.override import complete, override
 from netbuild.language.regularizers import RegularizerSpec
 from netbuild.language.spec import NetworkSpec
 from netbuild.language.stages import apply_stage
-from netbuild.language.start import GivenStart, StartFrom
+from netbuild.language.start import StartFrom
 from netbuild.language.task import Task
 from netbuild.language.training import Training
 from netbuild.yamltree.document import Document
@@ -34,28 +34,6 @@ PARTS = (
     "dt",
     *LISTS,
 )  # of a spec, each judged on its own
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """Whatever parsed of a spec, for the checks that look across fields.
-
-    A part that has problems of its own is None; `problems` says what they are.
-    """
-
-    tree: Tree
-    document: Document
-    folders: Mapping[str, Path]  # of each source, which its relative paths start from
-    problems: Sequence[Problem]
-    spec: NetworkSpec | None
-    layers: Sequence[BaseModel | None]
-    regularizers: Sequence[BaseModel | None]
-    task: BaseModel | None
-    training: BaseModel | None
-    start_from: BaseModel | None = None
-    given: GivenStart | None = None  # the run that `start_from` means, whatever it says
-    seed: int = 0
-    dt: float | None = None
 
 
 def parse_document(
