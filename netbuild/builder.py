@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -19,9 +18,8 @@ from netbuild.language.base import Model
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.data import SequencePlan
 from netbuild.language.environments import EnvironmentPlan
-from netbuild.language.maps import Map
 from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
-from netbuild.language.population import Population
+from netbuild.language.population import Units
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.task import Arrays, Neurogym
 from netbuild.language.training import Training
@@ -97,10 +95,10 @@ def _layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     if isinstance(layer, CTRNN):
         return _ctrnn(spec, layer, plan)
     assert plan.map is not None
-    return linear_layer(layer_struct(spec, layer.name, layer, plan.map))
+    return linear_layer(layer_struct(spec, plan.map))
 
 
-def _units_read(population: Population) -> slice | tuple[int, ...] | None:
+def _units_read(population: Units) -> slice | tuple[int, ...] | None:
     if population.whole:
         return None
     if len(population.spans) == 1:
@@ -108,54 +106,54 @@ def _units_read(population: Population) -> slice | tuple[int, ...] | None:
     return tuple(population.indices.tolist())
 
 
-def layer_struct(
-    spec: Spec, name: str, map_words: Map, plan: MapPlan, draw: int = 0
-) -> dict[str, Any]:
+def layer_struct(spec: Spec, plan: MapPlan, draw: int = 0) -> dict[str, Any]:
     """The words of `LinearLayer.from_dict` for one map of a spec.
 
     `draw` above 0 takes the initial values from another stream than the first.
     """
+    map_words, connections = plan.words, plan.connections
     again = ("again", draw) if draw else ()
     seed = map_words.seed if map_words.seed is not None else spec.model.seed
-    weight = _initial(map_words.weight, plan.weight)
-    if isinstance(plan.weight, np.ndarray) and plan.weight.ndim == 1:
-        weight["value"] = PerConnection(plan.weight)
-    if plan.learns is not None:
-        weight["learn"] = plan.learns
+    weight = _initial(map_words.weight, _in_layout(plan.weight))
     if plan.blocks:
-        learn = plan.blocks[0].words.weight.learn
-        weight = {"value": _laid_together(spec, plan, draw), "learn": learn}
+        weight = {"value": _laid_together(spec, plan, draw)}
+    weight["learn"] = plan.weight_learns
     struct: dict[str, Any] = {
         "input_dim": plan.input_dim,
         "output_dim": plan.output_dim,
         "weight": weight,
         "bias": None if map_words.bias is None else _initial(map_words.bias, plan.bias),
-        "ei_mask": plan.signs,
-        "sparsity_mask": plan.connected,
-        "plasticity_mask": _of_connections(plan.plasticity),
+        "ei_mask": None if plan.signs is None else plan.signs.T,
+        "sparsity_mask": None if connections.matrix is None else connections.matrix.T,
+        "plasticity_mask": _mask(plan.plasticity),
         "dale_init": map_words.dale_init,
         "ei_balance": "none" if plan.blocks else map_words.ei_balance,
         "spectral_radius": getattr(map_words, "spectral_radius", None),
         "dale": map_words.dale,
-        "seed": seed_of(seed, "init", name, *again),
+        "seed": seed_of(seed, "init", plan.name, *again),
     }
-    if plan.wiring is not None:
-        struct |= {"storage": "sparse", "sparsity_mask": plan.wiring}
+    if connections.is_sparse:
+        struct |= {"storage": "sparse", "sparsity_mask": connections.wiring}
     if plan.groups is not None:
-        struct["scale_groups"] = _of_connections(plan.groups)
+        struct["scale_groups"] = _mask(plan.groups)
     return struct
 
 
-def _of_connections(array: Any) -> Any:
+def _in_layout(array: Any) -> Any:
     """An array of a plan as a layer takes it: (connection,) is one value for each connection."""
     return PerConnection(array) if array is not None and array.ndim == 1 else array
+
+
+def _mask(array: Any) -> Any:
+    """The same, of a mask, which a layer takes as (input_dim, output_dim)."""
+    return None if array is None else _in_layout(array.T)
 
 
 def _laid_together(spec: Spec, plan: MapPlan, draw: int) -> torch.Tensor:
     """(output_dim, input_dim): the initial weights of each projection in its place."""
     whole = torch.zeros(plan.output_dim, plan.input_dim)
     for block in plan.blocks:
-        one = LinearLayer.from_dict(layer_struct(spec, block.name, block.words, block.plan, draw))
+        one = LinearLayer.from_dict(layer_struct(spec, block.plan, draw))
         rows, columns = torch.from_numpy(block.targets), torch.from_numpy(block.sources)
         whole[rows[:, None], columns] = one.weight.detach()
     return whole
@@ -179,8 +177,7 @@ def _drawn_ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNL
     maps: dict[str, dict[str, Any]] = {}
     for key in ("input", "recurrent"):
         which = draw if key == "recurrent" else 0
-        name = f"{layer.name}.{key}"
-        struct = layer_struct(spec, name, getattr(layer, key), plan.maps[key], which)
+        struct = layer_struct(spec, plan.maps[key], which)
         del struct["input_dim"], struct["output_dim"]
         maps[key] = struct
     state: Any = "zero"

@@ -140,6 +140,11 @@ class Connections:
         return self.wiring is not None
 
     @property
+    def is_full(self) -> bool:
+        """Whether all pairs are connected and no mask says so."""
+        return self.wiring is None and self.matrix is None
+
+    @property
     def pairs(self) -> int:
         """How many connections are possible."""
         return self.input_dim * self.output_dim
@@ -166,7 +171,7 @@ class Connections:
         """(input_dim,): which presynaptic units have a connection."""
         if self.wiring is not None:
             return np.bincount(self.wiring.sources, minlength=self.input_dim) > 0
-        return np.ones(self.input_dim, bool) if self.matrix is None else self.matrix.any(axis=0)
+        return np.ones(self.input_dim, bool) if self.matrix is None else np.any(self.matrix, axis=0)
 
     @property
     def receives(self) -> Bools:

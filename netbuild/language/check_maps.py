@@ -18,11 +18,10 @@ from netbuild.language.check_masks import (
     plasticity_of,
     signs_read,
 )
-from netbuild.language.context import Context, as_float32, numbers_fit
+from netbuild.language.context import Here, as_float32
 from netbuild.language.plan import MapPlan, Matrix, Site
 from netbuild.language.storage import WHOLE, stored
 from netbuild.wiring import Connections
-from netbuild.yamltree.nodes import Location
 
 if TYPE_CHECKING:  # which reads files that few specs name
     from netbuild.language.check_connectome import Wired
@@ -31,7 +30,6 @@ BY_CONNECTOME = ("projections", "density", "sparsity_mask", "ei_mask")
 
 
 def check_map(
-    context: Context,
     site: Site,
     signs: Matrix | None,
     made: Connections | None = None,
@@ -42,48 +40,48 @@ def check_map(
     `made` are the connections that a connectome says, with their synapse `counts` (connection,).
     """
     words = site.words
-    _check_raw(context, site, signs)
+    _check_raw(site, signs)
     if made is None:
-        made = connections_of(context, site) or Connections(site.input_dim, site.output_dim)
+        made = connections_of(site) or Connections(site.input_dim, site.output_dim)
     kept = stored(words, made)
     if kept.is_sparse and isinstance(words.weight, WHOLE):
         what = f"`{words.weight.init}` is of a whole matrix, and `storage: sparse` keeps none"
         hint = "write `storage: dense`, or another init"
-        context.problem("NB308", (*site.here, "weight"), what, hint)
+        site.here["weight"].problem("NB308", what, hint)
     if isinstance(words.weight, weights.ConnectomeCounts):
-        weight = _counted(context, site, signs, made, kept, counts)
+        weight = _counted(site, signs, made, kept, counts)
     else:
-        weight = _weight(context, site, kept)
+        weight = _weight(site, kept)
     return MapPlan(
         **vars(site),
         connections=kept,
         signs=signs,
-        plasticity=plasticity_of(context, site, made, kept),
+        plasticity=plasticity_of(site, made, kept),
         weight=weight,
-        bias=bias_of(context, site),
+        bias=bias_of(site),
         weight_learns=words.weight.learn,
     )
 
 
-def check_wired(context: Context, site: Site, wired: Wired) -> MapPlan:
+def check_wired(site: Site, wired: Wired) -> MapPlan:
     """The plan of a map whose connections are those of a connectome."""
     words = site.words
     for key in BY_CONNECTOME:
         if getattr(words, key, None) is not None:
             what = f"`connectome` says it already, and `{key}` too"
-            context.problem("NB308", (*site.here, key), what, "remove one of them", key=True)
+            site.here[key].problem("NB308", what, "remove one of them", key=True)
     signs = None if site.reads.signed else wired.table.signs
     if signs is None:
-        signs = signs_read(context, site)
+        signs = signs_read(site)
     wiring, counts = wired.wiring, wired.counts
     if not words.self_connections:
         others = wiring.sources != wiring.targets
         wiring, counts = wiring.keep(others), counts[others]
     made = Connections(site.input_dim, site.output_dim, wiring=wiring)
-    return _learnt(context, check_map(context, site, signs, made, counts), wired)
+    return _learnt(check_map(site, signs, made, counts), wired)
 
 
-def _learnt(context: Context, plan: MapPlan, wired: Wired) -> MapPlan:
+def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
     """A connectome's map with the parameters that learn by its key `learn`."""
     learn = wired.words.learn
     if learn == "weights":
@@ -94,7 +92,7 @@ def _learnt(context: Context, plan: MapPlan, wired: Wired) -> MapPlan:
             why = "connections share the factors that learn"
         what = f"under `learn: {learn}` {why}, and a plasticity of each connection says nothing"
         hint = "remove it, or write `learn: weights`"
-        context.problem("NB308", (*plan.here, "plasticity_mask"), what, hint, key=True)
+        plan.here["plasticity_mask"].problem("NB308", what, hint, key=True)
     plan = replace(plan, weight_learns=False)
     if learn == "nothing":
         return plan
@@ -105,7 +103,7 @@ def _learnt(context: Context, plan: MapPlan, wired: Wired) -> MapPlan:
     return replace(plan, groups=plan.connections.placed(groups), group_names=names)
 
 
-def _check_raw(context: Context, site: Site, signs: Matrix | None) -> None:
+def _check_raw(site: Site, signs: Matrix | None) -> None:
     """Under `dale: abs` no raw weight may be drawn as 0, where |w| has no gradient."""
     words, source = site.words, site.words.weight
     given = isinstance(source, (weights.WeightFile, weights.WeightValues))
@@ -114,11 +112,11 @@ def _check_raw(context: Context, site: Site, signs: Matrix | None) -> None:
     if words.dale_init == "clamp":
         what = "`dale: abs` never trains weights that `dale_init: clamp` sets to 0"
         hint = "write `dale_init: abs`, or `dale: project`"
-        context.problem("NB308", (*site.here, "dale_init"), what, hint)
+        site.here["dale_init"].problem("NB308", what, hint)
     elif source.learn and sure_value(source) == 0:
         what = "`dale: abs` never trains weights that start at 0"
         hint = "take another init, or `dale: project`"
-        context.problem("NB308", (*site.here, "weight"), what, hint)
+        site.here["weight"].problem("NB308", what, hint)
 
 
 def sure_value(source: Model) -> float | None:
@@ -131,7 +129,6 @@ def sure_value(source: Model) -> float | None:
 
 
 def _counted(
-    context: Context,
     site: Site,
     signs: Matrix | None,
     made: Connections,
@@ -139,13 +136,13 @@ def _counted(
     counts: Matrix | None,
 ) -> Matrix | None:
     """The synapse counts of a connectome, under the signs of its units, in the weight's layout."""
-    location = (*site.here, "weight")
+    here = site.here["weight"]
     if counts is None:
         what = "there is no connectome whose counts this weight could be"
         hint = "the layer needs a key `connectome`, whose wiring its recurrent map is"
-        context.problem("NB308", location, what, hint)
+        here.problem("NB308", what, hint)
         return None
-    if not numbers_fit(context, location, site.words.weight):
+    if not here.numbers_fit(site.words.weight):
         return None
     found = counts * np.float32(site.words.weight.scale)
     if signs is not None and signs.ndim == 1:
@@ -153,63 +150,59 @@ def _counted(
     return kept.placed(found)
 
 
-def _weight(context: Context, site: Site, kept: Connections) -> Matrix | None:
+def _weight(site: Site, kept: Connections) -> Matrix | None:
     """The initial weights that a file or the spec gives, in the weight's layout."""
-    location = (*site.here, "weight")
+    here = site.here["weight"]
     source = site.words.weight
     if not isinstance(source, (weights.WeightFile, weights.WeightValues)):
-        _check_numbers(context, location, source, site.input_dim)
+        _check_numbers(here, source, site.input_dim)
         return None
     shape = site.output_dim, site.input_dim
 
     def read() -> Matrix:
-        matrix = matrix_at(context, location, source, shape, as_float32)
+        matrix = matrix_at(here, source, shape, as_float32)
         return np.ascontiguousarray(kept.of(matrix))
 
-    return context.attempt(location, read)
+    return here.attempt(read)
 
 
-def bias_of(context: Context, site: Site) -> Matrix | None:
+def bias_of(site: Site) -> Matrix | None:
     """The bias that a file or the spec gives, (output_dim,)."""
-    location = (*site.here, "bias")
+    here = site.here["bias"]
     source = site.words.bias
     if not isinstance(source, (weights.BiasFile, weights.BiasValues)):
         if source is not None:
-            _check_numbers(context, location, source, site.input_dim)
+            _check_numbers(here, source, site.input_dim)
         return None
     size = site.output_dim
-    return context.attempt(
-        location, lambda: vector_of(context, location, source, "bias", "output_dim", size)
-    )
+    return here.attempt(lambda: vector_of(here, source, "bias", "output_dim", size))
 
 
-def vector_of(
-    context: Context, location: Location, source: Any, what: str, axis: str, size: int
-) -> Matrix:
+def vector_of(here: Here, source: Any, what: str, axis: str, size: int) -> Matrix:
     """One value for each unit, from a file or the spec, in float32; raises DataFileError."""
-    found = array_of(context, location, source)
+    found = array_of(here, source)
     if found.size != size or max(found.shape) != found.size:
         said = f"the {what} is {found.shape}; this layer expects ({axis}={size},)"
         raise DataFileError("NB201", said)
     return as_float32(found.reshape(-1))
 
 
-def _check_numbers(context: Context, location: Location, source: Model, input_dim: int) -> None:
+def _check_numbers(here: Here, source: Model, input_dim: int) -> None:
     """Check the arguments of an init, each by itself and together."""
-    if not numbers_fit(context, location, source):
+    if not here.numbers_fit(source):
         return
     low, high = getattr(source, "low", None), getattr(source, "high", None)
     if low is None and high is None:
         return
     if low is None or high is None:
         missing = "low" if low is None else "high"
-        context.problem("NB308", location, "`low` and `high` go together", f"write `{missing}` too")
+        here.problem("NB308", "`low` and `high` go together", f"write `{missing}` too")
     elif low >= high:
         what = f"`low`, {low:g}, is not below `high`, {high:g}"
-        context.problem("NB104", (*location, "low"), what)
+        here["low"].problem("NB104", what)
     elif isinstance(source, weights.TruncNormal):
         std = source.std if source.std is not None else 1 / math.sqrt(input_dim)
         if not low - 2 * std <= source.mean <= high + 2 * std:
             what = f"the mean, {source.mean:g}, is far outside of {low:g} to {high:g}"
             hint = f"at most 2 standard deviations, here {2 * std:g}, from the range"
-            context.problem("NB308", location, what, hint)
+            here.problem("NB308", what, hint)

@@ -11,7 +11,7 @@ import numpy as np
 from netbuild.errors import DataFileError
 from netbuild.language import masks as sources
 from netbuild.language.base import Model
-from netbuild.language.context import Context, matrix_of
+from netbuild.language.context import Here, matrix_of
 from netbuild.language.draw import (
     fixed_indegree,
     indegree_among,
@@ -27,33 +27,32 @@ from netbuild.language.storage import LARGE, wants_sparse
 from netbuild.rounding import round_half_up
 from netbuild.streams import rng_of
 from netbuild.wiring import Connections
-from netbuild.yamltree.nodes import Location
 
 
-def signs_of(context: Context, site: Site) -> Matrix | None:
+def signs_of(site: Site) -> Matrix | None:
     """The signs of a map, (input_dim,) or (output_dim, input_dim): its own or its source's."""
     source = site.words.ei_mask
     if source is None:
-        return signs_read(context, site)
-    location = (*site.here, "ei_mask")
+        return signs_read(site)
+    place = site.here["ei_mask"]
     if site.reads.signed:
         what = f"the units of `{site.reads.layer}` have signs already"
         hint = f"remove `ei_mask`, or `excitatory` from `{site.reads.layer}`"
-        context.problem("NB308", location, what, hint, key=True)
+        place.problem("NB308", what, hint, key=True)
         return None
-    return context.attempt(location, lambda: _sign_mask(context, location, source, site))
+    return place.attempt(lambda: _sign_mask(place, source, site))
 
 
-def signs_read(context: Context, site: Site) -> Matrix | None:
+def signs_read(site: Site) -> Matrix | None:
     """(input_dim,): the signs of the units that a map reads."""
     if not site.reads.signed and site.words.ei_balance != "none":
         what = "there are no signs to balance"
         hint = "give the layer that is read `excitatory`, or this one an `ei_mask`"
-        context.problem("NB308", (*site.here, "ei_balance"), what, hint)
+        site.here["ei_balance"].problem("NB308", what, hint)
     return site.reads.signs
 
 
-def _sign_mask(context: Context, location: Location, source: Model, site: Site) -> Matrix:
+def _sign_mask(here: Here, source: Model, site: Site) -> Matrix:
     inputs, outputs = site.input_dim, site.output_dim
     if isinstance(source, sources.ExcitatoryFraction):
         return unit_signs(inputs, source.excitatory)
@@ -62,38 +61,38 @@ def _sign_mask(context: Context, location: Location, source: Model, site: Site) 
             given = "1 sign" if len(source.units) == 1 else f"{len(source.units)} signs"
             raise DataFileError("NB201", f"{given} for {inputs} presynaptic units")
         return as_signs(np.array(source.units))
-    found = array_of(context, location, source)
+    found = array_of(here, source)
     if found.size == inputs and found.shape not in ((inputs, outputs), (outputs, inputs)):
         return as_signs(found.reshape(-1))  # a vector, one sign for each presynaptic unit
-    return matrix_at(context, location, source, (outputs, inputs), as_signs)
+    return matrix_at(here, source, (outputs, inputs), as_signs)
 
 
-def connections_of(context: Context, site: Site) -> Connections | None:
+def connections_of(site: Site) -> Connections | None:
     """The connections that the words of a map mean; None with a problem noted."""
     words, here = site.words, site.here
     source = words.sparsity_mask
-    location = (*here, "sparsity_mask")
+    place = here["sparsity_mask"]
     if source is not None and words.density is not None:
         what = "`density` and `sparsity_mask` both say which connections exist"
-        context.problem("NB308", (*here, "density"), what, "remove one of them", key=True)
+        here["density"].problem("NB308", what, "remove one of them", key=True)
         return None
     if source is None and words.density is not None:
         source = sources.RandomMask(generate="random", density=words.density)
-        location = (*here, "density")
+        place = here["density"]
     if isinstance(source, sources.RandomMask) and _is_large(site, source):
-        rng = _stream(context, site, source, "sparsity")
+        rng = _stream(site, source, "sparsity")
         shape = site.input_dim, site.output_dim
         wiring = random_wiring(*shape, source.density, rng, words.self_connections)
         return Connections(*shape, wiring=wiring)
     own = None if words.self_connections else _itself(site)
     if not words.self_connections and own is None and not site.is_recurrent:
         what = f"a map of {site.input_dim} to {site.output_dim} units has no self-connections"
-        location = (*here, "self_connections")
-        context.problem("NB308", location, what, "remove `self_connections`", key=True)
+        place = here["self_connections"]
+        place.problem("NB308", what, "remove `self_connections`", key=True)
         return None
     matrix = None if own is None else ~own
     if source is not None:
-        matrix = context.attempt(location, lambda: _matrix(context, location, site, source, own))
+        matrix = place.attempt(lambda: _matrix(place, site, source, own))
         if matrix is None:
             return None
     return Connections(site.input_dim, site.output_dim, matrix)
@@ -111,17 +110,15 @@ def _itself(site: Site) -> Matrix | None:
     return pairs if pairs.any() else None
 
 
-def _matrix(
-    context: Context, location: Location, site: Site, source: Any, own: Matrix | None
-) -> Matrix:
+def _matrix(here: Here, site: Site, source: Any, own: Matrix | None) -> Matrix:
     """(output_dim, input_dim): a sparsity mask without the pairs `own`; raises DataFileError."""
     if isinstance(source, (sources.RandomMask, sources.FixedIndegree)):
-        return _generated(context, site, source, "sparsity", own)
+        return _generated(site, source, "sparsity", own)
 
     def as_mask(array: Matrix) -> Matrix:
         return as_sparsity(array, source.threshold, _file_of(source))
 
-    mask = matrix_at(context, location, source, (site.output_dim, site.input_dim), as_mask)
+    mask = matrix_at(here, source, (site.output_dim, site.input_dim), as_mask)
     return mask if own is None else mask & ~own
 
 
@@ -133,14 +130,13 @@ def _is_large(site: Site, source: sources.RandomMask) -> bool:
     return site.pairs > LARGE and whole and sparse
 
 
-def _stream(context: Context, site: Site, source: Any, what: str) -> np.random.Generator:
+def _stream(site: Site, source: Any, what: str) -> np.random.Generator:
     """The random stream of a drawn mask: of its own seed, its map's, or the spec's."""
-    seeds = (source.seed, site.words.seed, context.parsed.seed)
+    seeds = (source.seed, site.words.seed, site.here.context.parsed.seed)
     return rng_of(next(seed for seed in seeds if seed is not None), "mask", site.name, what)
 
 
 def _generated(
-    context: Context,
     site: Site,
     source: sources.RandomMask | sources.FixedIndegree,
     what: str,
@@ -148,7 +144,7 @@ def _generated(
 ) -> Matrix:
     """(output_dim, input_dim): a drawn mask; `own` are the pairs that it must leave out."""
     shape = site.input_dim, site.output_dim
-    rng = _stream(context, site, source, what)
+    rng = _stream(site, source, what)
     diagonal = own is not None and shape[0] == shape[1] and bool(own.diagonal().all())
     if isinstance(source, sources.RandomMask):
         if own is not None and not diagonal:
@@ -163,37 +159,32 @@ def _generated(
     return fixed_indegree(*shape, source.connections, rng, not diagonal).T
 
 
-def plasticity_of(
-    context: Context, site: Site, made: Connections, kept: Connections
-) -> Matrix | None:
+def plasticity_of(site: Site, made: Connections, kept: Connections) -> Matrix | None:
     """The plasticity of each connection, in the weight's layout.
 
     `made` are the map's connections as they were drawn or read, `kept` as they are stored.
     """
     source = site.words.plasticity_mask
-    location = (*site.here, "plasticity_mask")
+    place = site.here["plasticity_mask"]
     if source is None:
         return None
     if isinstance(source, sources.Between):
-        return _between(context, location, site, made, kept, source)
+        return _between(place, site, made, kept, source)
 
     def make() -> Matrix:
         if not isinstance(source, sources.RandomMask):
             shape = site.output_dim, site.input_dim
-            matrix = matrix_at(
-                context, location, source, shape, lambda a: as_plasticity(a, _file_of(source))
-            )
+            matrix = matrix_at(place, source, shape, lambda a: as_plasticity(a, _file_of(source)))
             return kept.of(matrix)
         if made.is_sparse and site.pairs > LARGE:
-            return kept.placed(_drawn_among(context, site, source, made.count))
-        return kept.of(_generated(context, site, source, "plasticity").astype(np.float32))
+            return kept.placed(_drawn_among(site, source, made.count))
+        return kept.of(_generated(site, source, "plasticity").astype(np.float32))
 
-    return context.attempt(location, make)
+    return place.attempt(make)
 
 
 def _between(
-    context: Context,
-    location: Location,
+    here: Here,
     site: Site,
     made: Connections,
     kept: Connections,
@@ -206,7 +197,7 @@ def _between(
         ("to", source.to, site.gives),
     ]
     for key, columns, whole in wanted:
-        chosen = whole if columns is None else select(context, (*location, key), whole, columns)
+        chosen = whole if columns is None else select(here[key], whole, columns)
         if chosen is None:
             return None
         ends.append(np.isin(whole.indices, chosen.indices))
@@ -215,15 +206,13 @@ def _between(
         return kept.of(found)
     if not found.any():
         what = "no connection leads from and to these units, so that none of the map's learns"
-        context.problem("NB601", location, what, "choose others, or remove this mask")
+        here.problem("NB601", what, "choose others, or remove this mask")
     return kept.placed(found)
 
 
-def _drawn_among(
-    context: Context, site: Site, source: sources.RandomMask, connections: int
-) -> Matrix:
+def _drawn_among(site: Site, source: sources.RandomMask, connections: int) -> Matrix:
     """(connection,): 1 for exactly `density` of them, in a map that is too large for a matrix."""
-    rng = _stream(context, site, source, "plasticity")
+    rng = _stream(site, source, "plasticity")
     chosen = np.zeros(connections, dtype=np.float32)
     count = round_half_up(source.density, connections)
     chosen[rng.choice(connections, count, replace=False, shuffle=False)] = 1
@@ -238,18 +227,17 @@ def _file_of(source: Any) -> str:
     return Path(getattr(source, "file", "")).name
 
 
-def array_of(context: Context, location: Location, source: Any) -> Matrix:
+def array_of(here: Here, source: Any) -> Matrix:
     """The array that a file, or the spec itself, holds; raises DataFileError."""
     if hasattr(source, "file"):
-        return context.read((*location, "file"), source.file, source.array)
+        return here["file"].read(source.file, source.array)
     if source.values and not isinstance(source.values[0], list):
         return np.array(source.values)
     return matrix_of(source.values)
 
 
 def matrix_at(
-    context: Context,
-    location: Location,
+    here: Here,
     source: Any,
     shape: tuple[int, int],
     convert: Callable[[Matrix], Matrix],
@@ -259,7 +247,7 @@ def matrix_at(
     Nothing in a square matrix without names tells its rows from its columns, so `rows` must be
     written there. Raises DataFileError.
     """
-    node = context.parsed.tree.at(location)
+    node = here.context.parsed.tree.at(here.location)
     key = "file" if hasattr(source, "file") else "values"
     name = source.file if key == "file" else "[...]"
 
@@ -267,7 +255,7 @@ def matrix_at(
         short = node is not None and node.short
         return f"`{{{key}: {name}, rows: {rows}}}`" if short else f"`rows: {rows}`"
 
-    found = array_of(context, location, source)
+    found = array_of(here, source)
     if source.rows is None and shape[0] == shape[1] and found.shape == shape:
         raise DataFileError(
             "NB306",

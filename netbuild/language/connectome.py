@@ -136,15 +136,3 @@ class Connectome(Model):
         {"rewire": "degree_preserving", "seed": 3},
         also="null null_model surrogate",
     )
-
-
-ConnectomeKey = Annotated[
-    Connectome | None,
-    key(
-        ...,
-        "real wiring from files: it says the layer's units, their signs and which"
-        " connections exist",
-        {"edges": "edges.csv", "neurons": "neurons.csv"},
-        also="connectivity wiring edge_list",
-    ),
-]

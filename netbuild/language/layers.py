@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
-from netbuild.language.base import Model, Name, OneOf, Size, key
-from netbuild.language.connectome import ConnectomeKey
+from netbuild.language.base import OneOf, Size, key
+from netbuild.language.check_maps import check_wired
+from netbuild.language.context import Here
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.maps import Map
-from netbuild.language.units import LINEAR, Activation, Excitatory, From, InputDim
+from netbuild.language.plan import LayerPlan, Site
+from netbuild.language.population import Units, units_of_areas
+from netbuild.language.projections import check_projected
+from netbuild.language.units import LINEAR, Activation, AnyLayer, LayerOfUnits
 
 
 def _said_once(value: int | None, info: ValidationInfo) -> int | None:
@@ -21,7 +26,7 @@ def _said_once(value: int | None, info: ValidationInfo) -> int | None:
     return value
 
 
-class Linear(Map):
+class Linear(LayerOfUnits, Map):
     """y = f(W x + b)."""
 
     model_config = ConfigDict(
@@ -29,10 +34,6 @@ class Linear(Map):
     )
 
     type: Literal["linear"]
-    name: Name
-    from_: From = None
-    input_dim: InputDim = None
-    connectome: ConnectomeKey = None
     output_dim: Annotated[
         Size | None,
         AfterValidator(_said_once),
@@ -44,17 +45,42 @@ class Linear(Map):
         also="dim n_units neurons num_units out_features size units width",
         validate_default=True,
     )
-    excitatory: Excitatory = None
     activation: Activation = key(LINEAR, "f", "relu")
 
+    def own_units(self, here: Here) -> Units | None:
+        """As many units as `output_dim` says."""
+        assert self.output_dim is not None  # else a connectome says it
+        return units_of_areas(self.name, [("", self.output_dim, self.excitatory)])
 
-class Dropout(Model):
+    def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
+        """Its one map."""
+        return {"": Site(here, self.name, self, plan.reads, plan.gives)}
+
+    def check(self, here: Here, plan: LayerPlan) -> LayerPlan | None:
+        """The plan with its map."""
+        here["activation"].numbers_fit(self.activation)
+        site = self.sites(here, plan)[""]
+        wired = self.wiring(here)
+        if wired is None:
+            return replace(plan, maps={"": check_projected(site)})
+        from netbuild.language.check_connectome import fits_connectome
+
+        if not fits_connectome(here.context, int(here.location[1]), plan.reads, wired):
+            return None
+        return replace(plan, maps={"": check_wired(site, wired)})
+
+
+class Dropout(AnyLayer):
     """Each value is 0 with probability p in training, and the others are divided by 1 - p."""
 
+    passes_on: ClassVar[bool] = True
+
     type: Literal["dropout"]
-    name: Name
-    from_: From = None
     p: float = key(..., "probability of 0", 0.1, also="dropout prob probability rate", ge=0, lt=1)
+
+    def gives(self, here: Here, reads: Units | None) -> Units | None:
+        """The units that it reads."""
+        return None if reads is None else reads.passed_on(self.name)
 
 
 Layer = Annotated[

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.language.context import Here
 from netbuild.language.population import Units
 from netbuild.wiring import Connections
-from netbuild.yamltree.nodes import Location
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
     from netbuild.language.check_splits import Split
@@ -28,7 +28,7 @@ class Site:
     `name` is its path in the network, `hidden.recurrent`, and that of its random streams.
     """
 
-    here: Location
+    here: Here
     name: str
     words: Any  # the map's section
     reads: Units

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.files.cells import Value, plain, written
-from netbuild.language.context import Context
+from netbuild.language.context import Here
 from netbuild.rounding import round_half_up
-from netbuild.yamltree.nodes import Location, show
+from netbuild.yamltree.nodes import show
 
 INPUT = "input"  # the name of the network's input, which layers read as they read a layer
 SIGNS = {"excitatory": 1, "inhibitory": -1}  # parts of a layer or an area, and values of `sign`
@@ -121,11 +121,14 @@ class Units:
 
     @property
     def names(self) -> Words:
-        """(unit,): as the node table has them, or `V1_3` and `hidden_17`."""
-        if self.table is not None:
-            return self.table.names[self.indices]
+        """(unit,): as the node table has them."""
+        assert self.table is not None
+        return self.table.names[self.indices]
+
+    def numbered(self, layer: Units) -> Words:
+        """(unit,): `V1_3` or `hidden_17`, where `layer` are all the units of their layer."""
         first: dict[str, int] = {}
-        for start, area in self.runs[["start", "area"]].tolist():
+        for start, area in layer.runs[["start", "area"]].tolist():
             first.setdefault(area, start)
         named = (
             f"{area or self.layer}_{unit - first[area]}"
@@ -246,9 +249,7 @@ def spelled(selection: str | Wanted) -> str:
     )
 
 
-def select(
-    context: Context, location: Location, whole: Units, wanted: str | Wanted, verb: str = "reads"
-) -> Units | None:
+def select(here: Here, whole: Units, wanted: str | Wanted, verb: str = "reads") -> Units | None:
     """The units that a selection means among those of one layer; None with a problem noted.
 
     A selection is the name of the layer or of an area, each perhaps with `.excitatory` or
@@ -258,27 +259,27 @@ def select(
     if not isinstance(wanted, str):
         if wanted.get(LAYER, whole.layer) != whole.layer:
             what = f"this map {verb} `{whole.layer}`"
-            context.problem("NB302", (*location, LAYER), what, f"remove `{LAYER}`", key=True)
+            here[LAYER].problem("NB302", what, f"remove `{LAYER}`", key=True)
             return None
-        return _of_columns(context, location, whole, wanted)
+        return _of_columns(here, whole, wanted)
     name = wanted.partition(".")[0]
     known = [whole.layer, *whole.areas]
     if name not in known:
         what = f"`{show(name)}` is no area of `{whole.layer}`"
         if whole.layer == INPUT:
             what = f"no channel of the input is named `{show(name)}`"
-        if name in (*context.layer_names, INPUT):
+        if name in (*here.context.layer_names, INPUT):
             what = f"this map {verb} `{whole.layer}`, not `{name}`"
         hint = f"write `{whole.layer}.{name}`" if name in SIGNS and whole.signed else ""
-        context.problem("NB302", location, what, hint or context.near(name, known))
+        here.problem("NB302", what, hint or here.context.near(name, known))
         return None
-    return part_of(context, location, whole, wanted)
+    return part_of(here, whole, wanted)
 
 
-def part_of(context: Context, location: Location, whole: Units, text: str) -> Units | None:
+def part_of(here: Here, whole: Units, text: str) -> Units | None:
     """The units of `hidden`, `V1` or `V1.excitatory`, whose first word `whole` has."""
     name, dot, part = text.partition(".")
-    if not is_part(context, location, text, whole.areas):
+    if not is_part(here, text, whole.areas):
         return None
     chosen = whole if name == whole.layer else whole.part(area=name)
     if not dot:
@@ -290,23 +291,23 @@ def part_of(context: Context, location: Location, whole: Units, text: str) -> Un
             hint = "give its node table a column of signs"
         if whole.layer == INPUT:
             hint = f"write `{name}`"
-        context.problem("NB302", location, what, hint)
+        here.problem("NB302", what, hint)
         return None
     signed = chosen.part(sign=SIGNS[part])
     if not signed.size:
         what, count = f"`{name}` has no {part} units", chosen.size
-        context.problem("NB302", location, what, f"its {count} units are all of the other sign")
+        here.problem("NB302", what, f"its {count} units are all of the other sign")
         return None
     return signed
 
 
-def is_part(context: Context, location: Location, text: str, areas: Iterable[str]) -> bool:
+def is_part(here: Here, text: str, areas: Iterable[str]) -> bool:
     """Whether a selection has no second word, or one of those that it may have."""
     name, dot, part = text.partition(".")
     if not dot or part in SIGNS:
         return True
-    hint = area_meant(text, areas) or context.near(text, [f"{name}.{sign}" for sign in SIGNS])
-    context.problem("NB302", location, f"`{show(text)}` names no units", hint)
+    hint = area_meant(text, areas) or here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
+    here.problem("NB302", f"`{show(text)}` names no units", hint)
     return False
 
 
@@ -317,9 +318,7 @@ def area_meant(text: str, areas: Iterable[str]) -> str:
     return f"an area is named alone: write `{rest}`" if known else ""
 
 
-def _of_columns(
-    context: Context, location: Location, whole: Units, wanted: Wanted
-) -> Units | None:
+def _of_columns(here: Here, whole: Units, wanted: Wanted) -> Units | None:
     """The units whose columns have the wanted values."""
     asked = {key: value for key, value in wanted.items() if key != LAYER}
     if not asked:
@@ -327,25 +326,23 @@ def _of_columns(
     if whole.table is None:
         what = f"the units of `{whole.layer}` have no node table to select by"
         hint = "name them: `V1`, `hidden.excitatory`; a table comes with `connectome`"
-        context.problem("NB302", location, what, hint)
+        here.problem("NB302", what, hint)
         return None
-    here = np.ones(whole.size, dtype=bool)
+    kept = np.ones(whole.size, dtype=bool)
     for key, value in asked.items():
         values = value if isinstance(value, list) else [value]
-        found = _where(context, (*location, key), whole, key, values)
+        found = _where(here[key], whole, key, values)
         if found is None:
             return None
-        here &= found
-    if not here.any():
+        kept &= found
+    if not kept.any():
         what = f"no unit of `{whole.layer}` is all of this: {show(spelled(asked))}"
-        context.problem("NB302", location, what)
+        here.problem("NB302", what)
         return None
-    return whole.chosen(here)
+    return whole.chosen(kept)
 
 
-def _where(
-    context: Context, location: Location, whole: Units, key: str, values: list[Value]
-) -> NDArray[np.bool_] | None:
+def _where(here: Here, whole: Units, key: str, values: list[Value]) -> NDArray[np.bool_] | None:
     """(unit,): whether a column has one of the values; each of them must be there.
 
     A number fits the cells of its value, text those of the same text alone; names are text.
@@ -355,9 +352,9 @@ def _where(
         assert whole.table is not None
         known = [*whole.table.columns, "name", *(["sign"] if whole.signed else [])]
         what = f"the node table of `{whole.layer}` has no column `{show(key)}`"
-        context.problem("NB302", location, what, context.near(key, known), key=True)
+        here.problem("NB302", what, here.context.near(key, known), key=True)
         return None
-    here = np.zeros(whole.size, dtype=bool)
+    has_one = np.zeros(whole.size, dtype=bool)
     numbers = column
     if key != "name" and not all(isinstance(value, str) for value in values):
         numbers = np.array([plain(cell) for cell in column.tolist()], object)
@@ -367,9 +364,9 @@ def _where(
         found = numbers == written(value) if by_value else column == text
         if not found.any():
             known = list(dict.fromkeys(column.tolist()))
-            hint = context.near(text, known) if len(known) <= MOST_VALUES else ""
+            hint = here.context.near(text, known) if len(known) <= MOST_VALUES else ""
             what = f"no unit of `{whole.layer}` has `{show(key)}: {show(str(value))}`"
-            context.problem("NB302", location, what, hint)
+            here.problem("NB302", what, hint)
             return None
-        here |= found
-    return here
+        has_one |= found
+    return has_one

@@ -11,47 +11,46 @@ import numpy as np
 from netbuild.language import weights
 from netbuild.language.check_maps import bias_of, check_map
 from netbuild.language.check_masks import signs_of
-from netbuild.language.context import Context
+from netbuild.language.context import Here
 from netbuild.language.maps import Map, Projection, RecurrentMap
-from netbuild.language.plan import BlockPlan, MapPlan, Matrix, Site
+from netbuild.language.plan import BlockPlan, MapPlan, Site
 from netbuild.language.population import Units, select, spelled
 from netbuild.language.storage import stored
 from netbuild.wiring import Connections
-from netbuild.yamltree.nodes import Location
 
 NORMAL = weights.Normal.model_construct(init="normal")
 MATRICES = ("weight", "sparsity_mask", "plasticity_mask")  # keys that may hold one
 Ends = tuple[Units, Units]  # the units that a projection reads, and those that it reaches
 
 
-def check_projected(context: Context, site: Site) -> MapPlan:
+def check_projected(site: Site) -> MapPlan:
     """The plan of a map that may have projections."""
-    signs = signs_of(context, site)
+    signs = signs_of(site)
     projections: Sequence[Projection] | None = getattr(site.words, "projections", None)
     if projections is None:
-        return check_map(context, site, signs)
-    base = _inheritable(context, site)
+        return check_map(site, signs)
+    base = _inheritable(site)
     whole = MapPlan(
         **vars(site),
         connections=Connections(site.input_dim, site.output_dim),
         signs=signs,
         weight_learns=site.words.weight.learn,
     )
-    ends = [_ends(context, site, k, projection) for k, projection in enumerate(projections)]
-    if not _disjoint(context, site, ends):
+    ends = [_ends(site, k, projection) for k, projection in enumerate(projections)]
+    if not _disjoint(site, ends):
         return whole  # before any array is made: many that are alike would take much memory
     blocks = [
-        _block(context, replace(whole, words=base), k, projection, pair)
+        _block(replace(whole, words=base), k, projection, pair)
         for k, (projection, pair) in enumerate(zip(projections, ends, strict=True))
         if pair is not None
     ]
     if len(blocks) < len(projections):
         return whole  # which connections there are cannot be told
-    _check_learning(context, site, blocks)
-    return _laid(context, whole, blocks)
+    _check_learning(site, blocks)
+    return _laid(whole, blocks)
 
 
-def _inheritable(context: Context, site: Site) -> Map:
+def _inheritable(site: Site) -> Map:
     """What a map with projections says for them; a problem for each key that cannot be theirs."""
     words: Map = site.words
     nothing: dict[str, Any] = {"bias": None, "projections": None, "storage": "dense"}
@@ -61,25 +60,25 @@ def _inheritable(context: Context, site: Site) -> Map:
         if hasattr(getattr(words, key), "rows"):
             what = "a matrix of the whole map does not go with its projections"
             hint = "write it into the projections, each with the matrix of its own units"
-            context.problem("NB308", (*site.here, key), what, hint, key=True)
+            site.here[key].problem("NB308", what, hint, key=True)
             nothing[key] = NORMAL if key == "weight" else None
     if not words.self_connections and not site.is_recurrent:
         what = "this map leads to other units than it reads, and has no self-connections"
-        location = (*site.here, "self_connections")
-        context.problem("NB308", location, what, "remove `self_connections`", key=True)
+        location = site.here["self_connections"]
+        location.problem("NB308", what, "remove `self_connections`", key=True)
         nothing["self_connections"] = True
     return words.model_copy(update=nothing)
 
 
-def _ends(context: Context, site: Site, k: int, projection: Projection) -> Ends | None:
+def _ends(site: Site, k: int, projection: Projection) -> Ends | None:
     """Whom a projection reads and reaches, or None with a problem noted."""
-    here = (*site.here, "projections", k)
-    reads = select(context, (*here, "from"), site.reads, projection.from_, "reads")
-    gives = select(context, (*here, "to"), site.gives, projection.to, "reaches")
+    here = site.here["projections"][k]
+    reads = select(here["from"], site.reads, projection.from_, "reads")
+    gives = select(here["to"], site.gives, projection.to, "reaches")
     return None if reads is None or gives is None else (reads, gives)
 
 
-def _disjoint(context: Context, site: Site, ends: Sequence[Ends | None]) -> bool:
+def _disjoint(site: Site, ends: Sequence[Ends | None]) -> bool:
     """Whether no pair of units is in two projections; a problem names the first that has one."""
     taken = np.full((site.output_dim, site.input_dim), -1, dtype=np.int32)
     for k, pair in enumerate(ends):
@@ -88,19 +87,17 @@ def _disjoint(context: Context, site: Site, ends: Sequence[Ends | None]) -> bool
         where = np.ix_(pair[1].at(site.gives), pair[0].at(site.reads))
         before = int(taken[where].max(initial=-1))
         if before >= 0:
-            here = (*site.here, "projections", k)
+            here = site.here["projections"][k]
             what = f"some of these pairs of units are in projections[{before}] too"
-            context.problem("NB308", here, what, "a pair can be in one projection only")
+            here.problem("NB308", what, "a pair can be in one projection only")
             return False
         taken[where] = k
     return True
 
 
-def _block(
-    context: Context, whole: MapPlan, k: int, projection: Projection, ends: Ends
-) -> BlockPlan:
+def _block(whole: MapPlan, k: int, projection: Projection, ends: Ends) -> BlockPlan:
     """One projection, checked as a map of its own; `whole.words` are those that it inherits."""
-    here: Location = (*whole.here, "projections", k)
+    here: Here = whole.here["projections"][k]
     reads, gives = ends
     sources, targets, signs = reads.at(whole.reads), gives.at(whole.gives), whole.signs
     if signs is not None:
@@ -110,19 +107,17 @@ def _block(
         if projection.ei_balance is not None:
             named = spelled(projection.from_)
             what = f"there are no signs to balance: the units of `{named}` have none"
-            context.problem("NB308", (*here, "ei_balance"), what, "remove it")
+            here["ei_balance"].problem("NB308", what, "remove it")
         words = words.model_copy(update={"ei_balance": "none"})
     name = f"{whole.name}/{spelled(projection.from_)}/{spelled(projection.to)}"
-    plan = check_map(context, Site(here, name, words, reads, gives), signs)
+    plan = check_map(Site(here, name, words, reads, gives), signs)
     return BlockPlan(plan, sources, targets)
 
 
 def _inherited(words: Map, projection: Projection) -> Map:
     """The map's words as a projection changes them."""
     said = {
-        key: value
-        for key, value in projection
-        if key not in ("from_", "to") and value is not None
+        key: value for key, value in projection if key not in ("from_", "to") and value is not None
     }
     if "density" in said:
         said.setdefault("sparsity_mask", None)
@@ -131,16 +126,16 @@ def _inherited(words: Map, projection: Projection) -> Map:
     return words.model_copy(update=said)
 
 
-def _check_learning(context: Context, site: Site, blocks: Sequence[BlockPlan]) -> None:
+def _check_learning(site: Site, blocks: Sequence[BlockPlan]) -> None:
     learns = [block.plan.weight_learns for block in blocks]
     if len(set(learns)) > 1:
         k = learns.index(not site.words.weight.learn)  # this projection overrides the map's `learn`
         what = "some projections learn and some do not"
         hint = "a frozen projection has `plasticity_mask: {generate: random, density: 0}`"
-        context.problem("NB308", (*site.here, "projections", k, "weight"), what, hint)
+        site.here["projections"][k]["weight"].problem("NB308", what, hint)
 
 
-def _laid(context: Context, whole: MapPlan, blocks: Sequence[BlockPlan]) -> MapPlan:
+def _laid(whole: MapPlan, blocks: Sequence[BlockPlan]) -> MapPlan:
     """The plan of a map with the arrays of its projections in their places."""
     shape = whole.output_dim, whole.input_dim
     matrix = np.zeros(shape, dtype=bool)
@@ -155,7 +150,7 @@ def _laid(context: Context, whole: MapPlan, blocks: Sequence[BlockPlan]) -> MapP
         whole,
         connections=kept,
         plasticity=kept.of(plasticity) if plastic else None,
-        bias=bias_of(context, whole),
+        bias=bias_of(whole),
         blocks=tuple(blocks),
         weight_learns=blocks[0].plan.weight_learns,
     )

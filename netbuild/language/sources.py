@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netbuild.language.context import Context
-from netbuild.language.layer import Layer
-from netbuild.language.plan import LayerPlan
+from netbuild.language.plan import LayerPlan, TaskPlan
 from netbuild.language.population import (
     INPUT,
     LAYER,
@@ -21,6 +20,7 @@ from netbuild.language.population import (
     units_of_input,
 )
 from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
+from netbuild.language.units import AnyLayer
 from netbuild.yamltree.nodes import Location, show
 from netbuild.yamltree.paths import names_of
 
@@ -35,8 +35,8 @@ class Sources:
     def add(self, name: str, units: Units | None) -> None:
         """Let a layer, or the input, be read; the first of a name counts."""
         self.layers.setdefault(name, units)
-        for area in units.areas if units is not None else ():
-            self.areas.setdefault(area, units)
+        if units is not None:
+            self.areas = dict.fromkeys(units.areas, units) | self.areas
 
     def having(self, name: str) -> Units | None:
         """The layer of a name, or with an area of it; None where its units have a problem."""
@@ -78,11 +78,11 @@ def check_sources(
     sources.add(INPUT, network_input)
     before: str | None = INPUT
     for i, layer in enumerate(context.parsed.layers):
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, AnyLayer):
             before = None  # it has problems of its own, and what follows it cannot be checked
             continue
         reads = _source(context, i, layer, before, sources)
-        gives = layer.gives(context, i, reads)
+        gives = layer.gives(context.at("layers", i), reads)
         reads = _checked_width(context, i, layer, reads, task_width)
         if reads is not None and gives is not None:
             plans[i] = LayerPlan(layer.name, reads, gives)
@@ -93,7 +93,7 @@ def check_sources(
 
 
 def _check_areas(
-    context: Context, i: int, layer: Layer, gives: Units | None, sources: Sources
+    context: Context, i: int, layer: AnyLayer, gives: Units | None, sources: Sources
 ) -> None:
     """An area's name means one thing."""
     if gives is None or getattr(layer, "areas", None) is None:
@@ -135,12 +135,12 @@ def network_input_of(
     return None
 
 
-def _input_readers(context: Context) -> Iterator[tuple[int, Layer]]:
+def _input_readers(context: Context) -> Iterator[tuple[int, AnyLayer]]:
     """The layers that read the whole input, as it is or through one that passes it on."""
     same = {INPUT}
     before = INPUT
     for i, layer in enumerate(context.parsed.layers):
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, AnyLayer):
             before = ""
             continue
         read = before if layer.from_ is None else layer.from_
@@ -154,13 +154,13 @@ def _input_readers(context: Context) -> Iterator[tuple[int, Layer]]:
 
 
 def _source(
-    context: Context, i: int, layer: Layer, before: str | None, sources: Sources
+    context: Context, i: int, layer: AnyLayer, before: str | None, sources: Sources
 ) -> Units | None:
     """The units that a layer reads, or None with a problem noted, here or where it began."""
     wanted: str | Wanted | None = layer.from_
     if wanted is None:
         return sources.layers.get(before) if before else None
-    location = ("layers", i, "from")
+    here = context.at("layers", i, "from")
     if isinstance(wanted, str):
         name = wanted.partition(".")[0]
         if name not in sources.layers and name not in sources.areas:
@@ -168,9 +168,9 @@ def _source(
             return None
         whole = sources.having(name)
         if whole is None:
-            is_part(context, location, wanted, ())
+            is_part(here, wanted, ())
             return None
-        return part_of(context, location, whole, wanted)
+        return part_of(here, whole, wanted)
     named = wanted.get(LAYER, before)
     if named is None:
         return None
@@ -178,7 +178,7 @@ def _source(
         _unknown_source(context, i, str(named), sources, LAYER)
         return None
     whole = sources.layers[named]
-    return None if whole is None else select(context, location, whole, wanted)
+    return None if whole is None else select(here, whole, wanted)
 
 
 def _unknown_source(context: Context, i: int, name: str, sources: Sources, *below: str) -> None:
@@ -196,7 +196,7 @@ def _unknown_source(context: Context, i: int, name: str, sources: Sources, *belo
 
 
 def _checked_width(
-    context: Context, i: int, layer: Layer, reads: Units | None, task_width: int | None
+    context: Context, i: int, layer: AnyLayer, reads: Units | None, task_width: int | None
 ) -> Units | None:
     """The units that a layer reads, unless its `input_dim` says another number of them."""
     said = getattr(layer, "input_dim", None)
@@ -227,3 +227,15 @@ def check_learning(context: Context, plans: Mapping[int, LayerPlan]) -> None:
     what = "nothing that learns reaches the output"
     hint = "one of the layers must learn: remove a `learn: false`"
     context.problem("NB308", ("layers",), what, hint, key=True)
+
+
+def check_sequences(context: Context, task: object) -> None:
+    """A recurrent layer needs a task that has time."""
+    if not isinstance(task, TaskPlan) or task.inputs.ndim == 3:
+        return
+    for i, layer in enumerate(context.parsed.layers):
+        if isinstance(layer, AnyLayer) and layer.needs_time:
+            shape = task.inputs.shape
+            what = f"a recurrent layer reads sequences, and the task's inputs are {shape}"
+            hint = "the inputs of such a task are (trial, time, input)"
+            context.at("layers", i).problem("NB301", what, hint)

@@ -18,11 +18,10 @@ import numpy as np
 from netbuild.language import weights
 from netbuild.language.base import Model
 from netbuild.language.check_maps import sure_value
-from netbuild.language.context import LARGEST, SMALLEST, Context, fits
+from netbuild.language.context import LARGEST, SMALLEST, Here
 from netbuild.language.maps import Map
 from netbuild.language.plan import MapPlan, Matrix
 from netbuild.wiring import Connections, Wiring
-from netbuild.yamltree.nodes import Location
 
 MOST_UNITS = 2000  # the largest network whose eigenvalues are computed
 DRAWS = 1000
@@ -31,20 +30,20 @@ SAMPLES = 20  # patterns that are drawn before single cycles are looked for
 MOST_STEPS = 200_000  # of that search
 
 
-def check_radius(context: Context, plan: MapPlan) -> MapPlan:
+def check_radius(plan: MapPlan) -> MapPlan:
     """The plan, with how often its weights may be drawn until their spectral radius is not 0."""
     words = plan.words
     if words.spectral_radius is None:
         return plan
     if words.projections is not None and not plan.blocks:
         return plan  # some of them have problems of their own
-    here = (*plan.here, "spectral_radius")
-    if not fits(context, here, words.spectral_radius):
+    here = plan.here["spectral_radius"]
+    if not here.fits(words.spectral_radius):
         return plan
     parts = [block.plan for block in plan.blocks] or [plan]
     if all(isinstance(part.words.weight, weights.Zero) for part in parts):
         what = "weights that start at 0 have no spectral radius"
-        context.problem("NB308", here, what, "remove it, or take another init: `weight: normal`")
+        here.problem("NB308", what, "remove it, or take another init: `weight: normal`")
         return plan
     connections = plan.connections
     if plan.blocks or plan.input_dim <= MOST_UNITS:
@@ -53,22 +52,22 @@ def check_radius(context: Context, plan: MapPlan) -> MapPlan:
     graph, kept = connections.graph(chance > 0), connections.listed(chance)
     kept = kept[kept > 0]
     if not graph.has_cycle():
-        _no_cycle(context, here, wired=plan.connections.graph().has_cycle())
+        _no_cycle(here, wired=plan.connections.graph().has_cycle())
     elif start is not None:
         if plan.input_dim <= MOST_UNITS:
-            _check_eigenvalues(context, here, start)
+            _check_eigenvalues(here, start)
     elif (kept < 1).any():
-        return _drawn_again(context, here, plan, graph, kept)
+        return _drawn_again(here, plan, graph, kept)
     return plan
 
 
-def _no_cycle(context: Context, here: Location, *, wired: bool) -> None:
+def _no_cycle(here: Here, *, wired: bool) -> None:
     which = "weights that do not start at 0" if wired else "connections"
     what = f"the {which} form no cycle, so that their spectral radius is 0"
-    context.problem("NB308", here, what, "remove it, or connect the units in a circle")
+    here.problem("NB308", what, "remove it, or connect the units in a circle")
 
 
-def _check_eigenvalues(context: Context, here: Location, start: Matrix) -> None:
+def _check_eigenvalues(here: Here, start: Matrix) -> None:
     """Whether known weights (post, pre) can be scaled, as a layer does it in float32."""
     if np.abs(start).max() > LARGEST:  # told where they are written
         return
@@ -76,21 +75,19 @@ def _check_eigenvalues(context: Context, here: Location, start: Matrix) -> None:
     largest = np.abs(np.linalg.eigvals(start)).max()
     if not largest > 1e-6 * np.abs(start).max():
         what = "the spectral radius of these weights is 0"
-        context.problem("NB308", here, what, "no factor changes that; remove it")
+        here.problem("NB308", what, "no factor changes that; remove it")
     elif largest < SMALLEST:
         what = f"the spectral radius of these weights, {largest:g}, is too near to 0 for float32"
-        context.problem("NB308", here, what, "remove it, or give larger weights")
+        here.problem("NB308", what, "remove it, or give larger weights")
 
 
-def _drawn_again(
-    context: Context, here: Location, plan: MapPlan, graph: Wiring, chance: Matrix
-) -> MapPlan:
+def _drawn_again(here: Here, plan: MapPlan, graph: Wiring, chance: Matrix) -> MapPlan:
     """The plan, with so many draws that one of them surely leaves a cycle; else a problem."""
     if _samples_have_cycle(graph, chance) or has_likely_cycle(graph, chance):
         return replace(plan, draws=DRAWS)
     what = "`dale_init: clamp` sets drawn weights of the wrong sign to 0, and hardly ever leaves"
     hint = "write `dale_init: abs`, or connect more units in circles"
-    context.problem("NB308", here, f"{what} a cycle of them: their spectral radius is 0", hint)
+    here.problem("NB308", f"{what} a cycle of them: their spectral radius is 0", hint)
     return plan
 
 
@@ -129,7 +126,9 @@ def _part(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
     weight = kept.masked(np.broadcast_to(known, kept.shape).astype(np.float64))
     if signs is not None:
         weight = _signed(words, weight, signs)
-        if plan.input_dim <= MOST_UNITS:  # balance sets no weight to 0, which is all that counts else
+        if (
+            plan.input_dim <= MOST_UNITS
+        ):  # balance sets no weight to 0, which is all that counts else
             weight = _balanced(weight, signs.astype(np.float64), words.ei_balance)
     return weight, (weight != 0).astype(np.float64)
 
