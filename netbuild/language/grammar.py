@@ -98,6 +98,18 @@ def slot_at(root: Node, location: Location) -> Slot | None:
     return slot
 
 
+def parts_of(node: Node, slot: Slot) -> Iterator[tuple[str | int, Slot]]:
+    """Each part of a node below which a section may stand, with what may stand at the part."""
+    if slot.items is not None:
+        if slot.models:  # lists of numbers may be long
+            yield from ((i, slot.items) for i in range(len(node.items)))
+    elif slot.values is not None:
+        yield from ((name, slot.values) for name in list(node.entries))
+    elif (model := slot.model_of(node)) is not None:
+        entries = node.entries
+        yield from ((key, below) for key, below in slots_of(model).items() if key in entries)
+
+
 def location_of(loc: Sequence[str | int]) -> Location:
     """A Pydantic location without the tags of unions: keys and positions of the file alone."""
     location: list[str | int] = []

@@ -21,6 +21,8 @@ from netbuild.language.base import (
 )
 from netbuild.language.shorthand import Shorthand, text
 
+UNTIL = 10**15  # the steps of a stage that only its `stop_when` ends
+
 LearningRate = Annotated[Positive, key(..., "learning rate", 1e-3, also="learning_rate")]
 WeightDecay = Annotated[NonNegative, key(..., "weight decay", 0.01)]
 Momentum = Annotated[Fraction, key(..., "momentum", 0.9)]

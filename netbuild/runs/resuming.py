@@ -21,8 +21,8 @@ from netbuild.files.locate import project_root
 from netbuild.folders import ForeignEntryError
 from netbuild.language import Spec, load
 from netbuild.language.check_start import LATEST, START
+from netbuild.language.compose import standing
 from netbuild.language.context import GivenStart
-from netbuild.language.override import standing
 from netbuild.runs.about import ENDED
 from netbuild.runs.checkpoint import (
     Checkpoint,
