@@ -279,19 +279,16 @@ def select(here: Here, whole: Units, wanted: str | Wanted, verb: str = "reads") 
 def part_of(here: Here, whole: Units, text: str) -> Units | None:
     """The units of `hidden`, `V1` or `V1.excitatory`, whose first word `whole` has."""
     name, dot, part = text.partition(".")
-    if not is_part(here, text, whole.areas):
+    if not is_part(here, text, whole):
         return None
     chosen = whole if name == whole.layer else whole.part(area=name)
     if not dot:
         return chosen
     if not chosen.signed:
-        what = f"the units of `{name}` have no signs"
         hint = f"give `{name}` a key `excitatory`, e.g. `excitatory: 0.8`"
         if whole.table is not None:
             hint = "give its node table a column of signs"
-        if whole.layer == INPUT:
-            hint = f"write `{name}`"
-        here.problem("NB302", what, hint)
+        here.problem("NB302", f"the units of `{name}` have no signs", hint)
         return None
     signed = chosen.part(sign=SIGNS[part])
     if not signed.size:
@@ -301,14 +298,20 @@ def part_of(here: Here, whole: Units, text: str) -> Units | None:
     return signed
 
 
-def is_part(here: Here, text: str, areas: Iterable[str]) -> bool:
-    """Whether a selection has no second word, or one of those that it may have."""
+def is_part(here: Here, text: str, whole: Units | None) -> bool:
+    """Whether a selection has no second word, or one that it may have; `whole` has its first."""
     name, dot, part = text.partition(".")
-    if not dot or part in SIGNS:
+    if not dot:
         return True
-    hint = area_meant(text, areas) or here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
-    here.problem("NB302", f"`{show(text)}` names no units", hint)
-    return False
+    if part not in SIGNS:
+        hint = area_meant(text, whole.areas if whole else ())
+        hint = hint or here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
+        here.problem("NB302", f"`{show(text)}` names no units", hint)
+        return False
+    if INPUT in (name, whole.layer if whole else ""):
+        here.problem("NB302", "a network's inputs have no signs", f"read `{name}`")
+        return False
+    return True
 
 
 def area_meant(text: str, areas: Iterable[str]) -> str:

@@ -168,7 +168,7 @@ def _source(
             return None
         whole = sources.having(name)
         if whole is None:
-            is_part(here, wanted, ())
+            is_part(here, wanted, None)
             return None
         return part_of(here, whole, wanted)
     named = wanted.get(LAYER, before)

@@ -74,7 +74,7 @@ def test_a_spec_is_pickled_without_its_arrays_and_reads_them_again(
     assert again == spec
     assert again.plan.layers["b"].gives.size == 5
     mask = again.plan.layers["a"].map.connections.matrix
-    assert np.array_equal(mask, np.ones((4, 3)))
+    assert np.array_equal(mask, np.ones((3, 4)))
     assert json.dumps(again.data)
 
 

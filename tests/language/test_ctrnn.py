@@ -283,7 +283,7 @@ def test_the_spectral_radius_of_projections(tmp_path: Path) -> None:
         ),
         (
             one(f"{AREAS}, input: {{projections: [{{from: input.excitatory, to: V1}}]}}", size=""),
-            "NB302 layers[h].input.projections[0].from: the units of `input` have no signs",
+            "NB302 layers[h].input.projections[0].from: a network's inputs have no signs",
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V1, to: h}}, "
