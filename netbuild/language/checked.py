@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
-from netbuild.files.locate import project_root
+from netbuild.files.door import project_root
 from netbuild.language.check_files import check_files
 from netbuild.language.check_splits import split_of
 from netbuild.language.check_stages import check_same_files, check_stage, check_stages

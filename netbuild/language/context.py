@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from netbuild.errors import DataFileError, Place, Problem
-from netbuild.files.locate import locate, project_root
-from netbuild.files.readers import ArrayFile, Header, read_array, read_header
+from netbuild.files.arrays import ArrayFile, read_array, read_shape
+from netbuild.files.door import locate, project_root
 from netbuild.language.base import Model
 from netbuild.language.mask_values import extremes, finite
 from netbuild.yamltree.document import Document
@@ -190,9 +190,9 @@ class Context:
         self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
         return found.array
 
-    def header(self, location: Location, reference: str, array: str | None) -> Header:
-        """The shape and dtype that a file declares; raises DataFileError."""
-        return read_header(self.locate(location, reference), array)
+    def shape(self, location: Location, reference: str, array: str | None) -> tuple[int, ...]:
+        """The shape that a file declares; raises DataFileError."""
+        return read_shape(self.locate(location, reference), array)
 
 
 @dataclass(frozen=True)
@@ -222,9 +222,9 @@ class Here:
         """The array in the file that is named here; raises DataFileError."""
         return self.context.read(self.location, reference, array)
 
-    def header(self, reference: str, array: str | None) -> Header:
-        """The shape and dtype that the file named here declares; raises DataFileError."""
-        return self.context.header(self.location, reference, array)
+    def shape(self, reference: str, array: str | None) -> tuple[int, ...]:
+        """The shape that the file named here declares; raises DataFileError."""
+        return self.context.shape(self.location, reference, array)
 
     def fits(self, value: float) -> bool:
         """Whether a network can compute with the number here; a problem says so if it cannot."""

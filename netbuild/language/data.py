@@ -50,20 +50,20 @@ def task_width(
     location, file = _file(context, task, "inputs", task.inputs)
     if file is None:
         return None
-    header = _attempt(
+    shape = _attempt(
         context,
         "inputs",
         task.inputs,
         location,
-        lambda: context.header(location, file, task.inputs.array),
+        lambda: context.shape(location, file, task.inputs.array),
     )
-    if header is None:
+    if shape is None:
         return None
-    if len(header.shape) not in (2, 3):
-        what = f"inputs are (sample, input) or (trial, time, input); this array is {header.shape}"
+    if len(shape) not in (2, 3):
+        what = f"inputs are (sample, input) or (trial, time, input); this array is {shape}"
         context.problem("NB201", ("task", "inputs"), what)
         return None
-    return header.shape[-1]
+    return shape[-1]
 
 
 def _file(
