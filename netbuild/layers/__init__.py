@@ -4,7 +4,7 @@ from netbuild.layers.arguments import activation
 from netbuild.layers.constraints import Check, attach, verify
 from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
-from netbuild.layers.linear import LinearLayer, maps_of
+from netbuild.layers.linear import LinearLayer, linear_maps
 from netbuild.layers.network import Network, Source, evaluating
 from netbuild.layers.storage import PerConnection
 
@@ -19,6 +19,6 @@ __all__ = [
     "activation",
     "attach",
     "evaluating",
-    "maps_of",
+    "linear_maps",
     "verify",
 ]

@@ -382,7 +382,8 @@ class CTRNNLayer(nn.Module):
         try:
             return LinearLayer.from_dict({"input_dim": input_dim, "output_dim": self.size} | words)
         except StartError as error:
-            raise type(error)(f"{what}: {error}") from None
+            error.map = what
+            raise
 
     def _register(self, name: str, values: Tensor | None, learn: bool) -> None:
         """A parameter where it learns, else a buffer."""

@@ -137,7 +137,16 @@ def identity(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0)
 
 
 class StartError(ValueError):
-    """Initial values from which a layer cannot start: too large for their precision, say."""
+    """Initial values from which a layer cannot start: too large for their precision, say.
+
+    `map` names the map of a layer that the error is about, where the layer has several.
+    """
+
+    map: str = ""
+
+    def __str__(self) -> str:
+        what = super().__str__()
+        return f"{self.map}: {what}" if self.map else what
 
 
 SCHEMES: Mapping[str, Callable[..., Tensor]] = {

@@ -486,7 +486,7 @@ class LinearLayer(nn.Module):
         self._masks_seen = [(name, m, 0 if m is None else m._version) for name, m in masks]
 
 
-def maps_of(module: nn.Module) -> dict[str, LinearLayer]:
+def linear_maps(module: nn.Module) -> dict[str, LinearLayer]:
     """{path: map} of every linear map in a module: a layer of its own, or one inside a layer."""
     return {path: each for path, each in module.named_modules() if isinstance(each, LinearLayer)}
 

@@ -18,7 +18,7 @@ from netbuild.kernels import Activation
 from netbuild.layers import constraints
 from netbuild.layers.arguments import activation, dimension, unknown
 from netbuild.layers.constraints import Check
-from netbuild.layers.linear import LinearLayer, maps_of
+from netbuild.layers.linear import LinearLayer, linear_maps
 
 INPUT = "input"  # the source that is not a layer
 
@@ -158,7 +158,7 @@ class Network(nn.Module):
         """{"<layer>.effective_weight": tensor} of the layers whose parameter is raw."""
         return {
             f"{path}.effective_weight": map.effective_weight
-            for path, map in maps_of(self).items()
+            for path, map in linear_maps(self).items()
             if map.is_raw
         }
 

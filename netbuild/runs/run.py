@@ -19,7 +19,7 @@ from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
 from netbuild.language.environments import TaskWidths
-from netbuild.layers import Network, maps_of
+from netbuild.layers import Network, linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
 from netbuild.results.table import trial_columns, trial_frame
@@ -246,7 +246,7 @@ class Run:
             what = f"{name!r} has several maps" if own else f"there is no map {name!r}"
             raise KeyError(f"{what}; name one of {', '.join(own or weights)}")
         path, _, leaf = known.rpartition(".")
-        maps = maps_of(network)
+        maps = linear_maps(network)
         if leaf == "weight" and path in maps:
             return maps[path].matrix()
         return network.effective_parameter(known).detach()
