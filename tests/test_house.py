@@ -26,20 +26,22 @@ ALLOWED = {
     "splits": {"rounding", "streams"},
     "folders": {"errors", "system", "wording"},
     "render": {"errors", "wording"},
+    "rundir": {"folders"},
     "durable": {"errors", "folders", "system"},
     "yamltree": {"errors", "system", "wording"},
     "files": {"errors", "system", "wording"},
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
     "language": {
-        *("errors", "folders", "rounding", "splits", "streams", "system", "wiring", "wording"),
-        *("yamltree", "files", "connectomes", "environments"),
+        *("errors", "folders", "rounding", "rundir", "splits", "streams", "system", "wiring"),
+        *("wording", "yamltree", "files", "connectomes", "environments"),
     },
     "convert": {"yamltree", "language"},
     "compare": {"language"},
-    "listing": {"errors", "folders", "system", "wording", "yamltree", "language"},
+    "listing": {"errors", "folders", "rundir", "system", "wording", "yamltree", "language"},
     "kernels": set(),
-    "layers": {"streams", "kernels"},
+    "drawing": set(),
+    "layers": {"streams", "kernels", "drawing"},
     "regularization": {"rounding", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
@@ -48,15 +50,15 @@ ALLOWED = {
         *("errors", "streams", "language", "layers", "regularization", "tasks", "builder", "runs"),
     },
     "runs": {
-        *("errors", "folders", "system", "wording", "yamltree", "files", "language", "layers"),
-        *("durable", "tasks", "builder", "training", "results"),
+        *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
+        *("layers", "durable", "tasks", "builder", "training", "results"),
     },
     "results": {
         *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "training"),
         "runs",
     },
-    "analysis": {"streams", "kernels", "layers", "tasks"},
-    "plots": {"errors", "layers", "tasks", "runs", "results", "analysis"},
+    "analysis": {"streams", "kernels", "drawing", "layers", "tasks"},
+    "plots": {"errors", "drawing", "layers", "tasks", "runs", "results", "analysis"},
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
@@ -65,7 +67,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},
 }
-MATHS = {"kernels", "layers", "regularization", "tasks", "training", "analysis"}
+MATHS = {"kernels", "drawing", "layers", "regularization", "tasks", "training", "analysis"}
 MEETING = {
     "builder",
     "inspect",
