@@ -152,7 +152,7 @@ def _numbers(text: str) -> list[float]:
 
 def _refuse(run: Run, layer: str | None, sizes: Mapping[str, int]) -> None:
     """Raise NetbuildError for a run that has nothing to analyze, or too much."""
-    from netbuild.analysis.fixed_points import MOST_UNITS
+    from netbuild.analysis.dynamics import MOST_UNITS
 
     if not sizes:
         raise NetbuildError(f"{run.path} has no recurrent layer", Exit.USAGE)

@@ -14,6 +14,7 @@ from netbuild.builder import build, build_optimizer, change_optimizer, device_of
 from netbuild.durable import digest, io_errors, read_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError
+from netbuild.layers import Network
 from netbuild.rundir import LARGEST_JSON, NETWORK, OPTIMIZER
 from netbuild.runs.checkpoint import (
     INITIAL,
@@ -181,14 +182,19 @@ def _restored(run: Run, device: str | None, warn: Warn) -> tuple[Trainer, int]:
     where = device_of(device or run.info.environment.device)
     damaged: dict[Path, NetbuildError] = {}
     for path in reversed(checkpoints(run.path / "checkpoints")):
+        network, optimizer = _built(run, where)  # a fault of these is no fault of the checkpoint
         try:
-            trainer, state = load_training(run, path, where)
+            state = _load_state(run, path, network, optimizer)
             refuse_other_log(run.path, state)
         except (NotNowError, ForeignEntryError):
             raise
         except NetbuildError as error:
             damaged[path] = error
             continue
+        progress = Progress.model_validate(state.model_dump(include=set(Progress.model_fields)))
+        trainer = Trainer.of(
+            run.training_spec, network, optimizer, task=run.given_task, progress=progress
+        )
         _put_away(run, damaged, warn)  # not before one is found to resume from
         return trainer, state.metrics
     if damaged:
@@ -226,34 +232,35 @@ def _nothing_left(run: Run, errors: list[NetbuildError]) -> NetbuildError:
 
 def first_training(run: Run, device: torch.device) -> Trainer:
     """A run's training before its first step, from the weights that it started from."""
+    network, optimizer = _built(run, device)
+    return Trainer.of(run.training_spec, network, optimizer, task=run.given_task)
+
+
+def _built(run: Run, device: torch.device) -> tuple[Network, torch.optim.Optimizer]:
+    """A run's network, with the weights that it started from, and its optimizer."""
     spec = run.training_spec
     network = build(spec, device="cpu")
     load_tensors(network, run.initial, str(run.path / INITIAL))
     network = network.to(device)
-    optimizer = build_optimizer(spec.model.training, network)
-    return Trainer.of(spec, network, optimizer, task=run.given_task)
+    return network, build_optimizer(spec.model.training, network)
 
 
-def load_training(run: Run, path: Path, device: torch.device) -> tuple[Trainer, State]:
-    """A run's training at a checkpoint, and what the checkpoint's `state.json` says.
+def _load_state(run: Run, path: Path, network: Network, optimizer: torch.optim.Optimizer) -> State:
+    """Bring a run's network and optimizer to a checkpoint; returns what its `state.json` says.
 
     Raises NetbuildError for a checkpoint that is damaged, hostile, or another run's.
     """
     checkpoint, files = open_checkpoint(path)
-    state, spec, where = checkpoint.state, run.training_spec, str(path)
-    stages = stages_of(spec)
+    state, stages, where = checkpoint.state, stages_of(run.training_spec), str(path)
     if state.run != run.info.id:
         raise NetbuildError(f"{path} is of another run", Exit.RUN)
     if state.stage >= len(stages):
         raise NetbuildError(f"{path} is of a stage that the spec does not have", Exit.RUN)
-    network = build(spec, device="cpu").to(device)
-    optimizer = build_optimizer(spec.model.training, network)
     change_optimizer(stages[state.stage][1].model.training, optimizer)
     load_verified(network, files[NETWORK], run.initial, where)
     tensors = unpack(files[OPTIMIZER], where)
     load_optimizer(network, optimizer, tensors, state.optimizer, where)
-    progress = Progress.model_validate(state.model_dump(include=set(Progress.model_fields)))
-    return Trainer.of(spec, network, optimizer, task=run.given_task, progress=progress), state
+    return state
 
 
 def refuse_damage(run: Run) -> None:
