@@ -24,11 +24,11 @@ ALLOWED = {
     "wording": set(),
     "explanations": set(),
     "splits": {"rounding", "streams"},
-    "folders": {"errors", "wording"},
+    "folders": {"errors", "system", "wording"},
     "render": {"errors", "wording"},
     "rundir": {"folders"},
     "durable": {"errors", "folders", "system"},
-    "yamltree": {"errors", "wording"},
+    "yamltree": {"errors", "system", "wording"},
     "files": {"errors", "system", "wording"},
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
@@ -40,7 +40,8 @@ ALLOWED = {
     "compare": {"language"},
     "listing": {"errors", "folders", "rundir", "system", "wording", "yamltree", "language"},
     "kernels": set(),
-    "layers": {"streams", "kernels"},
+    "drawing": set(),
+    "layers": {"streams", "kernels", "drawing"},
     "regularization": {"rounding", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
@@ -56,8 +57,8 @@ ALLOWED = {
         *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "training"),
         "runs",
     },
-    "analysis": {"streams", "kernels", "layers", "tasks"},
-    "plots": {"errors", "layers", "tasks", "runs", "results", "analysis"},
+    "analysis": {"streams", "kernels", "drawing", "layers", "tasks"},
+    "plots": {"errors", "drawing", "layers", "tasks", "runs", "results", "analysis"},
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
@@ -66,7 +67,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},
 }
-MATHS = {"kernels", "layers", "regularization", "tasks", "training", "analysis"}
+MATHS = {"kernels", "drawing", "layers", "regularization", "tasks", "training", "analysis"}
 MEETING = {
     "builder",
     "inspect",

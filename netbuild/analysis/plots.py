@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netbuild.analysis.pca import PCA
 from netbuild.analysis.study import Study
-from netbuild.layers.plots import name_of, new_figure, own_look
+from netbuild.drawing.look import name_of, new_figure, own_look
 from netbuild.tasks import right_choices
 
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """Hand-written forward and backward passes on plain tensors, for the processor and CUDA alike."""
 
-from netbuild.kernels.activations import NAMES, Activation, activation
+from netbuild.kernels.activations import ACTIVATIONS, Activation, activation
 from netbuild.kernels.plain import autocast, traced
-from netbuild.kernels.projection import projection
+from netbuild.kernels.products import projection
 from netbuild.kernels.recurrence import FORMULATIONS, State, recurrence
 from netbuild.kernels.sparse import Pattern, SparseWeight, pattern, sparse_linear
 
 __all__ = [
+    "ACTIVATIONS",
     "FORMULATIONS",
-    "NAMES",
     "Activation",
     "Pattern",
     "SparseWeight",

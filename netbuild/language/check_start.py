@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import DataFileError
-from netbuild.files.locate import project_root, refuse_what_is_no_path, shown
+from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, entered
 from netbuild.language.check_splits import Split, refuse_leaks
@@ -35,6 +35,7 @@ from netbuild.rundir import (
     steps_in,
     unsealed,
 )
+from netbuild.wording import show
 from netbuild.yamltree.nodes import Location
 
 Array: TypeAlias = NDArray[Any]
@@ -271,7 +272,7 @@ def _read(context: Context, words: StartFrom) -> Weights:
     """
     given = context.parsed.given
     if given is not None:
-        return _Run(shown(str(given.run)), given.run).weights(given.checkpoint)
+        return _Run(show(str(given.run)), given.run).weights(given.checkpoint)
     if words.run.endswith(".safetensors"):
         path = context.locate((*HERE, "run"), words.run)
         found = read_tensors(path)
@@ -298,7 +299,7 @@ def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
         about = json.loads(found.metadata.get("netbuild", "{}"))
         return tuple(Split.from_data(each) for each in about.get("trained_on", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        what = f"{shown(path.name)} does not tell which samples its weights were trained on"
+        what = f"{show(path.name)} does not tell which samples its weights were trained on"
         raise DataFileError("NB204", what) from None
 
 

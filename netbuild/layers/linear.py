@@ -415,10 +415,15 @@ class LinearLayer(nn.Module):
         Returns:
             The figure drawn in.
         """
-        from netbuild.layers import plots
+        from netbuild.drawing import look, matrices
 
         one_of("kind of plot", kind, ("weight", "dist"))
-        return plots.of_layer(self, kind, ax)
+        if ax is None:
+            return look.own_look(lambda: self.plot_layer(kind, look.new_axes()))()
+        if kind == "weight":
+            return matrices.matrix(ax, self.matrix())
+        sign = None if self.dale == "none" else self.sign  # signs that do not bind are not shown
+        return matrices.distribution(ax, self.effective_weight.detach(), sign, self.connected)
 
     def extra_repr(self) -> str:
         """Sizes, and what the masks say."""

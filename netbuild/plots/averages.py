@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.drawing.look import name_of
 from netbuild.errors import NetbuildError
-from netbuild.layers.plots import name_of
 from netbuild.plots.conditions import Condition, condition_of, grouped, shown
 from netbuild.plots.drawing import colours, legend_beside, unusable
 from netbuild.plots.panels import Span

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.layers.plots import new_axes, own_look
+from netbuild.drawing.look import new_axes, own_look
 from netbuild.layers.spectrum import spectral_radius
 from netbuild.plots.drawing import GREY, PALETTE, Drawing, figure_of, open_frame, unusable
 from netbuild.results.maps import LabelledMap

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.drawing import look, matrices
 from netbuild.errors import NetbuildError
-from netbuild.layers import plots
 from netbuild.plots.drawing import GREY, Columns, Drawing, Table, figure_of, unusable
 from netbuild.plots.panels import new_panels
 from netbuild.results.maps import LabelledMap
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[Any]
-COLOURS = {1: plots.EXCITATORY, -1: plots.INHIBITORY}
+COLOURS = {1: matrices.EXCITATORY, -1: matrices.INHIBITORY}
 LETTERS = {1: "E", -1: "I", 0: ""}
 COLUMNS = 4  # of panels
 PERCENTILE = 99  # of the weights, at which colours end
@@ -49,7 +49,7 @@ class _Group(NamedTuple):
     sign: int
 
 
-@plots.own_look
+@look.own_look
 def weights(
     source: Run | LabelledMap | Mapping[str, LabelledMap],
     ax: Axes | None = None,
@@ -99,7 +99,7 @@ def weights(
     columns = min(COLUMNS, len(maps))
     places = new_panels(len(maps), columns, 4.0, 3.4) if ax is None else [ax]
     ends = " ".join(
-        f"{word} {plots.name_of(which, 60)}"
+        f"{word} {look.name_of(which, 60)}"
         for word, which in (("from", from_), ("to", to))
         if which
     )
@@ -107,7 +107,7 @@ def weights(
     for place, (name, one) in zip(places, maps.items(), strict=True):
         sides = _sides(source, name, found)
         parts.append(_panel(place, name, one, by, sides))
-        place.set_title(f"{plots.name_of(name, 60)}\n{ends}".strip(), fontsize="medium")
+        place.set_title(f"{look.name_of(name, 60)}\n{ends}".strip(), fontsize="medium")
     return Drawing(figure_of(places[0]), Table(parts))
 
 
@@ -119,7 +119,7 @@ def _panel(
     sides = zip(units, words, scores, strict=True)
     post, pre = (_order(side, word, values) for side, word, values in sides)
     weight = one.weight[post][:, pre]
-    plots.matrix(ax, weight, PERCENTILE)
+    matrices.matrix(ax, weight, PERCENTILE)
     rows = _groups(words[0][post], units[0].sign[post])
     columns = _groups(words[1][pre], units[1].sign[pre])
     _strips(ax, rows, len(post), _length(ax, columns, vertical=True), vertical=True)
@@ -138,9 +138,9 @@ def _signed(one: LabelledMap) -> tuple[Units, Units]:
 
 
 def _columns(name: str, weight: Any, post: Array, pre: Array) -> Columns:
-    drawn = plots.binned(weight)
+    drawn = matrices.binned(weight)
     rows, columns = (
-        names[np.cumsum(lengths := plots.bin_lengths(len(names), bins)) - lengths]
+        names[np.cumsum(lengths := matrices.bin_lengths(len(names), bins)) - lengths]
         for names, bins in zip((post, pre), drawn.shape, strict=True)
     )
     return {
@@ -269,7 +269,7 @@ def _length(ax: Axes, others: list[_Group], *, vertical: bool) -> float:
 
 
 def _name(word: str) -> str:
-    return plots.name_of(word, MOST_LETTERS)
+    return look.name_of(word, MOST_LETTERS)
 
 
 def _strips(ax: Axes, groups: list[_Group], count: int, length: float, *, vertical: bool) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netbuild.drawing.look import name_of, new_figure, own_look
 from netbuild.layers import LinearLayer, Network
-from netbuild.layers.plots import name_of, new_figure, own_look
 from netbuild.plots.drawing import GREY, figure_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.layers.plots import name_of, own_look
+from netbuild.drawing.look import name_of, own_look
 from netbuild.plots.averages import Averaged, averaged, legend_of
 from netbuild.plots.drawing import (
     GREY,

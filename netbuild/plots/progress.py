@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netbuild.layers.plots import name_of, own_look
+from netbuild.drawing.look import name_of, own_look
 from netbuild.plots.curves import log_of
 from netbuild.plots.drawing import (
     GREY,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.layers.plots import name_of, new_axes, own_look
+from netbuild.drawing.look import name_of, new_axes, own_look
 from netbuild.plots.averages import LONGER
 from netbuild.plots.conditions import Condition, condition_of, grouped, variables
 from netbuild.plots.drawing import (

@@ -1,8 +1,10 @@
-"""The kernels' activations: the layers' functions, and autograd's derivatives, from the rates."""
+"""Activations: kernels write what autograd computes, derivatives from the rates included."""
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -11,16 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from netbuild import kernels
-from netbuild.layers import activations as layers
+from netbuild.kernels import ACTIVATIONS, Activation
 
-NAMED = [*[(name, 2.0) for name in kernels.NAMES], ("power", 0.5), ("power", 1.0), ("power", 3.0)]
-
-
-def reference(name: str, n: float) -> layers.Activation:
-    return layers.activation({"type": name, "n": n} if name == "power" else name)
+NAMED = [*[(name, 2.0) for name in ACTIVATIONS], ("power", 0.5), ("power", 1.0), ("power", 3.0)]
 
 
-def derivative(function: layers.Activation, v: Tensor) -> Tensor:
+def derivative(function: Activation, v: Tensor) -> Tensor:
     v = v.clone().requires_grad_()
     (slope,) = torch.autograd.grad(function(v).sum(), v)
     return slope
@@ -32,18 +30,14 @@ def values(dtype: torch.dtype = torch.float64) -> Tensor:
     return v[v.abs() > 1e-2].reshape(-1, 2)
 
 
-def test_the_names_are_the_layers() -> None:
-    assert set(kernels.NAMES) == set(layers.ACTIVATIONS)
-
-
 @pytest.mark.parametrize(("name", "n"), NAMED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_values_are_those_of_the_layers(name: str, n: float, dtype: torch.dtype) -> None:
+def test_written_values_are_those_of_autograd(name: str, n: float, dtype: torch.dtype) -> None:
     f, v = kernels.activation(name, n), values(dtype)
     elsewhere, before = torch.empty_like(v), v.clone()
     f.value(v, elsewhere)
     assert torch.equal(v, before)
-    torch.testing.assert_close(elsewhere, reference(name, n)(v))
+    torch.testing.assert_close(elsewhere, f(v))
     f.value(v, v)
     assert torch.equal(v, elsewhere)
 
@@ -58,7 +52,7 @@ def test_derivatives_from_the_rates_are_those_of_autograd(name: str, n: float) -
     f.pull(grad, prepared, elsewhere)
     assert torch.equal(rates, kept)
     assert torch.equal(grad, before)
-    expected = grad * derivative(reference(name, n), v).nan_to_num(0)  # power n < 1: 0 times inf
+    expected = grad * derivative(f, v).nan_to_num(0)  # power n < 1: 0 times inf
     # A rate near its bound keeps few digits of its distance to it, which the slope is made of.
     torch.testing.assert_close(elsewhere, expected, rtol=1e-7, atol=1e-8)
     f.pull(grad, prepared, grad)
@@ -94,3 +88,11 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_an_exponent_is_a_number_above_0(n: float) -> None:
     with pytest.raises(ValueError, match="n of activation 'power' must be a number above 0"):
         kernels.activation("power", n)
+
+
+@pytest.mark.parametrize(("name", "n"), NAMED)
+def test_activations_can_be_pickled_and_copied(name: str, n: float) -> None:
+    f, v = kernels.activation(name, n), values()
+    for twin in (pickle.loads(pickle.dumps(f)), copy.deepcopy(f)):
+        assert (twin.name, twin.n) == (f.name, f.n)
+        assert torch.equal(twin(v), f(v))

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from netbuild.kernels import (
+    ACTIVATIONS,
     FORMULATIONS,
-    NAMES,
     Pattern,
     SparseWeight,
     State,
@@ -192,7 +192,7 @@ def assert_equal_to_plain(case: Case) -> None:
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_values_and_all_gradients_are_those_of_the_plain_loop(
     formulation: str, name: str, alpha: str
@@ -207,7 +207,7 @@ def test_values_and_all_gradients_are_those_of_the_plain_loop(
 @settings(max_examples=60, deadline=None)
 @given(
     formulation=st.sampled_from(list(FORMULATIONS)),
-    name=st.sampled_from(NAMES),
+    name=st.sampled_from(list(ACTIVATIONS)),
     alpha=st.sampled_from(ALPHAS),
     time=st.integers(1, 5),
     batch=st.integers(1, 4),
@@ -226,7 +226,7 @@ def test_any_shape(**words: Any) -> None:
 
 @pytest.mark.parametrize("stored", ["dense", "sparse"])
 @pytest.mark.parametrize("alpha", ["number", "scalar", "unit"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_gradients_are_those_of_finite_differences(
     formulation: str, name: str, alpha: str, stored: str
@@ -526,7 +526,7 @@ def test_shapes_of_sparse_weights_on_the_meta_device(formulation: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("stored", ["dense", "sparse"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_cuda_and_the_processor_agree(formulation: str, name: str, stored: str) -> None:
     case = draw(formulation, name, alpha="unit")

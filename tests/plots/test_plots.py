@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 import netbuild
 from netbuild import plots
+from netbuild.drawing.look import new_axes
+from netbuild.drawing.matrices import MOST, MOST_SPARSE, binned, matrix
 from netbuild.layers import LinearLayer, SparseLinearLayer
-from netbuild.layers.plots import MOST, MOST_SPARSE, binned, matrix, new_axes
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
 from netbuild.plots.panels import Span, name_spans

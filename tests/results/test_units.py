@@ -13,7 +13,7 @@ import scipy.sparse
 
 import netbuild
 from netbuild import plots
-from netbuild.layers.plots import new_axes
+from netbuild.drawing.look import new_axes
 from netbuild.results.activity import Activity, load_activity
 from netbuild.results.maps import LabelledMap
 from netbuild.results.units import Units, units_from

@@ -1,10 +1,8 @@
-"""Drawings of a weight matrix; matplotlib is imported when one is made, and never pyplot."""
+"""Drawings of one weight matrix on given axes; matplotlib is imported when one is made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,92 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from netbuild.layers.linear import LinearLayer
-
-Words = ParamSpec("Words")
-Drawn = TypeVar("Drawn")  # a figure, or a named tuple with one
 Weight: TypeAlias = Tensor | NDArray[Any] | Any  # the last is a scipy.sparse array
 EXCITATORY, INHIBITORY, FREE = "#b2182b", "#2166ac", "#555555"  # the ends of the map RdBu_r
 MOST = 2000  # rows and columns that a figure has pixels for
-MOST_SPARSE = 800  # the same of sparse weights: fewer bins have something in each
-MOST_LETTERS = 20  # of a name in a figure
+MOST_SPARSE = 800  # the same for sparse weights, where smaller bins would mostly be empty
 PART = 2**22  # connections that are put into their bins at once
-
-
-def new_figure(width: float = 4.2, height: float = 3.6) -> Figure:
-    """A figure in inches, which pyplot does not know and nothing needs to close."""
-    from netbuild.layers.figure import OwnFigure, own_style
-
-    with own_style():
-        return OwnFigure(figsize=(width, height), layout="constrained")
-
-
-def new_axes(width: float = 4.2, height: float = 3.6) -> Axes:
-    """Axes in a figure of their own."""
-    return new_figure(width, height).subplots()
-
-
-def own_look(draw: Callable[Words, Drawn]) -> Callable[Words, Drawn]:
-    """Make a drawing function use our style where it is not given Axes to draw in.
-
-    Whatever the user's matplotlibrc says then has no part in the figure, and long labels are broken
-    into lines. Axes that are given stay in the style of whoever made them.
-    """
-
-    @wraps(draw)
-    def drawn(*args: Words.args, **words: Words.kwargs) -> Drawn:
-        from matplotlib.axes import Axes
-        from matplotlib.figure import Figure
-
-        from netbuild.layers.figure import own_style, settle
-
-        if any(isinstance(given, Axes) for given in (*args, *words.values())):
-            return draw(*args, **words)
-        with own_style():
-            found = draw(*args, **words)
-            settle(found if isinstance(found, Figure) else found.figure)  # type: ignore[attr-defined]
-        return found
-
-    return drawn
-
-
-def name_of(text: str, most: int = MOST_LETTERS) -> str:
-    """A name as figures write it: characters that the font lacks, or that move the cursor, as their
-    codes (`\\u4e2d`, `\\x1b`), and in the middle of more than `most` letters an ellipsis.
-    """
-    seen = "".join(c if _is_drawn(c) else _code(c) for c in text)
-    if len(seen) <= most:
-        return seen
-    half = (most - 1) // 2
-    return f"{seen[: most - 1 - half]}…{seen[-half:]}"
-
-
-def _code(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
-
-
-@cache
-def _is_drawn(letter: str) -> bool:
-    return letter.isprintable() and ord(letter) in _glyphs()
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    """The characters that matplotlib's own font has."""
-    from matplotlib import get_data_path
-    from matplotlib.font_manager import get_font
-
-    return frozenset(get_font(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf").get_charmap())
-
-
-@own_look
-def of_layer(layer: LinearLayer, kind: str, ax: Axes | None = None) -> Figure:
-    """The effective weight of a layer: `weight` (the matrix) or `dist` (its distribution)."""
-    ax = new_axes() if ax is None else ax
-    if kind == "weight":
-        return matrix(ax, layer.matrix())
-    sign = None if layer.dale == "none" else layer.sign  # signs that bind nothing show nothing
-    return distribution(ax, layer.effective_weight.detach(), sign, layer.connected)
 
 
 def matrix(ax: Axes, weight: Weight, percentile: float = 100) -> Figure:

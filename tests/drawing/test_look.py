@@ -17,7 +17,7 @@ import netbuild
 from netbuild import plots
 from netbuild.analysis import plots as analysis_plots
 from netbuild.analysis import study
-from netbuild.layers.plots import name_of, new_axes, own_look
+from netbuild.drawing.look import name_of, new_axes, own_look
 from netbuild.results.activity import Activity
 from netbuild.results.maps import LabelledMap
 from netbuild.results.units import Units

@@ -1,0 +1,1 @@
+"""How figures look, and the drawing of a weight matrix: knows tensors and matplotlib alone."""
