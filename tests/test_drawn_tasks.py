@@ -11,13 +11,10 @@ import pytest
 
 import netbuild
 from netbuild.builder import build, build_optimizer, build_task
-from netbuild.environments import (
-    Environment,
-    EnvironmentFailed,
-    Facts,
-    environment_names,
-    facts_of,
-)
+from netbuild.environments.facts import Facts, facts_of
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Environment
+from netbuild.environments.registry import environment_names
 from netbuild.errors import SpecError
 from netbuild.training.trainer import Trainer
 

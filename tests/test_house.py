@@ -17,13 +17,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What each room may import of the others, in type checks and inside functions too.
 ALLOWED = {
     "errors": set(),
-    "rounding": set(),
     "streams": set(),
     "system": set(),
     "wiring": set(),
     "wording": set(),
     "explanations": set(),
-    "splits": {"rounding", "streams"},
+    "splits": {"streams"},
     "folders": {"errors", "system", "wording"},
     "render": {"errors", "wording"},
     "rundir": {"folders"},
@@ -33,7 +32,7 @@ ALLOWED = {
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
     "language": {
-        *("errors", "folders", "rounding", "rundir", "splits", "streams", "system", "wiring"),
+        *("errors", "folders", "rundir", "splits", "streams", "system", "wiring"),
         *("wording", "yamltree", "files", "connectomes", "environments"),
     },
     "convert": {"yamltree", "language"},
@@ -42,7 +41,7 @@ ALLOWED = {
     "kernels": set(),
     "drawing": set(),
     "layers": {"streams", "kernels", "drawing"},
-    "regularization": {"rounding", "streams"},
+    "regularization": {"splits", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},

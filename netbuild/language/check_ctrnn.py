@@ -14,7 +14,7 @@ from netbuild.language import weights
 from netbuild.language.check_maps import Matrix, Site, vector_of, wired_by
 from netbuild.language.context import LARGEST, Context, fits, numbers_fit
 from netbuild.language.ctrnn import AREA, CTRNN, Area, PerUnit, PerUnitFile, Same, ZeroState
-from netbuild.language.plan import LayerPlan, MapPlan, TaskPlan, UnitsPlan
+from netbuild.language.plan import LayerPlan, MapPlan, UnitsPlan
 from netbuild.language.population import Population, units
 from netbuild.language.projections import check_projected
 from netbuild.language.spectrum import check_radius
@@ -260,12 +260,11 @@ def _mean_magnitude(source: weights.Weight, inputs: int) -> float:
 
 def check_sequences(context: Context, task: object) -> None:
     """A recurrent layer needs a task that has time."""
-    if not isinstance(task, TaskPlan) or task.inputs.ndim == 3:
+    shape = getattr(task, "shape", None)
+    if shape is None or len(shape) == 3:
         return
     for i, layer in enumerate(context.parsed.layers):
         if isinstance(layer, CTRNN):
-            what = (
-                f"a recurrent layer reads sequences, and the task's inputs are {task.inputs.shape}"
-            )
+            what = f"a recurrent layer reads sequences, and the task's inputs are {shape}"
             hint = "the inputs of such a task are (trial, time, input)"
             context.problem("NB301", ("layers", i), what, hint)

@@ -30,7 +30,7 @@ from netbuild.language.mask_values import oriented as laid
 from netbuild.language.plan import MapPlan
 from netbuild.language.population import Population
 from netbuild.language.storage import WHOLE, stored, wants_sparse
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location

@@ -18,11 +18,11 @@ from netbuild.errors import DataFileError
 from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, entered
-from netbuild.language.check_splits import Split, refuse_leaks
 from netbuild.language.context import Context, FileRecord
 from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.start import StartFrom
 from netbuild.language.targets import parameter_shapes
+from netbuild.language.training import refuse_leaks
 from netbuild.rundir import (
     CHECKPOINTS,
     LATEST,
@@ -35,6 +35,7 @@ from netbuild.rundir import (
     steps_in,
     unsealed,
 )
+from netbuild.splits import SampleSplit
 from netbuild.wording import show
 from netbuild.yamltree.nodes import Location
 
@@ -45,8 +46,8 @@ FOLLOW = "copy the layer and its masks, or the `seed` that draws them, from the 
 
 
 def check_start(
-    context: Context, plans: dict[int, LayerPlan], split: Split | None = None
-) -> tuple[dict[str, Array], tuple[Split, ...]]:
+    context: Context, plans: dict[int, LayerPlan], split: SampleSplit | None = None
+) -> tuple[dict[str, Array], tuple[SampleSplit, ...]]:
     """The parameters that `start_from` takes, by name, each in its parameter's own shape.
 
     And the samples that these weights were trained on, none of which `split` may test on.
@@ -61,7 +62,7 @@ def check_start(
         return {}, ()
     found, path, trained_on = context.kept[key]
     context.files[START] = FileRecord(words.run, str(path), found.sha256, found.size)
-    refuse_leaks(context, (*HERE, "run"), "the run", trained_on, split)
+    refuse_leaks(context.at(*HERE, "run"), "the run", trained_on, split)
     if len(plans) < len(context.parsed.layers):
         return {}, trained_on  # what is wrong with the others comes first
     shapes = _shapes(context, plans)
@@ -197,7 +198,7 @@ def _check_signs(
 # Which run and which checkpoint is meant
 
 
-Weights: TypeAlias = tuple[TensorsFile, Path, tuple[Split, ...]]
+Weights: TypeAlias = tuple[TensorsFile, Path, tuple[SampleSplit, ...]]
 
 
 @dataclass(frozen=True)
@@ -293,11 +294,11 @@ def _read(context: Context, words: StartFrom) -> Weights:
     return run.weights(step)
 
 
-def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
+def _trained_on(found: TensorsFile, path: Path) -> tuple[SampleSplit, ...]:
     """The splits that a file of weights tells of; raises DataFileError for anything else there."""
     try:
         about = json.loads(found.metadata.get("netbuild", "{}"))
-        return tuple(Split.from_data(each) for each in about.get("trained_on", ()))
+        return tuple(SampleSplit.from_data(each) for each in about.get("trained_on", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         what = f"{show(path.name)} does not tell which samples its weights were trained on"
         raise DataFileError("NB204", what) from None

@@ -17,7 +17,7 @@ from netbuild.language.named import Named
 from netbuild.language.plan import LayerPlan
 from netbuild.language.population import Population
 from netbuild.language.wiring import INPUT
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location
 

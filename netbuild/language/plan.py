@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from netbuild.language.maps import Map
 from netbuild.language.population import Population
+from netbuild.splits import SampleSplit
 from netbuild.wiring import Wiring
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
     from netbuild.language.among import Among
-    from netbuild.language.check_splits import Split
-    from netbuild.language.environments import EnvironmentPlan, TaskWidths
 
 Matrix = NDArray[Any]
 
@@ -97,11 +96,11 @@ class RegularizerPlan:
 
 
 @dataclass(frozen=True)
-class TaskPlan:
-    """A task's data: inputs (sample, input), scaled, and targets."""
+class TaskInputs:
+    """What a task gives the network: how many inputs, and which of them have a name."""
 
-    inputs: Matrix
-    targets: Matrix
+    inputs: int
+    channels: Mapping[str, tuple[int, ...]]
 
 
 @dataclass
@@ -110,8 +109,12 @@ class Plan:
 
     layers: dict[str, LayerPlan] = field(default_factory=dict)
     regularizers: list[RegularizerPlan] = field(default_factory=list)
-    task: TaskPlan | EnvironmentPlan | TaskWidths | None = None
+    task: TaskInputs | None = None  # as the kind of task has it
     start: dict[str, Matrix] = field(default_factory=dict)  # parameters that another run gives
     input_dim: int = 0  # of the network: all inputs of the task, whether a layer reads them or not
-    split: Split | None = None  # of the task's samples, where it has a given number of them
-    trained_on: tuple[Split, ...] = ()  # what the weights in `start` were trained on
+    trained_on: tuple[SampleSplit, ...] = ()  # what the weights in `start` were trained on
+
+    @property
+    def split(self) -> SampleSplit | None:
+        """Of the task's samples, where it has a given number of them."""
+        return getattr(self.task, "split", None)

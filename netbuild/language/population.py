@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 
 
 @dataclass(frozen=True)

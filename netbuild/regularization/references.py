@@ -14,7 +14,7 @@ from torch import Tensor
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
 from netbuild.regularization.parameters import Places
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 from netbuild.streams import rng_of
 
 

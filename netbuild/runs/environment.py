@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from netbuild.language import Spec
-from netbuild.language.task import Neurogym
+from netbuild.language.neurogym_task import Neurogym
 
 # What the libraries that multiply choose their code, and the order of their sums, by.
 _VARIABLES = ("MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OMP_NUM_THREADS")

@@ -18,7 +18,7 @@ from netbuild.durable import digest, is_there, read_file
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
-from netbuild.language.environments import TaskWidths
+from netbuild.language.neurogym_task import NeurogymPlan
 from netbuild.layers import LinearLayer, Network
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
@@ -68,7 +68,7 @@ class Run:
         """The run's resolved spec, with its own copies of the inputs."""
         widths = self.about.get("task_widths")
         with reading(self.path / "run.json", KeyError, TypeError, AttributeError):
-            known = None if widths is None else TaskWidths.from_data(widths)
+            known = None if widths is None else NeurogymPlan.from_data(widths)
         with reading(self.path / "resolved.yaml"):
             self._check_files()
             return load(self.path / "resolved.yaml", data_root=self.path, widths=known)
@@ -116,7 +116,8 @@ class Run:
     @cached_property
     def trained_spec(self) -> Spec:
         """As `spec`, with what makes trials; raises NetbuildError where neurogym is missing."""
-        if not isinstance(self.spec.plan.task, TaskWidths):
+        task = self.spec.plan.task
+        if not isinstance(task, NeurogymPlan) or task.recipe is not None:
             return self.spec
         try:
             return load(self.path / "resolved.yaml", data_root=self.path)

@@ -40,7 +40,7 @@ from netbuild.folders import check_file
 from netbuild.language import Spec
 from netbuild.language.context import FileRecord
 from netbuild.language.dump import dump_yaml
-from netbuild.language.environments import EnvironmentPlan
+from netbuild.language.neurogym_task import NeurogymPlan
 from netbuild.layers import Network
 from netbuild.runs.about import read_about
 from netbuild.runs.checkpoint import (
@@ -293,7 +293,7 @@ def rewind(writer: RunWriter, size: int) -> None:
 def _widths(spec: Spec) -> dict[str, Any] | None:
     """What rebuilds the network where neurogym is not installed."""
     task = spec.plan.task
-    return task.widths.to_data() if isinstance(task, EnvironmentPlan) else None
+    return task.to_data() if isinstance(task, NeurogymPlan) else None
 
 
 def _inputs(spec: Spec) -> list[tuple[FileRecord, bytes]]:

@@ -10,17 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from netbuild.environments import (
-    Drawn,
-    EnvironmentFailed,
-    Recipe,
-    TrialSource,
-    WindowSource,
-    Worker,
-    draw_trials,
-    source_of,
-)
-from netbuild.environments.worker import Answer
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Recipe
+from netbuild.environments.trials import Drawn, TrialSource, draw_trials
+from netbuild.environments.windows import WindowSource, source_of
+from netbuild.environments.worker import Answer, Worker
 from netbuild.streams import rng_of
 from netbuild.tasks.task import Batch
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.language.population import Population, Run, area_meant, units
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 
 FRACTIONS = st.none() | st.floats(0, 1)
 PARTS = st.lists(st.tuples(st.integers(1, 6), FRACTIONS), min_size=1, max_size=5)

@@ -28,7 +28,7 @@ from netbuild.regularization import (
     draw_dale_reference,
 )
 from netbuild.regularization.dale import LARGE, common_row, dale_loss, dale_total
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 
 GOLDEN = json.loads((TESTS / "golden" / "regularization.json").read_text())
 CASES = [c for c in GOLDEN["cases"] if c["type"].startswith(("Dale", "Exc", "Inh"))]

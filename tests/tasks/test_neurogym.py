@@ -17,7 +17,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from netbuild.environments import Environment, EnvironmentFailed, Levels, Recipe, worker
+from netbuild.environments import worker
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.streams import rng_of
 from netbuild.tasks import (
     Batch,
@@ -303,7 +305,8 @@ def test_errors_of_the_environment_come_out() -> None:
 def test_it_ends_with_its_parent() -> None:
     program = """
 import os, signal
-from netbuild.environments import Environment, Recipe, Worker
+from netbuild.environments.recipe import Environment, Recipe
+from netbuild.environments.worker import Worker
 worker = Worker(Recipe((Environment("GoNogo-v0"),), 20), 0)
 print(worker.process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

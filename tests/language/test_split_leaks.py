@@ -16,8 +16,7 @@ from resuming import begun, stopped_at
 import netbuild
 from netbuild.errors import SpecError
 from netbuild.files.tensors import read_tensors
-from netbuild.language.check_splits import Split
-from netbuild.rounding import round_half_up
+from netbuild.splits import SampleSplit, round_half_up
 from netbuild.tasks import ArraysTask
 
 BASE = """seed: SEED
@@ -63,7 +62,7 @@ def test_a_leak_is_what_the_task_itself_would_score(
     tasks = [ArraysTask(x, y, train=t, split_seed=s) for t, s in zip(train, seeds, strict=True)]
     counts = [round_half_up(t, 40) for t in train]
     first, second = (
-        Split("0" * 64, "1" * 64, 40, count, seed)
+        SampleSplit("0" * 64, "1" * 64, 40, count, seed)
         for count, seed in zip(counts, seeds, strict=True)
     )
     seen = {*tasks[0].train_indices.tolist()} & {*tasks[1].test_indices.tolist()}

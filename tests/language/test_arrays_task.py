@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 from checks import plan_of, said_of
 
-from netbuild.language.plan import TaskPlan
+from netbuild.language.arrays_task import ArraysPlan
 
 X = np.array([[0, 16], [8, 4], [2, 2], [1, 1]], np.uint8)
 Y = np.array([0, 1, 2, 1])
 TEXT = "task: {{type: arrays, {}}}\nlayers: [{{name: a, type: linear, output_dim: {}}}]\n"
 
 
-def task(folder: Path, words: str, outputs: int = 3, more: str = "", **arrays: Any) -> TaskPlan:
+def task(folder: Path, words: str, outputs: int = 3, more: str = "", **arrays: Any) -> ArraysPlan:
     text = TEXT.format(words, outputs) + more
     plan = plan_of(folder, text, **{"x": X, "y": Y} | arrays)
     assert plan.layers["a"].reads.size == 2
-    assert plan.task is not None
+    assert isinstance(plan.task, ArraysPlan)
     return plan.task
 
 
 def test_inputs_are_scaled(tmp_path: Path) -> None:
     words = "inputs: {file: x.npy, subtract: 4, divide: 16}, targets: y.npy"
     found = task(tmp_path, words)
-    assert found.inputs.dtype == np.float32
-    assert np.array_equal(found.inputs, (X.astype(float) - 4) / 16)
+    assert found.samples.dtype == np.float32
+    assert np.array_equal(found.samples, (X.astype(float) - 4) / 16)
     assert found.targets.dtype == np.int64
     assert np.array_equal(found.targets, Y)
 
@@ -64,7 +64,7 @@ def test_values(tmp_path: Path) -> None:
 def test_arrays_of_one_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", one=X, two=Y)
     found = task(tmp_path, "file: d.npz, inputs: one, targets: two")
-    assert np.array_equal(found.inputs, X)
+    assert np.array_equal(found.samples, X)
     found = task(tmp_path, "file: d.npz, inputs: one, targets: y.npy")
     assert np.array_equal(found.targets, Y)
 
@@ -99,7 +99,7 @@ def test_scaling_cannot_overflow(tmp_path: Path, scale: str) -> None:
 
 def test_large_values_that_scale_well_are_fine(tmp_path: Path) -> None:
     found = task(tmp_path, "inputs: {file: x.npy, divide: 1e300}, targets: y.npy", x=X * 1e300)
-    assert np.array_equal(found.inputs, X)
+    assert np.array_equal(found.samples, X)
 
 
 def test_both_arrays_are_told_of(tmp_path: Path) -> None:

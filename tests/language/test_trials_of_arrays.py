@@ -11,7 +11,7 @@ from checks import plan_of, said_of, spec_of
 
 from netbuild.builder import build_task
 from netbuild.language import load
-from netbuild.language.data import SequencePlan
+from netbuild.language.arrays_task import ArraysPlan
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -30,11 +30,11 @@ def text(words: str, outputs: int = 3, more: str = "") -> str:
     return f"task: {{type: arrays, file: d.npz, {words}}}\n{layer}{more}"
 
 
-def planned(folder: Path, *words: Any) -> SequencePlan:
+def planned(folder: Path, *words: Any) -> ArraysPlan:
     np.savez(folder / "d.npz", **ARRAYS)
     plan = plan_of(folder, text(*words))
     assert plan.layers["a"].reads.size == 2
-    assert isinstance(plan.task, SequencePlan)
+    assert isinstance(plan.task, ArraysPlan)
     return plan.task
 
 
@@ -45,8 +45,8 @@ def told(folder: Path, *words: Any, **arrays: Any) -> list[str]:
 
 def test_classes_of_each_step(tmp_path: Path) -> None:
     found = planned(tmp_path, f"{CLASSES}, loss_mask: mask, variables: [coh]")
-    assert found.inputs.dtype == np.float32
-    assert np.array_equal(found.inputs, (ARRAYS["x"] / 16).astype(np.float32))
+    assert found.samples.dtype == np.float32
+    assert np.array_equal(found.samples, (ARRAYS["x"] / 16).astype(np.float32))
     assert found.targets.dtype == np.int64
     assert np.array_equal(found.targets, ARRAYS["y"])
     assert found.loss_mask is not None
