@@ -14,7 +14,7 @@ from netbuild.errors import DataFileError, joined
 from netbuild.language.base import Model, Seed, key
 from netbuild.language.context import Context, Here, Result, as_float32
 from netbuild.language.plan import TaskInputs
-from netbuild.language.population import Population
+from netbuild.language.population import Units
 from netbuild.language.shorthand import Shorthand, array
 from netbuild.language.training import Training
 from netbuild.language.weights import Array as ArrayName
@@ -100,7 +100,7 @@ class Arrays(Model):
         self,
         context: Context,
         given: TaskInputs | None,
-        output: Population | None,
+        output: Units | None,
         training: Training | None,
     ) -> ArraysPlan | None:
         """The data, scaled, when it fits the network and the loss."""
@@ -317,7 +317,7 @@ def _check_split(context: Context, task: Arrays, mask: Array | None) -> None:
             context.at("task", "loss_mask").problem("NB205", what, hint)
 
 
-def _fits(here: Here, inputs: Array, targets: Array, output: Population, loss: str) -> bool:
+def _fits(here: Here, inputs: Array, targets: Array, output: Units, loss: str) -> bool:
     """Whether the loss can compare the last layer's outputs with the targets."""
     wrong = _not_steps(inputs, targets, loss) if inputs.ndim == 3 else None
     if wrong is None:
@@ -338,7 +338,7 @@ def _not_steps(inputs: Array, targets: Array, loss: str) -> tuple[str, str] | No
     return f"{what}, and this array is {targets.shape}", "one target for each step"
 
 
-def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
+def _not_values(targets: Array, output: Units) -> tuple[str, str] | None:
     width = 1 if targets.ndim == 1 else targets.shape[-1]
     if targets.ndim <= 2 and width == output.size:
         return None
@@ -350,7 +350,7 @@ def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
     return what, hint
 
 
-def _not_classes(targets: Array, output: Population) -> tuple[str, str] | None:
+def _not_classes(targets: Array, output: Units) -> tuple[str, str] | None:
     if targets.size != len(targets):
         what = "cross_entropy takes one class number a sample; these targets have several columns"
         return what, "give class numbers, or write `loss: mse`"

@@ -14,7 +14,7 @@ from pydantic import Field
 from netbuild.language.base import Model, Name, OneOf, Positive, Seed, key
 from netbuild.language.context import Context
 from netbuild.language.plan import TaskInputs
-from netbuild.language.population import Population
+from netbuild.language.population import Units
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.training import Training
 
@@ -147,7 +147,7 @@ class Neurogym(Model):
         self,
         context: Context,
         given: TaskInputs | None,
-        output: Population | None,
+        output: Units | None,
         training: Training | None,
     ) -> TaskInputs | None:
         """The same, when the loss can compare the last layer's outputs with the answers."""
@@ -156,7 +156,7 @@ class Neurogym(Model):
         return given
 
     def _check_answers(
-        self, context: Context, plan: NeurogymPlan, output: Population, loss: str
+        self, context: Context, plan: NeurogymPlan, output: Units, loss: str
     ) -> None:
         at = context.at("task", "envs" if self.envs else "env")
         if loss == "mse" and plan.classes and self.targets is None:
