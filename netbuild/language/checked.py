@@ -13,7 +13,6 @@ from typing import Any
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.files.door import project_root
 from netbuild.language.check_files import check_files
-from netbuild.language.check_start import START, check_start
 from netbuild.language.compose import Composed, compose
 from netbuild.language.context import Context, FileRecord, GivenStart, Locator
 from netbuild.language.dump import dump_yaml, resolved
@@ -30,6 +29,7 @@ from netbuild.language.sources import (
     network_input_of,
 )
 from netbuild.language.spec import NetworkSpec
+from netbuild.language.start import START, check_start
 from netbuild.language.targets import check_regularizers
 from netbuild.language.training import Training, check_same_files, check_stage, check_training
 from netbuild.yamltree.document import Document, read

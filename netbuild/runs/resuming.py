@@ -20,9 +20,9 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.files.door import project_root
 from netbuild.folders import ForeignEntryError
 from netbuild.language import Spec, load
-from netbuild.language.check_start import START
 from netbuild.language.compose import standing
 from netbuild.language.context import GivenStart
+from netbuild.language.start import START
 from netbuild.rundir import LATEST
 from netbuild.runs.about import ENDED
 from netbuild.runs.checkpoint import (
