@@ -19,10 +19,10 @@ from netbuild.language.ctrnn import CTRNN
 from netbuild.language.data import SequencePlan
 from netbuild.language.environments import EnvironmentPlan
 from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
-from netbuild.language.population import Units
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.task import Arrays, Neurogym
 from netbuild.language.training import Training
+from netbuild.language.units import Units
 from netbuild.layers import (
     CTRNNLayer,
     Dropout,

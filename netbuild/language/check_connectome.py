@@ -15,7 +15,7 @@ from netbuild import connectomes
 from netbuild.errors import DataFileError
 from netbuild.language.connectome import Connectome
 from netbuild.language.context import Context, FileRecord
-from netbuild.language.population import Rows, Table, Units, units_of_table
+from netbuild.language.units import Rows, Table, Units, units_of_table
 from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location, show

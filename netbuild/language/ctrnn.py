@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,15 +11,14 @@ import numpy as np
 
 from netbuild.language import weights
 from netbuild.language.base import Model, NonNegative, OneOf, Size, key
-from netbuild.language.check_maps import check_wired, vector_of
 from netbuild.language.context import LARGEST, Here
-from netbuild.language.maps import InputMap, RecurrentMap
+from netbuild.language.layer import RELU, Activation, Excitatory, LayerOfUnits
+from netbuild.language.maps import InputMap, RecurrentMap, check_wired, vector_of
 from netbuild.language.plan import LayerPlan, MapPlan, Matrix, Site, UnitsPlan
-from netbuild.language.population import Units, units_of_areas
 from netbuild.language.projections import check_projected
 from netbuild.language.shorthand import NUMBERS, Shorthand, number, per_unit
 from netbuild.language.spectrum import check_radius
-from netbuild.language.units import RELU, Activation, Excitatory, LayerOfUnits
+from netbuild.language.units import Units, units_of_areas
 from netbuild.language.weights import Array, FileName
 from netbuild.yamltree.nodes import show
 
@@ -405,7 +403,7 @@ def check_growth(layer: CTRNN, plan: MapPlan) -> None:
         return
     if plan.signs is None or plan.signs.ndim > 1:
         return
-    magnitude = _mean_magnitude(words.weight, plan.input_dim)
+    magnitude = weights.mean_magnitude(words.weight, plan.input_dim)
     radius = plan.connections.density * float(plan.signs.sum()) * magnitude
     if radius > LARGEST_START:
         what = (
@@ -413,13 +411,3 @@ def check_growth(layer: CTRNN, plan: MapPlan) -> None:
         )
         hint = "write `ei_balance: row` or `spectral_radius: 1`, or the rates may explode"
         plan.here.problem("NB603", what, hint, key=True)
-
-
-def _mean_magnitude(source: weights.Weight, inputs: int) -> float:
-    """E|w| of an init, where it is simple; else 0."""
-    if isinstance(source, weights.Uniform) and source.low is None:
-        return 0.5 / math.sqrt(inputs)
-    if isinstance(source, weights.Normal) and source.mean == 0:
-        std = 1 / math.sqrt(inputs) if source.std is None else source.std
-        return std * math.sqrt(2 / math.pi)
-    return 0.0

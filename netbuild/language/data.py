@@ -13,9 +13,9 @@ from netbuild.errors import DataFileError, joined
 from netbuild.language.check_splits import digest_of
 from netbuild.language.context import Context, Result, as_float32
 from netbuild.language.plan import TaskPlan
-from netbuild.language.population import Units
 from netbuild.language.task import Arrays, Neurogym, TargetArray, TaskArray
 from netbuild.language.training import UNTIL, Cosine, Training
+from netbuild.language.units import Units
 from netbuild.rounding import round_half_up
 from netbuild.splits import split_of
 from netbuild.yamltree.nodes import Location

@@ -23,7 +23,7 @@ from netbuild.language.task import Neurogym, Windows
 from netbuild.yamltree.nodes import Location
 
 if TYPE_CHECKING:  # the plan of a whole spec holds this one
-    from netbuild.language.population import Units
+    from netbuild.language.units import Units
 
 __all__ = ["EnvironmentPlan", "TaskWidths", "check_answers", "check_environments"]
 

@@ -16,8 +16,6 @@ from dataclasses import replace
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.base import Model
-from netbuild.language.check_maps import sure_value
 from netbuild.language.context import LARGEST, SMALLEST, Here
 from netbuild.language.maps import Map
 from netbuild.language.plan import MapPlan, Matrix
@@ -136,7 +134,7 @@ def _part(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
 def _known(plan: MapPlan, kept: Connections) -> Matrix | None:
     """The weights before any constraint, () or in the layout of `kept`; None if drawn."""
     source = plan.words.weight
-    if (value := sure_value(source)) is not None:
+    if (value := weights.sure_value(source)) is not None:
         return np.array(value)
     if isinstance(source, weights.Identity):
         return kept.of(np.eye(plan.output_dim, plan.input_dim) * source.gain)
@@ -161,30 +159,8 @@ def _chance(words: Map, signs: Matrix | None, inputs: int, shape: tuple[int, ...
     """How likely each weight of a drawn map is to be kept, not set to 0 for its sign."""
     if signs is None or words.dale_init != "clamp":
         return np.ones(shape)
-    above = chance_above_zero(words.weight, inputs)
+    above = weights.chance_above_zero(words.weight, inputs)
     return np.where(signs > 0, above, np.where(signs < 0, 1 - above, 1.0))
-
-
-def chance_above_zero(source: Model, inputs: int) -> float:
-    """The probability that a weight of a drawing init is above 0."""
-    if isinstance(source, weights.Uniform) and source.low is not None and source.high is not None:
-        return min(max(source.high / (source.high - source.low), 0.0), 1.0)
-    if not isinstance(source, (weights.Normal, weights.TruncNormal)):
-        return 0.5  # all others are symmetric
-    std = 1 / math.sqrt(inputs) if source.std is None else source.std
-    if isinstance(source, weights.Normal):
-        return _below(source.mean / std)
-    low = source.mean - 2 * std if source.low is None else source.low
-    high = source.mean + 2 * std if source.high is None else source.high
-    if low >= 0 or high <= 0:
-        return float(low >= 0)
-    ends = [_below((end - source.mean) / std) for end in (low, 0.0, high)]
-    return (ends[2] - ends[1]) / (ends[2] - ends[0])
-
-
-def _below(value: float) -> float:
-    """The distribution function of N(0, 1)."""
-    return math.erfc(-value / math.sqrt(2)) / 2
 
 
 def _balanced(weight: Matrix, signs: Matrix, kind: str) -> Matrix:

@@ -20,7 +20,6 @@ from netbuild.language import spectrum as checks_of_spectrum
 from netbuild.language.spectrum import (
     MOST_UNITS,
     _samples_have_cycle,
-    chance_above_zero,
     has_likely_cycle,
 )
 from netbuild.layers import spectrum
@@ -148,7 +147,7 @@ def test_chances_are_those_of_what_is_drawn(words: Any) -> None:
     arguments = words.model_dump(exclude={"init", "learn"}, exclude_none=True)
     generator = torch.Generator().manual_seed(0)
     values = draw(words.init, (100, 25), 25, generator, **arguments)
-    share, chance = (values > 0).double().mean().item(), chance_above_zero(words, 25)
+    share, chance = (values > 0).double().mean().item(), weights.chance_above_zero(words, 25)
     assert share == pytest.approx(chance, abs=4 * math.sqrt(0.25 / values.numel()))
 
 

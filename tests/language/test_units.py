@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.language.population import (
+from netbuild.language.units import (
     MOST_AREAS,
     Rows,
     Units,
