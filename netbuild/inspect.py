@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netbuild.language.plan import LayerPlan
 from netbuild.language.units import Units
-from netbuild.layers import LinearLayer, Network
+from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.regularization import RegularizationList
 
 
@@ -27,7 +27,7 @@ def summary(
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
-    held = sum(_held(layer) for layer in network.modules() if isinstance(layer, LinearLayer))
+    held = sum(_held(each) for each in linear_maps(network).values())
     fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     own = network.regularizers
     own = own if isinstance(own, RegularizationList) else RegularizationList()
@@ -69,14 +69,13 @@ def areas(
     many connections, their density, how many are excitatory and inhibitory, and the mean magnitude
     of their effective weights.
     """
-    rows = []
+    rows, linear = [], linear_maps(network)
     for plan in plans.values():
         if "recurrent" not in plan.maps or not _has(plan.gives, by):
             continue
         for each in plan.maps.values():
-            linear = network.get_submodule(each.name)
-            assert isinstance(linear, LinearLayer)
-            rows += _between(each.name, linear, _parts(each.reads, by), _parts(each.gives, by))
+            ends = _parts(each.reads, by), _parts(each.gives, by)
+            rows += _between(each.name, linear[each.name], *ends)
     if by is not None and not rows:
         tables = [plan.gives.table for plan in plans.values() if plan.gives.table is not None]
         known = sorted({column for table in tables for column in table.columns})
@@ -148,4 +147,5 @@ def _held(layer: LinearLayer) -> int:
     """How many weights of a learning map its masks keep where they are: absent and frozen ones."""
     if not layer.weight.requires_grad:
         return 0
-    return 0 if layer.gate is None else int((layer.gate == 0).sum())
+    mask = layer.update_mask
+    return 0 if mask is None else int((mask == 0).sum())

@@ -19,7 +19,7 @@ WHOLE = (weights.Orthogonal, weights.Identity)
 def wants_sparse(words: Any, pairs: int, connections: int) -> bool:
     """Whether a map of so many pairs of units and connections keeps values for the connections."""
     if words.storage != "auto":
-        return words.storage == "sparse"
+        return bool(words.storage == "sparse")
     if isinstance(words.weight, WHOLE) or pairs < LEAST_PAIRS:
         return False
     return connections <= MOST_DENSITY * pairs

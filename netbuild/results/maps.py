@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netbuild.language.plan import LayerPlan, maps_of
 from netbuild.language.units import Units as LayerUnits
-from netbuild.layers import LinearLayer, Network, SparseLinearLayer
+from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.results.units import Units, units_of
 
 Array = NDArray[Any]
@@ -57,9 +57,7 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
             known[id(population)] = units_of(population, plans)
         return known[id(population)]
 
-    for name, module in network.named_modules():
-        if not isinstance(module, LinearLayer):
-            continue
+    for name, module in linear_maps(network).items():
         plan = known_maps[name]
         found[name] = LabelledMap(
             _numbers(module.matrix()),
@@ -77,7 +75,7 @@ def _held_signs(module: LinearLayer, signs: Array) -> Array:
     if module.dale == "none" or module.sign is None:
         return np.zeros_like(signs)
     held = module.sign.cpu().numpy()
-    if isinstance(module, SparseLinearLayer):  # (connection,)
+    if module.sources is not None:  # (connection,)
         sources = module.sources.cpu().numpy()
         free = np.zeros(len(signs), bool)
         free[sources[held != signs[sources]]] = True
