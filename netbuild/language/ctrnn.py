@@ -188,7 +188,29 @@ class CTRNN(LayerOfUnits):
 
     def own_units(self, here: Here) -> Units | None:
         """The units of its areas, or as many as `size` says."""
-        return units_of(here, self)
+        if self.areas is None:
+            if self.size is None:
+                hint = "how many units it has; for example `size: 50`, or `areas`"
+                here.problem("NB102", "the key `size` is missing", hint)
+                return None
+            return units_of_areas(self.name, [("", self.size, self.excitatory)])
+        for name in self.areas:
+            if not re.fullmatch(AREA, name) or len(name) > 64:
+                what = f"`{show(name)}` does not fit here"
+                hint = "the name of an area: letters, digits and `_`, beginning with a letter"
+                here["areas"][name].problem("NB106", what, hint, key=True)
+                return None
+        total = sum(area.size for area in self.areas.values())
+        if self.size not in (None, total):
+            what = f"size is {self.size}, but the areas have {total} units together"
+            here["size"].problem("NB301", what, "leave `size` out")
+        return units_of_areas(
+            self.name,
+            (
+                (name, area.size, self.excitatory if area.excitatory is None else area.excitatory)
+                for name, area in self.areas.items()
+            ),
+        )
 
     def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
         """The map from what it reads, and the map to itself."""
@@ -210,33 +232,6 @@ class CTRNN(LayerOfUnits):
         maps = {"input": check_projected(sites["input"]), "recurrent": check_radius(recurrent)}
         check_growth(self, maps["recurrent"])
         return replace(plan, maps=maps, units=check_units(here, self, plan.gives.size))
-
-
-def units_of(here: Here, layer: CTRNN) -> Units | None:
-    """The units of a recurrent layer, or None with a problem noted."""
-    if layer.areas is None:
-        if layer.size is None:
-            hint = "how many units it has; for example `size: 50`, or `areas`"
-            here.problem("NB102", "the key `size` is missing", hint)
-            return None
-        return units_of_areas(layer.name, [("", layer.size, layer.excitatory)])
-    for name in layer.areas:
-        if not re.fullmatch(AREA, name) or len(name) > 64:
-            what = f"`{show(name)}` does not fit here"
-            hint = "the name of an area: letters, digits and `_`, beginning with a letter"
-            here["areas"][name].problem("NB106", what, hint, key=True)
-            return None
-    total = sum(area.size for area in layer.areas.values())
-    if layer.size not in (None, total):
-        what = f"size is {layer.size}, but the areas have {total} units together"
-        here["size"].problem("NB301", what, "leave `size` out")
-    return units_of_areas(
-        layer.name,
-        (
-            (name, area.size, layer.excitatory if area.excitatory is None else area.excitatory)
-            for name, area in layer.areas.items()
-        ),
-    )
 
 
 def check_units(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:

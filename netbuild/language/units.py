@@ -40,7 +40,7 @@ RUN = np.dtype(
 )
 
 
-class Table(Protocol):
+class NodeTable(Protocol):
     """What a node table says of the units of a layer, in order."""
 
     @property
@@ -57,7 +57,7 @@ class Table(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Nodes:
     """A node table, made of arrays (unit,)."""
 
     names: Words
@@ -72,7 +72,7 @@ class Units:
     layer: str
     runs: NDArray[np.void]  # (run,) of RUN, rising
     whole: bool = True  # all units of the layer
-    table: Table | None = None  # of all units of the layer
+    table: NodeTable | None = None  # of all units of the layer
     passed: Units | None = None  # the units of another layer that this layer passes on
 
     @property
@@ -192,7 +192,7 @@ class Units:
         if (whole := self.table) is not None:
             at = self.indices
             columns = {name: column[at] for name, column in whole.columns.items()}
-            table = Rows(whole.names[at], columns, self.signs)
+            table = Nodes(whole.names[at], columns, self.signs)
         return Units(layer, runs, table=table, passed=self)
 
 
@@ -222,7 +222,7 @@ def units_of_areas(layer: str, areas: Iterable[tuple[str, int, float | None]]) -
     return Units(layer, np.array([run for run in runs if run[1] > run[0]], RUN))
 
 
-def units_of_table(layer: str, table: Table) -> Units:
+def units_of_table(layer: str, table: NodeTable) -> Units:
     """All units of a layer, from its node table."""
     each = np.zeros(len(table.names), RUN)
     each["area"] = table.columns.get("area", "")
