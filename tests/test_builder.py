@@ -17,8 +17,8 @@ from netbuild.builder import build, build_layer, build_optimizer, build_task, de
 from netbuild.errors import Exit, NetbuildError
 from netbuild.kernels import ACTIVATIONS
 from netbuild.language import regularizers, weights
+from netbuild.language.layer import Named, Power
 from netbuild.language.reserved import RESERVED
-from netbuild.language.units import Named, Power
 from netbuild.layers import LinearLayer
 from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, arguments_of
 from netbuild.layers.network import reserved_names

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.language.plan import LayerPlan, maps_of
-from netbuild.language.population import Units as LayerUnits
+from netbuild.language.units import Units as LayerUnits
 from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.results.units import Units, units_of
 
