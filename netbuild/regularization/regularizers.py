@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from netbuild.regularization import terms
 from netbuild.regularization.arguments import bounded, did_you_mean, refuse_unknown
 from netbuild.regularization.references import (
-    DaleWords,
+    DrawOptions,
     References,
     given_references,
     reference_signs,
@@ -54,8 +54,8 @@ Of: TypeAlias = Literal["sample", "unit_mean"]
 Activity: TypeAlias = Mapping[str, Tensor]  # layer name to rates (..., unit)
 
 
-class Common(TypedDict, total=False):
-    """The words that every regularization of parameters takes."""
+class CommonOptions(TypedDict, total=False):
+    """The options of every regularization of parameters."""
 
     Lambda: float
     optimizer: Optimizer
@@ -82,7 +82,7 @@ class BaseRegularization(nn.Module):
     _zero: Tensor
     # True: forward takes the network's activity, and the steps of its trials (None: all count).
     needs_activity: ClassVar[bool] = False
-    more_words: ClassVar[Iterable[str]] = Common.__annotations__  # words taken as **words
+    more_options: ClassVar[Iterable[str]] = CommonOptions.__annotations__  # of **options
 
     def __init__(self, params: Params, Lambda: float = LAMBDA, optimizer: Optimizer = None) -> None:
         super().__init__()
@@ -98,30 +98,30 @@ class BaseRegularization(nn.Module):
         """The regularization that `{"type": "DaleLawL2", "alpha": 0.8, ...}` describes.
 
         Args:
-            struct: the constructor's own words; `type`, which may be left out, is the class's
+            struct: the constructor's arguments; `type`, which may be left out, is the class's
                 name.
             params: used when the struct has none.
 
         Raises:
-            ValueError: a wrong type, an unknown word (the nearest right one is named), no params.
+            ValueError: a wrong type, an unknown argument (with the nearest known one), no params.
         """
-        words, known = dict(struct), cls.words()
-        if words.pop("type", cls.__name__) != cls.__name__:
+        given, known = dict(struct), cls.options()
+        if given.pop("type", cls.__name__) != cls.__name__:
             raise ValueError(f"{cls.__name__}.from_dict was given the type {struct['type']!r}")
-        refuse_unknown(words, known, cls.__name__)
+        refuse_unknown(given, known, cls.__name__)
         if "params" in known:
-            if words.get("params") is None:
-                words["params"] = params
-            if words["params"] is None:
+            if given.get("params") is None:
+                given["params"] = params
+            if given["params"] is None:
                 raise ValueError(f"{cls.__name__} needs params, in the dict or beside it")
-        return cls(**words)
+        return cls(**given)
 
     @classmethod
-    def words(cls) -> tuple[str, ...]:
-        """The words that the constructor, and with it `from_dict`, understands."""
+    def options(cls) -> tuple[str, ...]:
+        """The names of all arguments of the constructor, and so of `from_dict`."""
         given = inspect.signature(cls).parameters.values()
-        more = [cls.more_words if p.kind is p.VAR_KEYWORD else (p.name,) for p in given]
-        return tuple(dict.fromkeys(word for words in more for word in words))
+        more = [cls.more_options if p.kind is p.VAR_KEYWORD else (p.name,) for p in given]
+        return tuple(dict.fromkeys(name for names in more for name in names))
 
     @classmethod
     def default_name(cls) -> str:
@@ -169,11 +169,11 @@ class BaseRegularization(nn.Module):
             return {self.default_name(): self().item()}
 
     def extra_repr(self) -> str:
-        """The constructor's words that are numbers or text, and the number of parameters."""
-        values = {word: getattr(self, word, None) for word in self.words()}
+        """The constructor's arguments that are numbers or text, and the number of parameters."""
+        values = {name: getattr(self, name, None) for name in self.options()}
         shown = [
-            f"{word}={value:g}" if isinstance(value, float) else f"{word}={value}"
-            for word, value in values.items()
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in values.items()
             if isinstance(value, (bool, float, str, tuple))
         ]
         return ", ".join([*shown, f"params={len(self.param_names)}"])
@@ -195,8 +195,8 @@ def step_on(loss: nn.Module, optimizer: Optimizer) -> None:
 # Norms
 
 
-class NormWords(TypedDict, total=False):
-    """The words of `Lp` that `L1`, `L2` and `WeightsDistance` take too."""
+class NormOptions(TypedDict, total=False):
+    """The options of `Lp` that `L1`, `L2` and `WeightsDistance` take too."""
 
     norm: Norm
     squared: bool
@@ -237,8 +237,8 @@ class Lp(BaseRegularization):
         self.norm, self.squared, self.reduction = norm, squared, reduction
         for name, value, known in (("norm", norm, Norm), ("reduction", reduction, Reduction)):
             if value not in get_args(known):
-                words = ", ".join(get_args(known))
-                raise ValueError(f"{name} must be one of {words}, not {value!r}")
+                listed = ", ".join(get_args(known))
+                raise ValueError(f"{name} must be one of {listed}, not {value!r}")
         if norm == "matrix":
             self._check_matrix_norm()
 
@@ -266,10 +266,12 @@ class Lp(BaseRegularization):
 class L1(Lp):
     """The sum of magnitudes, sum_k sum_ij |w_ij|: the lasso, which drives weights to zero."""
 
-    more_words = NormWords.__annotations__
+    more_options = NormOptions.__annotations__
 
-    def __init__(self, params: Params, Lambda: float = LAMBDA, **words: Unpack[NormWords]) -> None:
-        super().__init__(params, Lambda, 1, **words)
+    def __init__(
+        self, params: Params, Lambda: float = LAMBDA, **options: Unpack[NormOptions]
+    ) -> None:
+        super().__init__(params, Lambda, 1, **options)
 
 
 class L2(Lp):
@@ -278,10 +280,12 @@ class L2(Lp):
     Only the squared one is weight decay: its gradient is 2 W, that of the length is W / ||W||.
     """
 
-    more_words = NormWords.__annotations__
+    more_options = NormOptions.__annotations__
 
-    def __init__(self, params: Params, Lambda: float = LAMBDA, **words: Unpack[NormWords]) -> None:
-        super().__init__(params, Lambda, 2, **words)
+    def __init__(
+        self, params: Params, Lambda: float = LAMBDA, **options: Unpack[NormOptions]
+    ) -> None:
+        super().__init__(params, Lambda, 2, **options)
 
 
 # References
@@ -314,10 +318,10 @@ class WeightsDistance(ReferencedRegularization, Lp):
     Args:
         params, Lambda: see `BaseRegularization`.
         reference_weights: one per parameter, of its shape, or a dict by the parameters' names.
-        p, words: see `Lp`; norm="matrix" is || |W - R| ||_p, of magnitudes.
+        p, options: see `Lp`; norm="matrix" is || |W - R| ||_p, of magnitudes.
     """
 
-    more_words = NormWords.__annotations__
+    more_options = NormOptions.__annotations__
 
     def __init__(
         self,
@@ -325,9 +329,9 @@ class WeightsDistance(ReferencedRegularization, Lp):
         reference_weights: References,
         Lambda: float = LAMBDA,
         p: float = 1,
-        **words: Unpack[NormWords],
+        **options: Unpack[NormOptions],
     ) -> None:
-        super().__init__(params, Lambda, p, **words)
+        super().__init__(params, Lambda, p, **options)
         self.hold_references(given_references(self.targets, reference_weights))
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -337,8 +341,8 @@ class WeightsDistance(ReferencedRegularization, Lp):
         return super().term(index, difference.abs() if self.norm == "matrix" else difference)
 
 
-class SignWords(Common, DaleWords, total=False):
-    """The words that all regularizers with reference signs take."""
+class SignOptions(CommonOptions, DrawOptions, total=False):
+    """The options of all regularizers with reference signs."""
 
 
 class SignRegularization(ReferencedRegularization):
@@ -349,16 +353,16 @@ class SignRegularization(ReferencedRegularization):
         reference_weights: one per parameter, of its shape (or a dict by the parameters' names);
             only the signs are kept, and 0 is no reference sign. Use `WeightsDistance` for
             magnitudes. None draws them.
-        dale_words: `inh_ratio`, `rho`, `inh_first`, `seed` of `draw_dale_reference`, for drawn
+        draw_options: `inh_ratio`, `rho`, `inh_first`, `seed` of `draw_dale_reference`, for drawn
             references only.
 
     Raises:
-        TypeError: references and dale words together.
-        ValueError: an unknown dale word, or a ratio, the number of references or a shape is out of
+        TypeError: references and options for drawing them together.
+        ValueError: an unknown option, or a ratio, the number of references or a shape is out of
             bounds.
     """
 
-    more_words = SignWords.__annotations__
+    more_options = SignOptions.__annotations__
 
     def __init__(
         self,
@@ -366,11 +370,11 @@ class SignRegularization(ReferencedRegularization):
         reference_weights: References | None = None,
         Lambda: float = LAMBDA,
         optimizer: Optimizer = None,
-        **dale_words: Unpack[DaleWords],
+        **draw_options: Unpack[DrawOptions],
     ) -> None:
         super().__init__(params, Lambda, optimizer)
         owner = type(self).__name__
-        self.hold_references(reference_signs(self.targets, reference_weights, dale_words, owner))
+        self.hold_references(reference_signs(self.targets, reference_weights, draw_options, owner))
 
 
 class DaleLawL2(SignRegularization):
@@ -380,7 +384,7 @@ class DaleLawL2(SignRegularization):
     for alpha = 0.8), where the loss is negative; every weight without one (S = 0) is pulled to 0.
 
     Args:
-        params, reference_weights, words: see `SignRegularization`.
+        params, reference_weights, options: see `SignRegularization`.
         alpha: in [0, 1]; 0 is Dale's law alone, 1 the sum of squares alone.
     """
 
@@ -389,9 +393,9 @@ class DaleLawL2(SignRegularization):
         params: Params,
         alpha: float = 0.8,
         reference_weights: References | None = None,
-        **words: Unpack[SignWords],
+        **options: Unpack[SignOptions],
     ) -> None:
-        super().__init__(params, reference_weights, **words)
+        super().__init__(params, reference_weights, **options)
         self.alpha = bounded("alpha", alpha)
         self._by_unit: dict[int, tuple[tuple[int, int], bool]] = {}
 
@@ -413,7 +417,8 @@ class DaleLawL2(SignRegularization):
         memory = (reference.data_ptr(), reference._version)  # another one once moved or written to
         if self._by_unit.get(index, (None,))[0] != memory:
             self._by_unit[index] = memory, terms.rows_are_alike(reference)
-        return reference.view(-1, reference.shape[-1])[0] if self._by_unit[index][1] else reference
+        alike = self._by_unit[index][1]
+        return reference[(0,) * (reference.dim() - 1)] if alike else reference
 
 
 class DaleLaw(DaleLawL2):
@@ -427,17 +432,16 @@ class DaleLaw(DaleLawL2):
         self,
         params: Params,
         reference_weights: References | None = None,
-        **words: Unpack[SignWords],
+        **options: Unpack[SignOptions],
     ) -> None:
-        super().__init__(params, 0.0, reference_weights, **words)
+        super().__init__(params, 0.0, reference_weights, **options)
 
 
 class DaleHinge(SignRegularization):
     """The magnitudes of wrong signs: sum_k sum_ij relu(-s_ij w_ij)^p; 0 once the signs are right.
 
     Args:
-        params, Lambda, optimizer: see `BaseRegularization`.
-        reference_weights, dale_words: see `DaleLawL2`.
+        params, reference_weights, options: see `SignRegularization`.
         p: the power, >= 1. With p = 1 every wrong weight is pushed equally hard.
     """
 
@@ -446,9 +450,9 @@ class DaleHinge(SignRegularization):
         params: Params,
         reference_weights: References | None = None,
         p: float = 1,
-        **words: Unpack[SignWords],
+        **options: Unpack[SignOptions],
     ) -> None:
-        super().__init__(params, reference_weights, **words)
+        super().__init__(params, reference_weights, **options)
         self.p = bounded("p", p, 1.0, math.inf)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -468,14 +472,14 @@ class ExcRatioTargetRegularization(BaseRegularization):
     the true share is reported, and this surrogate only as `surrogate=True`.
 
     Args:
-        params, words: see `BaseRegularization`.
+        params, options: see `BaseRegularization`.
         exc_target_ratio: the wanted share of excitatory weights, in [0, 1].
     """
 
     def __init__(
-        self, params: Params, exc_target_ratio: float = 0.8, **words: Unpack[Common]
+        self, params: Params, exc_target_ratio: float = 0.8, **options: Unpack[CommonOptions]
     ) -> None:
-        super().__init__(params, **words)
+        super().__init__(params, **options)
         self.exc_target_ratio = bounded("exc_target_ratio", exc_target_ratio)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -507,10 +511,10 @@ class InhRatioTargetRegularization(ExcRatioTargetRegularization):
     """Pulls the share of inhibitory weights to a target; see `ExcRatioTargetRegularization`."""
 
     def __init__(
-        self, params: Params, inh_target_ratio: float = 0.2, **words: Unpack[Common]
+        self, params: Params, inh_target_ratio: float = 0.2, **options: Unpack[CommonOptions]
     ) -> None:
         target = bounded("inh_target_ratio", inh_target_ratio)
-        super().__init__(params, 1 - target, **words)
+        super().__init__(params, 1 - target, **options)
         self.inh_target_ratio = target
 
 
@@ -529,7 +533,7 @@ class ActivityRegularization(BaseRegularization):
             does not name, all.
 
     Raises:
-        ValueError: no layer, or another word for `of`.
+        ValueError: no layer, or another value of `of`.
     """
 
     needs_activity: ClassVar[bool] = True
