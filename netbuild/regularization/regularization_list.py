@@ -10,14 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from netbuild.regularization.arguments import bounded, did_you_mean
-from netbuild.regularization.regularizers import (
-    LAMBDA,
-    REGULARIZATIONS,
-    Activity,
-    BaseRegularization,
-    Optimizer,
-    step_on,
-)
+from netbuild.regularization.base import LAMBDA, BaseRegularization, Optimizer, step_on
+from netbuild.regularization.regularizers import REGULARIZATIONS, Activity
 from netbuild.regularization.targets import Params
 
 
