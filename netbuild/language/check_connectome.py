@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,22 +14,12 @@ from netbuild import connectomes
 from netbuild.errors import DataFileError
 from netbuild.language.connectome import Connectome
 from netbuild.language.context import Context, FileRecord
-from netbuild.language.named import Named, Table, named
-from netbuild.language.population import Population
+from netbuild.language.population import Rows, Table, Units, units_of_table
 from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location, show
 
-POLICIES = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched", "unknown")
-
-
-@dataclass(frozen=True, eq=False)
-class Signed:
-    """A node table whose signs are others than its own."""
-
-    names: NDArray[np.object_]
-    columns: dict[str, NDArray[np.object_]]
-    signs: NDArray[np.int8] | None
+NOT_OF_FILES = {"learn", "types", "control"}  # keys that do not change what is read
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +39,7 @@ class Wired:
         return self.report.facts() | {"control": control.model_dump() if control else None}
 
 
-def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
+def neurons_of(context: Context, i: int, layer: Any) -> Units | None:
     """The units of a layer with a connectome, or None with a problem noted."""
     here: Location = ("layers", i)
     for key in ("excitatory", "areas"):
@@ -68,7 +57,7 @@ def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
         what = f"{key} is {size}, but the connectome has {n:,} neurons"
         context.problem("NB301", (*here, key), what, f"leave `{key}` out")
         return None
-    return named(layer.name, found.table)
+    return units_of_table(layer.name, found.table)
 
 
 def wired(context: Context, i: int, layer: Any) -> Wired | None:
@@ -108,7 +97,7 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         return None
     table: Table = read.neurons
     if read.signs is not table.signs:
-        table = Signed(table.names, dict(table.columns), read.signs)
+        table = Rows(table.names, dict(table.columns), read.signs)
     found = Wired(words, table, read.wiring, read.counts, read.report)
     if words.control is None:
         return found
@@ -138,20 +127,15 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
             paths[which] = path
     if len(paths) < len(files):
         return None
-    options = options_of(words)
-    key = (*paths.values(), repr(options))
+    key = (*paths.values(), repr(words.model_dump(exclude=NOT_OF_FILES)))
     if key not in context.kept:
         try:
             context.kept[key] = connectomes.read_connectome(
-                paths["edges"], paths.get("neurons"), options
+                paths["edges"], paths.get("neurons"), words
             )
-        except connectomes.OptionError as error:
-            wrong_key = error.option == "where" and error.code == "NB211"  # or its value is
-            context.problem(error.code, (*here, *error.key), error.what, error.hint, key=wrong_key)
-            return None
         except DataFileError as error:
-            which = _at_fault(paths, options, error)
-            context.problem(error.code, (*here, which, "file"), error.what, error.hint)
+            no_column = error.key[:1] == ("where",) and error.code == "NB211"
+            context.problem(error.code, (*here, *error.key), error.what, error.hint, key=no_column)
             return None
     read: connectomes.Connectome = context.kept[key]
     for which, file in files.items():
@@ -184,7 +168,7 @@ def _check_signs(
 ) -> None:
     """Warn of signs that nobody has, and of neurotransmitters that have none."""
     columns = read.report.columns
-    kinds = list(read.report.types) if "type" in columns["edges"] else []
+    kinds = list(read.report.types) if "transmitter" in columns["edges"] else []
     if (column := columns["neurons"].get("sign")) is not None and column in read.neurons.columns:
         kinds = list(dict.fromkeys(read.neurons.columns[column].tolist()))
     if words.signs is None:
@@ -199,28 +183,6 @@ def _check_signs(
             what = f"no neuron has the neurotransmitter `{show(transmitter)}`"
             hint = context.near(transmitter, [str(kind) for kind in kinds if kind])
             context.problem("NB605", (*here, "signs", transmitter), what, hint, key=True)
-
-
-def options_of(words: Connectome) -> connectomes.Options:
-    """What a spec says about the files of a connectome."""
-    return connectomes.Options(
-        **words.edges.model_dump(exclude={"file", "transmitter"}),
-        type=words.edges.transmitter,
-        **(words.neurons.model_dump(exclude={"file"}) if words.neurons else {}),
-        **{key: getattr(words, key) for key in POLICIES},
-        signs=words.signs or {},
-        where=words.where or {},
-    )
-
-
-def _at_fault(paths: Mapping[str, Path], options: connectomes.Options, error: DataFileError) -> str:
-    """Which of the two files an error is about: the node table, if it cannot be read by itself."""
-    if "neurons" in paths:
-        try:
-            connectomes.read_nodes(paths["neurons"], options)
-        except DataFileError as other:
-            return "neurons" if other.what == error.what else "edges"
-    return "edges"
 
 
 def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
@@ -238,11 +200,11 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
         shuffle=control.shuffle,
         rng=rng,
     )
-    table = Signed(found.table.names, dict(found.table.columns), signs)
+    table = Rows(found.table.names, dict(found.table.columns), signs)
     return replace(found, table=table, wiring=wiring, counts=counts)
 
 
-def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -> bool:
+def fits_connectome(context: Context, i: int, reads: Units, found: Wired) -> bool:
     """Whether the units that a linear layer reads are the connectome's neurons."""
     here: Location = ("layers", i, "connectome")
     n = len(found.table.names)
@@ -251,7 +213,7 @@ def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -
         hint = "its connections lead from the units that are read, one for each neuron"
         context.problem("NB301", here, what, hint, key=True)
         return False
-    if isinstance(reads, Named) and not np.array_equal(reads.names, found.table.names):
+    if reads.table is not None and not np.array_equal(reads.names, found.table.names):
         what = f"the units of `{reads.layer}` have other names than the connectome's neurons"
         context.problem("NB301", here, what, "both need the same node table", key=True)
         return False

@@ -175,8 +175,8 @@ Params: TypeAlias = Iterable[Tensor] | Mapping[str, Tensor] | NamedParameters
 
 
 def _is_sparse(module: nn.Module, leaf: str) -> bool:
-    """Whether a parameter is the weight of a layer in sparse storage, which alone has `targets`."""
-    return leaf == "weight" and hasattr(type(module), "targets")
+    """Whether a parameter is the weight of a layer in sparse storage, which alone has `sources`."""
+    return leaf == "weight" and getattr(module, "sources", None) is not None
 
 
 def _shape(module: nn.Module) -> tuple[int, int]:
