@@ -1,4 +1,4 @@
-"""The effective weights of every map, with what is known of their units."""
+"""The effective weights of every map with their units, and what each layer computes beside them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netbuild.language import Spec
 from netbuild.language.plan import LayerPlan
 from netbuild.language.population import Population
-from netbuild.layers import LinearLayer, Network, SparseLinearLayer
+from netbuild.layers import CTRNNLayer, LinearLayer, Network, SparseLinearLayer
+from netbuild.results.export import dataset_of
 from netbuild.results.units import Units, units_of
 
 Array = NDArray[Any]
@@ -97,6 +100,44 @@ def _numbers(weight: Tensor | Any) -> Array | Any:
     return weight.astype(np.float32, copy=True)
 
 
+class Equation(NamedTuple):
+    """What a layer computes beside its weights; the last four are None of layers without time."""
+
+    activation: str
+    exponent: float | None  # of the activation `power`
+    formulation: str | None
+    alpha: Array | None  # (unit,), dt / tau, in (0, 1]
+    initial_state: Array | None  # (unit,): v in the formulation `current`, r in others
+    initial_rate: Array | None  # (unit,): r, which is 0 where `initial_state: zero` is written
+
+
+def equations_of(network: Network, spec: Spec) -> dict[str, Equation]:
+    """The equation of every layer that has an activation, by its name, with the weights' values."""
+    found: dict[str, Equation] = {}
+    for layer in spec.model.layers:
+        words = getattr(layer, "activation", None)
+        if words is None:
+            continue
+        given = words.model_dump()
+        module = network.get_submodule(layer.name)
+        own = _recurrent(module) if isinstance(module, CTRNNLayer) else (None,) * 4
+        found[layer.name] = Equation(given["type"], given.get("n"), *own)
+    return found
+
+
+def _recurrent(layer: CTRNNLayer) -> tuple[str, Array, Array, Array]:
+    with torch.no_grad():
+        alpha = torch.as_tensor(layer.parameters_of_step().alpha, dtype=torch.float32)
+        first = layer.initial()
+    state = first.rate if first.potential is None else first.potential
+    arrays = (alpha.expand(layer.size), state, first.rate)
+    numbers = [value.detach().float().cpu().numpy().copy() for value in arrays]
+    return layer.formulation, numbers[0], numbers[1], numbers[2]
+
+
+# Files
+
+
 def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
     """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on,
     and `<map>/pre/column/<name>` of a node table.
@@ -121,3 +162,47 @@ def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
             for what, values in units.arrays().items():
                 found[f"{name}/{side}/{what}"] = values
     return found
+
+
+def equation_arrays(equations: Mapping[str, Equation], dt: float | None) -> dict[str, Array]:
+    """Names and arrays for a file: `<layer>/alpha` and so on, and `dt` in ms, if there is one."""
+    found: dict[str, Array] = {} if dt is None else {"dt": np.array(dt)}
+    for name, equation in equations.items():
+        for part, value in equation._asdict().items():
+            if value is not None:
+                found[f"{name}/{part}"] = np.asarray(value)
+    return found
+
+
+def maps_dataset(
+    maps: Mapping[str, LabelledMap], equations: Mapping[str, Equation], dt: float | None
+) -> Any:
+    """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias.
+
+    A sparse map's weight is (<map>_connection,), by postsynaptic and then by presynaptic unit, and
+    the coordinates <map>_from and <map>_to along it are positions in <map>_pre and <map>_post.
+    Of recurrent layers <layer>_alpha, <layer>_initial_state and <layer>_initial_rate, along
+    <layer>_recurrent_post; and as attributes <layer>_activation, <layer>_formulation, and dt in ms.
+    """
+    variables: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {}
+    units: dict[str, tuple[str, Units]] = {}
+    for name, one in maps.items():
+        word = name.replace(".", "_")
+        pre, post = f"{word}_pre", f"{word}_post"
+        if isinstance(one.weight, np.ndarray):
+            variables[f"{word}_weight"] = ((post, pre), one.weight)
+        else:
+            axis, entries = f"{word}_connection", one.weight.tocoo()
+            variables[f"{word}_weight"] = (axis, entries.data)
+            coordinates |= {f"{word}_from": (axis, entries.col), f"{word}_to": (axis, entries.row)}
+        variables[f"{word}_bias"] = (post, one.bias)
+        units |= {pre: (pre, one.pre), post: (post, one.post)}
+    about: dict[str, Any] = {"rows": "post"} | ({} if dt is None else {"dt": dt})
+    for name, equation in equations.items():
+        for part, value in equation._asdict().items():
+            if isinstance(value, np.ndarray):
+                variables[f"{name}_{part}"] = (f"{name}_recurrent_post", value)
+            elif value is not None:
+                about[f"{name}_{part}"] = value
+    return dataset_of(variables, coordinates, units, about)

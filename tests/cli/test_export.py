@@ -10,19 +10,17 @@ import matplotlib
 import numpy as np
 import polars
 import pytest
-from decision import decision_run
 
 import netbuild
 from netbuild.results.activity import load_activity
-from netbuild.results.equations import equation_arrays, equations_of
-from netbuild.results.maps import labelled_maps, map_arrays
+from netbuild.results.maps import equation_arrays, equations_of, labelled_maps, map_arrays
 
 KINDS = ("psychometric", "trajectories", "rates", "weights", "eigenvalues", "learning")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> netbuild.Run:
-    return decision_run(tmp_path_factory.mktemp("decision"))
+def run(decision: netbuild.Run) -> netbuild.Run:
+    return decision
 
 
 def test_weights_with_the_names_of_their_units(cli: Any, run: netbuild.Run, tmp_path: Path) -> None:
