@@ -81,7 +81,7 @@ def measure(spec: netbuild.Spec, steps: int) -> Measured:
     making: list[float] = []
     for step in range(steps):
         began = time.perf_counter()
-        task.draw(step, training.batch_size, rng_of(task.seed, "train", step))
+        task.batch(step, training.batch_size, rng_of(task.seed, "train", step))
         making.append(time.perf_counter() - began)
     with Prefetch(task) as ahead:
         timed = Timed(ahead)
@@ -89,8 +89,7 @@ def measure(spec: netbuild.Spec, steps: int) -> Measured:
         trainer = Trainer(network, timed, training, optimizer, seed=spec.model.seed)
         records = trainer.records()
         next(records)
-        while not ahead._ready:  # until the process has begun
-            ahead._look()
+        while not ahead.is_ready():
             time.sleep(0.1)
         turn(trainer, records, timed, 50)
         rounds = [turn(trainer, records, timed, steps) for _ in range(ROUNDS)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from netbuild.language import schema as language
+from netbuild.language.grammar import homes
 
 HEAD = """\
 # The language, version 1
@@ -29,56 +31,24 @@ key is an error, tags are refused, anchors and `<<` work.
   the node table of a connectome with the values that they must have: `{kind: [inter, motor]}`.
 - **`extends: [base.yaml]`** merges mappings deeply and replaces lists; then `set` is applied.
 """
-# Section by section; the names are the models'.
+# The sections of the page: each has the models of some files of the language.
 SECTIONS = (
-    ("A spec", ["SpecFile", "StartFrom"]),
-    ("Layers", ["Linear", "CTRNN", "Dropout", "Named", "Power"]),
-    (
-        "Recurrent layers: areas, maps, time constants, noise",
-        [
-            *("Area", "InputMap", "RecurrentMap", "Projection", "Same", "PerUnit", "PerUnitFile"),
-            *("ZeroState", "Noise", "RateNoise"),
-        ],
-    ),
-    ("Connectomes", ["Connectome", "EdgeFile", "NeuronFile", "Control"]),
-    (
-        "Parameters: `weight` and `bias`",
-        [
-            *("Uniform", "Normal", "TruncNormal", "Zero", "Constant", "Xavier", "Kaiming"),
-            *("Orthogonal", "Identity", "ConnectomeCounts", "WeightFile", "WeightValues"),
-            *("BiasFile", "BiasValues"),
-        ],
-    ),
-    (
-        "Masks",
-        [
-            *("SparsityFile", "SparsityValues", "MaskFile", "MaskValues", "RandomMask"),
-            *("FixedIndegree", "Between", "UnitSigns", "ExcitatoryFraction"),
-        ],
-    ),
-    (
-        "Regularizers",
-        [
-            *("L1", "L2", "Lp", "DaleLaw", "DaleLawL2", "DaleHinge", "ExcRatioTarget"),
-            *("InhRatioTarget", "WeightsDistance", "DrawnReference"),
-            *("FiringRateL1", "FiringRateL2", "FiringRateVariance"),
-        ],
-    ),
-    (
-        "Task",
-        [
-            *("Arrays", "TaskArray", "TargetArray", "Split", "Neurogym", "EnvironmentSpec"),
-            *("WholeTrials", "Windows", "TargetLevels", "EvaluationTrials"),
-        ],
-    ),
-    (
-        "Training",
-        [
-            *("Training", "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Cosine", "StepDecay"),
-            *("Exponential", "Evaluate", "Checkpoint", "StopWhen", "Stage"),
-        ],
-    ),
+    ("A spec", ("spec", "start")),
+    ("Layers", ("layers", "units")),
+    ("Recurrent layers: areas, maps, time constants, noise", ("ctrnn", "maps")),
+    ("Connectomes", ("connectome",)),
+    ("Parameters: `weight` and `bias`", ("weights",)),
+    ("Masks", ("masks",)),
+    ("Regularizers", ("regularizers",)),
+    ("Task", ("task",)),
+    ("Training", ("training",)),
 )
+
+
+def models_of(files: Sequence[str]) -> list[str]:
+    """The names of the models in some files of the language, in the order of the language."""
+    models = dict.fromkeys(home.model for home in homes())
+    return [m.__name__ for m in models if m.__module__.rpartition(".")[2] in files]
 
 
 @cache
@@ -160,7 +130,8 @@ def text() -> str:
     whole = schema | {"required": ["netbuild", "layers"]}
     models = {**schema["$defs"], "SpecFile": whole}
     parts = [HEAD]
-    for section, names in SECTIONS:
+    for section, files in SECTIONS:
+        names = models_of(files)
         parts.append(f"## {section}\n")
         for name in names:
             about = models[name].get("description", "")

@@ -17,20 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from netbuild.errors import Exit, NetbuildError
+from netbuild.system import CAUTIOUS, NOFOLLOW, flags
 from netbuild.wording import one_line
-
-
-def _flags(*names: str) -> int:
-    """Flags of `os.open` together; not every system has all of them."""
-    return sum(getattr(os, name, 0) for name in names)
-
 
 # The functions themselves are looked up when they are called; what they can do does not change.
 RELATIVE = {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.rmdir} <= os.supports_dir_fd
-# A FIFO must not make us wait, and a terminal must not become ours.
-_FILE = _flags("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
-_ENTER = _flags("O_DIRECTORY", "O_CLOEXEC", "O_PATH")  # O_PATH needs no permission to list
-_LIST = _flags("O_DIRECTORY", "O_CLOEXEC")
+_FILE = CAUTIOUS | NOFOLLOW
+_ENTER = flags("O_DIRECTORY", "O_CLOEXEC", "O_PATH")  # O_PATH needs no permission to list
+_LIST = flags("O_DIRECTORY", "O_CLOEXEC")
 _WRITES = os.O_WRONLY | os.O_RDWR
 KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -133,7 +127,7 @@ class Folder:
             raise ForeignEntryError(inner, "is a symbolic link, and not a folder")
         if self._descriptor is None:
             return _plain(inner)
-        return Folder(inner, os.open(path, _ENTER | _flags("O_NOFOLLOW"), **where))
+        return Folder(inner, os.open(path, _ENTER | NOFOLLOW, **where))
 
     @contextmanager
     def entered(self, name: str) -> Iterator[Folder]:

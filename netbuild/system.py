@@ -18,11 +18,19 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# A flag of `os.open`; 0 where the system has no such flag.
-O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
+
+def flags(*names: str) -> int:
+    """Flags of `os.open` together; a flag that this system lacks counts as 0."""
+    return sum(getattr(os, name, 0) for name in names)
+
+
+NOFOLLOW = flags("O_NOFOLLOW")
+# A FIFO must not make this process wait, and a terminal must not become its own.
+CAUTIOUS = flags("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
+READ = os.O_RDONLY | CAUTIOUS
 
 HAS_LOCKS = fcntl is not None
-CAN_SYNC_FOLDERS = O_DIRECTORY != 0  # elsewhere a folder cannot be opened at all
+CAN_SYNC_FOLDERS = flags("O_DIRECTORY") != 0  # elsewhere a folder cannot be opened at all
 
 # What ends a training with its state saved. A batch system may send SIGUSR1 some time before it
 # takes the machine away; SIGHUP comes where a terminal is closed.

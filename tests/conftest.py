@@ -62,11 +62,16 @@ training:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A spec of 24 steps that holds every kind of constraint; returns its path."""
+    return small_spec(tmp_path)
+
+
+def small_spec(folder: Path) -> Path:
+    """Write the spec `small` and its data into a folder; for fixtures that several tests share."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, size=60)
     x = rng.normal(size=(60, 5)) + np.eye(3, 5)[y] * 3
-    np.savez(tmp_path / "data.npz", x=x.astype(np.float32), y=y)
-    path = tmp_path / "small.yaml"
+    np.savez(folder / "data.npz", x=x.astype(np.float32), y=y)
+    path = folder / "small.yaml"
     path.write_text(SMALL)
     return path
 

@@ -249,6 +249,8 @@ class Maker:
             scipy.sparse.save_npz(path, scipy.sparse.coo_array(given).asformat(form))
         else:
             scipy.io.savemat(path, {"wanted": given, **others}, do_compression=self.maybe())
+            content = path.read_bytes()  # its first 116 bytes tell when it was written
+            path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + content[116:])
         pre, post = np.nonzero(matrix)
         found = zip(pre.tolist(), post.tolist(), strict=True)
         return [{"pre": i, "post": j, "weight": float(matrix[i, j])} for i, j in found]

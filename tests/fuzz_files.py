@@ -25,7 +25,7 @@ import numpy.typing as npt
 from fuzz_specs import check_problem
 
 from netbuild.errors import DataFileError, SpecError
-from netbuild.files.readers import ArrayFile, Header, read_array, read_header
+from netbuild.files.arrays import ArrayFile, read_array, read_shape
 from netbuild.language import load
 
 Array = npt.NDArray[Any]
@@ -407,11 +407,11 @@ class Files:
         """The code of the problem; what is accepted is compared with another reader's array."""
         path = self.folder / f"f{case.suffix}"
         path.write_bytes(case.content)
-        header = told(lambda: read_header(path, case.array))
+        shape = told(lambda: read_shape(path, case.array))
         found = told(lambda: read_array(path, case.array))
         if isinstance(found, ArrayFile):
-            assert isinstance(header, Header), header
-            check_array(found, header, case)
+            assert shape == found.array.shape, shape
+            check_array(found, case)
         if case.key:
             self.through_spec(path, case, "" if isinstance(found, ArrayFile) else found)
         return () if isinstance(found, ArrayFile) else (str(found),)
@@ -456,11 +456,9 @@ def check_words(error: DataFileError) -> None:
     assert "not enough memory" not in error.what, error.what
 
 
-def check_array(found: ArrayFile, header: Header, case: Case) -> None:
-    """The array is what the header says, and what another reader reads."""
+def check_array(found: ArrayFile, case: Case) -> None:
+    """The array is what another reader reads."""
     array = found.array
-    assert array.shape == header.shape, (array.shape, header.shape)
-    assert array.dtype == header.dtype, (array.dtype, header.dtype)
     assert array.dtype.kind in "biuf"
     assert array.dtype.itemsize <= 8
     assert array.dtype.isnative

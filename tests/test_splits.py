@@ -8,7 +8,7 @@ import torch
 from netbuild.splits import permutation, split_of
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 17, 1797])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 17, 1797, 200_000])
 @pytest.mark.parametrize("seed", [0, 7, 2**32 + 5, 2**62 + 3])
 def test_the_order_is_that_of_torch(count: int, seed: int) -> None:
     """Otherwise runs that were made before would test on samples that they were trained on."""

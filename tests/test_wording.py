@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import netbuild
 from netbuild.render import console
-from netbuild.wording import printable
+from netbuild.wording import near, nearest, printable, show
 
 RED = "\x1b[31m\x9b0m\x07\r"  # colours, a bell, and the beginning of the line again
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -25,6 +27,51 @@ def test_control_characters_are_escaped_and_nothing_else() -> None:
     assert printable(kept) == kept
     text = json.dumps({"name": RED}, ensure_ascii=False)
     assert json.loads(printable(text)) == {"name": RED}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("a\tb\x1b[31m", "a\\tb\\x1b[31m"),
+        ("\udcff", "\\udcff"),
+        ("x" * 80, "x" * 80),
+        ("ab" * 99, "ab" * 19 + "a…" + "ab" * 20),
+        ("\x1b" * 10**6, "\\x1b" * 9 + "\\x1…" + "\\x1b" * 10),
+    ],
+)
+def test_what_is_shown_is_short_and_safe_to_print(text: str, shown: str) -> None:
+    assert show(text) == shown
+    assert len(shown) <= 80
+
+
+@pytest.mark.parametrize(
+    ("word", "words", "hint"),
+    [
+        ("outptu", ["output", "input"], "did you mean `output`?"),
+        ("ADAM", ["Adam", "SGD"], "did you mean `Adam`?"),
+        ("xyz", ["b", "a"], "one of `a`, `b`"),
+        ("xyz", ["a"], "it can only be `a`"),
+        ("xyz", [], ""),
+        ("xyz", [str(i) for i in range(13)], ""),
+    ],
+)
+def test_near(word: str, words: list[str], hint: str) -> None:
+    assert near(word, words) == hint
+
+
+@given(st.text(), st.lists(st.text()))
+def test_the_nearest_word_is_one_of_them(word: str, words: list[str]) -> None:
+    assert nearest(word, words) in ("", *words)
+    if word and word in words:
+        assert nearest(word, words).casefold() == word.casefold()
+
+
+def test_the_nearest_of_thousands_is_found_whatever_the_order() -> None:
+    words = [f"l{i}" for i in range(9000)]
+    assert nearest("L4321", words) == "l4321"
+    assert near("m4321", words) == "did you mean `l4321`?"
+    assert near("l43210", words) == "did you mean `l4321`?"
 
 
 def test_rich_prints_text_as_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,7 +196,7 @@ def prepare_as(run: Run) -> None:
 
 def last_step(trainer: Trainer) -> int | None:
     """The last step; None where only a stage's `stop_when` tells it."""
-    from netbuild.language.stages import UNTIL
+    from netbuild.language.training import UNTIL
 
     return None if trainer.steps >= UNTIL else trainer.steps
 

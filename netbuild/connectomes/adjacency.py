@@ -17,7 +17,7 @@ from netbuild.connectomes.options import Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.files import text
-from netbuild.files.locate import shown
+from netbuild.wording import show
 
 EMPTY = frozenset(("", "0"))  # cells without a connection, as most are; others are parsed
 
@@ -45,7 +45,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     twice), NB205 (a cell that is no number, negative or not finite), NB206 (`array`), NB211
     (options for columns).
     """
-    name = shown(path.name)
+    name = show(path.name)
     refuse_columns(options, name)
     if options.array is not None:
         what = f"only an .npz or .mat has named arrays; {name} holds one"
@@ -143,7 +143,7 @@ def labels(names: list[str], axis: str, name: str) -> list[str]:
             what = f"{axis} {place:,} of {name} has no name"
             raise DataFileError("NB204", what, f"remove the {axis}, or write a name for it")
         if (before := seen.setdefault(label, place)) != place:
-            what = f"{axis} {place:,} of {name} has the name of {axis} {before:,}, {shown(label)}"
+            what = f"{axis} {place:,} of {name} has the name of {axis} {before:,}, {show(label)}"
             raise DataFileError("NB204", what, f"each neuron has one {axis}")
     return names
 

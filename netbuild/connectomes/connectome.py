@@ -18,10 +18,10 @@ from netbuild.connectomes.policies import Counted, TwiceError
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.report import FileRead, Report
 from netbuild.errors import DataFileError
-from netbuild.files.locate import shown
-from netbuild.files.readers import enough_memory
+from netbuild.files.door import enough_memory
 from netbuild.files.text import NUMBER
 from netbuild.wiring import Wiring
+from netbuild.wording import show
 
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table
@@ -151,7 +151,7 @@ def assembled(
     raw: RawEdges, source: Source, table: NodeTable | None, options: Options
 ) -> Connectome:
     """The connectome of rows and a node table."""
-    files = (source.name, shown(table.path.name) if table and table.path else "")
+    files = (source.name, show(table.path.name) if table and table.path else "")
     pre, post, names = matching.positions(raw)
     weight = None if raw.weight is None else checked(raw.weight, raw, source.name)
     dropped = dict(raw.dropped)
@@ -255,7 +255,7 @@ def from_native(source: Source, neurons: Path | None, options: Options) -> Conne
     """
     name = source.name
     if neurons is not None:
-        what = f"{name} is a whole connectome, with its neurons; {shown(neurons.name)} is one more"
+        what = f"{name} is a whole connectome, with its neurons; {show(neurons.name)} is one more"
         raise DataFileError("NB211", what, "leave `neurons` out")
     for key in OF_TABLES:
         if getattr(options, key):

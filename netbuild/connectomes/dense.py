@@ -13,8 +13,8 @@ from netbuild.connectomes.options import MOST_NEURONS, Options, left_out, said
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.files import npy, npz
-from netbuild.files.locate import shown
-from netbuild.files.readers import MAX_BYTES
+from netbuild.files.arrays import MAX_BYTES
+from netbuild.wording import show
 
 Array = npt.NDArray[Any]
 COLUMNS = ("pre", "post", "weight", "type", "where")  # options that only tables have a use for
@@ -28,7 +28,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     NB205 (an entry that is negative, NaN or infinite), NB206 (no such array), NB211 (options for
     columns), NB306 (`rows` is not written).
     """
-    name = shown(path.name)
+    name = show(path.name)
     refuse_columns(options, name)
     if content.startswith(npy.MAGIC):
         if options.array is not None:

@@ -30,7 +30,7 @@ from netbuild.connectomes.tables import (
 )
 from netbuild.errors import DataFileError
 from netbuild.files.cells import Value, meant
-from netbuild.files.locate import shown
+from netbuild.wording import show
 
 ENDS = (
     ("pre", "post"),
@@ -163,12 +163,12 @@ def chosen(
         texts = stripped(frame[key], table.name, table.size).fill_null("")
         words = all(isinstance(value, str) for value in wanted)
         matches = texts.is_in(list(meant(() if words else texts.unique(), wanted)))
-        value = " or ".join(shown(str(each)) for each in wanted)
+        value = " or ".join(show(str(each)) for each in wanted)
         kept = matches if keep is None else matches & keep
         if not kept.any():
             counts = texts.value_counts(sort=True).head(SHOWN_VALUES)
-            values = ", ".join(shown(each) for each in counts.to_series() if each)
-            what = f"no row of {table.name} has {value} in the column {shown(column)}"
+            values = ", ".join(show(each) for each in counts.to_series() if each)
+            what = f"no row of {table.name} has {value} in the column {show(column)}"
             hint = f"`where` keeps none; most rows have {values}"
             raise OptionError("where", "NB215", what, hint, column=wish)
         before = frame.height if keep is None else int(keep.sum())
@@ -209,7 +209,7 @@ def whole_or_text(
     if ids.dtype.is_float() or ids.dtype.is_decimal():
         raise float_ids(table, column, place(table, places, 0))
     if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Categorical, pl.Enum)):
-        what = f"the column {shown(column)} of {table.name} holds {ids.dtype}"
+        what = f"the column {show(column)} of {table.name} holds {ids.dtype}"
         raise DataFileError("NB211", what, "neurons are names or whole numbers")
     missing = ids.is_null()
     if not ids.dtype.is_integer():
@@ -217,7 +217,7 @@ def whole_or_text(
         missing = ids.is_null() | (ids == "")
     if missing.any():
         where = place(table, places, int(missing.arg_max() or 0))
-        what = f"{where} of {table.name} has no neuron in the column {shown(column)}"
+        what = f"{where} of {table.name} has no neuron in the column {show(column)}"
         raise DataFileError("NB212", what, "each row names two neurons")
     if ids.dtype.is_integer():
         return checked_ids(ids, table, column)
@@ -238,7 +238,7 @@ def checked_ids(ids: pl.Series, table: Table, column: str) -> pl.Series:
     try:
         return ids.cast(pl.Int64)
     except pl.exceptions.PolarsError:
-        what = f"the column {shown(column)} of {table.name} holds ids of 2**63 or more"
+        what = f"the column {show(column)} of {table.name} holds ids of 2**63 or more"
         raise DataFileError("NB213", what, "save the column as text") from None
 
 
@@ -247,7 +247,7 @@ def weights(
 ) -> npt.NDArray[np.float64]:
     """(row,): the weights; their range is judged later, for every format alike."""
     if cells.dtype.is_nested() or cells.dtype.is_temporal() or cells.dtype == pl.Boolean:
-        what = f"the column {shown(column)} of {table.name} holds {cells.dtype}"
+        what = f"the column {show(column)} of {table.name} holds {cells.dtype}"
         raise DataFileError("NB211", what, "weights are numbers")
     values = cells
     if not cells.dtype.is_numeric():
@@ -258,7 +258,7 @@ def weights(
         empty = cells[row] is None or not str(cells[row]).strip()
         problem = "has no weight" if empty else "has a weight that is not a number"
         what = f"{place(table, places, row)} of {table.name} {problem}"
-        hint = f"the column {shown(column)} holds numbers, with decimal points"
+        hint = f"the column {show(column)} holds numbers, with decimal points"
         raise DataFileError("NB205", what, hint)
     return values.cast(pl.Float64).to_numpy()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
 from netbuild.files import npz
-from netbuild.files.locate import shown
-from netbuild.files.readers import opened
+from netbuild.files.door import opened
+from netbuild.wording import show
 
 MAX_BYTES = 4 << 30  # of a file, and of what a .gz unpacks to
 GZIP = b"\x1f\x8b"
@@ -54,14 +54,14 @@ class Source:
 
     def __init__(self, path: Path, accepted: tuple[str, ...], max_bytes: int = MAX_BYTES) -> None:
         self.path = path
-        self.name = shown(path.name)
+        self.name = show(path.name)
         self.suffix = suffix_of(path)
         if self.suffix not in accepted:
             hint = f"accepted are {', '.join(accepted)}; text also with .gz behind it"
             raise DataFileError(
                 "NB204", f"the extension of {self.name} is not one that is read", hint
             )
-        with opened(path, max_bytes, max_bytes) as (file, size):
+        with opened(path, max_bytes) as (file, size):
             packed = file.readall()
         if len(packed) != size:
             raise DataFileError("NB204", f"{self.name} changed while it was being read")

@@ -23,7 +23,7 @@ from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.files import text
 from netbuild.files.cells import Value, meant
-from netbuild.files.locate import nearest, shown
+from netbuild.wording import did_you_mean, show
 
 SIZE_CAP = 256 << 20  # bytes
 DEPTH_CAP = 16  # elements inside each other; a graph needs 4
@@ -43,7 +43,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     Raises DataFileError: NB204 (not well-formed, not GraphML, a document type), NB205 (a weight
     that is no number, negative, missing), NB211 (no such attribute), NB901 (too large).
     """
-    name = shown(path.name)
+    name = show(path.name)
     for key in ("pre", "post", "array", "rows"):
         if getattr(options, key) is not None:
             what = f"{name} is a graph, whose edges say themselves where they start and end"
@@ -210,9 +210,8 @@ class Graph:
         alike = folded.get(wanted.casefold(), [])
         if wanted in edge or len(alike) == 1:
             return edge.get(wanted) or alike[0]
-        close = nearest(wanted, edge)
-        hint = f"did you mean {shown(close)}?" if close else ""
-        what = f"the edges of {self.name} have no attribute {shown(wanted)}"
+        hint = did_you_mean(wanted, edge)
+        what = f"the edges of {self.name} have no attribute {show(wanted)}"
         raise OptionError(option, "NB211", what, hint, column=wanted)
 
     def characters(self, more: str) -> None:
@@ -245,7 +244,7 @@ class Graph:
         if not label:
             raise self.problem("a node without an id", line=self.line)
         if label in self.nodes:
-            raise self.problem(f"a second node {shown(label)}", line=self.line)
+            raise self.problem(f"a second node {show(label)}", line=self.line)
         called = (value for key, value in self.data.items() if key in self.keys and self.names(key))
         self.nodes[label] = next(called, "")
 
@@ -261,7 +260,7 @@ class Graph:
             if (key, cell) not in self.wanted:  # of many edges few values are distinct
                 self.wanted[key, cell] = cell in meant([cell], kept)
             if not self.wanted[key, cell]:
-                values = " or ".join(shown(str(value)) for value in kept)
+                values = " or ".join(show(str(value)) for value in kept)
                 reason = f"{self.keys[key].name} is not {values}"
                 self.dropped[reason] = self.dropped.get(reason, 0) + 1
                 return
@@ -305,7 +304,7 @@ def edges_of(graph: Graph) -> RawEdges:
         for end in (source, target):
             if end not in positions:
                 what = f"line {line:,} of {graph.name}: an edge of a node that is not there"
-                raise DataFileError("NB204", f"{what}, {shown(end)}")
+                raise DataFileError("NB204", f"{what}, {show(end)}")
     columns = {"name": "name" if by_name else "id", "pre": "source", "post": "target"}
     for use, key in (("weight", graph.weight), ("type", graph.type), ("kind", graph.kind)):
         if key is not None:

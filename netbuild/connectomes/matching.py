@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,11 +11,9 @@ from netbuild.connectomes.nodes import NodeTable
 from netbuild.connectomes.options import spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.files.locate import shown
+from netbuild.wording import did_you_mean, show
 
 Array = npt.NDArray[Any]
-CANDIDATES = 2000  # names that are compared with an unknown one
-CLOSE = 0.6
 
 
 def positions(raw: RawEdges) -> tuple[Array, Array, Array | None]:
@@ -77,25 +72,7 @@ def unmatched(
     others = int(np.count_nonzero(absent)) - 1
     more = f"; it lacks {others:,} other{'s' if others > 1 else ''} too" if others else ""
     hint = f"`unmatched: drop` leaves such edges out; {spelled('name')} chooses the column of names"
-    if (best := nearest(name, neurons.names.tolist())) is not None:
-        hint = f"did you mean {shown(best)}? {hint}"
-    what = f"{raw.place(row)} of {files[0]} names {shown(name)}, which {files[1]} does not have"
+    if not name.lstrip("+-").isdigit():  # numbers are not like each other
+        hint = f"{did_you_mean(name, neurons.names.tolist())} {hint}".lstrip()
+    what = f"{raw.place(row)} of {files[0]} names {show(name)}, which {files[1]} does not have"
     return DataFileError("NB212", f"{what}{more}", hint)
-
-
-def nearest(wanted: str, names: Iterable[str]) -> str | None:
-    """The name that is most like `wanted`; numbers are not like each other.
-
-    Few are looked at closely: those that differ in little more than case first.
-    """
-    if wanted.lstrip("+-").isdigit():
-        return None
-    small = wanted.casefold()
-    alike = (
-        name
-        for name in names
-        if abs(len(name) - len(wanted)) <= 2 and name[:1].casefold() == small[:1]
-    )
-    by_small = {name.casefold(): name for name in islice(alike, CANDIDATES)}
-    found = difflib.get_close_matches(small, by_small, 1, CLOSE)
-    return by_small[found[0]] if found else None

@@ -22,9 +22,9 @@ from netbuild.connectomes.options import Options
 from netbuild.connectomes.raw import RawEdges
 from netbuild.connectomes.sparse_npz import check_entries, unpacked
 from netbuild.errors import DataFileError
-from netbuild.files.locate import shown
+from netbuild.files.arrays import MAX_BYTES
 from netbuild.files.npz import RATIO, SMALL, no_such_array
-from netbuild.files.readers import MAX_BYTES
+from netbuild.wording import show
 
 Array = npt.NDArray[Any]
 
@@ -67,11 +67,11 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     Raises DataFileError: NB204 (damaged, or of another version), NB206 (no such matrix, or
     several), NB207 (no real numbers), NB901 (more than the limit), and what `dense.read` raises.
     """
-    name = shown(path.name)
+    name = show(path.name)
     dense.refuse_columns(options, name)
     order = byte_order(content, name)
     variable = pick(list(variables(content, order, name)), options.array, name)
-    label = f"{shown(variable.name)} in {name}"
+    label = f"{show(variable.name)} in {name}"
     parts = Parts(unpacked_bytes(variable, name), order, name)
     for _ in range(3):  # its flags, dimensions and name
         parts.following()
@@ -80,7 +80,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
         return dense.of_entries(rows, columns, values, n, options, label)
     flat = parts.numbers()
     if len(flat) != math.prod(variable.shape):
-        raise malformed(name, f"{shown(variable.name)} has not as many values as its shape")
+        raise malformed(name, f"{show(variable.name)} has not as many values as its shape")
     return dense.of_matrix(flat.reshape(variable.shape, order="F"), options, label)
 
 
@@ -146,20 +146,20 @@ def pick(found: list[Variable], array: str | None, name: str) -> Variable:
     names = tuple(variable.name for variable in matrices)
     named = [variable for variable in found if variable.name == array and array]
     if len(named) > 1:
-        raise malformed(name, f"two of its variables are called {shown(named[0].name)}")
+        raise malformed(name, f"two of its variables are called {show(named[0].name)}")
     if not named:
         raise no_such_array(array, names, name)
     variable = named[0]
     if variable.complex or variable.kind in CLASSES:
         kind = "complex" if variable.complex else CLASSES[variable.kind]
         hint = "a connectome's matrix holds real numbers, or is sparse"
-        raise DataFileError("NB207", f"{shown(variable.name)} in {name} is {kind}", hint)
+        raise DataFileError("NB207", f"{show(variable.name)} in {name} is {kind}", hint)
     return variable
 
 
 def unpacked_bytes(variable: Variable, name: str) -> bytes:
     """All bytes of an element; raises NB901 before a small file becomes a large one."""
-    label = f"{shown(variable.name)} in {name}"
+    label = f"{show(variable.name)} in {name}"
     if variable.size > MAX_BYTES:
         what = f"{label} declares {variable.size:,} bytes; the limit is {MAX_BYTES:,}"
         raise DataFileError("NB901", what)
@@ -174,7 +174,7 @@ def unpacked_bytes(variable: Variable, name: str) -> bytes:
     if unpacker.unconsumed_tail:  # what is left is the checksum alone, or too much
         content += inflated(unpacker, unpacker.unconsumed_tail, 1, name)
     if len(content) != variable.size + 8 or not unpacker.eof:
-        raise malformed(name, f"{shown(variable.name)} is not as long as it declares")
+        raise malformed(name, f"{show(variable.name)} is not as long as it declares")
     return content[8:]
 
 

@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from netbuild.errors import DataFileError
 from netbuild.files import npy, npz
-from netbuild.files.locate import shown
 from netbuild.wiring import Wiring
+from netbuild.wording import show
 
 VERSION = 1
 MARK = "netbuild_connectome"
@@ -135,17 +135,17 @@ def stored(content: bytes, key: str, name: str) -> Array | None:
     Raises what `npz.array_from` raises. Zipfile alone would copy tens of megabytes thrice.
     """
     with npz.archive_of(io.BytesIO(content), len(content), name) as archive:
-        member, _ = npz.pick(archive, len(content), key, name, MAX_BYTES)
+        member = npz.pick(archive, len(content), key, name, MAX_BYTES)
     if member.compress_type != zipfile.ZIP_STORED:
         return None
     at = member.header_offset
-    if content[at : at + 4] != npz.MAGIC or len(content) < at + LOCAL.size:
+    if content[at : at + 4] != b"PK\x03\x04" or len(content) < at + LOCAL.size:
         raise npz.damaged(member, name)
     at += LOCAL.size + sum(LOCAL.unpack_from(content, at))  # the name, and what comes after it
     view = memoryview(content)[at : at + member.file_size]
     if len(view) != member.file_size or zlib.crc32(view) != member.CRC:
         raise npz.damaged(member, name)
-    label = f"{shown(member.filename)} in {name}"
+    label = f"{show(member.filename)} in {name}"
     layout = npy.layout_of(bytes(view[: npy.HEAD]), len(view), label, MAX_BYTES)
     # What lies in bytes is not writable, so that this makes the one copy.
     return npy.array_from(layout, cast(bytearray, view), label)
@@ -188,4 +188,4 @@ def all_text(values: Any) -> bool:
 def malformed(name: str, problem: str) -> DataFileError:
     """The error for a file whose parts contradict each other."""
     hint = "write it again with `netbuild convert`"
-    return DataFileError("NB204", f"{shown(name)} is not an intact connectome: {problem}", hint)
+    return DataFileError("NB204", f"{show(name)} is not an intact connectome: {problem}", hint)

@@ -14,8 +14,8 @@ from netbuild.connectomes import signs
 from netbuild.connectomes.files import TABLES, Source
 from netbuild.connectomes.options import MOST_NEURONS, OptionError, Options, spelled
 from netbuild.errors import DataFileError
-from netbuild.files.locate import shown
-from netbuild.files.readers import enough_memory
+from netbuild.files.door import enough_memory
+from netbuild.wording import show
 
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table
@@ -104,10 +104,10 @@ def check_names(names: Names, rows: list[int], file: str, column: str) -> None:
     seen: dict[str, int] = {}
     for name, row in zip(names, rows, strict=True):
         if not name:
-            what = f"row {row} of {file} has no name in the column {shown(column)}"
+            what = f"row {row} of {file} has no name in the column {show(column)}"
             raise DataFileError("NB212", what, "each row is one neuron, and has a name")
         if (before := seen.setdefault(name, row)) != row:
-            what = f"row {row} of {file} has the name of row {before}, {shown(name)}"
+            what = f"row {row} of {file} has the name of row {before}, {show(name)}"
             hint = f"each neuron has one row; {spelled('name')} chooses another column"
             raise DataFileError("NB212", what, hint)
 
@@ -123,8 +123,8 @@ def sign_of(
     if options.sign is not None:
         column = options.sign if options.sign in columns else by_name.get(options.sign.casefold())
         if column is None:
-            what = f"{file} has no column {shown(options.sign)}"
-            hint = f"its columns are {', '.join(shown(each) for each in list(columns)[:10])}"
+            what = f"{file} has no column {show(options.sign)}"
+            hint = f"its columns are {', '.join(show(each) for each in list(columns)[:10])}"
             raise OptionError("sign", "NB211", what, hint)
     else:
         known = SIGNS + (TRANSMITTERS if options.signs else ())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.files.locate import shown
+from netbuild.wording import show
 
 Array = npt.NDArray[Any]
 
@@ -51,4 +51,4 @@ class RawEdges:
             pre, post = units[pre], units[post]
         elif self.numbered:
             pre, post = f"unit {pre}", f"unit {post}"
-        return f"the connection from {shown(str(pre))} to {shown(str(post))}"
+        return f"the connection from {show(str(pre))} to {show(str(post))}"

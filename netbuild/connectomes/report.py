@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes.policies import Counted, pairs_of
-from netbuild.files.locate import shown
 from netbuild.wiring import Wiring
+from netbuild.wording import show
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FileRead:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON; of the path the name alone, which is the same on every machine."""
-        return {"name": shown(self.path.name), "sha256": self.sha256, "size": self.size}
+        return {"name": show(self.path.name), "sha256": self.sha256, "size": self.size}
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from netbuild.connectomes.options import Options, spelled
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
-from netbuild.files.locate import shown
+from netbuild.wording import show
 
 Array = npt.NDArray[Any]
 Signs = npt.NDArray[np.int8]
@@ -39,9 +39,9 @@ def of_cells(
         free = options.unknown == "free" and (bool(given) or not cell)
         if sign is None and not free:
             where = f"row {rows[unit]} of {file}" if rows is not None else file
-            says = f"says {shown(cell)}" if cell else "is empty"
+            says = f"says {show(cell)}" if cell else "is empty"
             hint = "signs are 1, -1, 0, excitatory and inhibitory; `signs: {GABA: -1}` adds others"
-            what = f"{where}: the column {shown(column)} {says}, which is no sign"
+            what = f"{where}: the column {show(column)} {says}, which is no sign"
             raise DataFileError("NB214", what, hint)
         known[cell] = sign or 0
     return np.array([known[cell] for cell in cells], np.int8)
@@ -65,7 +65,7 @@ def of_edges(raw: RawEdges, pre: Array, names: Array, options: Options, file: st
         if unknown.any():
             row = int(np.argmax(unknown))
             word = str(words[at[row]])
-            says = f"has the neurotransmitter {shown(word)}" if word else "has no neurotransmitter"
+            says = f"has the neurotransmitter {show(word)}" if word else "has no neurotransmitter"
             what = f"{raw.place(row)} of {file} {says}, which `signs` does not name"
             raise DataFileError("NB214", what, "add it to `signs`, or say `unknown: free`")
     of_word = np.array([given.get(str(word).casefold(), 0) for word in words], np.int8)
@@ -91,7 +91,7 @@ def mixed(
     more = "" if count == 1 else f", and so has {count - 1:,} other"
     return DataFileError(
         "NB214",
-        f"{shown(str(names[unit]))} is excitatory and inhibitory by its edges' neurotransmitters,"
+        f"{show(str(names[unit]))} is excitatory and inhibitory by its edges' neurotransmitters,"
         f" {raw.place(int(first))} and {raw.place(int(others[0]))} of {file}{more}",
         f"give each neuron its sign in a node table: {spelled('sign')}",
     )

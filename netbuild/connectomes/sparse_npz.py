@@ -17,8 +17,8 @@ from netbuild.connectomes.options import Options, left_out
 from netbuild.connectomes.raw import RawEdges
 from netbuild.errors import DataFileError
 from netbuild.files import npy, npz
-from netbuild.files.locate import shown
-from netbuild.files.readers import MAX_BYTES
+from netbuild.files.arrays import MAX_BYTES
+from netbuild.wording import show
 
 Array = npt.NDArray[Any]
 READ = ("csr", "csc", "coo")
@@ -40,7 +40,7 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
     Raises DataFileError: NB204 (parts that do not belong together), NB207 (another form), NB215 (no
     entries), and what `dense.read` raises.
     """
-    name = shown(path.name)
+    name = show(path.name)
     dense.refuse_columns(options, name)
     if options.array is not None:
         what = f"{name} holds one sparse matrix, whose parts are its arrays"
@@ -66,11 +66,11 @@ def read(path: Path, content: bytes, options: Options) -> RawEdges:
 def form_of(content: bytes, name: str) -> str:
     """csr, csc or coo: the bytes of the member `format`, a single text of three letters."""
     with npz.archive_of(io.BytesIO(content), len(content), name) as archive:
-        member, _ = npz.pick(archive, len(content), "format", name, MAX_BYTES)
+        member = npz.pick(archive, len(content), "format", name, MAX_BYTES)
         if member.file_size > FORMAT_CAP:
             raise malformed(name, "its `format` is too long")
         head = bytes(npz.unpacked(archive, member, FORMAT_CAP, name))
-    _, offset = npy.header_text(head, name)
+    offset = npy.header_of(head, name).offset
     form = head[offset:].replace(b"\0", b"").decode("ascii", "replace")
     if form in READ:
         return form

@@ -27,7 +27,7 @@ from netbuild.connectomes.options import OptionError
 from netbuild.connectomes.probe import Probe
 from netbuild.errors import DataFileError
 from netbuild.files import npz, text
-from netbuild.files.locate import nearest, shown
+from netbuild.wording import did_you_mean, show
 
 HEADER_CAP = 1 << 20  # bytes of a header line
 SAMPLE = 1 << 16  # bytes that tell what a column of text holds
@@ -75,7 +75,7 @@ class Table:
     def index(self, column: str) -> int:
         """The position of a column; raises DataFileError NB211 where its name stands twice."""
         if self.columns.count(column) > 1:
-            what = f"{self.name} has {self.columns.count(column)} columns named {shown(column)}"
+            what = f"{self.name} has {self.columns.count(column)} columns named {show(column)}"
             raise DataFileError("NB211", what, "rename one of them")
         return self.columns.index(column)
 
@@ -110,7 +110,7 @@ class Table:
             frame = self.read(columns, dict.fromkeys(columns, pl.String))
         for key in columns:
             if frame[key].dtype.is_nested():
-                what = f"the column {shown(columns[key])} of {self.name} holds lists or records"
+                what = f"the column {show(columns[key])} of {self.name} holds lists or records"
                 raise DataFileError("NB211", what, "a column holds one value a row")
         frame = pl.DataFrame({key: stripped(frame[key], self.name, self.size) for key in columns})
         return frame.select(pl.when(pl.col(key) != "").then(pl.col(key)) for key in columns)
@@ -295,10 +295,8 @@ def given(table: Table, option: str, column: str) -> str:
     """The column that an option names; raises DataFileError NB211 where it is not there."""
     found = find(table, column)
     if found is None:
-        what = f"{table.name} has no column {shown(column)}"
-        close = nearest(column, table.columns)
-        hint = f"did you mean {shown(close)}? " if close else ""
-        hint += f"its columns are {listed(table)}"
+        what = f"{table.name} has no column {show(column)}"
+        hint = f"{did_you_mean(column, table.columns)} its columns are {listed(table)}".lstrip()
         raise OptionError(option, "NB211", what, hint, column=column)
     return found
 
@@ -311,7 +309,7 @@ def first_known(table: Table, known: Sequence[str]) -> str | None:
 
 def listed(table: Table) -> str:
     """The names of the columns, of which there may be many, for a message."""
-    names = ", ".join(shown(column) for column in table.columns[:LISTED])
+    names = ", ".join(show(column) for column in table.columns[:LISTED])
     more = len(table.columns) - LISTED
     return f"{names} and {more} more" if more > 0 else names
 
@@ -341,7 +339,7 @@ def float_ids(table: Table, column: str, where: str) -> DataFileError:
     """The error for ids that went through floating-point numbers."""
     return DataFileError(
         "NB213",
-        f"the column {shown(column)} of {table.name} holds floating-point numbers, the first in"
+        f"the column {show(column)} of {table.name} holds floating-point numbers, the first in"
         f" {where}; ids of 17 and more digits are not exact as such",
         "write it again from the source with the ids as integers or as text",
     )

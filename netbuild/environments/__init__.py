@@ -1,16 +1,14 @@
 """Environments of cognitive tasks, as numpy arrays: the only part that knows neurogym.
 
-- recipe: what a task draws its trials from, as plain data
-- registry: the environments that there are, and one instance of each; imports neurogym, lazily
-- player: one environment that gives one trial after the other
-- renewal: how one becomes as good as new, for a fraction of the price of another
+- recipe: where the trials of a task come from, as plain data
+- registry: the environments that there are, and instances of them; imports neurogym, lazily
+- player: one environment that gives one trial after the other, and how it is reset
 - trials: batches of whole trials, padded
-- windows: batches cut from a stream of trials, as neurogym's own `Dataset` cuts them
+- windows: batches cut from streams of trials, as neurogym's own `Dataset` cuts them
 - facts: what can be known of an environment before any training, for the checks
-- worker: a process that prepares batches ahead of the training
+- worker: a process that makes batches ahead of the training, and the pipes to it
 """
 
-from netbuild.environments.drawn import Drawn
 from netbuild.environments.facts import (
     Facts,
     facts_of,
@@ -22,8 +20,9 @@ from netbuild.environments.facts import (
 from netbuild.environments.player import EnvironmentFailed, Player
 from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.environments.registry import environment_names
-from netbuild.environments.trials import draw_trials
-from netbuild.environments.windows import WindowSource
+from netbuild.environments.trials import Drawn, TrialSource, draw_trials
+from netbuild.environments.windows import WindowSource, source_of
+from netbuild.environments.worker import Worker
 
 __all__ = [
     "Drawn",
@@ -33,7 +32,9 @@ __all__ = [
     "Levels",
     "Player",
     "Recipe",
+    "TrialSource",
     "WindowSource",
+    "Worker",
     "draw_trials",
     "environment_names",
     "facts_of",
@@ -41,4 +42,5 @@ __all__ = [
     "parameters_of",
     "periods_of",
     "settable",
+    "source_of",
 ]

@@ -1,7 +1,13 @@
-"""One environment that gives one trial after the other, all of them from one seed."""
+"""One environment that gives one trial after the other, all of them from one seed.
+
+For a new batch an environment must be as it was when it was made. To give all of its variables
+back is several times cheaper than to make another environment; one that holds anything whose state
+cannot be given back for certain is made again.
+"""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -11,9 +17,10 @@ from numpy.typing import NDArray
 
 from netbuild.environments.recipe import Environment
 from netbuild.environments.registry import creator, signature_of
-from netbuild.environments.renewal import Snapshot, Unknown
 
 Array = NDArray[Any]
+PLAIN = (type(None), bool, int, float, str, bytes, range, np.generic)
+LONGEST_REASON = 300  # characters of an environment's own error message
 
 
 class EnvironmentFailed(ValueError):
@@ -29,20 +36,6 @@ class Trial(NamedTuple):
     variables: dict[str, Any]
 
 
-class _Draws(np.random.RandomState):
-    """The same numbers, but one of a short list is chosen in half the time.
-
-    Environments choose from lists several times in each trial, and it took a third of their time.
-    """
-
-    def choice(self, a: Any, size: Any = None, replace: bool = True, p: Any = None) -> Any:
-        if size is None and p is None:
-            among = np.asarray(a)
-            if among.ndim == 1 and len(among):
-                return among[self.randint(len(among))]
-        return super().choice(a, size, replace, p)
-
-
 class Player:
     """An instance of an environment with a seed.
 
@@ -51,9 +44,9 @@ class Player:
     """
 
     def __init__(
-        self, environment: Environment, dt: float, seed: int, *, renewable: bool = False
+        self, environment: Environment, dt: float, seed: int, *, resettable: bool = False
     ) -> None:
-        """With `renewable` it keeps what `renew` needs."""
+        """With `resettable` it keeps what `reset` needs."""
         self.environment, self.dt = environment, dt
         make = creator(environment.env)
         arguments = dict(environment.kwargs)
@@ -64,18 +57,19 @@ class Player:
         try:
             self.outer = make(dt=int(dt) if float(dt).is_integer() else dt, **arguments)
             self._new_trial = self.outer.get_wrapper_attr("new_trial")
-            if renewable and not draws_by_itself:
+            if resettable and not draws_by_itself:
                 with suppress(Unknown):
                     self._as_made = Snapshot(self.outer)
             self._seed(seed)
         except Exception as error:
             raise _failed(environment, "cannot be made", error) from error
-        # An environment of several (as yang19's two modalities) goes through them in turn, from
-        # the first one on. As each batch begins anew, most would hardly ever come up.
-        self._parts = len(getattr(self.outer, "envs", ())) if self._is_scheduled() else 0
+        # Some environments consist of several (yang19's two modalities) and take turns, from the
+        # first one on. Each batch begins at the start, so most would hardly ever come up.
+        takes_turns = {"envs", "schedule", "next_i_env"} <= vars(self.outer).keys()
+        self._parts = len(self.outer.envs) if takes_turns else 0
 
-    def renew(self, seed: int) -> bool:
-        """Make it what a new one with a seed would be; False where it cannot be, and is spoilt."""
+    def reset(self, seed: int) -> bool:
+        """Make it what a new one with a seed would be; False where it cannot, and is spoilt."""
         if self._as_made is None:
             return False
         try:
@@ -83,7 +77,7 @@ class Player:
             self._seed(seed)
         except Exception as error:
             raise _failed(self.environment, "cannot be made", error) from error
-        return self._as_made.draws_anew()
+        return self._as_made.draws_differ()
 
     def _seed(self, seed: int) -> None:
         self.outer.get_wrapper_attr("seed")(seed)
@@ -91,14 +85,12 @@ class Player:
             base = inner.unwrapped
             if type(getattr(base, "rng", None)) is np.random.RandomState:
                 base.rng = _Draws(base.rng._bit_generator)
-            # HierarchicalReasoning draws its first block before it has a seed, and its rule is that
-            # of no other block: drawn again, from the seed, and either rule may come first.
+            # HierarchicalReasoning draws its first block before it has a seed, and the rule of a
+            # block is never that of the block before. So it is drawn again from the seed, once or
+            # twice, and either rule may come first.
             if hasattr(base, "new_block"):
                 for _ in range(1 + seed % 2):
                     base.new_block()
-
-    def _is_scheduled(self) -> bool:
-        return all(name in vars(self.outer) for name in ("envs", "schedule", "next_i_env"))
 
     @property
     def base(self) -> Any:
@@ -124,8 +116,8 @@ class Player:
         try:
             variables = self._new_trial(**fixed)
         except Exception as error:
-            said = ", ".join(f"{name}: {value}" for name, value in fixed.items())
-            what = f"cannot give a trial{' with ' + said if said else ''}"
+            given = ", ".join(f"{name}: {value}" for name, value in fixed.items())
+            what = f"cannot give a trial{' with ' + given if given else ''}"
             raise _failed(self.environment, what, error) from error
         base = self.base
         inputs, answers = getattr(base, "ob", None), getattr(base, "gt", None)
@@ -141,13 +133,13 @@ class Player:
         return Trial(inputs, answers, _periods(base, len(inputs)), found)
 
 
-def renewed(player: Player | None, environment: Environment, dt: float, seed: int) -> Player:
-    """A player as good as new: the one that was there before, or else another one."""
-    if player is not None and (player.environment, player.dt) == (environment, dt):
-        if player.renew(seed):
-            return player
-        return Player(environment, dt, seed)
-    return Player(environment, dt, seed, renewable=True)
+def player_of(
+    environment: Environment, dt: float, seed: int, before: Player | None = None
+) -> Player:
+    """A player as good as new: the one of an earlier batch, reset, or else another one."""
+    if before is None or (before.environment, before.dt) != (environment, dt):
+        return Player(environment, dt, seed, resettable=True)
+    return before if before.reset(seed) else Player(environment, dt, seed)
 
 
 def _periods(base: Any, steps: int) -> dict[str, tuple[int, int]]:
@@ -159,5 +151,105 @@ def _periods(base: Any, steps: int) -> dict[str, tuple[int, int]]:
 
 
 def _failed(environment: Environment, what: str, error: Exception) -> EnvironmentFailed:
-    said = " ".join(str(error).split())[:300]
-    return EnvironmentFailed(f"{environment.env} {what}: {said or type(error).__name__}")
+    reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+    return EnvironmentFailed(f"{environment.env} {what}: {reason}")
+
+
+class _Draws(np.random.RandomState):
+    """The same numbers, but one of a short list is chosen in half the time.
+
+    Environments choose from lists several times in each trial, and it took a third of their time.
+    """
+
+    def choice(self, a: Any, size: Any = None, replace: bool = True, p: Any = None) -> Any:
+        if size is None and p is None:
+            among = np.asarray(a)
+            if among.ndim == 1 and len(among):
+                return among[self.randint(len(among))]
+        return super().choice(a, size, replace, p)
+
+
+# The state of an environment, kept and given back
+
+
+class Unknown(Exception):
+    """An object whose state nothing here can vouch for."""
+
+
+class Snapshot:
+    """The variables of an environment and of all objects in it. Raises Unknown."""
+
+    def __init__(self, outer: Any) -> None:
+        self._parts: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._functions: list[types.FunctionType] = []
+        self._note(outer)
+        for function in self._functions:
+            self._check(function)
+
+    def restore(self) -> None:
+        """Give every object the variables that it had, and remove those that came later."""
+        for part, kept in self._parts.values():
+            now = vars(part)
+            now.clear()
+            now.update((name, copied(value)) for name, value in kept.items())
+
+    def draws_differ(self) -> bool:
+        """Whether seeding has replaced the random numbers of every object."""
+        return not any(
+            isinstance(value, np.random.RandomState) and vars(part).get(name) is value
+            for part, kept in self._parts.values()
+            for name, value in kept.items()
+        )
+
+    def _note(self, part: Any) -> None:
+        if id(part) in self._parts:
+            return
+        mine = dict(vars(part))
+        self._parts[id(part)] = part, mine
+        for value in mine.values():
+            self._look_into(value)
+        mine.update((name, copied(value)) for name, value in mine.items())
+
+    def _look_into(self, value: Any) -> None:
+        if isinstance(value, (list, tuple, set, dict)):
+            for item in value.values() if isinstance(value, dict) else value:
+                self._look_into(item)
+        elif isinstance(value, types.FunctionType):
+            self._functions.append(value)
+        elif isinstance(value, np.ndarray):
+            if value.dtype.hasobject:
+                raise Unknown("an array of objects")
+        elif not _is_constant(value):
+            if not _is_of_neurogym(value):
+                raise Unknown(type(value).__name__)
+            self._note(value)
+
+    def _check(self, function: types.FunctionType) -> None:
+        """Refuse a function that holds more than an object of the environment or plain values."""
+        held = [cell.cell_contents for cell in function.__closure__ or ()]
+        if not all(isinstance(value, PLAIN) or id(value) in self._parts for value in held):
+            raise Unknown(function.__qualname__)
+
+
+def copied(value: Any) -> Any:
+    """A value with all containers and arrays in it copied; objects are themselves."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) is dict:
+        return {key: copied(item) for key, item in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(copied(item) for item in value)
+    return value
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether a value never changes, but for random numbers, which seeding replaces."""
+    from gymnasium.spaces import Box, Discrete
+
+    # A space draws from numbers of its own only when it is sampled, which no trial does.
+    return isinstance(value, (*PLAIN, np.random.RandomState, Box, Discrete))
+
+
+def _is_of_neurogym(value: Any) -> bool:
+    package = type(value).__module__.split(".")[0]
+    return package in ("neurogym", "gymnasium") and hasattr(value, "__dict__")

@@ -1,10 +1,10 @@
 """Batches cut from streams of trials, with the scheme of neurogym's `Dataset`.
 
 Each row of a batch is a stream of trials, one after the other without a gap, which is cut into
-windows of so many steps: window w+1 goes on where window w ended, so trials begin and end
-anywhere in them. After a number of windows all streams begin anew; the last window before that is
-left out. All of this is `neurogym.utils.data.Dataset` (2.3.1). What differs is that the streams
-are seeded, so that any window can be had again, and that its arrays are the caller's own.
+windows of equal length: window w+1 begins where window w ended, so trials begin and end anywhere
+in them. After a number of windows (a filling) all streams start again; the last window before that
+is left out. All of this is `neurogym.utils.data.Dataset` (2.3.1). What differs is that the streams
+are seeded, so that any window can be made again, and that its arrays are the caller's own.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.environments.drawn import Drawn, targets_of, weights_of
-from netbuild.environments.player import EnvironmentFailed, Player, renewed
+from netbuild.environments.player import EnvironmentFailed, Player, player_of
 from netbuild.environments.recipe import Recipe
 from netbuild.environments.registry import quietly
-from netbuild.environments.trials import SEEDS, choose, conditions
+from netbuild.environments.trials import (
+    SEEDS,
+    Drawn,
+    TrialSource,
+    choose,
+    conditions,
+    targets_of,
+    weights_of,
+)
 from netbuild.streams import rng_of
 
 Array = NDArray[Any]
@@ -27,10 +34,9 @@ CACHED = 1e5  # numbers that `Dataset` keeps at a time
 EMPTY = 1000  # trials without a step before a stream is given up
 
 
-def windows_before_anew(inputs: int, answers: int, rows: int, steps: int) -> int:
-    """How many windows `Dataset` gives from one filling of its cache."""
-    length = int(CACHED / (inputs + answers) / rows)
-    return max(1, length // steps)
+def source_of(recipe: Recipe, seed: int) -> TrialSource | WindowSource:
+    """Where the training batches of a recipe come from: whole trials, or windows of streams."""
+    return TrialSource(recipe, seed) if recipe.window is None else WindowSource(recipe, seed)
 
 
 class WindowSource:
@@ -48,13 +54,13 @@ class WindowSource:
         self._position = 0
         self._streams: list[_Stream] = []
 
-    def batch(self, step: int, rows: int) -> Drawn:
-        """The window of one step, (rows, steps, ...); raises EnvironmentFailed."""
+    def batch(self, step: int, rows: int, rng: np.random.Generator | None = None) -> Drawn:
+        """The window of one step, (rows, steps, ...), whatever the `rng`; EnvironmentFailed."""
         try:
             with quietly():
                 probe, parts = self._go_to(step, rows)
         except BaseException:
-            self._streams = []  # some of them have gone on, and some have not
+            self._streams = []  # some of them have advanced, and some have not
             raise
         inputs, answers, *weights = (np.stack(part) for part in zip(*parts, strict=True))
         targets = targets_of(answers, probe.actions, self.recipe.levels)
@@ -65,7 +71,9 @@ class WindowSource:
         if not self._streams or self._at[1] != rows:
             self._begin(0, rows)
         probe = self._streams[0]
-        filling, window = divmod(step, self._fillings(probe, rows))
+        # As many windows as `Dataset` gives from one filling of its cache.
+        kept = int(CACHED / (probe.inputs + probe.answers) / rows)
+        filling, window = divmod(step, max(1, kept // self.steps))
         if self._at[0] != filling or window < self._position:
             self._begin(filling, rows)
         for _ in range(self._position, window):
@@ -75,13 +83,10 @@ class WindowSource:
         self._position = window + 1
         return self._streams[0], parts
 
-    def _fillings(self, probe: _Stream, rows: int) -> int:
-        return windows_before_anew(probe.inputs, probe.answers, rows, self.steps)
-
     def _begin(self, filling: int, rows: int) -> None:
         rng = rng_of(self.seed, "train", "windows", filling)
         seeds = rng.integers(0, SEEDS, size=(rows, len(self.recipe.environments) + 1))
-        # Each row's environments are renewed, which is cheaper than to make them again.
+        # Each row's environments are reset, which is cheaper than to make them again.
         known = [stream.players for stream in self._streams] + [{} for _ in range(rows)]
         self._streams = [
             _Stream(self.recipe, [int(seed) for seed in row], players)
@@ -108,7 +113,7 @@ class _Stream:
     def _player(self, i: int) -> Player:
         if i not in self.players:
             environment, before = self.recipe.environments[i], self._known.pop(i, None)
-            self.players[i] = renewed(before, environment, self.recipe.dt, self._seeds[i])
+            self.players[i] = player_of(environment, self.recipe.dt, self._seeds[i], before)
         return self.players[i]
 
     def take(self, steps: int) -> list[Array]:

@@ -1,42 +1,123 @@
-"""A process that prepares batches: asked for steps on its input, it answers on its output.
+"""A process that makes batches ahead of the training, and both ends of the pipes to it.
 
-It reads lines of JSON: what to draw from, then requests of several steps a line; it ends when its
-input does, as it does when its parent ends in any way. Each answer is a frame: its length in 8
-bytes, a line of JSON, which says what arrays follow, and their bytes.
+`Worker` starts the process and asks; `main` answers. A request is a line of JSON: first the recipe
+and its seed, then the steps whose batches are wanted. An answer is a frame: its length in 8 bytes,
+a line of JSON that says which arrays follow, and their bytes. The process ends when its input
+does, and so when its parent ends in any way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import queue
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
+import weakref
 from io import FileIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild import system
-from netbuild.environments.drawn import Drawn
-from netbuild.environments.player import Player
 from netbuild.environments.recipe import Recipe
 from netbuild.environments.registry import creators
-from netbuild.environments.trials import draw_trials
-from netbuild.environments.windows import WindowSource
-from netbuild.streams import rng_of
+from netbuild.environments.trials import Drawn
+from netbuild.environments.windows import source_of
 
 Array = NDArray[Any]
+Answer = tuple[dict[str, Any], Drawn | None]  # what it says, and the batch unless it is an error
 
 LENGTH = 8  # bytes of a frame's length
-ALIGNED = 16  # arrays begin at multiples of it, so that they can be used where they lie
+ALIGNED = 16  # arrays begin at multiples of this, so that they can be used where they lie
+PIPE = 1 << 20  # bytes of a pipe, where the system allows that many
 SWITCH = 5e-4  # seconds until the thread that writes gets its turn; Python's own are 10 times that
+TABLE = "trials/"  # begins the names of the arrays that are columns of the table of trials
+
+# This process's paths come after the worker's own: a script's folder may hold a `random.py`.
+_PROGRAM = """
+import sys
+sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
+from netbuild.environments.worker import main
+main()
+"""
+
+
+class Worker:
+    """A process that makes the batches of a recipe.
+
+    `close` ends it, and may be called again; it also ends with this process, however this one ends.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.process = _start()
+        self._frames = Frames(cast(FileIO, self.process.stdout))
+        self.close = weakref.finalize(self, _end, self.process)
+        self._send({"recipe": recipe.to_data(), "seed": seed})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed."""
+        return self.close.alive
+
+    def ask(self, steps: list[int], size: int) -> bool:
+        """Have batches made; False if nobody reads that, which `receive` will tell by EOFError."""
+        return self._send({"steps": steps, "size": size})
+
+    def receive(self, patience: float = 0.0) -> Answer | None:
+        """The next answer, or None where there is none within so many seconds.
+
+        The first answer says `ready`; each other one says the `step` and the `size` of its batch,
+        and perhaps an `error`. Raises EOFError, OSError or ValueError where the process has ended.
+        """
+        content = self._frames.next(patience)
+        return None if content is None else parse(content)
+
+    def _send(self, words: dict[str, Any]) -> bool:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(words).encode() + b"\n")
+        except OSError:
+            return False
+        return True
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # Not a fork, which would take over the state of torch's threads; and in a session of its own,
+    # since a Ctrl-C in the terminal is for this process alone.
+    paths = [path or os.getcwd() for path in sys.path]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", _PROGRAM, *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    system.widen_pipe(process.stdout, PIPE)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and wait for its end, so that nothing of it is left."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+# In the process
 
 
 def main() -> None:
@@ -53,16 +134,21 @@ def main() -> None:
     sys.setswitchinterval(SWITCH)
     try:
         begin = json.loads(sys.stdin.buffer.readline())
-        source = _Source(Recipe.from_data(begin["recipe"]), int(begin["seed"]))
+        source = source_of(Recipe.from_data(begin["recipe"]), int(begin["seed"]))
         creators()
         # A thread of its own writes, so that the next batch is made while this one is not read.
         frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         threading.Thread(target=_write_all, args=(answers, frames), daemon=True).start()
-        frames.put(frame({"ready": True}, None))
+        frames.put(frame({"ready": True}))
         for line in sys.stdin.buffer:
             request = json.loads(line)
             for step in request["steps"]:
-                frames.put(source.answer(int(step), int(request["size"])))
+                head = {"step": step, "size": request["size"]}
+                try:
+                    frames.put(frame(head, source.batch(step, request["size"])))
+                except Exception as error:
+                    reason = {"error": str(error), "traceback": traceback.format_exc()}
+                    frames.put(frame(head | reason))
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # nobody reads the answers any more
     os._exit(0)  # without a complaint about the pipe
@@ -77,48 +163,47 @@ def _write_all(stream: BinaryIO, frames: queue.SimpleQueue[bytes]) -> None:
         os._exit(0)  # nobody reads the answers any more
 
 
-class _Source:
-    """The batches of a recipe, as frames."""
-
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        self.recipe, self.seed = recipe, seed
-        self._windows = None if recipe.window is None else WindowSource(recipe, seed)
-        self._players: dict[int, Player] = {}
-
-    def answer(self, step: int, size: int) -> bytes:
-        """The batch of one step with what it was drawn from, or the error in its place."""
-        head: dict[str, Any] = {"step": step, "size": size}
-        try:
-            if self._windows is not None:
-                return frame(head, self._windows.batch(step, size))
-            rng = rng_of(self.seed, "train", step)
-            head["rng"] = rng.bit_generator.state
-            return frame(head, draw_trials(self.recipe, size, rng, self._players))
-        except Exception as error:
-            told = {"error": str(error), "traceback": traceback.format_exc()}
-            return frame(head | told, None)
+# Frames
 
 
-def frame(head: dict[str, Any], drawn: Drawn | None) -> bytes:
+def frame(head: dict[str, Any], drawn: Drawn | None = None) -> bytes:
     """One answer, with its length before it."""
-    arrays: list[Array] = []
+    arrays: dict[str, Array] = {}
     if drawn is not None:
-        given = {"inputs": drawn.inputs, "targets": drawn.targets, "loss_mask": drawn.loss_mask}
-        named = [(name, array) for name, array in given.items() if array is not None]
-        named += [(f"trials/{name}", array) for name, array in (drawn.trials or {}).items()]
-        arrays = [np.ascontiguousarray(array) for _, array in named]
-        forms = [(name, a.dtype.str, a.shape) for (name, _), a in zip(named, arrays, strict=True)]
+        fields = {"inputs": drawn.inputs, "targets": drawn.targets, "loss_mask": drawn.loss_mask}
+        columns = {f"{TABLE}{name}": array for name, array in (drawn.trials or {}).items()}
+        given = {name: array for name, array in fields.items() if array is not None} | columns
+        arrays = {name: np.ascontiguousarray(array) for name, array in given.items()}
+        forms = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
         head = head | {"arrays": forms, "trials": drawn.trials is not None}
     line = json.dumps(head).encode()
     parts = [line, b" " * (-(len(line) + 1) % ALIGNED), b"\n"]
-    for array in arrays:
+    for array in arrays.values():
         parts += [array.tobytes(), bytes(-array.nbytes % ALIGNED)]
     content = b"".join(parts)
     return len(content).to_bytes(LENGTH, "big") + content
 
 
+def parse(content: bytearray) -> Answer:
+    """What an answer says, and the batch, whose arrays lie in `content`."""
+    at = content.index(b"\n") + 1
+    head = json.loads(content[:at])
+    if "arrays" not in head:
+        return head, None
+    found: dict[str, Array] = {}
+    for name, form, shape in head["arrays"]:
+        dtype, count = np.dtype(form), math.prod(shape)
+        found[name] = np.frombuffer(content, dtype, count, at).reshape(shape)
+        at += -(-count * dtype.itemsize // ALIGNED) * ALIGNED
+    columns = {
+        name.removeprefix(TABLE): array for name, array in found.items() if name.startswith(TABLE)
+    }
+    trials = columns if head["trials"] else None
+    return head, Drawn(found["inputs"], found["targets"], found.get("loss_mask"), trials)
+
+
 class Frames:
-    """The frames that come out of a pipe, read without waiting longer than one is told to."""
+    """The frames that come out of a pipe, read without waiting longer than the caller says."""
 
     def __init__(self, stream: FileIO) -> None:
         os.set_blocking(stream.fileno(), False)
@@ -152,23 +237,3 @@ class Frames:
             else:
                 self._part, self._is_length = bytearray(LENGTH), True
                 return full
-
-
-def parse(content: bytearray) -> tuple[dict[str, Any], Drawn | None]:
-    """What an answer says, and what it brings: arrays that lie in `content`."""
-    at = content.index(b"\n") + 1
-    head = json.loads(content[:at])
-    if "arrays" not in head:
-        return head, None
-    found: dict[str, Array] = {}
-    for name, form, shape in head["arrays"]:
-        dtype, count = np.dtype(form), math.prod(shape)
-        found[name] = np.frombuffer(content, dtype, count, at).reshape(shape)
-        at += -(-count * dtype.itemsize // ALIGNED) * ALIGNED
-    mask = found.get("loss_mask")
-    trials = {
-        name.removeprefix("trials/"): array
-        for name, array in found.items()
-        if name.startswith("trials/")
-    }
-    return head, Drawn(found["inputs"], found["targets"], mask, trials if head["trials"] else None)

@@ -17,9 +17,8 @@ from typing import BinaryIO
 
 from netbuild.errors import DataFileError
 from netbuild.files import npy
-from netbuild.files.locate import shown
+from netbuild.wording import show
 
-MAGIC = b"PK\x03\x04"
 EMPTY = b"PK\x05\x06"  # an archive without members is its end record alone
 END_RECORD = struct.Struct("<4s4H2LH")  # signature, 4 counts, directory's size and offset, comment
 ZIP64_LOCATOR = b"PK\x06\x07"
@@ -37,17 +36,17 @@ DAMAGED = (
 
 def layout_of(
     file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
-) -> tuple[npy.Layout, tuple[str, ...]]:
-    """The layout of one array and the names of all; its data stays unread.
+) -> npy.Layout:
+    """The layout of one array, whose data stays unread.
 
     `array` may be None where the archive holds exactly one. Raises DataFileError: NB204 (not an
     intact archive), NB206 (no such array), NB901 (a bomb), and what `npy.layout_of` raises.
     """
     with archive_of(file, size, name) as archive:
-        member, names = pick(archive, size, array, name, max_bytes)
+        member = pick(archive, size, array, name, max_bytes)
         head = unpacked(archive, member, npy.HEAD, name)
-    label = f"{shown(member.filename)} in {name}"
-    return npy.layout_of(bytes(head), member.file_size, label, max_bytes), names
+    label = f"{show(member.filename)} in {name}"
+    return npy.layout_of(bytes(head), member.file_size, label, max_bytes)
 
 
 def array_from(
@@ -55,11 +54,11 @@ def array_from(
 ) -> npy.Array:
     """The array itself; raises what `layout_of` raises, and NB204 where its checksum is wrong."""
     with archive_of(file, size, name) as archive:
-        member, _ = pick(archive, size, array, name, max_bytes)
+        member = pick(archive, size, array, name, max_bytes)
         content = unpacked(archive, member, member.file_size + 1, name)
     if len(content) != member.file_size:
-        raise malformed(name, f"its member {shown(member.filename)} is truncated")
-    label = f"{shown(member.filename)} in {name}"
+        raise malformed(name, f"its member {show(member.filename)} is truncated")
+    label = f"{show(member.filename)} in {name}"
     layout = npy.layout_of(bytes(content[: npy.HEAD]), len(content), label, max_bytes)
     return npy.array_from(layout, content, label)
 
@@ -128,8 +127,8 @@ def check_end_record(file: BinaryIO, size: int, name: str) -> None:
 
 def pick(
     archive: zipfile.ZipFile, size: int, array: str | None, name: str, max_bytes: int
-) -> tuple[zipfile.ZipInfo, tuple[str, ...]]:
-    """The member that holds `array`, and all arrays' names, once the directory is judged."""
+) -> zipfile.ZipInfo:
+    """The member that holds `array`, once the directory is judged."""
     members = archive.infolist()
     judge_names([member.filename for member in members], name)
     judge_sizes(sum(member.file_size for member in members), size, name, max_bytes)
@@ -145,11 +144,11 @@ def pick(
         raise no_such_array(array, names, name)
     member = arrays[array]
     if member.flag_bits & 1:
-        raise malformed(name, f"its member {shown(member.filename)} is encrypted")
+        raise malformed(name, f"its member {show(member.filename)} is encrypted")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         method = f"compressed by method {member.compress_type}"
-        raise malformed(name, f"its member {shown(member.filename)} is {method}")
-    return member, names
+        raise malformed(name, f"its member {show(member.filename)} is {method}")
+    return member
 
 
 def judge_names(names: list[str], archive: str) -> None:
@@ -180,7 +179,7 @@ def judge_sizes(content: int, size: int, name: str, max_bytes: int) -> None:
 
 def no_such_array(array: str | None, names: tuple[str, ...], name: str) -> DataFileError:
     """The error where the archive lacks `array`, or holds several and none was named."""
-    listed = ", ".join(shown(each) for each in names[:LISTED])
+    listed = ", ".join(show(each) for each in names[:LISTED])
     if len(names) > LISTED:
         listed += f" and {len(names) - LISTED} more"
     if not names:
@@ -188,14 +187,14 @@ def no_such_array(array: str | None, names: tuple[str, ...], name: str) -> DataF
     if array is None:
         hint = "say which one: `array: NAME`"
         return DataFileError("NB206", f"{name} holds {len(names)} arrays: {listed}", hint)
-    what = f"{name} holds no array {shown(array)}"
+    what = f"{name} holds no array {show(array)}"
     return DataFileError("NB206", what, f"its arrays are: {listed}")
 
 
 def damaged(member: zipfile.ZipInfo, name: str) -> DataFileError:
     """The error for a member whose bytes are not those that were once written."""
     problem = "its checksum is wrong, or it cannot be unpacked"
-    return malformed(name, f"its member {shown(member.filename)} is damaged: {problem}")
+    return malformed(name, f"its member {show(member.filename)} is damaged: {problem}")
 
 
 def malformed(name: str, problem: str) -> DataFileError:

@@ -53,13 +53,17 @@ def array_from(content: bytes | bytearray, name: str, max_bytes: int) -> npt.NDA
     return matrix
 
 
-def lines_of(content: bytes | bytearray, name: str) -> tuple[list[str], str | None]:
-    """The file's lines without their ends, and what parts the cells (None: runs of blanks)."""
+def refuse_other_encodings(content: bytes | bytearray, name: str) -> None:
+    """Raise DataFileError NB204 for text in UTF-16, and for what holds NUL bytes."""
     if content.startswith(UTF16):
-        hint = "save it as UTF-8, or with numpy.savetxt"
-        raise DataFileError("NB204", f"{name} is text in UTF-16; UTF-8 is read", hint)
+        raise DataFileError("NB204", f"{name} is text in UTF-16; UTF-8 is read", "save it as UTF-8")
     if b"\0" in content:
         raise DataFileError("NB204", f"{name} is not text: it holds NUL bytes")
+
+
+def lines_of(content: bytes | bytearray, name: str) -> tuple[list[str], str | None]:
+    """The file's lines without their ends, and the separator of cells (None: runs of blanks)."""
+    refuse_other_encodings(content, name)
     text = content.removeprefix(BOM).decode("latin-1").replace("\r\n", "\n").rstrip("\n")
     if not text.strip():
         raise DataFileError("NB204", f"{name} is empty")

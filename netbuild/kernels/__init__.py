@@ -2,7 +2,7 @@
 
 from netbuild.kernels.activations import ACTIVATIONS, Activation, activation
 from netbuild.kernels.plain import autocast, traced
-from netbuild.kernels.projection import projection
+from netbuild.kernels.products import projection
 from netbuild.kernels.recurrence import FORMULATIONS, State, recurrence
 from netbuild.kernels.sparse import Pattern, SparseWeight, pattern, sparse_linear
 

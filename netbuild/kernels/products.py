@@ -1,16 +1,19 @@
-"""Products with a weight in loops over time, dense or sparse: M source and M^T source.
+"""Products of states with a weight, dense or sparse, and sums of such products over time.
 
-M = a W b + (1-a) I of a weight W (post, pre), with a factor a of the postsynaptic and b of the
-presynaptic units; the last term, the leak as a connection of each unit to itself, on request.
-States are (batch, unit), or (ensemble, batch, unit) with a dense weight (ensemble, post, pre).
+The products of a loop over time are M source and M^T source, with M = a W b + (1-a) I of a weight
+W (post, pre), a factor a of the postsynaptic and a factor b of the presynaptic units. The last
+term is the leak as a connection of each unit to itself, and is added on request. States are
+(batch, unit), or (ensemble, batch, unit) with a dense weight (ensemble, post, pre).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from netbuild.kernels import sparse
 from netbuild.kernels.sparse import SparseWeight
@@ -22,16 +25,16 @@ Adder = Callable[[Tensor, Tensor], object]
 
 
 def adder(weight: Weight, a: Factor = None, leak: bool = False) -> Adder:
-    """Adds M source: what the source's units send."""
+    """Adds M source, what the postsynaptic units receive."""
     if isinstance(weight, SparseWeight):
         return _sparse_adder(sparse.matrix(weight), None, a, a if leak else None)
-    matrix = weight.mT.clone(memory_format=torch.contiguous_format)
     # A transposed copy: a product reads rows in up to 40 % less time than columns.
+    matrix = weight.mT.clone(memory_format=torch.contiguous_format)
     return _dense_adder(matrix if a is None else matrix.mul_(along_units(a)), a if leak else None)
 
 
 def back_adder(weight: Weight, a: Factor = None, b: Factor = None, leak: bool = False) -> Adder:
-    """Adds M^T source: gradients of what the units sent, of gradients of what was received."""
+    """Adds M^T source: from gradients of what units received, those of what units sent."""
     if isinstance(weight, SparseWeight):
         return _sparse_adder(sparse.back_matrix(weight), a, b, a if leak else None)
     matrix = weight
@@ -42,8 +45,8 @@ def back_adder(weight: Weight, a: Factor = None, b: Factor = None, leak: bool = 
     return _dense_adder(matrix.contiguous(), a if leak else None)
 
 
-def along_units(factor: float | Tensor) -> float | Tensor:
-    """A factor of units as one of states, or of a matrix's last axis."""
+def along_units(factor: float | Tensor) -> Any:
+    """A factor of units as a factor of states, or of a matrix's last axis."""
     return factor.unsqueeze(-2) if isinstance(factor, Tensor) else factor
 
 
@@ -66,11 +69,11 @@ def _sparse_adder(matrix: Tensor, before: Factor, after: Factor, leak: Factor) -
 
     def add(state: Tensor, source: Tensor) -> None:
         if leak is not None:
-            rest = 1 - leak
-            if isinstance(rest, Tensor):
-                state.addcmul_(source, rest)
+            kept = 1 - leak
+            if isinstance(kept, Tensor):
+                state.addcmul_(source, kept)
             else:
-                state.add_(source, alpha=rest)
+                state.add_(source, alpha=kept)
         if scale is not None:
             source = source * scale
         if rescale is None:
@@ -83,26 +86,33 @@ def _sparse_adder(matrix: Tensor, before: Factor, after: Factor, leak: Factor) -
     return add
 
 
-def sent(weight: Weight, first: Tensor) -> Tensor | None:
-    """The rates before the first step; of a sparse network at rest None, for it sends nothing.
+def empty_states(weight: Weight, like: Tensor) -> Tensor:
+    """Uninitialized states shaped `like`, in the memory layout that the weight's products need."""
+    if isinstance(weight, SparseWeight):
+        return torch.empty_like(like.mT, memory_format=torch.contiguous_format).mT
+    return torch.empty_like(like, memory_format=torch.contiguous_format)
 
-    That product is the costly part of a step; a dense one is not worth the look.
+
+def rates_to_send(weight: Weight, rates: Tensor) -> Tensor | None:
+    """The rates before the first step; None where they are 0 and the weight is sparse.
+
+    A sparse product is the costly part of a step, and is worth the check.
     """
-    at_rest = isinstance(weight, SparseWeight) and not first.is_meta and not first.any()
-    return None if at_rest else first
+    at_rest = isinstance(weight, SparseWeight) and not rates.is_meta and not rates.any()
+    return None if at_rest else rates
 
 
 def weight_gradient(weight: Weight, posts: Tensor, pres: Tensor, first: Tensor) -> Tensor:
     """The sum over t of posts[t]^T pres[t-1], where pres[-1] is `first`, as the weight is stored.
 
     Args:
-        weight: whose gradient it is.
+        weight: the weight that the gradient is for.
         posts, pres: (time, ..., batch, unit).
         first: (..., batch, unit).
     """
     if isinstance(weight, SparseWeight):
         pairs = [(post.mT, pre.mT) for post, pre in zip(posts[1:], pres[:-1], strict=True)]
-        if (rates := sent(weight, first)) is not None:
+        if (rates := rates_to_send(weight, first)) is not None:
             pairs.append((posts[0].mT, rates.mT))
         return sparse.sampled_product(weight, pairs)
     total = _flat(posts[1:]).mT @ _flat(pres[:-1])
@@ -115,8 +125,50 @@ def _flat(steps: Tensor) -> Tensor:
     return steps.movedim(0, -3).flatten(-3, -2)
 
 
-def received(weight: Weight, gradient: Tensor) -> Tensor:
+def sum_over_pre(weight: Weight, gradient: Tensor) -> Tensor:
     """The sum of weight * gradient over the presynaptic units (..., post)."""
     if isinstance(weight, SparseWeight):
         return sparse.sum_onto(weight.pattern, weight.values * gradient)
     return (weight * gradient).sum(-1)
+
+
+def projection(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x weight^T + bias, contiguous, as torch's linear; its gradient cannot be differentiated.
+
+    Fast for a few inputs to many units over many rows. The bias is the weight of one more input
+    that is always 1, so that the large side, the output or its gradient, is read and written by
+    one product each way and by nothing else.
+
+    Args:
+        x: the inputs (..., input).
+        weight: (unit, input).
+        bias: (unit,).
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    if weight.dim() != 2 or bias.shape != weight.shape[:1] or x.shape[-1:] != weight.shape[1:]:
+        raise ValueError(
+            "x, weight and bias must be (..., input), (unit, input) and (unit,); "
+            f"got shapes {tuple(x.shape)}, {tuple(weight.shape)} and {tuple(bias.shape)}"
+        )
+    output: Tensor = _Projection.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return output
+
+
+class _Projection(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        rows = torch.cat((rows, rows.new_ones(len(rows), 1)), 1)
+        ctx.save_for_backward(rows, weight)
+        output = rows @ torch.cat((weight.mT, bias.unsqueeze(0)))
+        return output.view(*x.shape[:-1], len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        rows, weight = ctx.saved_tensors
+        over_rows = rows.mT @ grad.reshape(-1, grad.shape[-1])  # (input + 1, unit)
+        grad_x = grad @ weight if ctx.needs_input_grad[0] else None
+        return grad_x, over_rows[:-1].mT, over_rows[-1]

@@ -1,9 +1,9 @@
-"""Weights that exist on their connections only: the pattern, and the products with it.
+"""Weights that are stored for their connections alone: the pattern, and the products with them.
 
 A weight (post, pre) is its values (connection,), ordered by post and then by pre, and a pattern
 that says where they stand (CSR, 32-bit). The transposed pattern is kept beside it, so that the
-gradient of what a product read is a product of the same kind. Matrices are (unit, column) and
-contiguous here: each connection reads one row of a few numbers that lie together.
+gradient of what a product reads is a product of the same kind. Matrices are (unit, column) and
+contiguous here, so that each connection reads one row of a few adjacent numbers.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from torch.autograd.function import once_differentiable
 from netbuild.kernels.plain import autocast
 
 MOST = 2**31 - 1  # units, and connections: positions are 32-bit
+# Columns of one sampled product: the fastest by measurement (16 take 1.6 times as long a column,
+# 320 about 1.4 times), and its two factors need no more memory than this many states.
 WIDTH = 96
-"""Columns that one sampled product takes: the fastest by measurement (16 take 1.6 times as long a
-column, 320 about 1.4 times), and its two factors need no more memory than so many states."""
-PIECE = 1 << 19
-"""Values that a thread of its own is worth: it takes about a tenth of a millisecond to start."""
-ALONE = 32
-"""From so many columns on, contiguous factors are not worth a copy beside others."""
+PIECE = 1 << 19  # values that a thread of its own, a tenth of a millisecond to start, is worth
+ALONE = 32  # with this many columns or more, contiguous factors are not copied beside others
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +36,11 @@ class Pattern:
     Made by `pattern`; or, from its five tensors moved to another device, by hand.
     """
 
-    rows: Tensor
-    """(post + 1,): the connections onto unit j are [rows[j], rows[j + 1])."""
-
-    columns: Tensor
-    """(connection,): the presynaptic unit of each."""
-
-    back_rows: Tensor
-    """(pre + 1,): `rows` of the transpose."""
-
-    back_columns: Tensor
-    """(connection,): `columns` of the transpose, the postsynaptic units."""
-
-    order: Tensor
-    """(connection,): the transpose's values are `values[order]`."""
+    rows: Tensor  # (post + 1,): the connections onto unit j are [rows[j], rows[j + 1])
+    columns: Tensor  # (connection,): the presynaptic unit of each
+    back_rows: Tensor  # (pre + 1,): `rows` of the transpose
+    back_columns: Tensor  # (connection,): `columns` of the transpose, the postsynaptic units
+    order: Tensor  # (connection,): the values of the transpose are `values[order]`
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,7 +51,7 @@ class Pattern:
         return len(self.columns)
 
     def to(self, device: torch.device | str) -> Pattern:
-        """The same on another device."""
+        """The same pattern on another device."""
         return Pattern(*(tensor.to(device) for tensor in vars(self).values()))
 
 
@@ -76,10 +65,10 @@ class SparseWeight(NamedTuple):
 def pattern(rows: Tensor, columns: Tensor, input_dim: int) -> Pattern:
     """The pattern with these rows (output_dim + 1,) and columns (connection,), in CSR's order.
 
-    A second for 15 million connections, in about 30 bytes for each.
+    Takes a second for 15 million connections, and about 30 bytes for each of them.
 
     Raises:
-        ValueError: rows that do not start at 0, fall, or do not end at the number of columns;
+        ValueError: rows that do not start at 0, decrease, or do not end at the number of columns;
             a column outside [0, input_dim); more than 2^31 - 1 units or connections.
     """
     if rows.dim() != 1 or columns.dim() != 1 or len(rows) == 0:
@@ -117,32 +106,30 @@ def back_matrix(weight: SparseWeight) -> Tensor:
 
 
 def arranged(values: Tensor, order: Tensor) -> Tensor:
-    """values[order] (connection,), on all threads: torch's own selection takes one."""
+    """values[order] (connection,), on all threads, where torch's own selection uses one."""
     threads = min(torch.get_num_threads(), len(order) // PIECE)
     if not values.is_cpu or threads < 2:
         return values.index_select(0, order)
-    found = values.new_empty(len(order))
-    pieces = zip(order.chunk(threads), found.chunk(threads), strict=True)
+    result = values.new_empty(len(order))
+    inference = torch.is_inference_mode_enabled()  # each thread has its own mode
 
-    inference = torch.is_inference_mode_enabled()  # which each thread has of its own
-
-    def select(piece: tuple[Tensor, Tensor]) -> None:
+    def select(part: Tensor, out: Tensor) -> None:
         with torch.inference_mode(inference):
-            torch.index_select(values, 0, piece[0], out=piece[1])
+            torch.index_select(values, 0, part, out=out)
 
-    with ThreadPoolExecutor(threads) as pool:  # torch leaves the interpreter to others meanwhile
-        list(pool.map(select, pieces))
-    return found
+    with ThreadPoolExecutor(threads) as pool:  # torch releases the interpreter lock meanwhile
+        list(pool.map(select, order.chunk(threads), result.chunk(threads)))
+    return result
 
 
 def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     return torch.sparse_csr_tensor(rows, columns, values.detach(), shape, check_invariants=False)
 
 
-def _hear_the_warning() -> None:
-    """Make a process's first CSR tensor, for which alone torch warns of their beta state.
+def _silence_the_beta_warning() -> None:
+    """Make the process's first CSR tensor, which is the only one that torch warns about.
 
-    Here, while the module is loaded, and not around each product: `catch_warnings` is not
+    This is done once, at import, and not around each product: `catch_warnings` is not
     thread-safe, and makes Python forget which warnings it has shown already.
     """
     index = torch.zeros(1, dtype=torch.int32, device="cpu")
@@ -151,11 +138,11 @@ def _hear_the_warning() -> None:
         _csr(index, index[:0], torch.zeros(0, device="cpu"), (0, 0))
 
 
-_hear_the_warning()
+_silence_the_beta_warning()
 
 
 def add_product(out: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -> None:
-    """Adds factor * left @ right to `out` (row, column), in place; left is from the above.
+    """Add factor * left @ right to `out` (row, column), in place; left is sparse.
 
     Fast where `out` and `right` are contiguous.
     """
@@ -164,10 +151,10 @@ def add_product(out: Tensor, left: Tensor, right: Tensor, factor: float = 1.0) -
 
 
 def sampled_product(weight: SparseWeight, pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-    """The sum over pairs of post @ pre^T at the connections of a weight alone (connection,).
+    """The sum over pairs of post @ pre^T, computed at the connections only (connection,).
 
     Args:
-        weight: whose gradient it may be.
+        weight: whose connections are meant; its values are not read.
         pairs: post (output_dim, column) and pre (input_dim, column), in any layout.
     """
     where, values = weight.pattern, torch.zeros_like(weight.values)
@@ -186,12 +173,10 @@ def sampled_product(weight: SparseWeight, pairs: Iterable[tuple[Tensor, Tensor]]
     return values
 
 
-def _groups(
-    pairs: Iterable[tuple[Tensor, Tensor]],
-) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """The pairs, cut to at most WIDTH columns, in groups of together at most so many.
+def _groups(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """The pairs, cut to at most WIDTH columns, in groups of at most WIDTH columns together.
 
-    What can be taken as it is stands alone.
+    A pair that needs no copy is a group of its own.
     """
     group: list[tuple[Tensor, Tensor]] = []
     for post, pre in pairs:
@@ -212,15 +197,13 @@ def _width(group: list[tuple[Tensor, Tensor]]) -> int:
 
 
 def _side_by_side(pieces: list[Tensor], memory: Tensor) -> Tensor:
-    """(unit, column) in one, contiguous; in this memory where it is not so already."""
+    """All pieces as one contiguous (unit, column), in this memory unless there is no need."""
     if len(pieces) == 1 and pieces[0].is_contiguous():
         return pieces[0]
-    units, width = len(pieces[0]), sum(piece.shape[1] for piece in pieces)
-    whole = memory[: units * width].view(units, width)
-    for place, piece in zip(
-        torch.split(whole, [piece.shape[1] for piece in pieces], 1), pieces, strict=True
-    ):
-        place.copy_(piece)
+    units, widths = len(pieces[0]), [piece.shape[1] for piece in pieces]
+    whole = memory[: units * sum(widths)].view(units, sum(widths))
+    for target, piece in zip(torch.split(whole, widths, 1), pieces, strict=True):
+        target.copy_(piece)
     return whole
 
 
@@ -270,7 +253,7 @@ def sparse_linear(x: Tensor, values: Tensor, where: Pattern, bias: Tensor | None
 
 
 def check_weight(weight: SparseWeight) -> None:
-    """Raises a ValueError where values and pattern do not fit, or torch has no such products."""
+    """Raise a ValueError where values and pattern do not fit, or torch has no such products."""
     values, where = weight
     if values.shape != (len(where),):
         raise ValueError(

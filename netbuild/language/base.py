@@ -1,11 +1,13 @@
-"""What every model of the language shares: strictness, common types, unions told by a key."""
+"""What every model of the language shares: strictness, keys, common types, unions told by a key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
 
 
 class Model(BaseModel):
@@ -21,14 +23,37 @@ class Model(BaseModel):
     )
 
 
+class Also(str):
+    """What other tools call a key, as metadata of its field: words with spaces between."""
+
+
+def key(
+    default: Any, sentence: str, example: Any = None, *, also: str = "", **constraints: Any
+) -> Any:
+    """A key of a section, with everything that is known about it.
+
+    The documentation, the JSON Schema, `netbuild config`, hints and the fuzzer read it off here.
+    `default` is `...` for a key that must be written, and for one whose default stands where its
+    type is used; `also` holds other tools' words for the key;
+    `constraints` are those of a Pydantic field, such as `ge`.
+    """
+    if example is not None:
+        constraints["examples"] = [example]
+    info: FieldInfo = Field(default, description=sentence, **constraints)
+    if also:
+        info.metadata.append(Also(also))
+    return info
+
+
+def as_in(model: type[BaseModel], name: str) -> Any:
+    """The key of another section, which may be left out here: what it means stands there alone."""
+    of = model.model_fields[name]
+    return key(None, of.description or "", *of.examples or ())
+
+
 def label_of(model: type[BaseModel]) -> str:
     """A union tag that can never be mistaken for a key of the file in a Pydantic location."""
     return f"<{model.__name__}>"
-
-
-def tag(model: type[BaseModel]) -> Tag:
-    """The branch of a union that holds `model`."""
-    return Tag(label_of(model))
 
 
 class Choice:
@@ -70,19 +95,42 @@ class Choice:
         return label_of(model) if model else None
 
 
-def told_by(key: str, *models: type[BaseModel]) -> Discriminator:
-    """Tell the branches of a union apart by the value of `key`, as `Choice` does."""
-    choice = Choice(key, models)
-    return Discriminator(choice.label, custom_error_type="untold", custom_error_message="untold")
+class OneOf:
+    """Marks a union of sections, which are told apart by the value of a key, as `Choice` does.
 
+    `Annotated[Uniform | Normal | WeightFile, OneOf("init")]`
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def choice(self, union: Any) -> Choice:
+        """The kinds of section in a union that is marked so."""
+        return Choice(self.key, get_args(union))
+
+    def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choice = self.choice(union)
+        return core_schema.tagged_union_schema(
+            {label_of(model): handler.generate_schema(model) for model in choice.models},
+            choice.label,
+            custom_error_type="untold",
+            custom_error_message="untold",
+        )
+
+
+# `Annotated[Annotated[Literal["auto"], WORD] | Annotated[int, NUMBER], WORD_OR_NUMBER]`: a value of
+# the wrong kind is one error, not one of each branch.
+WORD, NUMBER = Tag("<word>"), Tag("<number>")
+WORD_OR_NUMBER = Discriminator(lambda value: WORD.tag if isinstance(value, str) else NUMBER.tag)
 
 Name = Annotated[
     str,
-    Field(
+    key(
+        ...,
+        "a name: lower-case letters, digits and `_`, beginning with a letter",
+        "hidden",
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
-        description="a name: lower-case letters, digits and `_`, beginning with a letter",
-        examples=["hidden"],
     ),
 ]
 Size = Annotated[int, Field(ge=1, le=10**12)]

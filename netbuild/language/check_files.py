@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from netbuild.language.compose import LISTS
 from netbuild.language.context import Context
-from netbuild.language.extends import LISTS
 from netbuild.language.grammar import fields_of, slot_at, slots_of
 from netbuild.language.parse import PARTS
 from netbuild.yamltree.nodes import Location, Node

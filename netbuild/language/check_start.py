@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,22 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import DataFileError
-from netbuild.files.locate import project_root, refuse_what_is_no_path, shown
+from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
-from netbuild.folders import check_file, entered
+from netbuild.folders import ForeignEntryError, TooLargeError, check_file, entered
 from netbuild.language.check_splits import Split, refuse_leaks
 from netbuild.language.context import Context, FileRecord
 from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.start import StartFrom
 from netbuild.language.targets import parameter_shapes
+from netbuild.rundir import (
+    CHECKPOINTS,
+    LATEST,
+    NETWORK,
+    RUN,
+    STATE,
+    as_object,
+    checkpoint_name,
+    read_bytes,
+    steps_in,
+    unsealed,
+)
+from netbuild.wording import show
 from netbuild.yamltree.nodes import Location
 
 Array: TypeAlias = NDArray[Any]
 HERE: Location = ("start_from",)
 START = "start_from.run"  # of the files that a spec names
-NETWORK = "network.safetensors"
-LATEST = "latest"
-MOST_BYTES = 1 << 26  # of a file of JSON
 FOLLOW = "copy the layer and its masks, or the `seed` that draws them, from the run's resolved.yaml"
 
 
@@ -183,20 +194,85 @@ def _check_signs(
         context.problem("NB305", (*HERE, "params"), what, "see `dale` there and here")
 
 
-# Which file is meant
+# Which run and which checkpoint is meant
 
 
 Weights: TypeAlias = tuple[TensorsFile, Path, tuple[Split, ...]]
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run directory that somebody else may have filled, and its name in messages."""
+
+    name: str
+    path: Path  # absolute, links resolved
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file of the run; raises DataFileError."""
+        with self._reading(name):
+            return read_bytes(self.path / name, within=self.path)
+
+    def about(self) -> dict[str, Any]:
+        """What `run.json` holds; raises DataFileError."""
+        try:
+            return as_object(self.read(RUN))
+        except ValueError:
+            raise DataFileError("NB204", f"{self.name}/{RUN} cannot be read") from None
+
+    def steps(self) -> list[int]:
+        """The steps of its checkpoints, in order; raises DataFileError where there are none."""
+        with self._reading(CHECKPOINTS), entered(self.path / CHECKPOINTS, self.path) as folder:
+            steps = steps_in(folder.names())
+        if not steps:
+            raise DataFileError("NB202", f"{self.name} has no checkpoint")
+        return steps
+
+    def state(self, step: int) -> dict[str, Any]:
+        """The state of a checkpoint; raises DataFileError unless its seal is right."""
+        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{STATE}"
+        try:
+            return unsealed(self.read(name))
+        except ValueError:
+            what = f"{self.name}/{name} does not have the digest written down"
+            raise DataFileError("NB204", what) from None
+
+    def weights(self, step: int) -> Weights:
+        """The weights of a checkpoint; raises DataFileError."""
+        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{NETWORK}"
+        digests = self.state(step).get("sha256")
+        with self._reading(name):
+            check_file(self.path / name, within=self.path)
+        found = read_tensors(self.path / name)
+        if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
+            what = f"{self.name}/{name} does not have the digest written down"
+            raise DataFileError("NB204", what)
+        return found, self.path / name, _trained_on(found, self.path / name)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Raise DataFileError for what goes wrong while a file or folder of the run is read."""
+        what = f"{self.name}/{name}"
+        try:
+            yield
+        except ForeignEntryError as error:
+            raise DataFileError("NB203", str(error), error.hint) from None
+        except TooLargeError as error:
+            raise DataFileError("NB901", str(error)) from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise DataFileError("NB202", f"there is no file {what}") from None
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise DataFileError("NB204", f"{what} cannot be read ({reason})") from None
+
+
 def _read(context: Context, words: StartFrom) -> Weights:
     """The weights that are named, and the samples that they were trained on.
 
-    Raises DataFileError, and of a given run NetbuildError.
+    Raises DataFileError.
     """
     given = context.parsed.given
     if given is not None:
-        return _checkpoint(_Given(given.run), given.checkpoint)
+        return _Run(show(str(given.run)), given.run).weights(given.checkpoint)
     if words.run.endswith(".safetensors"):
         path = context.locate((*HERE, "run"), words.run)
         found = read_tensors(path)
@@ -212,23 +288,9 @@ def _read(context: Context, words: StartFrom) -> Weights:
     elif words.checkpoint != "last":
         step = int(words.checkpoint)
     if step not in steps:
-        listed = ", ".join(map(str, steps[-8:]))
-        raise DataFileError(
-            "NB202", f"{run.name} has no checkpoint of step {step}", f"there are those of {listed}"
-        )
-    return _checkpoint(run, step)
-
-
-def _checkpoint(run: _Run, step: int) -> Weights:
-    """The weights of a run's checkpoint; returns and raises as `_read` does."""
-    state = run.state(step)
-    name = f"{_folder_of(step)}/{NETWORK}"
-    path = run.file(name)
-    found = read_tensors(path)
-    digests = state.get("sha256")
-    if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
-        raise DataFileError("NB204", f"{run.name}/{name} does not have the digest written down")
-    return found, path, _trained_on(found, path)
+        what = f"{run.name} has no checkpoint of step {step}"
+        raise DataFileError("NB202", what, f"it has those of {', '.join(map(str, steps[-8:]))}")
+    return run.weights(step)
 
 
 def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
@@ -237,119 +299,43 @@ def _trained_on(found: TensorsFile, path: Path) -> tuple[Split, ...]:
         about = json.loads(found.metadata.get("netbuild", "{}"))
         return tuple(Split.from_data(each) for each in about.get("trained_on", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        what = f"{shown(path.name)} does not tell which samples its weights were trained on"
+        what = f"{show(path.name)} does not tell which samples its weights were trained on"
         raise DataFileError("NB204", what) from None
 
 
-def _folder_of(step: int) -> str:
-    return f"checkpoints/step-{step:08d}"
-
-
-class _Run:
-    """A run that a spec names, in the spec's project."""
-
-    def __init__(self, context: Context, name: str) -> None:
-        self.name = name  # relative to the file that names it
-        self._context = context
-
-    def file(self, name: str) -> Path:
-        """The path of a regular file of the run, which no link in the run leads to."""
-        path = self._context.locate((*HERE, "run"), f"{self.name}/{name}")
-        if path != self._folder("") / name:
-            what = f"{self.name}/{name} is, or leads through, a symbolic link"
-            raise DataFileError("NB203", what, "put the file itself into the run")
-        return path
-
-    def steps(self) -> list[int]:
-        """The steps that it has checkpoints of, in order; raises DataFileError for none."""
-        steps = []
-        for name in self._names("checkpoints"):
-            digits = name.removeprefix("step-")
-            if digits.isdecimal() and digits.isascii() and name == f"step-{int(digits[:18]):08d}":
-                steps.append(int(digits))
-        if not steps:
-            raise DataFileError("NB202", f"{self.name} has no checkpoint")
-        return sorted(steps)
-
-    def state(self, step: int) -> dict[str, Any]:
-        """What a checkpoint says of itself; raises DataFileError unless it has its own digest."""
-        name = f"{_folder_of(step)}/state.json"
-        found = self.json(name)
-        state = {key: value for key, value in found.items() if key != "digest"}
-        text = json.dumps(state, indent=1) + "\n"
-        if hashlib.sha256(text.encode()).hexdigest() != found.get("digest"):
-            what = f"{self.name}/{name} does not have the digest written down"
-            raise DataFileError("NB204", what)
-        return state
-
-    def json(self, name: str) -> dict[str, Any]:
-        """The data in a file of JSON; raises DataFileError."""
-        path, what = self.file(name), f"{self.name}/{name} cannot be read"
-        try:
-            with entered(path.parent) as folder:
-                descriptor = folder.open(path.name)
-            with os.fdopen(descriptor, "rb") as file:
-                size = os.fstat(descriptor).st_size
-                if size > MOST_BYTES:
-                    raise DataFileError("NB901", f"{what}: it has {size:,} bytes")
-                found = json.loads(file.read(MOST_BYTES))
-        except (OSError, ValueError, RecursionError):
-            raise DataFileError("NB204", what) from None
-        if not isinstance(found, dict):
-            raise DataFileError("NB204", what)
-        return found
-
-    def names(self) -> list[str]:
-        """What is in it; raises DataFileError."""
-        return self._names("")
-
-    def _folder(self, name: str) -> Path:
-        """A folder of the run, links resolved."""
-        node = self._context.parsed.tree.at((*HERE, "run"))
-        source = node.place.source if node else self._context.parsed.document.source
-        own = self._context.parsed.document.folder
-        folder = self._context.parsed.folders.get(source, own)
-        root = self._context.locator.data_root or project_root(folder)
-        refuse_what_is_no_path(self.name)
-        path = Path(os.path.realpath(folder / self.name / name))
-        if not path.is_relative_to(os.path.realpath(root)):
-            raise DataFileError("NB203", f"{self.name} is outside the project")
-        return path
-
-    def _names(self, name: str) -> list[str]:
-        try:
-            return sorted(os.listdir(self._folder(name)))
-        except (OSError, ValueError):
-            raise DataFileError("NB202", f"there is no run {self.name}") from None
-
-
-class _Given(_Run):
-    """A run that somebody named who trains, wherever it is."""
-
-    def __init__(self, path: Path) -> None:
-        self.name, self._path = shown(str(path)), path
-
-    def file(self, name: str) -> Path:
-        path = self._path / name
-        check_file(path, within=self._path)
-        return path
-
-
 def _run(context: Context, reference: str) -> _Run:
-    """The run that a spec names; raises DataFileError."""
-    parent, _, last = reference.rstrip("/").rpartition("/")
+    """The run that a spec names, in the spec's project; raises DataFileError."""
+    name = reference.rstrip("/")
+    parent, _, last = name.rpartition("/")
     if last != LATEST:
-        run = _Run(context, reference.rstrip("/"))
-        run.json("run.json")
+        context.locate((*HERE, "run"), f"{name}/{RUN}")  # raises where there is no such run
+        run = _Run(name, _folder(context, name))
+        run.about()
         return run
+    parent = parent or "."
+    try:
+        names = os.listdir(_folder(context, parent))
+    except (OSError, ValueError):
+        raise DataFileError("NB202", f"there is no run {parent}") from None
     started = {}
-    for name in _Run(context, parent or ".").names():
-        run = _Run(context, f"{parent or '.'}/{name}")
-        try:
-            if run.steps():
-                started[run] = (str(run.json("run.json").get("started")), name)
-        except DataFileError:
-            continue
+    for own in names:
+        with suppress(DataFileError):
+            run = _Run(f"{parent}/{own}", _folder(context, f"{parent}/{own}"))
+            run.steps()
+            started[run] = str(run.about().get("started")), own
     if not started:
-        raise DataFileError("NB202", f"there is no run with a checkpoint in {parent or '.'}")
+        raise DataFileError("NB202", f"there is no run with a checkpoint in {parent}")
     return max(started, key=lambda run: started[run])
+
+
+def _folder(context: Context, name: str) -> Path:
+    """A folder of the spec's project, links resolved; raises DataFileError for one outside."""
+    node = context.parsed.tree.at((*HERE, "run"))
+    source = node.place.source if node else context.parsed.document.source
+    own = context.parsed.folders.get(source, context.parsed.document.folder)
+    root = context.locator.data_root or project_root(own)
+    refuse_what_is_no_path(name)
+    path = Path(os.path.realpath(own / name))
+    if not path.is_relative_to(os.path.realpath(root)):
+        raise DataFileError("NB203", f"{name} is outside the project")
+    return path

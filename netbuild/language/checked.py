@@ -8,34 +8,34 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
-from netbuild.files.locate import project_root
+from netbuild.files.door import project_root
 from netbuild.language.check_ctrnn import check_ctrnn, check_sequences
 from netbuild.language.check_files import check_files
 from netbuild.language.check_maps import Site, wired_by
 from netbuild.language.check_splits import split_of
 from netbuild.language.check_stages import check_same_files, check_stage, check_stages
 from netbuild.language.check_start import START, check_start
-from netbuild.language.context import Context, FileRecord, Locator, numbers_fit
+from netbuild.language.compose import Composed, compose
+from netbuild.language.context import Context, FileRecord, GivenStart, Locator, numbers_fit
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.data import SequencePlan, check_task, check_training, task_width
 from netbuild.language.dump import dump_yaml, resolved
-from netbuild.language.extends import Resolver
 from netbuild.language.improbable import check_connections
 from netbuild.language.layers import Linear
 from netbuild.language.memory import check_memory
-from netbuild.language.parse import Parsed, parse_document
+from netbuild.language.parse import parse
 from netbuild.language.plan import Plan
 from netbuild.language.projections import check_projected
 from netbuild.language.spec import NetworkSpec
-from netbuild.language.start import GivenStart
 from netbuild.language.targets import check_regularizers
 from netbuild.language.task import Neurogym
 from netbuild.language.training import Training
 from netbuild.language.wiring import check_learning, check_names, check_wiring, network_input_of
-from netbuild.yamltree.document import Document, parse, read
+from netbuild.yamltree.document import Document, read
+from netbuild.yamltree.document import parse as parse_text
 from netbuild.yamltree.nodes import Location
 from netbuild.yamltree.paths import Segment, Tree, parse_path
 
@@ -57,6 +57,16 @@ class Options:
     start: GivenStart | None = None  # in place of the document's own `start_from`
 
 
+@dataclass(frozen=True)
+class Found:
+    """What checking a spec finds out beside its model."""
+
+    composed: Composed
+    tree: Tree
+    plan: Plan
+    stages: tuple[Spec, ...] = ()
+
+
 @dataclass
 class Spec:
     """A spec without problems: its model, where it came from, and the files that it names.
@@ -71,16 +81,36 @@ class Spec:
     options: Options
     files: dict[str, FileRecord]  # by path in the spec
     folder: Path  # absolute; what the paths in it are relative to
-    warnings: tuple[Problem, ...] = ()  # what is allowed and hardly meant, in file order
-    _plan: Plan | None = field(default=None, repr=False, compare=False)
-    _stages: tuple[Spec, ...] = field(default=(), repr=False, compare=False)
+    warnings: tuple[Problem, ...] = ()  # valid but probably unintended, in file order
+    _found: Found | None = field(default=None, repr=False, compare=False)  # None: was pickled
+
+    @property
+    def found(self) -> Found:
+        """What checking it finds out; raises NetbuildError if a file has changed since."""
+        if self._found is None:
+            source = str(self.path or "spec")
+            document = Document(source, parse_text(self.text, source), self.folder, self.text)
+            again = _checked(document, self.path, self.options)
+            for where, record in self.files.items():
+                if where in again.files and again.files[where].sha256 != record.sha256:
+                    what = f"{record.reference} has changed since the spec was loaded"
+                    raise NetbuildError(what, Exit.DATA)
+            if again.hash != self.hash:
+                what = "what the spec extends has changed since it was loaded"
+                raise NetbuildError(what, Exit.SPEC)
+            self._found = again._found
+        assert self._found is not None
+        return self._found
+
+    @property
+    def plan(self) -> Plan:
+        """The arrays and sizes that building needs."""
+        return self.found.plan
 
     @property
     def stages(self) -> tuple[Spec, ...]:
         """The spec as each stage of its training has it; none where it has no stages."""
-        if self._plan is None:
-            _ = self.plan
-        return self._stages
+        return self.found.stages
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -89,24 +119,8 @@ class Spec:
 
     @property
     def unset(self) -> tuple[str, ...]:
-        """The paths that were taken away when it was loaded."""
+        """The paths that were removed when it was loaded."""
         return self.options.unset
-
-    @property
-    def plan(self) -> Plan:
-        """The arrays and sizes that building needs; raises NetbuildError if a file has changed."""
-        if self._plan is None:
-            again = _checked(self._document(), self.path, self.options)
-            for where, record in self.files.items():
-                if where in again.files and again.files[where].sha256 != record.sha256:
-                    what = f"{record.reference} has changed since the spec was loaded"
-                    raise NetbuildError(what, Exit.DATA)
-            if again.hash != self.hash:
-                what = "what the spec extends has changed since it was loaded"
-                raise NetbuildError(what, Exit.SPEC)
-            self._plan, self._stages = again._plan, again._stages
-        assert self._plan is not None
-        return self._plan
 
     @property
     def data(self) -> dict[str, Any]:
@@ -116,26 +130,26 @@ class Spec:
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the resolved spec and of the files that it names."""
-        return self._hash({where: record.sha256 for where, record in self.files.items()})
+        return self._hash({})
 
     def hash_from(self, sha256: str) -> str:
         """The same, had the run that it starts from these weights."""
-        digests = {where: record.sha256 for where, record in self.files.items()}
-        return self._hash(digests | {START: sha256})
+        return self._hash({START: sha256})
 
-    def _hash(self, digests: dict[str, str]) -> str:
+    def _hash(self, others: dict[str, str]) -> str:
+        digests = {where: record.sha256 for where, record in self.files.items()} | others
         digests = dict(sorted(digests.items()))
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def problem(self, code: str, location: Location, what: str, hint: str = "") -> Problem:
         """A problem with its place, for what only building finds out."""
-        tree = self._tree()
+        tree = self.found.tree
         return Problem(code, what, tree.spell(location), tree.place(location), hint)
 
     def origins(self) -> Iterator[tuple[str, Any, str]]:
         """Every resolved value: its path, itself, and where it was written, or "default"."""
-        tree = self._tree()
+        tree = self.found.tree
         for location, value in _leaves(self.data, ()):
             node = tree.at(location)
             yield tree.spell(location), value, str(node.place) if node else "default"
@@ -148,23 +162,9 @@ class Spec:
     @property
     def texts(self) -> dict[Path, str]:
         """The text of its own file and of those that it extends, by their paths."""
-        resolver = Resolver(Locator(self.options.data_root))
-        resolver.resolve(self._document())
         own = {} if self.path is None else {self.path: self.text}
-        return own | {path: document.text for path, document in resolver.documents.items()}
-
-    @property
-    def _changes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return self.options.overrides, self.options.unset
-
-    def _tree(self) -> Tree:
-        locator = Locator(self.options.data_root)
-        start = self.options.start
-        return parse_document(self._document(), locator, *self._changes, start=start).tree
-
-    def _document(self) -> Document:
-        source = str(self.path or "spec")
-        return Document(source, parse(self.text, source), self.folder, self.text)
+        extended = self.found.composed.extended
+        return own | {path: document.text for path, document in extended.items()}
 
     def to_yaml(self) -> str:
         """The resolved spec as YAML that loads again from the same folder."""
@@ -188,7 +188,7 @@ class Spec:
         return Path(os.path.relpath(record.path, os.path.realpath(self.folder))).as_posix()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_plan": None, "_stages": ()}
+        return self.__dict__ | {"_found": None}
 
 
 def load(
@@ -221,7 +221,7 @@ def load(
     )
     if isinstance(spec, Mapping):
         text = dump_yaml(spec)
-        return _checked(Document("spec", parse(text, "spec"), Path.cwd(), text), None, options)
+        return _checked(Document("spec", parse_text(text, "spec"), Path.cwd(), text), None, options)
     document = read(Path(spec), str(spec))
     return _checked(replace(document, folder=document.folder.absolute()), Path(spec), options)
 
@@ -257,65 +257,46 @@ def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _checked(document: Document, path: Path | None, options: Options) -> Spec:
+    """The spec in a document; raises SpecError with all problems of the whole and of its stages."""
     locator = Locator(options.data_root)
-    words = options.overrides, options.unset
-    parsed = parse_document(document, locator, *words, start=options.start)
-    context = Context(parsed, locator)
-    plan = run_checks(context, options.memory_limit, options.widths)
-    problems = _in_order((*parsed.problems, *context.problems), parsed)
-    warnings = _in_order(context.warnings, parsed)
-    parts: list[_Checked] = []
-    if not options.widths and len(problems) < MOST_TOLD:
-        parts, more = _check_stages(document, options, context, plan, problems)
-        problems += more
-    if problems:
-        raise SpecError(problems, warnings)
-    assert parsed.spec is not None
-    assert len(plan.layers) == len(parsed.spec.layers)  # else building would fail
+    composed = compose(document, locator, options.overrides, options.unset, options.start)
 
-    def spec(model: NetworkSpec, found: Plan, files: dict[str, FileRecord]) -> Spec:
-        return Spec(model, path, document.text, options, files, document.folder, (), found)
+    def spec(context: Context, plan: Plan, stages: Sequence[Spec] = ()) -> Spec:
+        parsed = context.parsed
+        warnings = tuple(_in_order(context.warnings, composed)) if context is whole else ()
+        found = Found(composed, parsed.tree, plan, tuple(stages))
+        return Spec(
+            *(parsed.spec, path, document.text, options, context.files, document.folder),
+            *(warnings, found),
+        )
 
-    stages = tuple(spec(*part) for part in parts)
-    whole = spec(parsed.spec, plan, context.files)
-    return replace(whole, warnings=tuple(warnings), _stages=stages)
-
-
-_Checked: TypeAlias = tuple[NetworkSpec, Plan, dict[str, FileRecord]]
-
-
-def _check_stages(
-    document: Document, options: Options, whole: Context, plan: Plan, told: Sequence[Problem]
-) -> tuple[list[_Checked], list[Problem]]:
-    """The spec as each stage of its training has it, and the problems that it has there alone.
-
-    Problems in `told`, those of the whole spec, are not repeated. Files are read once for all
-    stages, and the plan of the network is shared.
-    """
+    whole = Context(parse(composed), locator)
+    plan = run_checks(whole, options.memory_limit, options.widths)
+    problems = _in_order((*whole.parsed.problems, *whole.problems), composed)
+    stages: list[Spec] = []
     training = whole.parsed.training
-    parts: list[_Checked] = []
-    problems: list[Problem] = []
-    known = {record.path for record in whole.files.values()}
-    stages = training.stages if isinstance(training, Training) else None
-    for number, stage in enumerate(stages or ()):
-        words = options.overrides, options.unset
-        parsed = parse_document(document, whole.locator, *words, stage=number, start=options.start)
-        context = whole.of_stage(parsed)
-        found = run_checks(context, options.memory_limit)
-        is_right = not (parsed.problems or context.problems)
-        if is_right and parsed.spec is not None and whole.parsed.spec is not None:
-            before = [(whole.parsed.spec, plan), *(part[:2] for part in parts)]
-            check_stage(context, before, (parsed.spec, found))
-            check_same_files(context, known)
-            parts.append((parsed.spec, replace(found, layers=plan.layers), context.files))
-        problems += [
-            replace(problem, what=f"in stage `{stage.name}`: {problem.what}")
-            for problem in _in_order((*parsed.problems, *context.problems), parsed)
-            if problem not in told
-        ]
+    parts = training.stages if isinstance(training, Training) and not options.widths else None
+    for number, stage in enumerate(parts or ()):
         if len(problems) >= MOST_TOLD:
             break
-    return parts, problems
+        context = whole.of_stage(parse(composed, number))
+        own = run_checks(context, options.memory_limit)
+        is_right = not (context.parsed.problems or context.problems)
+        if is_right and whole.parsed.spec is not None:
+            before = [(whole.parsed.spec, plan), *((s.model, s.plan) for s in stages)]
+            check_stage(context, before, (context.parsed.spec, own))
+            check_same_files(context, {record.path for record in whole.files.values()})
+            stages.append(spec(context, replace(own, layers=plan.layers)))
+        problems += [
+            replace(problem, what=f"in stage `{stage.name}`: {problem.what}")
+            for problem in _in_order((*context.parsed.problems, *context.problems), composed)
+            if problem not in problems
+        ]
+    if problems:
+        raise SpecError(problems, _in_order(whole.warnings, composed))
+    assert whole.parsed.spec is not None
+    assert len(plan.layers) == len(whole.parsed.spec.layers)  # else building would fail
+    return spec(whole, plan, stages)
 
 
 def _environments(context: Context) -> EnvironmentPlan | None:
@@ -372,9 +353,9 @@ def run_checks(
     return Plan(layers, regularizers, task, start, size, split, trained_on)
 
 
-def _in_order(problems: Iterable[Problem], parsed: Parsed) -> list[Problem]:
+def _in_order(problems: Iterable[Problem], composed: Composed) -> list[Problem]:
     """Files in the order in which they were read, then lines and columns."""
-    ranks = {source: rank for rank, source in enumerate(parsed.folders)}
+    ranks = {source: rank for rank, source in enumerate(composed.folders)}
 
     def order(problem: Problem) -> tuple[int, int, int]:
         place = problem.place or Place("")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.language.base import Model, NonNegative, Seed
+from netbuild.language.base import Model, NonNegative, Seed, key
 from netbuild.language.selection import ByColumns
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.weights import Array, FileName, Rows
@@ -18,139 +18,121 @@ _FILE = {"type": "string", "description": "a file"}
 class EdgeFile(Model):
     """Connections from a file: an edge list, or a matrix of neurons by neurons."""
 
-    file: FileName = Field(
-        description="a file, relative to the spec that names it: an edge list (.csv, .tsv, .txt,"
+    file: FileName = key(
+        ...,
+        "a file, relative to the spec that names it: an edge list (.csv, .tsv, .txt,"
         " these with .gz, .parquet, .feather, .arrow), a matrix (.csv, .tsv or .txt with names,"
         " .npy, .npz, .mat), a graph (.graphml), or the .npz of `netbuild convert`",
-        examples=["edges.csv"],
+        "edges.csv",
     )
-    pre: ColumnName = Field(
+    pre: ColumnName = key(
         None,
-        description="the column of presynaptic neurons; `pre`, `Source`, `pre_root_id` and the like"
-        " are known",
-        examples=["pre_root_id"],
+        "the column of presynaptic neurons; `pre`, `Source`, `pre_root_id` and the like are known",
+        "pre_root_id",
     )
-    post: ColumnName = Field(
-        None, description="the column of postsynaptic neurons", examples=["post_root_id"]
+    post: ColumnName = key(None, "the column of postsynaptic neurons", "post_root_id")
+    weight: ColumnName = key(None, "the column of synapse counts; 1 each without one", "syn_count")
+    transmitter: ColumnName = key(
+        None, "the column of neurotransmitters", "nt_type", also="neurotransmitter nt nt_type type"
     )
-    weight: ColumnName = Field(
-        None, description="the column of synapse counts; 1 each without one", examples=["syn_count"]
-    )
-    transmitter: ColumnName = Field(
-        None, description="the column of neurotransmitters", examples=["nt_type"]
-    )
-    array: Array = Field(None, description="which array of an `.npz` or `.mat` file")
+    array: Array = key(None, "which array of an `.npz` or `.mat` file")
     rows: Rows = None
 
 
 class NeuronFile(Model):
     """A node table: one row a neuron."""
 
-    file: FileName = Field(
-        description="a file, relative to the spec that names it: .csv, .tsv, .txt, these with .gz,"
+    file: FileName = key(
+        ...,
+        "a file, relative to the spec that names it: .csv, .tsv, .txt, these with .gz,"
         " .parquet, .feather or .arrow",
-        examples=["neurons.csv"],
+        "neurons.csv",
     )
-    name: ColumnName = Field(
-        None, description="the column of names, as the edges have them", examples=["root_id"]
-    )
-    sign: ColumnName = Field(
-        None,
-        description="the column of signs (1, -1, 0) or of neurotransmitters",
-        examples=["nt_type"],
+    name: ColumnName = key(None, "the column of names, as the edges have them", "root_id")
+    sign: ColumnName = key(
+        None, "the column of signs (1, -1, 0) or of neurotransmitters", "nt_type"
     )
 
 
 class Control(Model):
     """A null model: the same connectome without one of its features."""
 
-    rewire: Literal["degree_preserving", "er"] | None = Field(
+    rewire: Literal["degree_preserving", "er"] | None = key(
         None,
-        description="`degree_preserving`: each neuron keeps its numbers of partners, and has others"
+        "`degree_preserving`: each neuron keeps its numbers of partners, and has others"
         " (Maslov & Sneppen 2002); `er`: as many connections between any neurons (Erdos & Renyi)",
-        examples=["degree_preserving"],
+        "degree_preserving",
     )
-    shuffle: Literal["signs", "weights"] | None = Field(
+    shuffle: Literal["signs", "weights"] | None = key(
         None,
-        description="`signs`: as many neurons of each sign, but others; `weights`: the counts"
-        " change places",
-        examples=["weights"],
+        "`signs`: as many neurons of each sign, but others; `weights`: the counts change places",
+        "weights",
     )
-    seed: Seed | None = Field(
-        None, description="a seed of its own; the spec's `seed` when left out", examples=[3]
-    )
+    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 3)
 
 
 class Connectome(Model):
     """Real wiring: it says the layer's size, its units' names and signs, and their connections."""
 
-    edges: Annotated[EdgeFile, Shorthand(text("file"), _FILE)] = Field(
-        description="the connections: an edge list (.csv, .tsv, .txt, these with .gz, .parquet,"
+    edges: Annotated[EdgeFile, Shorthand(text("file"), _FILE)] = key(
+        ...,
+        "the connections: an edge list (.csv, .tsv, .txt, these with .gz, .parquet,"
         " .feather, .arrow) or a matrix (.csv with names, .npy, .npz, .mat, .graphml)",
-        examples=["edges.csv"],
+        "edges.csv",
+        also="connections edge_list synapses",
     )
-    neurons: Annotated[NeuronFile | None, Shorthand(text("file"), _FILE)] = Field(
+    neurons: Annotated[NeuronFile | None, Shorthand(text("file"), _FILE)] = key(
         None,
-        description="the node table, in whose order the units stand; the names in the edges when"
-        " left out",
-        examples=["neurons.csv"],
+        "the node table, in whose order the units stand; the names in the edges when left out",
+        "neurons.csv",
+        also="cells node_table nodes",
     )
-    where: ByColumns | None = Field(
+    where: ByColumns | None = key(
         None,
-        description="only edges whose columns have these values",
-        examples=[{"Type": "chemical"}],
+        "only edges whose columns have these values",
+        {"Type": "chemical"},
+        also="filter query",
     )
-    duplicates: Literal["sum", "max", "error"] = Field(
-        "sum", description="of several rows for one pair", examples=["sum"]
+    duplicates: Literal["sum", "max", "error"] = key("sum", "of several rows for one pair", "sum")
+    self_connections: bool = key(True, "whether a neuron's connections with itself are kept", False)
+    min_weight: NonNegative | None = key(
+        None,
+        "connections of fewer synapses are left out",
+        5,
+        also="min_count min_syn min_synapses threshold",
     )
-    self_connections: bool = Field(
-        True, description="whether a neuron's connections with itself are kept", examples=[False]
-    )
-    min_weight: NonNegative | None = Field(
-        None, description="connections of fewer synapses are left out", examples=[5]
-    )
-    symmetrize: Literal["none", "max", "sum"] = Field(
+    symmetrize: Literal["none", "max", "sum"] = key(
         "none",
-        description="for gap junctions: each pair is connected both ways, with the larger or the"
+        "for gap junctions: each pair is connected both ways, with the larger or the"
         " sum of its two counts",
-        examples=["max"],
+        "max",
+        also="gap_junctions symmetric undirected",
     )
-    unmatched: Literal["error", "drop"] = Field(
-        "error", description="edges of neurons that the node table lacks", examples=["drop"]
+    unmatched: Literal["error", "drop"] = key(
+        "error", "edges of neurons that the node table lacks", "drop"
     )
-    signs: dict[str, Annotated[int, Field(ge=-1, le=1)]] | None = Field(
+    signs: dict[str, Annotated[int, Field(ge=-1, le=1)]] | None = key(
         None,
+        "the sign of each neurotransmitter: 1, -1 or 0 (free)",
+        {"ACH": 1, "GABA": -1},
         min_length=1,
         max_length=1000,
-        description="the sign of each neurotransmitter: 1, -1 or 0 (free)",
-        examples=[{"ACH": 1, "GABA": -1}],
     )
-    unknown: Literal["free", "error"] = Field(
-        "free", description="neurotransmitters that `signs` does not name", examples=["error"]
+    unknown: Literal["free", "error"] = key(
+        "free", "neurotransmitters that `signs` does not name", "error"
     )
-    learn: Literal["weights", "scale_per_type", "nothing"] = Field(
+    learn: Literal["weights", "scale_per_type", "nothing"] = key(
         "weights",
-        description="`weights`: each weight; `scale_per_type`: one factor for the connections from"
+        "`weights`: each weight; `scale_per_type`: one factor for the connections from"
         " each type of neuron to each, their weights stay; `nothing`: no weight of the wiring",
-        examples=["weights"],
+        "weights",
     )
-    types: ColumnName = Field(
+    types: ColumnName = key(
+        None, "the column of the node table that `scale_per_type` is about", "kind"
+    )
+    control: Control | None = key(
         None,
-        description="the column of the node table that `scale_per_type` is about",
-        examples=["kind"],
+        "a null model to compare with",
+        {"rewire": "degree_preserving", "seed": 3},
+        also="null null_model surrogate",
     )
-    control: Control | None = Field(
-        None,
-        description="a null model to compare with",
-        examples=[{"rewire": "degree_preserving", "seed": 3}],
-    )
-
-
-ConnectomeKey = Annotated[
-    Connectome | None,
-    Field(
-        description="real wiring from files: it says the layer's units, their signs and which"
-        " connections exist",
-        examples=[{"edges": "edges.csv", "neurons": "neurons.csv"}],
-    ),
-]

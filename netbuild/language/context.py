@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
-from netbuild.errors import DataFileError, Problem
-from netbuild.files.locate import locate, project_root
-from netbuild.files.readers import ArrayFile, Header, read_array, read_header
+from netbuild.errors import DataFileError, Place, Problem
+from netbuild.files.arrays import ArrayFile, read_array, read_shape
+from netbuild.files.door import locate, project_root
 from netbuild.language.base import Model
 from netbuild.language.mask_values import extremes, finite
-from netbuild.language.parse import Parsed
-from netbuild.yamltree.nodes import Location, show
-from netbuild.yamltree.paths import names_of, near
+from netbuild.yamltree.document import Document
+from netbuild.yamltree.nodes import Location, Node, show
+from netbuild.yamltree.paths import Tree, names_of, near
 
 Result = TypeVar("Result")
 
@@ -26,6 +28,7 @@ Result = TypeVar("Result")
 # of two numbers within these bounds are inside of that; what is beyond is an error of the spec.
 SMALLEST = 1e-15  # beside 0
 LARGEST = 1e15
+LONGEST_RUN = 1024  # characters of the path of a run
 MOST_SAID = 500  # characters of a message
 MOST_EXPLAINED = 100  # problems that get a hint which takes long to find
 
@@ -54,6 +57,46 @@ class Locator:
         return locate(reference, folder, self.data_root or self._roots[folder])
 
 
+@dataclass(frozen=True)
+class GivenStart:
+    """A run that somebody names as the start of a training, whatever the spec says of one.
+
+    Unlike the `run` of a spec, it may lie anywhere, and under any name that a file system has.
+    """
+
+    run: Path  # absolute, links resolved
+    checkpoint: int
+
+    def node(self, folder: Path) -> Node:
+        """The `start_from` of a spec in a folder, as a tree; its `run` is for people to read."""
+        place = Place("--fork")
+        path = os.fsencode(os.path.relpath(self.run, folder)).decode(errors="replace")
+        run, checkpoint = Node(path[-LONGEST_RUN:], place), Node(self.checkpoint, place)
+        return Node({"run": run, "checkpoint": checkpoint}, place)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Whatever parsed of a spec, for the checks that look across fields.
+
+    A part that has problems of its own is None; `problems` says what they are.
+    """
+
+    tree: Tree
+    document: Document
+    folders: Mapping[str, Path]  # of each source, which its relative paths start from
+    problems: Sequence[Problem]
+    spec: Any  # the model of the whole, a NetworkSpec; None where any part is wrong
+    layers: Sequence[BaseModel | None]
+    regularizers: Sequence[BaseModel | None]
+    task: BaseModel | None
+    training: BaseModel | None
+    start_from: BaseModel | None = None
+    given: GivenStart | None = None  # the run that `start_from` means, whatever it says
+    seed: int = 0
+    dt: float | None = None
+
+
 @dataclass
 class Context:
     """The state of one check of one spec."""
@@ -77,6 +120,10 @@ class Context:
             if name:
                 positions.setdefault(name, []).append(i)
         return positions
+
+    def at(self, *location: str | int) -> Here:
+        """A place of the spec, for the checks of a section."""
+        return Here(self, location)
 
     def problem(
         self, code: str, location: Location, what: str, hint: str = "", *, key: bool = False
@@ -143,9 +190,49 @@ class Context:
         self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
         return found.array
 
-    def header(self, location: Location, reference: str, array: str | None) -> Header:
-        """The shape and dtype that a file declares; raises DataFileError."""
-        return read_header(self.locate(location, reference), array)
+    def shape(self, location: Location, reference: str, array: str | None) -> tuple[int, ...]:
+        """The shape that a file declares; raises DataFileError."""
+        return read_shape(self.locate(location, reference), array)
+
+
+@dataclass(frozen=True)
+class Here:
+    """A place of the spec that is being checked; `here["density"]` is the place of a key in it."""
+
+    context: Context
+    location: Location
+
+    def __getitem__(self, part: str | int) -> Here:
+        return Here(self.context, (*self.location, part))
+
+    @property
+    def given(self) -> bool:
+        """Whether the file says anything here (a default does not)."""
+        return self.context.given(self.location)
+
+    def problem(self, code: str, what: str, hint: str = "", *, key: bool = False) -> None:
+        """Note a problem here; `key` points at the key, not at its value."""
+        self.context.problem(code, self.location, what, hint, key=key)
+
+    def attempt(self, work: Callable[[], Result]) -> Result | None:
+        """The result of reading a file, or None with its problem noted here."""
+        return self.context.attempt(self.location, work)
+
+    def read(self, reference: str, array: str | None) -> NDArray[Any]:
+        """The array in the file that is named here; raises DataFileError."""
+        return self.context.read(self.location, reference, array)
+
+    def shape(self, reference: str, array: str | None) -> tuple[int, ...]:
+        """The shape that the file named here declares; raises DataFileError."""
+        return self.context.shape(self.location, reference, array)
+
+    def fits(self, value: float) -> bool:
+        """Whether a network can compute with the number here; a problem says so if it cannot."""
+        return fits(self.context, self.location, value)
+
+    def numbers_fit(self, section: Model) -> bool:
+        """Whether a network can compute with all numbers that the section here holds itself."""
+        return numbers_fit(self.context, self.location, section)
 
 
 def fits(context: Context, location: Location, value: float) -> bool:

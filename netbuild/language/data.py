@@ -14,9 +14,8 @@ from netbuild.language.check_splits import digest_of
 from netbuild.language.context import Context, Result, as_float32
 from netbuild.language.plan import TaskPlan
 from netbuild.language.population import Population
-from netbuild.language.stages import UNTIL
 from netbuild.language.task import Arrays, Neurogym, TargetArray, TaskArray
-from netbuild.language.training import Cosine, Training
+from netbuild.language.training import UNTIL, Cosine, Training
 from netbuild.rounding import round_half_up
 from netbuild.splits import split_of
 from netbuild.yamltree.nodes import Location
@@ -51,20 +50,20 @@ def task_width(
     location, file = _file(context, task, "inputs", task.inputs)
     if file is None:
         return None
-    header = _attempt(
+    shape = _attempt(
         context,
         "inputs",
         task.inputs,
         location,
-        lambda: context.header(location, file, task.inputs.array),
+        lambda: context.shape(location, file, task.inputs.array),
     )
-    if header is None:
+    if shape is None:
         return None
-    if len(header.shape) not in (2, 3):
-        what = f"inputs are (sample, input) or (trial, time, input); this array is {header.shape}"
+    if len(shape) not in (2, 3):
+        what = f"inputs are (sample, input) or (trial, time, input); this array is {shape}"
         context.problem("NB201", ("task", "inputs"), what)
         return None
-    return header.shape[-1]
+    return shape[-1]
 
 
 def _file(

@@ -8,10 +8,10 @@ from functools import cache
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, Discriminator
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from netbuild.language.base import Choice, label_of
+from netbuild.language.base import Also, Choice, OneOf, label_of
 from netbuild.language.shorthand import Shorthand, Writer
 from netbuild.language.spec import SpecFile
 from netbuild.yamltree.nodes import Location, Node
@@ -65,10 +65,9 @@ def _slot(annotation: Any, info: FieldInfo, metadata: Sequence[Any] = ()) -> Slo
         annotation, *more = get_args(annotation)
         metadata = (*metadata, *more)
     write = next((found.write for found in metadata if isinstance(found, Shorthand)), None)
-    told = next((found for found in metadata if isinstance(found, Discriminator)), None)
-    if told is not None:
-        choice = getattr(told.discriminator, "__self__", None)
-        return Slot(choice=choice if isinstance(choice, Choice) else None, info=info, write=write)
+    one_of = next((found for found in metadata if isinstance(found, OneOf)), None)
+    if one_of is not None:
+        return Slot(choice=one_of.choice(annotation), info=info, write=write)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return Slot(model=annotation, info=info, write=write)
     if get_origin(annotation) is list:
@@ -97,6 +96,18 @@ def slot_at(root: Node, location: Location) -> Slot | None:
             slot = slots_of(model).get(part) if model else None
         node = node.child(part) if node is not None else None
     return slot
+
+
+def parts_of(node: Node, slot: Slot) -> Iterator[tuple[str | int, Slot]]:
+    """Each part of a node below which a section may stand, with what may stand at the part."""
+    if slot.items is not None:
+        if slot.models:  # lists of numbers may be long
+            yield from ((i, slot.items) for i in range(len(node.items)))
+    elif slot.values is not None:
+        yield from ((name, slot.values) for name in list(node.entries))
+    elif (model := slot.model_of(node)) is not None:
+        entries = node.entries
+        yield from ((key, below) for key, below in slots_of(model).items() if key in entries)
 
 
 def location_of(loc: Sequence[str | int]) -> Location:
@@ -144,6 +155,19 @@ class Home:
 def homes() -> tuple[Home, ...]:
     """Every place where a section may stand, outermost first."""
     return tuple(sorted(_homes(ROOT, ""), key=lambda home: home.path.count(".")))
+
+
+@cache
+def meanings() -> dict[str, list[str]]:
+    """The keys that each word of another tool may mean: which of them depends on the section."""
+    found: dict[str, list[str]] = {}
+    for home in homes():
+        for key, info in fields_of(home.model).items():
+            for also in info.metadata:
+                for word in also.split() if isinstance(also, Also) else ():
+                    if key not in found.setdefault(word, []):
+                        found[word].append(key)
+    return found
 
 
 def _homes(slot: Slot, path: str) -> Iterator[Home]:

@@ -13,56 +13,12 @@ from pydantic.fields import FieldInfo
 from netbuild.errors import joined
 from netbuild.language.base import Choice
 from netbuild.language.dump import inline
-from netbuild.language.grammar import fields_of, homes, slots_of
+from netbuild.language.grammar import fields_of, homes, meanings, slots_of
 from netbuild.yamltree.nodes import Location, Node, show
 from netbuild.yamltree.paths import near, nearest
 from netbuild.yamltree.scalars import resolve
 
 MOST_KEYS = 16  # of a section that are listed in a hint
-# What other tools call a key, for those that spelling does not lead to.
-_OTHERS_SAY = {
-    "output_dim": "dim n_units neurons num_units out_features size units width",
-    "size": "dim hidden_dim hidden_size n_units neurons num_neurons num_units output_dim units",
-    "noise": "noise_std preact_noise recurrent_noise sigma_rec",
-    "rate_noise": "postact_noise",
-    "self_connections": "autapse autapses",
-    "env_kwargs": "env_args kwargs timing",
-    "batches": "seq_len window",
-    "input_noise": "sigma_in",
-    "initial_state": "h0 hidden_init init_state x0",
-    "sigma": "std strength",
-    "connectome": "connectivity wiring edge_list",
-    "edges": "connections edge_list synapses",
-    "neurons": "cells node_table nodes",
-    "min_weight": "min_count min_syn min_synapses threshold",
-    "symmetrize": "gap_junctions symmetric undirected",
-    "where": "filter query",
-    "control": "null null_model surrogate",
-    "transmitter": "neurotransmitter nt nt_type type",
-    "storage": "format layout sparse",
-    "learn": "learnable trainable",
-    "from": "pre source",
-    "to": "post target",
-    "input_dim": "in_features input_size inputs",
-    "lr": "learning_rate",
-    "Lambda": "coefficient strength",
-    "p": "dropout prob probability rate",
-    "steps": "iterations",
-    "clip_grad_norm": "clip gradient_clip max_grad_norm",
-    "stop_when": "early_stopping",
-    "loss": "criterion objective",
-    "sparsity_mask": "mask",
-    "ei_mask": "signs",
-    "plasticity_mask": "frozen plasticity",
-    "activation": "nonlinearity",
-    "task": "data dataset",
-    "layers": "model network",
-    "extends": "base defaults include inherits",
-    "netbuild": "version",
-    "inputs": "x",
-    "targets": "labels y",
-    "params": "parameters",
-}
 # Keys of other tools that have no counterpart, and what to do without them.
 _NOT_HERE = {
     "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
@@ -76,15 +32,11 @@ _FUNCTIONS = """
     celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
     softsign swish
 """
-_MEANT: dict[str, list[str]] = {}  # each word's keys: which is meant depends on the section
-for _key, _words in _OTHERS_SAY.items():
-    for _word in _words.split():
-        _MEANT.setdefault(_word, []).append(_key)
 
 
 def meant_key(word: str, keys: Collection[str]) -> str:
     """The one of `keys` that a misspelt key, or another tool's word for it, means, or ""."""
-    return next((key for key in _MEANT.get(word, ()) if key in keys), "") or nearest(word, keys)
+    return next((key for key in meanings().get(word, ()) if key in keys), "") or nearest(word, keys)
 
 
 def unknown_key_hint(
@@ -103,7 +55,7 @@ def unknown_key_hint(
     if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
         return below
     home = _home_hint(word, model, location)
-    sure = bool(best) and (bool(nearest(word, [best], 0.75)) or word in _MEANT)
+    sure = bool(best) and (bool(nearest(word, [best], 0.75)) or word in meanings())
     if not sure and (home or best in given or not best):
         return home or keys_hint(keys)
     if best not in given:
@@ -146,7 +98,7 @@ def _below_hint(word: str, model: type[BaseModel]) -> str:
 def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
     """Where the key belongs, when it is a key of another section."""
     here = _generic(location)
-    for meant in (word, *_MEANT.get(word, ())):
+    for meant in (word, *meanings().get(word, ())):
         having = [
             home for home in homes() if meant in fields_of(home.model) and home.model != model
         ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
-from netbuild.language.base import Model, Name, Size, tag, told_by
-from netbuild.language.connectome import ConnectomeKey
+from netbuild.language.base import OneOf, Size, key
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.maps import Map
-from netbuild.language.units import LINEAR, Activation, Excitatory, From, InputDim
+from netbuild.language.units import LINEAR, Activation, AnyLayer, LayerOfUnits
 
 
 def _said_once(value: int | None, info: ValidationInfo) -> int | None:
@@ -21,7 +20,7 @@ def _said_once(value: int | None, info: ValidationInfo) -> int | None:
     return value
 
 
-class Linear(Map):
+class Linear(LayerOfUnits, Map):
     """y = f(W x + b)."""
 
     model_config = ConfigDict(
@@ -29,31 +28,28 @@ class Linear(Map):
     )
 
     type: Literal["linear"]
-    name: Name
-    from_: From = Field(None, alias="from")
-    input_dim: InputDim = None
-    connectome: ConnectomeKey = None
     output_dim: Annotated[
         Size | None,
         AfterValidator(_said_once),
         WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**12}),
-    ] = Field(None, validate_default=True, description="units of this layer", examples=[128])
-    excitatory: Excitatory = None
-    activation: Activation = Field(LINEAR, description="f", examples=["relu"])
+    ] = key(
+        None,
+        "units of this layer",
+        128,
+        also="dim n_units neurons num_units out_features size units width",
+        validate_default=True,
+    )
+    activation: Activation = key(LINEAR, "f", "relu")
 
 
-class Dropout(Model):
+class Dropout(AnyLayer):
     """Each value is 0 with probability p in training, and the others are divided by 1 - p."""
 
     type: Literal["dropout"]
-    name: Name
-    from_: From = Field(None, alias="from")
-    p: float = Field(ge=0, lt=1, description="probability of 0", examples=[0.1])
+    p: float = key(..., "probability of 0", 0.1, also="dropout prob probability rate", ge=0, lt=1)
 
 
 Layer = Annotated[
-    Annotated[Linear, tag(Linear)]
-    | Annotated[CTRNN, tag(CTRNN)]
-    | Annotated[Dropout, tag(Dropout)],
-    told_by("type", Linear, CTRNN, Dropout),
+    Linear | CTRNN | Dropout,
+    OneOf("type"),
 ]

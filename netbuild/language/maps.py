@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from netbuild.language.base import Fraction, Model, Positive, Seed
+from netbuild.language.base import Fraction, Model, Positive, Seed, as_in, key
 from netbuild.language.masks import PlasticityMask, SignMask, SparsityMask
 from netbuild.language.selection import Selection
 from netbuild.language.weights import Bias, Uniform, Weight
@@ -15,65 +13,55 @@ from netbuild.language.weights import Bias, Uniform, Weight
 # alone, while a spec builds those of all models together.
 UNIFORM = Uniform.model_construct(init="uniform")
 
-Density = Annotated[
-    Fraction | None,
-    Field(description="fraction of connections present, chosen at random", examples=[0.3]),
-]
-
 
 class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
 
-    weight: Weight = Field(UNIFORM, description="the initial weights", examples=["normal"])
-    bias: Bias | None = Field(
-        UNIFORM,
-        description="the initial biases; null is zero and never learns",
-        examples=["zero"],
+    weight: Weight = key(UNIFORM, "the initial weights", "normal")
+    bias: Bias | None = key(UNIFORM, "the initial biases; null is zero and never learns", "zero")
+    density: Fraction | None = key(None, "fraction of connections present, chosen at random", 0.3)
+    sparsity_mask: SparsityMask | None = key(
+        None, "which connections exist", "masks/wiring.npy", also="mask"
     )
-    density: Density = None
-    sparsity_mask: SparsityMask | None = Field(
-        None, description="which connections exist", examples=["masks/wiring.npy"]
-    )
-    ei_mask: SignMask | None = Field(
+    ei_mask: SignMask | None = key(
         None,
-        description="the signs of the connections, where the layer that is read has none of its"
+        "the signs of the connections, where the layer that is read has none of its"
         " own: > 0 excitatory, < 0 inhibitory, 0 free",
-        examples=["masks/signs.npy"],
+        "masks/signs.npy",
+        also="signs",
     )
-    plasticity_mask: PlasticityMask | None = Field(
+    plasticity_mask: PlasticityMask | None = key(
         None,
-        description="how much of each update a weight takes, in [0, 1]; 0 is frozen for ever",
-        examples=["masks/plastic.csv"],
+        "how much of each update a weight takes, in [0, 1]; 0 is frozen for ever",
+        "masks/plastic.csv",
+        also="frozen plasticity",
     )
-    self_connections: bool = Field(
-        True, description="whether unit i may be connected to unit i", examples=[False]
+    self_connections: bool = key(
+        True, "whether unit i may be connected to unit i", False, also="autapse autapses"
     )
-    dale: Literal["project", "abs", "none"] = Field(
+    dale: Literal["project", "abs", "none"] = key(
         "project",
-        description="how signs hold: `project` clamps after every step; `abs` trains raw weights"
+        "how signs hold: `project` clamps after every step; `abs` trains raw weights"
         " and uses |w| times sign; `none` does not hold them",
-        examples=["abs"],
-    )
-    dale_init: Literal["abs", "clamp"] = Field(
         "abs",
-        description="drawn weights of the wrong sign are flipped (`abs`) or set to 0 (`clamp`)",
-        examples=["clamp"],
     )
-    ei_balance: Literal["none", "row", "global", "nn4n"] = Field(
+    dale_init: Literal["abs", "clamp"] = key(
+        "abs", "drawn weights of the wrong sign are flipped (`abs`) or set to 0 (`clamp`)", "clamp"
+    )
+    ei_balance: Literal["none", "row", "global", "nn4n"] = key(
         "none",
-        description="scale initial excitation and inhibition to equal sums: for each unit (`row`),"
+        "scale initial excitation and inhibition to equal sums: for each unit (`row`),"
         " over the whole matrix (`global`), or as nn4n does",
-        examples=["row"],
+        "row",
     )
-    storage: Literal["auto", "dense", "sparse"] = Field(
+    storage: Literal["auto", "dense", "sparse"] = key(
         "auto",
-        description="`sparse` keeps values for the connections only, `dense` a whole matrix;"
+        "`sparse` keeps values for the connections only, `dense` a whole matrix;"
         " `auto` takes what is faster and fits",
-        examples=["sparse"],
+        "sparse",
+        also="format layout sparse",
     )
-    seed: Seed | None = Field(
-        None, description="a seed of its own for masks and initial values", examples=[3]
-    )
+    seed: Seed | None = key(None, "a seed of its own for masks and initial values", 3)
 
 
 class Projection(Model):
@@ -82,52 +70,40 @@ class Projection(Model):
     What it does not say is as the map has it.
     """
 
-    from_: Selection = Field(
-        alias="from",
-        description="the units read: an area, `V1.excitatory`, a channel of the input, the whole"
+    from_: Selection = key(
+        ...,
+        "the units read: an area, `V1.excitatory`, a channel of the input, the whole"
         " source by its name, or by columns of its node table, `{kind: sensory}`",
-        examples=["V1.excitatory"],
+        "V1.excitatory",
+        alias="from",
     )
-    to: Selection = Field(
-        description="the units of this layer that are reached: an area, `V1.inhibitory`, the"
+    to: Selection = key(
+        ...,
+        "the units of this layer that are reached: an area, `V1.inhibitory`, the"
         " whole layer by its name, or by columns of its node table, `{kind: motor}`",
-        examples=["PFC"],
+        "PFC",
+        also="post target",
     )
-    weight: Weight | None = Field(None, description="the initial weights", examples=["normal"])
-    density: Density = None
-    sparsity_mask: SparsityMask | None = Field(
-        None, description="which connections exist", examples=["masks/wiring.npy"]
+    weight: Weight | None = as_in(Map, "weight")
+    density: Fraction | None = as_in(Map, "density")
+    sparsity_mask: SparsityMask | None = as_in(Map, "sparsity_mask")
+    plasticity_mask: PlasticityMask | None = as_in(Map, "plasticity_mask")
+    self_connections: bool | None = as_in(Map, "self_connections")
+    dale_init: Literal["abs", "clamp"] | None = as_in(Map, "dale_init")
+    ei_balance: Literal["none", "row", "global", "nn4n"] | None = key(
+        None, "scale initial excitation and inhibition of this block to equal sums", "row"
     )
-    plasticity_mask: PlasticityMask | None = Field(
-        None,
-        description="how much of each update a weight takes, in [0, 1]; 0 is frozen for ever",
-        examples=["masks/plastic.csv"],
-    )
-    self_connections: bool | None = Field(
-        None, description="whether unit i may be connected to unit i", examples=[False]
-    )
-    dale_init: Literal["abs", "clamp"] | None = Field(
-        None,
-        description="drawn weights of the wrong sign are flipped (`abs`) or set to 0 (`clamp`)",
-        examples=["clamp"],
-    )
-    ei_balance: Literal["none", "row", "global", "nn4n"] | None = Field(
-        None,
-        description="scale initial excitation and inhibition of this block to equal sums",
-        examples=["row"],
-    )
-    seed: Seed | None = Field(
-        None, description="a seed of its own for masks and initial values", examples=[3]
-    )
+    seed: Seed | None = as_in(Map, "seed")
 
 
 Projections = Annotated[
     list[Projection] | None,
-    Field(
+    key(
+        ...,
+        "the blocks of which the map consists; all pairs when left out",
+        [{"from": "V1.excitatory", "to": "PFC", "density": 0.2}],
         min_length=1,
         max_length=10_000,
-        description="the blocks of which the map consists; all pairs when left out",
-        examples=[[{"from": "V1.excitatory", "to": "PFC", "density": 0.2}]],
     ),
 ]
 
@@ -142,9 +118,8 @@ class RecurrentMap(Map):
     """W_rec r + b_rec: from the layer's units, one step before, to themselves."""
 
     projections: Projections = None
-    spectral_radius: Positive | None = Field(
+    spectral_radius: Positive | None = key(
         None,
-        description="the largest magnitude of an eigenvalue to which the initial effective weights"
-        " are scaled",
-        examples=[1.0],
+        "the largest magnitude of an eigenvalue to which the initial effective weights are scaled",
+        1.0,
     )

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
-from netbuild.language.base import Fraction, Model, Seed, tag, told_by
+from netbuild.language.base import Fraction, Model, OneOf, Seed, key
 from netbuild.language.selection import ByColumns
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.language.weights import Array, FileName, Matrix, Rows
 
 Threshold = Annotated[
     float | None,
-    Field(
-        description="for counts: a connection is where the value is larger than this; without it"
+    key(
+        ...,
+        "for counts: a connection is where the value is larger than this; without it"
         " a sparsity mask holds only 0 and 1",
-        examples=[0],
+        0,
     ),
 ]
 DrawSeed = Annotated[
     Seed | None,
-    Field(description="a seed of its own; the spec's `seed` when left out", examples=[3]),
+    key(..., "a seed of its own; the spec's `seed` when left out", 3),
 ]
 
 
@@ -56,7 +55,7 @@ class RandomMask(Model):
     """Connections chosen uniformly, exactly `density` of all that are possible."""
 
     generate: Literal["random"]
-    density: Fraction = Field(description="fraction of connections chosen", examples=[0.3])
+    density: Fraction = key(..., "fraction of connections chosen", 0.3)
     seed: DrawSeed = None
 
 
@@ -64,9 +63,7 @@ class FixedIndegree(Model):
     """Each postsynaptic unit has the same number of presynaptic partners."""
 
     generate: Literal["fixed_indegree"]
-    connections: int = Field(
-        ge=0, le=10**12, description="presynaptic partners of each unit", examples=[20]
-    )
+    connections: int = key(..., "presynaptic partners of each unit", 20, ge=0, le=10**12)
     seed: DrawSeed = None
 
 
@@ -75,31 +72,25 @@ class Between(Model):
 
     tellers: ClassVar = ("from", "to")
 
-    from_: ByColumns | None = Field(
-        None,
-        alias="from",
-        description="presynaptic units, by columns of their node table",
-        examples=[{"kind": "inter"}],
+    from_: ByColumns | None = key(
+        None, "presynaptic units, by columns of their node table", {"kind": "inter"}, alias="from"
     )
-    to: ByColumns | None = Field(
-        None,
-        description="postsynaptic units, by columns of their node table",
-        examples=[{"kind": "motor"}],
+    to: ByColumns | None = key(
+        None, "postsynaptic units, by columns of their node table", {"kind": "motor"}
     )
 
 
 class UnitSigns(Model):
     """One sign for each presynaptic unit: +1 excitatory, -1 inhibitory, 0 free."""
 
-    units: list[float] = Field(min_length=1, description="a sign a unit", examples=[[1, 1, -1]])
+    units: list[float] = key(..., "a sign a unit", [1, 1, -1], min_length=1)
 
 
 class ExcitatoryFraction(Model):
     """The first units are excitatory, the rest inhibitory."""
 
-    excitatory: Fraction = Field(
-        description="round-half-up(fraction x units) presynaptic units are excitatory",
-        examples=[0.8],
+    excitatory: Fraction = key(
+        ..., "round-half-up(fraction x units) presynaptic units are excitatory", 0.8
     )
 
 
@@ -108,26 +99,17 @@ _ROWS = ROWS | {"description": "the rows of a matrix"}
 _UNITS = NUMBERS | {"description": "one sign a presynaptic unit"}
 
 SparsityMask = Annotated[
-    Annotated[SparsityFile, tag(SparsityFile)]
-    | Annotated[SparsityValues, tag(SparsityValues)]
-    | Annotated[RandomMask, tag(RandomMask)]
-    | Annotated[FixedIndegree, tag(FixedIndegree)],
-    told_by("generate", RandomMask, FixedIndegree, SparsityFile, SparsityValues),
+    SparsityFile | SparsityValues | RandomMask | FixedIndegree,
+    OneOf("generate"),
     Shorthand(matrix, _FILE, _ROWS),
 ]
 SignMask = Annotated[
-    Annotated[MaskFile, tag(MaskFile)]
-    | Annotated[MaskValues, tag(MaskValues)]
-    | Annotated[UnitSigns, tag(UnitSigns)]
-    | Annotated[ExcitatoryFraction, tag(ExcitatoryFraction)],
-    told_by("generate", MaskFile, MaskValues, UnitSigns, ExcitatoryFraction),
+    MaskFile | MaskValues | UnitSigns | ExcitatoryFraction,
+    OneOf("generate"),
     Shorthand(signs, _FILE, _ROWS, _UNITS),
 ]
 PlasticityMask = Annotated[
-    Annotated[MaskFile, tag(MaskFile)]
-    | Annotated[MaskValues, tag(MaskValues)]
-    | Annotated[RandomMask, tag(RandomMask)]
-    | Annotated[Between, tag(Between)],
-    told_by("generate", MaskFile, MaskValues, RandomMask, Between),
+    MaskFile | MaskValues | RandomMask | Between,
+    OneOf("generate"),
     Shorthand(matrix, _FILE, _ROWS),
 ]

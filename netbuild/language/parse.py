@@ -1,103 +1,58 @@
-"""From a document to a parsed spec: what it extends, its overrides, its models."""
+"""From the tree of a spec to its models, or to as many parts of it as are right."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from netbuild.errors import Problem, joined
+from netbuild.language.compose import LISTS, Composed, Locate, compose
+from netbuild.language.context import Parsed
 from netbuild.language.dump import inline
-from netbuild.language.extends import LISTS, Locate, Resolver
 from netbuild.language.grammar import location_of
-from netbuild.language.layers import Layer
-from netbuild.language.override import complete, override
-from netbuild.language.regularizers import RegularizerSpec
 from netbuild.language.spec import NetworkSpec
-from netbuild.language.stages import apply_stage
-from netbuild.language.start import GivenStart, StartFrom
-from netbuild.language.task import Task
-from netbuild.language.training import Training
 from netbuild.yamltree.document import Document
 from netbuild.yamltree.nodes import plain, show
 from netbuild.yamltree.paths import Tree
 
-PARTS = (
-    "task",
-    "training",
-    "start_from",
-    "seed",
-    "dt",
-    *LISTS,
-)  # of a spec, each judged on its own
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """Whatever parsed of a spec, for the checks that look across fields.
-
-    A part that has problems of its own is None; `problems` says what they are.
-    """
-
-    tree: Tree
-    document: Document
-    folders: Mapping[str, Path]  # of each source, which its relative paths start from
-    problems: Sequence[Problem]
-    spec: NetworkSpec | None
-    layers: Sequence[BaseModel | None]
-    regularizers: Sequence[BaseModel | None]
-    task: BaseModel | None
-    training: BaseModel | None
-    start_from: BaseModel | None = None
-    given: GivenStart | None = None  # the run that `start_from` means, whatever it says
-    seed: int = 0
-    dt: float | None = None
+# The keys whose values are judged each on its own: a part that is wrong does not hide the others.
+PARTS = ("task", "training", "start_from", "seed", "dt", *LISTS)
 
 
 def parse_document(
-    document: Document,
-    locate: Locate,
-    overrides: Sequence[str] = (),
-    unset: Sequence[str] = (),
-    stage: int | None = None,
-    start: GivenStart | None = None,
+    document: Document, locate: Locate, overrides: Sequence[str] = (), unset: Sequence[str] = ()
 ) -> Parsed:
-    """A document with its overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths.
+    """A document as `compose` has it, parsed."""
+    return parse(compose(document, locate, overrides, unset))
 
-    With `stage`, as that stage of its training has it. `start` is the run to start from, in place
-    of what the document says of one. `locate` finds the files that it extends.
-    Raises SpecError where the YAML itself or an `extends` is wrong; overrides that cannot be
-    applied, and what the models find wrong in the rest, are in the result's `problems`.
+
+def parse(composed: Composed, stage: int | None = None) -> Parsed:
+    """A spec, as a stage of its training has it where one is given.
+
+    Overrides that cannot be applied, and what the models find wrong in the rest, are in the
+    result's `problems`.
     """
-    resolver = Resolver(locate)
-    root = resolver.resolve(document)
-    if start is not None:
-        root.entries["start_from"] = start.node(document.folder)
-    problems = [*resolver.problems, *override(root, overrides, unset)]
-    if stage is not None:
-        problems += apply_stage(root, stage)
-    complete(root)
-    folders = resolver.folders
-    folders |= {f"--set #{number}": document.folder for number in range(1, len(overrides) + 1)}
-    tree = Tree(root)
-    data = plain(root)
+    root, problems = composed.tree(stage)
+    tree, data = Tree(root), plain(root)
+    spec: NetworkSpec | None = None
     try:
         spec = NetworkSpec.model_validate(data)
+        parts = {key: getattr(spec, key) for key in PARTS}
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
-        locations = {location_of(item["loc"]) for item in errors}
         from netbuild.language.diagnose import problems_of
 
+        errors = error.errors(include_url=False, include_input=False)
+        locations = {location_of(item["loc"]) for item in errors}
         found = problems_of(errors, tree)
-        problems += (_as_replaced(problem, tree, resolver.replaced) for problem in found)
+        problems += (_as_replaced(problem, tree, composed.replaced) for problem in found)
         parts = {key: _part(key, data, locations) for key in PARTS}
-        return Parsed(tree, document, folders, problems, None, given=start, **parts)
-    parts = {key: getattr(spec, key) for key in PARTS}
-    return Parsed(tree, document, folders, problems, spec, given=start, **parts)
+    return Parsed(
+        tree, composed.document, composed.folders, problems, spec, given=composed.start, **parts
+    )
 
 
 def _as_replaced(problem: Problem, tree: Tree, replaced: Mapping[str, set[str]]) -> Problem:
@@ -134,16 +89,11 @@ def _part(key: str, data: Mapping[str, Any], bad: set[tuple[str | int, ...]]) ->
         return NetworkSpec.model_fields[key].get_default()
     if value is None or any(location[:1] == (key,) for location in bad):
         return 0 if key == "seed" else None
-    return value if key in ("seed", "dt") else _adapter(key).validate_python(value)
+    return _adapter(key).validate_python(value)
 
 
 @cache
-def _adapter(key: str) -> TypeAdapter[BaseModel]:
-    kinds: dict[str, Any] = {
-        "layers": Layer,
-        "regularizers": RegularizerSpec,
-        "task": Task,
-        "training": Training,
-        "start_from": StartFrom,
-    }
-    return TypeAdapter(kinds[key])
+def _adapter(key: str) -> TypeAdapter[Any]:
+    """What validates a part alone; of a list, one of its items."""
+    annotation: Any = NetworkSpec.model_fields[key].annotation
+    return TypeAdapter(get_args(annotation)[0] if key in LISTS else annotation)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.language.base import Fraction, Model, Name, NonNegative, Seed, tag, told_by
+from netbuild.language.base import Fraction, Model, Name, NonNegative, OneOf, Seed, key
 from netbuild.language.masks import MaskFile, MaskValues
 from netbuild.language.selection import Selection
 from netbuild.language.shorthand import ROWS, Shorthand, listed, matrix
@@ -15,69 +15,61 @@ from netbuild.language.shorthand import ROWS, Shorthand, listed, matrix
 class DrawnReference(Model):
     """Signs drawn for presynaptic units, for maps that have none of their own."""
 
-    inh_ratio: Fraction = Field(description="fraction of inhibitory units", examples=[0.2])
-    rho: Fraction = Field(
-        1.0, description="fraction of connections about which it has an opinion", examples=[0.99]
-    )
-    inh_first: bool = Field(
-        True, description="whether the inhibitory units come first, or are drawn", examples=[False]
-    )
-    seed: Seed | None = Field(None, description="a seed of its own", examples=[0])
+    inh_ratio: Fraction = key(..., "fraction of inhibitory units", 0.2)
+    rho: Fraction = key(1.0, "fraction of connections about which it has an opinion", 0.99)
+    inh_first: bool = key(True, "whether the inhibitory units come first, or are drawn", False)
+    seed: Seed | None = key(None, "a seed of its own", 0)
 
 
 SignReference = Annotated[
-    Annotated[MaskFile, tag(MaskFile)]
-    | Annotated[MaskValues, tag(MaskValues)]
-    | Annotated[DrawnReference, tag(DrawnReference)],
-    told_by("reference", MaskFile, MaskValues, DrawnReference),
+    MaskFile | MaskValues | DrawnReference,
+    OneOf("reference"),
     Shorthand(matrix, {"type": "string"}, ROWS),
 ]
 WeightReference = Annotated[
-    Annotated[MaskFile, tag(MaskFile)] | Annotated[MaskValues, tag(MaskValues)],
-    told_by("reference", MaskFile, MaskValues),
+    MaskFile | MaskValues,
+    OneOf("reference"),
     Shorthand(matrix, {"type": "string"}, ROWS),
+]
+
+
+Strength = Annotated[
+    NonNegative, key(..., "its weight in the loss", 1e-3, also="coefficient strength")
 ]
 
 
 class Regularizer(Model):
     """What all regularizers have."""
 
-    name: Name | None = Field(None, description="its name in logs", examples=["sparse"])
+    name: Name | None = key(None, "its name in logs", "sparse")
     params: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=256)]],
-        Field(
+        key(
+            ...,
+            "the parameters, as `<layer>.weight`; `*` matches anything, dots too",
+            "*.weight",
+            also="parameters",
             min_length=1,
-            description="the parameters, as `<layer>.weight`; `*` matches anything, dots too",
-            examples=["*.weight"],
         ),
         Shorthand(listed, {"type": "string"}),
     ]
-    from_: Selection | None = Field(
-        None,
-        alias="from",
-        description="only connections from these presynaptic units",
-        examples=[{"kind": "sensory"}],
+    from_: Selection | None = key(
+        None, "only connections from these presynaptic units", {"kind": "sensory"}, alias="from"
     )
-    to: Selection | None = Field(
-        None,
-        description="only connections to these postsynaptic units",
-        examples=[{"kind": "motor"}],
+    to: Selection | None = key(
+        None, "only connections to these postsynaptic units", {"kind": "motor"}
     )
-    Lambda: NonNegative = Field(1.0, description="its weight in the loss", examples=[1e-3])
+    Lambda: Strength = 1.0
 
 
 class Norm(Regularizer):
     """What norms of parameters have."""
 
-    norm: Literal["entrywise", "matrix"] = Field(
-        "entrywise",
-        description="of the entries, or the matrix norm that NeuroTorch takes",
-        examples=["entrywise"],
+    norm: Literal["entrywise", "matrix"] = key(
+        "entrywise", "of the entries, or the matrix norm that NeuroTorch takes", "entrywise"
     )
-    squared: bool = Field(False, description="the square of the norm", examples=[True])
-    reduction: Literal["sum", "mean"] = Field(
-        "sum", description="sum or mean over the entries", examples=["mean"]
-    )
+    squared: bool = key(False, "the square of the norm", True)
+    reduction: Literal["sum", "mean"] = key("sum", "sum or mean over the entries", "mean")
 
 
 class L1(Norm):
@@ -96,15 +88,15 @@ class Lp(Norm):
     """(sum |w|^p)^(1/p)."""
 
     type: Literal["Lp"]
-    p: float = Field(1.0, ge=1, description="the exponent", examples=[1.5])
+    p: float = key(1.0, "the exponent", 1.5, ge=1)
 
 
 class DaleLaw(Regularizer):
     """-sum w * sign: rewards weights of the right sign, without a lower bound."""
 
     type: Literal["DaleLaw"]
-    reference: SignReference | None = Field(
-        None, description="the signs; the map's own when left out", examples=["masks/signs.npy"]
+    reference: SignReference | None = key(
+        None, "the signs; the map's own when left out", "masks/signs.npy"
     )
 
 
@@ -112,63 +104,54 @@ class DaleLawL2(DaleLaw):
     """Tr(W^T (alpha W - (1 - alpha) S)): Dale's law and L2 in one."""
 
     type: Literal["DaleLawL2"]  # type: ignore[assignment]
-    alpha: Fraction = Field(0.8, description="0 is Dale's law alone, 1 is L2 alone", examples=[0.8])
+    alpha: Fraction = key(0.8, "0 is Dale's law alone, 1 is L2 alone", 0.8)
 
 
 class DaleHinge(DaleLaw):
     """sum max(-S w, 0)^p: zero once the signs are right."""
 
     type: Literal["DaleHinge"]  # type: ignore[assignment]
-    p: float = Field(1.0, ge=1, description="the exponent", examples=[2])
+    p: float = key(1.0, "the exponent", 2, ge=1)
 
 
 class ExcRatioTarget(Regularizer):
     """Draws the fraction of positive weights towards a target."""
 
     type: Literal["ExcRatioTargetRegularization"]
-    exc_target_ratio: Fraction = Field(
-        0.8, description="wanted fraction of positive weights", examples=[0.8]
-    )
+    exc_target_ratio: Fraction = key(0.8, "wanted fraction of positive weights", 0.8)
 
 
 class InhRatioTarget(Regularizer):
     """Draws the fraction of negative weights towards a target."""
 
     type: Literal["InhRatioTargetRegularization"]
-    inh_target_ratio: Fraction = Field(
-        0.2, description="wanted fraction of negative weights", examples=[0.2]
-    )
+    inh_target_ratio: Fraction = key(0.2, "wanted fraction of negative weights", 0.2)
 
 
 class WeightsDistance(Norm):
     """The p-norm of the difference from reference weights."""
 
     type: Literal["WeightsDistance"]
-    p: float = Field(1.0, ge=1, description="the exponent", examples=[1])
-    reference: WeightReference = Field(
-        description="the reference weights", examples=["weights/start.npy"]
-    )
+    p: float = key(1.0, "the exponent", 1, ge=1)
+    reference: WeightReference = key(..., "the reference weights", "weights/start.npy")
 
 
 class ActivityRegularizer(Model):
     """What all regularizers of activity have."""
 
-    name: Name | None = Field(None, description="its name in logs", examples=["rates"])
+    name: Name | None = key(None, "its name in logs", "rates")
     layers: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=64)]],
-        Field(min_length=1, description="the layers whose rates are meant", examples=[["hidden"]]),
+        key(..., "the layers whose rates are meant", ["hidden"], min_length=1),
         Shorthand(listed, {"type": "string"}),
     ]
-    units: Selection | None = Field(
-        None, description="only the rates of these units", examples=[{"kind": "motor"}]
-    )
-    of: Literal["sample", "unit_mean"] = Field(
+    units: Selection | None = key(None, "only the rates of these units", {"kind": "motor"})
+    of: Literal["sample", "unit_mean"] = key(
         "sample",
-        description="of each unit's rate at each step of each trial, or of its mean over batch and"
-        " time",
-        examples=["unit_mean"],
+        "of each unit's rate at each step of each trial, or of its mean over batch and time",
+        "unit_mean",
     )
-    Lambda: NonNegative = Field(1.0, description="its weight in the loss", examples=[1e-3])
+    Lambda: Strength = 1.0
 
 
 class FiringRateL1(ActivityRegularizer):
@@ -190,22 +173,17 @@ class FiringRateVariance(ActivityRegularizer):
 
 
 RegularizerSpec = Annotated[
-    Annotated[L1, tag(L1)]
-    | Annotated[L2, tag(L2)]
-    | Annotated[Lp, tag(Lp)]
-    | Annotated[DaleLaw, tag(DaleLaw)]
-    | Annotated[DaleLawL2, tag(DaleLawL2)]
-    | Annotated[DaleHinge, tag(DaleHinge)]
-    | Annotated[ExcRatioTarget, tag(ExcRatioTarget)]
-    | Annotated[InhRatioTarget, tag(InhRatioTarget)]
-    | Annotated[WeightsDistance, tag(WeightsDistance)]
-    | Annotated[FiringRateL1, tag(FiringRateL1)]
-    | Annotated[FiringRateL2, tag(FiringRateL2)]
-    | Annotated[FiringRateVariance, tag(FiringRateVariance)],
-    told_by(
-        "type",
-        *(L1, L2, Lp, DaleLaw, DaleLawL2, DaleHinge),
-        *(ExcRatioTarget, InhRatioTarget, WeightsDistance),
-        *(FiringRateL1, FiringRateL2, FiringRateVariance),
-    ),
+    L1
+    | L2
+    | Lp
+    | DaleLaw
+    | DaleLawL2
+    | DaleHinge
+    | ExcRatioTarget
+    | InhRatioTarget
+    | WeightsDistance
+    | FiringRateL1
+    | FiringRateL2
+    | FiringRateVariance,
+    OneOf("type"),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from netbuild.language.base import Model, Positive, Seed
+from netbuild.language.base import Model, Positive, Seed, key
 from netbuild.language.layers import Layer
 from netbuild.language.regularizers import RegularizerSpec
 from netbuild.language.shorthand import Shorthand, listed
@@ -21,61 +21,55 @@ class NetworkSpec(Model):
     """A network and its training, in one file."""
 
     # Not `Literal[1]`, to which `true` and `1.0` are equal.
-    netbuild: int = Field(
+    netbuild: int = key(
+        ...,
+        "version of this language",
+        LANGUAGE_VERSION,
+        also="version",
         ge=LANGUAGE_VERSION,
         le=LANGUAGE_VERSION,
-        description="version of this language",
-        examples=[LANGUAGE_VERSION],
         json_schema_extra={"const": LANGUAGE_VERSION},
     )
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=64)] = Field(
-        "network",
-        description="letters, digits, `_`, `.` and `-`; names the folder of its runs",
-        examples=["ei-decision"],
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=64)] = key(
+        "network", "letters, digits, `_`, `.` and `-`; names the folder of its runs", "ei-decision"
     )
-    seed: Seed = Field(0, description="every random draw follows from it", examples=[7])
-    device: str = Field(
+    seed: Seed = key(0, "every random draw follows from it", 7)
+    device: str = key(
         "auto",
+        "`auto` takes CUDA where there is one",
+        "cpu",
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
-        description="`auto` takes CUDA where there is one",
-        examples=["cpu"],
     )
-    dt: Positive | None = Field(
+    dt: Positive | None = key(
+        None, "one time step, in ms: the task's and the layers', whose alpha is dt / tau", 20
+    )
+    task: Task | None = key(
         None,
-        description="one time step, in ms: the task's and the layers', whose alpha is dt / tau",
-        examples=[20],
+        "inputs and targets",
+        {"type": "arrays", "file": "digits.npz", "inputs": "x", "targets": "y"},
+        also="data dataset",
     )
-    task: Task | None = Field(
+    layers: Annotated[list[Layer], Field(min_length=1, max_length=10_000)] = key(
+        ...,
+        "the layers, in order",
+        [{"name": "out", "type": "linear", "output_dim": 10}],
+        also="model network",
+    )
+    regularizers: list[RegularizerSpec] = key([], "terms added to the loss", [], max_length=10_000)
+    start_from: StartFrom | None = key(
         None,
-        description="inputs and targets",
-        examples=[{"type": "arrays", "file": "digits.npz", "inputs": "x", "targets": "y"}],
+        "parameters that begin as another run has them",
+        {"run": "runs/ei-decision/latest", "params": "hidden.*"},
     )
-    layers: Annotated[list[Layer], Field(min_length=1, max_length=10_000)] = Field(
-        description="the layers, in order",
-        examples=[[{"name": "out", "type": "linear", "output_dim": 10}]],
-    )
-    regularizers: list[RegularizerSpec] = Field(
-        [], max_length=10_000, description="terms added to the loss", examples=[[]]
-    )
-    start_from: StartFrom | None = Field(
-        None,
-        description="parameters that begin as another run has them",
-        examples=[{"run": "runs/ei-decision/latest", "params": "hidden.*"}],
-    )
-    training: Training = Field(
-        Training.model_construct(), description="the training loop", examples=[{}]
-    )
+    training: Training = key(Training.model_construct(), "the training loop", {})
 
 
 class SpecFile(NetworkSpec):
     """What a file may hold: a network, and the two keys that are resolved away."""
 
-    extends: Annotated[list[str], Shorthand(listed, {"type": "string"})] = Field(
-        [], description="files that this one builds on", examples=[["base.yaml"]]
+    extends: Annotated[list[str], Shorthand(listed, {"type": "string"})] = key(
+        [], "files that this one builds on", ["base.yaml"], also="base defaults include inherits"
     )
-    set: dict[str, object] = Field(
-        {},
-        max_length=200,
-        description="overrides, by path",
-        examples=[{"layers[hidden].output_dim": 64}],
+    set: dict[str, object] = key(
+        {}, "overrides, by path", {"layers[hidden].output_dim": 64}, max_length=200
     )

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from netbuild.errors import Place
-from netbuild.language.base import Model
+from netbuild.language.base import NUMBER, WORD, WORD_OR_NUMBER, Model, key
+from netbuild.language.context import LONGEST_RUN
 from netbuild.language.shorthand import Shorthand, listed
-from netbuild.yamltree.nodes import Node
-
-LONGEST = 1024  # characters of the path of a run
 
 
 class StartFrom(Model):
@@ -26,49 +20,29 @@ class StartFrom(Model):
 
     run: Annotated[
         str,
-        Field(
-            min_length=1,
-            max_length=LONGEST,
-            description="a run's folder, relative to this file and in its project; `NAME/latest` is"
+        key(
+            ...,
+            "a run's folder, relative to this file and in its project; `NAME/latest` is"
             " the newest run in the folder NAME; or the file `network.safetensors` of a checkpoint",
-            examples=["runs/ei-decision/latest"],
+            "runs/ei-decision/latest",
+            min_length=1,
+            max_length=LONGEST_RUN,
         ),
     ]
     checkpoint: Annotated[
-        Annotated[Literal["last", "best"], Tag("<auto>")]
-        | Annotated[int, Field(ge=0, le=10**15), Tag("<number>")],
-        Discriminator(lambda value: "<auto>" if isinstance(value, str) else "<number>"),
-    ] = Field(
-        "last",
-        description="which of its checkpoints: the last one, the best one, or that of a step",
-        examples=["best"],
+        Annotated[Literal["last", "best"], WORD] | Annotated[int, Field(ge=0, le=10**15), NUMBER],
+        WORD_OR_NUMBER,
+    ] = key(
+        "last", "which of its checkpoints: the last one, the best one, or that of a step", "best"
     )
     params: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=256)]],
-        Field(
+        key(
+            ["*"],
+            "the parameters that are taken, as `<layer>.weight`; `*` matches anything, dots too",
+            "hidden.*",
             min_length=1,
             max_length=100,
-            description="the parameters that are taken, as `<layer>.weight`; `*` matches anything,"
-            " dots too",
-            examples=["hidden.*"],
         ),
         Shorthand(listed, {"type": "string"}),
-    ] = Field(default=["*"])
-
-
-@dataclass(frozen=True)
-class GivenStart:
-    """A run that somebody names as the start of a training, whatever the spec says of one.
-
-    Unlike the `run` of a spec, it may lie anywhere, and under any name that a file system has.
-    """
-
-    run: Path  # absolute, links resolved
-    checkpoint: int
-
-    def node(self, folder: Path) -> Node:
-        """The `start_from` of a spec in a folder, as a tree; its `run` is for people to read."""
-        place = Place("--fork")
-        path = os.fsencode(os.path.relpath(self.run, folder)).decode(errors="replace")
-        run, checkpoint = Node(path[-LONGEST:], place), Node(self.checkpoint, place)
-        return Node({"run": run, "checkpoint": checkpoint}, place)
+    ]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netbuild.language.base import Model, Name, Positive, Seed, tag, told_by
+from netbuild.language.base import Model, Name, OneOf, Positive, Seed, key
 from netbuild.language.shorthand import Shorthand, array, text
 from netbuild.language.weights import Array, FileName
 
@@ -14,26 +14,24 @@ from netbuild.language.weights import Array, FileName
 class TaskArray(Model):
     """One array of a data file, and how it is scaled."""
 
-    file: FileName | None = Field(None, description="a file of its own", examples=["x.npy"])
+    file: FileName | None = key(None, "a file of its own", "x.npy")
     array: Array = None
-    subtract: float = Field(0.0, description="subtracted first", examples=[0])
-    divide: float = Field(1.0, description="then divided by", examples=[16])
+    subtract: float = key(0.0, "subtracted first", 0)
+    divide: float = key(1.0, "then divided by", 16)
 
 
 class TargetArray(Model):
     """The targets: class numbers for cross_entropy, values for mse; or the loss mask."""
 
-    file: FileName | None = Field(None, description="a file of its own", examples=["y.npy"])
+    file: FileName | None = key(None, "a file of its own", "y.npy")
     array: Array = None
 
 
 class Split(Model):
     """Which samples are trained on; the rest is the test set."""
 
-    train: float = Field(0.8, gt=0, le=1, description="fraction trained on", examples=[0.8])
-    seed: Seed | None = Field(
-        None, description="a seed of its own; the spec's `seed` when left out", examples=[0]
-    )
+    train: float = key(0.8, "fraction trained on", 0.8, gt=0, le=1)
+    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 0)
 
 
 class Arrays(Model):
@@ -44,47 +42,43 @@ class Arrays(Model):
     """
 
     type: Literal["arrays"]
-    file: FileName | None = Field(None, description="the data file", examples=["digits.npz"])
+    file: FileName | None = key(None, "the data file", "digits.npz")
     inputs: Annotated[
         TaskArray, Shorthand(array, {"type": "string", "description": "an array's name"})
-    ] = Field(description="what the network reads", examples=[{"array": "x", "divide": 16}])
+    ] = key(..., "what the network reads", {"array": "x", "divide": 16}, also="x")
     targets: Annotated[
         TargetArray, Shorthand(array, {"type": "string", "description": "an array's name"})
-    ] = Field(description="what it should answer", examples=["y"])
+    ] = key(..., "what it should answer", "y", also="labels y")
     loss_mask: (
         Annotated[
             TargetArray, Shorthand(array, {"type": "string", "description": "an array's name"})
         ]
         | None
-    ) = Field(
-        None,
-        description="how much each step of a trial counts in the loss, (trial, time)",
-        examples=["mask"],
-    )
-    variables: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(
+    ) = key(None, "how much each step of a trial counts in the loss, (trial, time)", "mask")
+    variables: list[Annotated[str, Field(min_length=1, max_length=255)]] = key(
         [],
+        "arrays of `file` with one value a sample or trial, kept for analysis",
+        ["coherence", "context"],
         max_length=1000,
-        description="arrays of `file` with one value a sample or trial, kept for analysis",
-        examples=[["coherence", "context"]],
     )
-    split: Split = Field(
-        Split(), description="training and test samples", examples=[{"train": 0.8, "seed": 0}]
-    )
+    split: Split = key(Split(), "training and test samples", {"train": 0.8, "seed": 0})
 
 
 EnvironmentId = Annotated[str, Field(min_length=1, max_length=200)]
 EnvironmentArguments = Annotated[
     dict[str, object],
-    Field(
-        description="arguments of the environment; `timing` gives periods in ms",
-        examples=[{"timing": {"fixation": 100, "stimulus": ["choice", [200, 400, 800]]}}],
+    key(
+        ...,
+        "arguments of the environment; `timing` gives periods in ms",
+        {"timing": {"fixation": 100, "stimulus": ["choice", [200, 400, 800]]}},
     ),
 ]
 TrialValues = Annotated[
     dict[str, object],
-    Field(
-        description="variables of the trials and their values, of which each trial takes one",
-        examples=[{"coh": [25.6, 51.2]}],
+    key(
+        ...,
+        "variables of the trials and their values, of which each trial takes one",
+        {"coh": [25.6, 51.2]},
     ),
 ]
 
@@ -92,16 +86,13 @@ TrialValues = Annotated[
 class EnvironmentSpec(Model):
     """One of several environments."""
 
-    name: Name | None = Field(None, description="its name in tables", examples=["go"])
-    env: EnvironmentId = Field(
-        description="an environment, by the name that neurogym registers",
-        examples=["yang19.go-v0"],
+    name: Name | None = key(None, "its name in tables", "go")
+    env: EnvironmentId = key(
+        ..., "an environment, by the name that neurogym registers", "yang19.go-v0"
     )
     env_kwargs: EnvironmentArguments = Field(default={})
     trials: TrialValues = Field(default={})
-    weight: Positive = Field(
-        1.0, description="how often it is drawn, against the others", examples=[5]
-    )
+    weight: Positive = key(1.0, "how often it is drawn, against the others", 5)
 
 
 class WholeTrials(Model):
@@ -114,18 +105,16 @@ class Windows(Model):
     """Windows of a stream of trials, which begin and end anywhere: the scheme of neurogym."""
 
     of: Literal["windows"]
-    steps: int = Field(ge=1, le=10**6, description="time steps of a window", examples=[100])
+    steps: int = key(..., "time steps of a window", 100, ge=1, le=10**6)
 
 
 class TargetLevels(Model):
     """Targets for mse: `high` for the right answer's output, `low` for the others."""
 
-    low: float = Field(0.0, description="all other outputs", examples=[0.2])
-    high: float = Field(1.0, description="the right answer's output", examples=[1])
-    fixation: bool = Field(
-        True,
-        description="whether fixation, action 0, has an output of its own, the first",
-        examples=[False],
+    low: float = key(0.0, "all other outputs", 0.2)
+    high: float = key(1.0, "the right answer's output", 1)
+    fixation: bool = key(
+        True, "whether fixation, action 0, has an output of its own, the first", False
     )
 
 
@@ -140,55 +129,49 @@ class Neurogym(Model):
     """Trials of a cognitive task, made by an environment of neurogym as the training asks."""
 
     type: Literal["neurogym"]
-    env: EnvironmentId | None = Field(
-        None,
-        description="an environment, by the name that neurogym registers",
-        examples=["PerceptualDecisionMaking-v0"],
+    env: EnvironmentId | None = key(
+        None, "an environment, by the name that neurogym registers", "PerceptualDecisionMaking-v0"
     )
     env_kwargs: EnvironmentArguments = Field(default={})
     trials: TrialValues = Field(default={})
-    envs: list[Annotated[EnvironmentSpec, Shorthand(text("env"))]] = Field(
+    envs: list[Annotated[EnvironmentSpec, Shorthand(text("env"))]] = key(
         [],
+        "several environments in place of `env`; each trial draws one of them",
+        [{"name": "go", "env": "yang19.go-v0", "weight": 5}],
         max_length=1000,
-        description="several environments in place of `env`; each trial draws one of them",
-        examples=[[{"name": "go", "env": "yang19.go-v0", "weight": 5}]],
     )
-    rule_input: bool = Field(
+    rule_input: bool = key(
         False,
-        description="one input more for each of `envs`, a channel by its name, which is 1 in its"
-        " trials",
-        examples=[True],
+        "one input more for each of `envs`, a channel by its name, which is 1 in its trials",
+        True,
     )
     batches: Annotated[
-        Annotated[WholeTrials, tag(WholeTrials)] | Annotated[Windows, tag(Windows)],
-        told_by("of", WholeTrials, Windows),
+        WholeTrials | Windows,
+        OneOf("of"),
         Shorthand(text("of"), {"enum": ["trials"]}),
-    ] = Field(
+    ] = key(
         WholeTrials.model_construct(),
-        description="what a batch is made of",
-        examples=[{"of": "windows", "steps": 100}],
+        "what a batch is made of",
+        {"of": "windows", "steps": 100},
+        also="seq_len window",
     )
-    targets: TargetLevels | None = Field(
-        None, description="targets for mse", examples=[{"low": 0.2, "high": 1}]
-    )
+    targets: TargetLevels | None = key(None, "targets for mse", {"low": 0.2, "high": 1})
     # The values are checked where their periods are, each at its own place.
-    loss_mask: dict[str, object] | None = Field(
+    loss_mask: dict[str, object] | None = key(
         None,
-        description="how much each period counts in the loss; those not named count nothing",
-        examples=[{"fixation": 1, "decision": 1}],
+        "how much each period counts in the loss; those not named count nothing",
+        {"fixation": 1, "decision": 1},
         json_schema_extra={"additionalProperties": {"type": "number", "minimum": 0}},
     )
-    evaluation: EvaluationTrials | None = Field(
+    evaluation: EvaluationTrials | None = key(
         None,
-        description="what differs in the trials that are scored; `env_kwargs` are merged",
-        examples=[{"env_kwargs": {"timing": {"stimulus": 500}}}],
+        "what differs in the trials that are scored; `env_kwargs` are merged",
+        {"env_kwargs": {"timing": {"stimulus": 500}}},
     )
-    seed: Seed | None = Field(
-        None, description="a seed of its own; the spec's `seed` when left out", examples=[0]
-    )
+    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 0)
 
 
 Task = Annotated[
-    Annotated[Arrays, tag(Arrays)] | Annotated[Neurogym, tag(Neurogym)],
-    told_by("type", Arrays, Neurogym),
+    Arrays | Neurogym,
+    OneOf("type"),
 ]

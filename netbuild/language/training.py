@@ -4,54 +4,62 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from netbuild.language.base import Count, Fraction, Model, Name, NonNegative, Positive, tag, told_by
+from netbuild.language.base import (
+    NUMBER,
+    WORD,
+    WORD_OR_NUMBER,
+    Count,
+    Fraction,
+    Model,
+    Name,
+    NonNegative,
+    OneOf,
+    Positive,
+    key,
+)
 from netbuild.language.shorthand import Shorthand, text
 
-LearningRate = Annotated[Positive, Field(description="learning rate", examples=[1e-3])]
-WeightDecay = Annotated[NonNegative, Field(description="weight decay", examples=[0.01])]
-Momentum = Annotated[Fraction, Field(description="momentum", examples=[0.9])]
+UNTIL = 10**15  # the steps of a stage that only its `stop_when` ends
+
+LearningRate = Annotated[Positive, key(..., "learning rate", 1e-3, also="learning_rate")]
+WeightDecay = Annotated[NonNegative, key(..., "weight decay", 0.01)]
+Momentum = Annotated[Fraction, key(..., "momentum", 0.9)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[
     list[Beta],
-    Field(min_length=2, max_length=2, description="running averages", examples=[[0.9, 0.999]]),
+    key(..., "running averages", [0.9, 0.999], min_length=2, max_length=2),
 ]
-Epsilon = Annotated[Positive, Field(description="added to the denominator", examples=[1e-8])]
+Epsilon = Annotated[Positive, key(..., "added to the denominator", 1e-8)]
 
 
 class Cosine(Model):
     """Half a cosine from the learning rate to `min_factor` times it, at the last step."""
 
     type: Literal["cosine"]
-    warmup: int = Field(0, ge=0, le=10**15, description="steps of linear increase", examples=[100])
-    min_factor: Fraction = Field(0.0, description="where it ends", examples=[0.1])
+    warmup: int = key(0, "steps of linear increase", 100, ge=0, le=10**15)
+    min_factor: Fraction = key(0.0, "where it ends", 0.1)
 
 
 class StepDecay(Model):
     """Times `factor` every `every` steps."""
 
     type: Literal["step"]
-    every: Count = Field(description="steps between two decays", examples=[1000])
-    factor: Positive = Field(
-        0.1, description="what the learning rate is multiplied by", examples=[0.5]
-    )
+    every: Count = key(..., "steps between two decays", 1000)
+    factor: Positive = key(0.1, "what the learning rate is multiplied by", 0.5)
 
 
 class Exponential(Model):
     """Times `factor` every step."""
 
     type: Literal["exponential"]
-    factor: Positive = Field(
-        description="what the learning rate is multiplied by at each step", examples=[0.999]
-    )
+    factor: Positive = key(..., "what the learning rate is multiplied by at each step", 0.999)
 
 
 Schedule = Annotated[
-    Annotated[Cosine, tag(Cosine)]
-    | Annotated[StepDecay, tag(StepDecay)]
-    | Annotated[Exponential, tag(Exponential)],
-    told_by("type", Cosine, StepDecay, Exponential),
+    Cosine | StepDecay | Exponential,
+    OneOf("type"),
     Shorthand(text("type"), {"enum": ["cosine"]}),
 ]
 
@@ -61,9 +69,7 @@ class Optimizer(Model):
 
     lr: LearningRate = 1e-3
     weight_decay: WeightDecay = 0.0
-    schedule: Schedule | None = Field(
-        None, description="how the learning rate changes", examples=[{"type": "cosine"}]
-    )
+    schedule: Schedule | None = key(None, "how the learning rate changes", {"type": "cosine"})
 
 
 class SGD(Optimizer):
@@ -71,7 +77,7 @@ class SGD(Optimizer):
 
     type: Literal["SGD"]
     momentum: Momentum = 0.0
-    nesterov: bool = Field(False, description="Nesterov's momentum", examples=[True])
+    nesterov: bool = key(False, "Nesterov's momentum", True)
 
 
 class Adam(Optimizer):
@@ -80,7 +86,7 @@ class Adam(Optimizer):
     type: Literal["Adam"] = "Adam"
     betas: Betas = Field(default=[0.9, 0.999])
     eps: Epsilon = 1e-8
-    amsgrad: bool = Field(False, description="Reddi et al. 2018", examples=[True])
+    amsgrad: bool = key(False, "Reddi et al. 2018", True)
 
 
 class AdamW(Adam):
@@ -94,7 +100,7 @@ class RMSprop(Optimizer):
     """Tieleman & Hinton 2012."""
 
     type: Literal["RMSprop"]
-    alpha: Beta = Field(0.99, description="smoothing of the squared gradient", examples=[0.99])
+    alpha: Beta = key(0.99, "smoothing of the squared gradient", 0.99)
     eps: Epsilon = 1e-8
     momentum: Momentum = 0.0
 
@@ -103,17 +109,13 @@ class Adagrad(Optimizer):
     """Duchi et al. 2011."""
 
     type: Literal["Adagrad"]
-    lr_decay: NonNegative = Field(0.0, description="decay of the learning rate", examples=[0.0])
+    lr_decay: NonNegative = key(0.0, "decay of the learning rate", 0.0)
     eps: Epsilon = 1e-10
 
 
 OptimizerSpec = Annotated[
-    Annotated[SGD, tag(SGD)]
-    | Annotated[Adam, tag(Adam)]
-    | Annotated[AdamW, tag(AdamW)]
-    | Annotated[RMSprop, tag(RMSprop)]
-    | Annotated[Adagrad, tag(Adagrad)],
-    told_by("type", SGD, Adam, AdamW, RMSprop, Adagrad),
+    SGD | Adam | AdamW | RMSprop | Adagrad,
+    OneOf("type"),
     Shorthand(text("type"), {"enum": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]}),
 ]
 
@@ -121,39 +123,32 @@ OptimizerSpec = Annotated[
 class Evaluate(Model):
     """When the test set is scored; at the end it always is."""
 
-    every: Count | None = Field(None, description="steps between", examples=[200])
-    trials: Count = Field(500, description="trials that a generated task scores", examples=[500])
+    every: Count | None = key(None, "steps between", 200)
+    trials: Count = key(500, "trials that a generated task scores", 500)
 
 
 class Checkpoint(Model):
     """When the state is saved; at the end it always is."""
 
-    every: Count | None = Field(
-        500, description="steps between; null: at the end alone", examples=[500]
-    )
-    keep: int = Field(2, ge=2, le=10**6, description="how many stay", examples=[2])
+    every: Count | None = key(500, "steps between; null: at the end alone", 500)
+    keep: int = key(2, "how many stay", 2, ge=2, le=10**6)
 
 
 class StopWhen(Model):
     """Ends the training early. Counted in evaluations."""
 
-    metric: Literal["accuracy", "loss"] = Field(
-        description="which metric; the accuracy of trials with a decision is that of the choice at"
+    metric: Literal["accuracy", "loss"] = key(
+        ...,
+        "which metric; the accuracy of trials with a decision is that of the choice at"
         " its end, else that of samples or steps",
-        examples=["accuracy"],
+        "accuracy",
     )
-    at_least: float | None = Field(None, description="stop at this or above", examples=[0.85])
-    at_most: float | None = Field(None, description="stop at this or below", examples=[0.05])
-    mean_of_last: int = Field(
-        1, ge=1, le=10**6, description="averaged over so many evaluations", examples=[5]
-    )
-    patience: Count | None = Field(
-        None, description="stop after so many evaluations without a new best", examples=[10]
-    )
-    of: Literal["all", "worst_task"] = Field(
-        "all",
-        description="of all trials, or of the environment with the worst accuracy",
-        examples=["worst_task"],
+    at_least: float | None = key(None, "stop at this or above", 0.85)
+    at_most: float | None = key(None, "stop at this or below", 0.05)
+    mean_of_last: int = key(1, "averaged over so many evaluations", 5, ge=1, le=10**6)
+    patience: Count | None = key(None, "stop after so many evaluations without a new best", 10)
+    of: Literal["all", "worst_task"] = key(
+        "all", "of all trials, or of the environment with the worst accuracy", "worst_task"
     )
 
 
@@ -161,64 +156,49 @@ class Stage(Model):
     """One part of a training, with its own overrides; the optimizer goes on as it is."""
 
     name: Name
-    set: dict[str, object] = Field(
+    set: dict[str, object] = key(
         {},
+        "overrides of `task`, `training` and `regularizers`, by path",
+        {"task.trials.coh": [25.6, 51.2]},
         max_length=200,
-        description="overrides of `task`, `training` and `regularizers`, by path",
-        examples=[{"task.trials.coh": [25.6, 51.2]}],
     )
-    steps: Count | None = Field(
-        None,
-        description="optimizer steps of this stage, at most; without it only `stop_when` ends it",
-        examples=[1000],
+    steps: Count | None = key(
+        None, "optimizer steps of this stage, at most; without it only `stop_when` ends it", 1000
     )
-    stop_when: StopWhen | None = Field(
-        None, description="its end", examples=[{"metric": "accuracy", "at_least": 0.9}]
-    )
+    stop_when: StopWhen | None = key(None, "its end", {"metric": "accuracy", "at_least": 0.9})
 
 
 class Training(Model):
     """The training loop."""
 
-    steps: Count | None = Field(None, description="optimizer steps", examples=[2000])
-    epochs: Count | None = Field(
-        None, description="passes over the training samples, for `arrays`", examples=[20]
+    steps: Count | None = key(None, "optimizer steps", 2000, also="iterations")
+    epochs: Count | None = key(None, "passes over the training samples, for `arrays`", 20)
+    batch_size: Count = key(32, "samples or trials a step", 64)
+    loss: Literal["cross_entropy", "mse"] = key(
+        "cross_entropy", "the task's loss", "mse", also="criterion objective"
     )
-    batch_size: Count = Field(32, description="samples or trials a step", examples=[64])
-    loss: Literal["cross_entropy", "mse"] = Field(
-        "cross_entropy", description="the task's loss", examples=["mse"]
+    optimizer: OptimizerSpec = key(
+        Adam.model_construct(type="Adam"), "the optimizer", {"type": "AdamW", "lr": 1e-3}
     )
-    optimizer: OptimizerSpec = Field(
-        Adam.model_construct(type="Adam"),
-        description="the optimizer",
-        examples=[{"type": "AdamW", "lr": 1e-3}],
+    clip_grad_norm: Positive | None = key(
+        None, "largest norm of the whole gradient", 1.0, also="clip gradient_clip max_grad_norm"
     )
-    clip_grad_norm: Positive | None = Field(
-        None, description="largest norm of the whole gradient", examples=[1.0]
+    evaluate: Evaluate = key(Evaluate.model_construct(), "scoring", {"every": 200})
+    checkpoint: Checkpoint = key(Checkpoint.model_construct(), "saving", {"every": 500})
+    stop_when: StopWhen | None = key(
+        None, "early end", {"metric": "accuracy", "at_least": 0.9}, also="early_stopping"
     )
-    evaluate: Evaluate = Field(
-        Evaluate.model_construct(), description="scoring", examples=[{"every": 200}]
-    )
-    checkpoint: Checkpoint = Field(
-        Checkpoint.model_construct(), description="saving", examples=[{"every": 500}]
-    )
-    stop_when: StopWhen | None = Field(
-        None, description="early end", examples=[{"metric": "accuracy", "at_least": 0.9}]
-    )
-    stages: list[Stage] | None = Field(
+    stages: list[Stage] | None = key(
         None,
+        "the parts of the training, in order, in place of `steps` and `stop_when`",
+        [{"name": "easy", "steps": 500}, {"name": "hard", "steps": 1000}],
         min_length=1,
         max_length=100,
-        description="the parts of the training, in order, in place of `steps` and `stop_when`",
-        examples=[[{"name": "easy", "steps": 500}, {"name": "hard", "steps": 1000}]],
     )
-    log_every: Count = Field(10, description="steps between two lines of the log", examples=[10])
+    log_every: Count = key(10, "steps between two lines of the log", 10)
     threads: Annotated[
-        Annotated[Literal["auto"], Tag("<auto>")]
-        | Annotated[int, Field(ge=1, le=4096), Tag("<number>")],
-        Discriminator(lambda value: "<auto>" if isinstance(value, str) else "<number>"),
-    ] = Field(
-        "auto",
-        description="cores used; `auto` takes those at hand when the run starts, and records them",
-        examples=[2],
+        Annotated[Literal["auto"], WORD] | Annotated[int, Field(ge=1, le=4096), NUMBER],
+        WORD_OR_NUMBER,
+    ] = key(
+        "auto", "cores used; `auto` takes those at hand when the run starts, and records them", 2
     )

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from netbuild.language.base import Model, NonNegative, Positive, tag, told_by
+from netbuild.language.base import Model, NonNegative, OneOf, Positive, key
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, parameter
 
 Rows = Annotated[
     Literal["pre", "post"] | None,
-    Field(
-        description="what the rows of the matrix are: `pre`, entry [i, j] is the connection from"
+    key(
+        ...,
+        "what the rows of the matrix are: `pre`, entry [i, j] is the connection from"
         " unit i to unit j, shape (input_dim, output_dim); `post`, torch's (output_dim, input_dim)."
         " Must be written for a square matrix; `pre` for any other",
-        examples=["pre"],
+        "pre",
     ),
 ]
 Learn = Annotated[
-    bool, Field(description="whether training changes these values", examples=[False])
+    bool, key(..., "whether training changes these values", False, also="learnable trainable")
 ]
 Array = Annotated[
     str | None,
-    Field(description="which array of an `.npz` file", examples=["weight"]),
+    key(..., "which array of an `.npz` file", "weight"),
 ]
 FileName = Annotated[
     str,
-    Field(
+    key(
+        ...,
+        "a file, relative to the spec that names it: .npy, .npz, .csv, .tsv or .txt",
+        "masks/plastic.csv",
         min_length=1,
         max_length=1024,
-        description="a file, relative to the spec that names it: .npy, .npz, .csv, .tsv or .txt",
-        examples=["masks/plastic.csv"],
     ),
 ]
-Gain = Annotated[Positive, Field(description="factor on the scheme's scale", examples=[1.0])]
-Mean = Annotated[float, Field(description="mean of the normal distribution", examples=[0.0])]
+Gain = Annotated[Positive, key(..., "factor on the scheme's scale", 1.0)]
+Mean = Annotated[float, key(..., "mean of the normal distribution", 0.0)]
 Matrix = Annotated[
     list[list[float]],
-    Field(min_length=1, description="the rows of a matrix", examples=[[[0.1, -0.2], [0.3, 0.0]]]),
+    key(..., "the rows of a matrix", [[0.1, -0.2], [0.3, 0.0]], min_length=1),
 ]
 
 
@@ -46,8 +46,8 @@ class Uniform(Model):
     """U(-1/sqrt(input_dim), 1/sqrt(input_dim)), or U(low, high)."""
 
     init: Literal["uniform"]
-    low: float | None = Field(None, description="lower end of the range", examples=[-0.1])
-    high: float | None = Field(None, description="upper end of the range", examples=[0.1])
+    low: float | None = key(None, "lower end of the range", -0.1)
+    high: float | None = key(None, "upper end of the range", 0.1)
     learn: Learn = True
 
 
@@ -56,9 +56,7 @@ class Normal(Model):
 
     init: Literal["normal"]
     mean: Mean = 0.0
-    std: NonNegative | None = Field(
-        None, description="standard deviation; 1/sqrt(input_dim) when left out", examples=[0.1]
-    )
+    std: NonNegative | None = key(None, "standard deviation; 1/sqrt(input_dim) when left out", 0.1)
     learn: Learn = True
 
 
@@ -67,11 +65,9 @@ class TruncNormal(Model):
 
     init: Literal["trunc_normal"]
     mean: Mean = 0.0
-    std: Positive | None = Field(
-        None, description="standard deviation before truncation", examples=[0.1]
-    )
-    low: float | None = Field(None, description="smallest value", examples=[-0.2])
-    high: float | None = Field(None, description="largest value", examples=[0.2])
+    std: Positive | None = key(None, "standard deviation before truncation", 0.1)
+    low: float | None = key(None, "smallest value", -0.2)
+    high: float | None = key(None, "largest value", 0.2)
     learn: Learn = True
 
 
@@ -86,7 +82,7 @@ class Constant(Model):
     """All the same value."""
 
     init: Literal["constant"]
-    value: float = Field(description="the value", examples=[0.1])
+    value: float = key(..., "the value", 0.1)
     learn: Learn = True
 
 
@@ -102,12 +98,10 @@ class Kaiming(Model):
     """He et al. 2015, by `torch.nn.init`."""
 
     init: Literal["kaiming_uniform", "kaiming_normal"]
-    a: float = Field(0.0, description="negative slope, for `leaky_relu`", examples=[0.0])
-    mode: Literal["fan_in", "fan_out"] = Field(
-        "fan_in", description="which dimension sets the scale", examples=["fan_in"]
-    )
-    nonlinearity: Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid"] = Field(
-        "leaky_relu", description="the activation that follows", examples=["relu"]
+    a: float = key(0.0, "negative slope, for `leaky_relu`", 0.0)
+    mode: Literal["fan_in", "fan_out"] = key("fan_in", "which dimension sets the scale", "fan_in")
+    nonlinearity: Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid"] = key(
+        "leaky_relu", "the activation that follows", "relu"
     )
     learn: Learn = True
 
@@ -132,7 +126,7 @@ class ConnectomeCounts(Model):
     """The synapse counts of the layer's connectome, under its signs, times `scale`."""
 
     init: Literal["connectome"]
-    scale: Positive = Field(1.0, description="factor on the counts", examples=[0.01])
+    scale: Positive = key(1.0, "factor on the counts", 0.01)
     learn: Learn = True
 
 
@@ -164,28 +158,24 @@ class BiasFile(Model):
 class BiasValues(Model):
     """A vector written into the spec: one value a unit."""
 
-    values: list[float] = Field(min_length=1, description="one value a unit", examples=[[0.0, 0.1]])
+    values: list[float] = key(..., "one value a unit", [0.0, 0.1], min_length=1)
     learn: Learn = True
 
 
 Weight = Annotated[
-    Annotated[Uniform, tag(Uniform)]
-    | Annotated[Normal, tag(Normal)]
-    | Annotated[TruncNormal, tag(TruncNormal)]
-    | Annotated[Zero, tag(Zero)]
-    | Annotated[Constant, tag(Constant)]
-    | Annotated[Xavier, tag(Xavier)]
-    | Annotated[Kaiming, tag(Kaiming)]
-    | Annotated[Orthogonal, tag(Orthogonal)]
-    | Annotated[Identity, tag(Identity)]
-    | Annotated[ConnectomeCounts, tag(ConnectomeCounts)]
-    | Annotated[WeightFile, tag(WeightFile)]
-    | Annotated[WeightValues, tag(WeightValues)],
-    told_by(
-        "init",
-        *(Uniform, Normal, TruncNormal, Zero, Constant, Xavier, Kaiming, Orthogonal, Identity),
-        *(ConnectomeCounts, WeightFile, WeightValues),
-    ),
+    Uniform
+    | Normal
+    | TruncNormal
+    | Zero
+    | Constant
+    | Xavier
+    | Kaiming
+    | Orthogonal
+    | Identity
+    | ConnectomeCounts
+    | WeightFile
+    | WeightValues,
+    OneOf("init"),
     Shorthand(
         parameter,
         {"type": "string", "description": "an init's bare name, or a file's"},
@@ -194,14 +184,8 @@ Weight = Annotated[
     ),
 ]
 Bias = Annotated[
-    Annotated[Uniform, tag(Uniform)]
-    | Annotated[Normal, tag(Normal)]
-    | Annotated[TruncNormal, tag(TruncNormal)]
-    | Annotated[Zero, tag(Zero)]
-    | Annotated[Constant, tag(Constant)]
-    | Annotated[BiasFile, tag(BiasFile)]
-    | Annotated[BiasValues, tag(BiasValues)],
-    told_by("init", Uniform, Normal, TruncNormal, Zero, Constant, BiasFile, BiasValues),
+    Uniform | Normal | TruncNormal | Zero | Constant | BiasFile | BiasValues,
+    OneOf("init"),
     Shorthand(
         parameter,
         {"type": "string", "description": "an init's bare name, or a file's"},

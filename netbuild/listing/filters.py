@@ -12,8 +12,8 @@ from typing import Any
 
 from netbuild.errors import Exit, NetbuildError, Place, SpecError
 from netbuild.folders import check_file
+from netbuild.language.compose import written_out
 from netbuild.language.grammar import slot_at
-from netbuild.language.override import written_out
 from netbuild.listing.entries import COLUMNS, Entry
 from netbuild.yamltree.document import parse_value, read
 from netbuild.yamltree.nodes import Node, copy_tree, plain, show

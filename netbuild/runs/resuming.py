@@ -17,12 +17,13 @@ import torch
 from netbuild.builder import build, build_optimizer, change_optimizer, device_of
 from netbuild.durable import digest, read_file
 from netbuild.errors import Exit, NetbuildError
-from netbuild.files.locate import project_root
+from netbuild.files.door import project_root
 from netbuild.folders import ForeignEntryError
 from netbuild.language import Spec, load
-from netbuild.language.check_start import LATEST, START
-from netbuild.language.override import standing
-from netbuild.language.start import GivenStart
+from netbuild.language.check_start import START
+from netbuild.language.compose import standing
+from netbuild.language.context import GivenStart
+from netbuild.rundir import LATEST
 from netbuild.runs.about import ENDED
 from netbuild.runs.checkpoint import (
     Checkpoint,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from netbuild.durable import LARGEST, digest, hash_beginning
 from netbuild.errors import NetbuildError
-from netbuild.files.locate import project_root
+from netbuild.files.door import project_root
 from netbuild.language import Spec
 
 RUNS = "runs"  # the folder that runs are written below unless somebody names another

@@ -1,10 +1,15 @@
 """Tasks: where the trials of training and evaluation come from."""
 
 from netbuild.tasks.arrays import ArraysTask
-from netbuild.tasks.choice import choices, correct, right_choices
-from netbuild.tasks.neurogym import NeurogymTask
-from netbuild.tasks.prefetch import Prefetch
-from netbuild.tasks.task import Batch, Task, evaluation_batch
+from netbuild.tasks.neurogym import NeurogymTask, Prefetch
+from netbuild.tasks.task import (
+    Batch,
+    Task,
+    choices,
+    correct,
+    evaluation_batch,
+    right_choices,
+)
 
 __all__ = [
     "ArraysTask",

@@ -1,10 +1,10 @@
-"""A task from arrays: samples that are shuffled anew in every epoch, and a test set."""
+"""A task from arrays: samples that are shuffled in every epoch, and a test set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,8 +54,8 @@ class ArraysTask:
         parts = split_of(len(inputs), train, split_seed)
         self.train_indices, self.test_indices = map(torch.from_numpy, parts)
         self.seed = seed
-        self._train = _Samples(inputs, targets, mask).at(self.train_indices)
-        self._test = _Samples(inputs, targets, mask).at(self.test_indices)
+        samples = Batch(inputs, targets, mask)
+        self._train, self._test = map(samples.at, (self.train_indices, self.test_indices))
         # An epoch, and its order on the samples' device and on the CPU.
         self._order: tuple[int, Tensor, Tensor] = (-1, self.train_indices, self.train_indices)
 
@@ -73,44 +73,24 @@ class ArraysTask:
     def batch(self, step: int, size: int, rng: np.random.Generator | None = None) -> Batch:
         """The batch of one step: inputs (batch, input) and their targets."""
         epoch, position = divmod(step, self.steps_per_epoch(size))
-        samples = self._train
         if self._order[0] != epoch:
-            count = len(self.train_indices)
-            order = torch.randperm(count, generator=_generator(self.seed, "order", epoch))
-            self._order = epoch, order.to(samples.inputs.device), order
+            generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
+            order = torch.randperm(len(self.train_indices), generator=generator)
+            self._order = epoch, order.to(self._train.inputs.device), order
         chosen, rows = (order[position * size : (position + 1) * size] for order in self._order[1:])
         trials = self._rows(self.train_indices[rows]) if self.variables else None
-        return Batch(*samples.at(chosen), trials=trials)
+        return self._train.at(chosen)._replace(trials=trials)
 
     def evaluation(self) -> Batch:
         """The whole test set; `trials` tells which samples of the file they are."""
         trials = {"sample": self.test_indices.numpy(), **self._rows(self.test_indices)}
-        return Batch(*self._test, trials=trials)
+        return self._test._replace(trials=trials)
 
     def _rows(self, indices: Tensor) -> dict[str, Any]:
         return {name: array[indices.numpy()] for name, array in self.variables.items()}
-
-
-class _Samples(NamedTuple):
-    inputs: Tensor
-    targets: Tensor
-    loss_mask: Tensor | None
-
-    def at(self, indices: Tensor) -> _Samples:
-        mask = None if self.loss_mask is None else self.loss_mask.index_select(0, indices)
-        inputs, targets = self.inputs, self.targets
-        return _Samples(inputs.index_select(0, indices), targets.index_select(0, indices), mask)
-
-    def to(self, device: torch.device | str) -> _Samples:
-        mask = None if self.loss_mask is None else self.loss_mask.to(device)
-        return _Samples(self.inputs.to(device), self.targets.to(device), mask)
 
 
 def _in_precision(values: Any) -> Tensor:
     """The values as a tensor, floating-point ones in torch's default precision."""
     tensor = torch.as_tensor(values)
     return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor
-
-
-def _generator(seed: int, *names: str | int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed_of(seed, *names))

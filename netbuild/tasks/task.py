@@ -1,4 +1,7 @@
-"""What a task is: any object with a `batch` method. Each batch is a pure function of its step."""
+"""What a task is: any object with a `batch` method. Each batch is a pure function of its step.
+
+A network chooses in each trial: the choice is its largest output at the end of the decision.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.streams import rng_of
@@ -48,6 +52,12 @@ class Batch(NamedTuple):
         mask = None if self.loss_mask is None else self.loss_mask.to(device)
         return Batch(self.inputs.to(device), self.targets.to(device), mask, self.trials)
 
+    def at(self, indices: Tensor) -> Batch:
+        """Some of the samples or trials, without their variables."""
+        mask = None if self.loss_mask is None else self.loss_mask.index_select(0, indices)
+        inputs, targets = (part.index_select(0, indices) for part in (self.inputs, self.targets))
+        return Batch(inputs, targets, mask)
+
     def first(self, count: int) -> Batch:
         """The first `count` samples or trials."""
         mask = None if self.loss_mask is None else self.loss_mask[:count]
@@ -82,3 +92,40 @@ def evaluation_batch(task: Task, seed: int, trials: int) -> Batch:
     rng = rng_of(getattr(task, "seed", seed), "evaluation", 0)
     whole: WholeTrials | None = getattr(task, "whole_trials", None)
     return task.batch(0, trials, rng) if whole is None else whole(trials, rng)
+
+
+def choices(outputs: Tensor, batch: Batch) -> NDArray[np.int64] | None:
+    """The number of the largest output in the last step of each trial's decision, (trial,).
+
+    `outputs` is (trial, time, output). None where the batch does not say when a trial is to be
+    answered: it is not of whole trials, or its answers are values.
+    """
+    trials = batch.trials or {}
+    if "answer_end" not in trials:
+        return None
+    ends = torch.as_tensor(np.asarray(trials["answer_end"])).to(outputs.device)
+    at = (ends - 1).clamp(min=0)
+    last = outputs[torch.arange(len(outputs), device=outputs.device), at]
+    return last.argmax(-1).cpu().numpy()
+
+
+def correct(outputs: Tensor, batch: Batch) -> NDArray[np.float64] | None:
+    """Whether each trial's choice is right, 1 or 0; NaN where no output is the right one.
+
+    The mean over trials, NaN left out, is the accuracy.
+    """
+    chosen = choices(outputs, batch)
+    if chosen is None or batch.trials is None:
+        return None
+    answers = right_choices(batch.trials["answer"])
+    return np.where(np.isnan(answers), np.nan, chosen == answers)
+
+
+def right_choices(answers: Any) -> NDArray[np.float64]:
+    """The right choice of each trial as a float, NaN where no choice is right.
+
+    Tasks write -1, or another negative number, where no choice is right; that is no choice of
+    its own.
+    """
+    values = np.asarray(answers, dtype=np.float64)
+    return np.where(values < 0, np.nan, values)

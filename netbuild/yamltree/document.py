@@ -8,19 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netbuild.errors import Place, Problem, SpecError
-from netbuild.yamltree.nodes import Node, kind_of, show
+from netbuild.system import READ
+from netbuild.wording import nearest, show
+from netbuild.yamltree.nodes import Node, kind_of
 from netbuild.yamltree.parser import BREAKS, Parser
-from netbuild.yamltree.paths import nearest
 
 MAX_BYTES = 1 << 20
-# Opening a FIFO must not wait for a writer. Not every system has all of them.
-OPEN_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 @dataclass
@@ -66,7 +59,7 @@ def _read_bytes(path: Path, source: str) -> bytes:
         return SpecError([Problem("NB001", what, place=Place(source), hint=hint)])
 
     try:
-        descriptor = os.open(path, OPEN_FLAGS)
+        descriptor = os.open(path, READ)
     except FileNotFoundError as error:
         raise refuse(f"cannot read the spec: {error.strerror}", _like(path)) from None
     except OSError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from netbuild.errors import Place
+from netbuild.wording import show as show
 
 Scalar: TypeAlias = str | int | float | bool | None
 Location: TypeAlias = tuple[str | int, ...]  # keys and positions, from the root down
@@ -85,9 +86,3 @@ def kind_of(node: Node) -> str:
             return "a list"
         case dict():
             return "a mapping of keys"
-
-
-def show(text: str, most: int = 60) -> str:
-    """Text from a file, safe to print: control characters escaped, and cut to `most`."""
-    cut = text if len(text) <= most else text[: most - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

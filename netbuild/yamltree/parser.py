@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from netbuild.errors import Place, Problem, SpecError
-from netbuild.yamltree.nodes import Node, Scalar, kind_of, show
+from netbuild.wording import show
+from netbuild.yamltree.nodes import Node, Scalar, kind_of
 from netbuild.yamltree.scalars import resolve
 
 MAX_DEPTH = 64

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netbuild.errors import Place
-from netbuild.yamltree.nodes import Location, Node, kind_of, show
+from netbuild.wording import near as near
+from netbuild.wording import nearest as nearest
+from netbuild.wording import show
+from netbuild.yamltree.nodes import Location, Node, kind_of
 
 MAX_SEGMENTS = 64  # as deep as a spec may be nested
-MOST_COMPARED = 200  # words with which a misspelt one is compared
 
 _KEY = re.compile(r"[^\[\].=+\s]+")
 _ITEM = re.compile(r"\[([^\[\]]+)\]")
@@ -256,38 +258,3 @@ def _position(node: Node, segment: Segment) -> int:
         hint = near(text, filter(None, names)) or f"the list has {items}, counted from 0"
         raise PathError(f"no item is named `{show(text)}`", segment.column, hint)
     return names.index(text)
-
-
-def near(word: str, words: Iterable[object], *, others: bool = True) -> str:
-    """A hint that names the word most like `word`; else, with `others`, all where they are few."""
-    known = list(dict.fromkeys(map(str, words)))
-    if best := nearest(word, sorted(known) if len(known) <= MOST_COMPARED else known):
-        return f"did you mean `{show(best)}`?"
-    if not others or not 0 < len(known) <= 12:
-        return ""
-    listed = [f"`{show(w)}`" for w in sorted(known)]
-    return f"it can only be {listed[0]}" if len(listed) == 1 else f"one of {', '.join(listed)}"
-
-
-def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
-    """The one of `words` that is most like `word`, whatever the case, or ""."""
-    wanted = word[:80].casefold()
-    words = list(words)
-    if len(words) > MOST_COMPARED:  # thousands of layers: those of about its length
-        alike = [w for w in words if abs(len(w) - len(wanted)) < 2]
-        ends = (wanted[1:] or wanted, wanted[:-1] or wanted)
-        most = [w for w in alike if w.endswith(ends[0]) or w.startswith(ends[1])]
-        same = [w for w in alike if w.casefold() == wanted]
-        words = same or most[:MOST_COMPARED] or alike[:MOST_COMPARED]
-    folded = {w.casefold(): w for w in words}
-    if wanted in folded:
-        return folded[wanted]
-    import difflib
-
-    match = difflib.get_close_matches(wanted, list(folded), 3, cutoff)
-    if not match:
-        return ""
-    # Of words that are as much alike, the one that begins alike: `moter` is `motor`, not `other`.
-    ratios = {w: difflib.SequenceMatcher(None, w, wanted).ratio() for w in match}
-    equal = [w for w in match if ratios[w] == ratios[match[0]]]
-    return folded[max(equal, key=lambda w: (w[:1] == wanted[:1], -match.index(w)))]

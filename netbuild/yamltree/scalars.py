@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from netbuild.yamltree.nodes import Scalar, show
+from netbuild.wording import show
+from netbuild.yamltree.nodes import Scalar
 
 MAX_DIGITS = 18  # of a whole number: it fits 64 bits
 MAX_LENGTH = 64  # of a number with a fraction

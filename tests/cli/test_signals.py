@@ -22,6 +22,7 @@ from netbuild.cli import signals as signals_module
 from netbuild.cli.signals import Signals
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.system import ENDING
+from netbuild.tasks import Prefetch
 from netbuild.training import Trainer
 
 PROGRAM = "from netbuild.cli import main; main()"
@@ -214,17 +215,16 @@ def test_what_batch_systems_send_twice_counts_once(
 def test_the_process_that_prepares_trials_outlives_what_a_batch_system_sends_it(
     tmp_path: Path,
 ) -> None:
-    prefetch = pytest.importorskip("netbuild.tasks.prefetch")
     pytest.importorskip("neurogym")
     example = EXAMPLES / "ei_decision.yaml"
     task = build_task(netbuild.load(example))
-    with prefetch.Prefetch(task) as quick:
-        until("the worker is ready", lambda: quick._look() or quick._ready, quick._process)
+    with Prefetch(task) as quick:
+        until("the worker is ready", quick.is_ready, quick.worker.process)
         for number in (signal.SIGTERM, signal.SIGUSR1):
-            quick._process.send_signal(number)
+            quick.worker.process.send_signal(number)
         for step in range(4):
             quick.batch(step, 2)
-        assert quick._process.poll() is None
+        assert quick.worker.process.poll() is None
 
 
 SCRIPT = EXAMPLES / "slurm" / "train.sh"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.connectomes import Connectome, Options, matching, read_connectome
+from netbuild.connectomes import Connectome, Options, read_connectome
 from netbuild.connectomes.policies import sorted_pairs
 from netbuild.connectomes.report import statistics
 from netbuild.errors import DataFileError
@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
         {},
         "NB212",
         "row 5 of edges.csv names avar, which neurons.csv does not have; it lacks 1 other too",
-        f"did you mean AVAR? {DROP}",
+        f"did you mean `AVAR`? {DROP}",
     ),
     "an unknown id": (
         "pre,post\n101,102\n101,103\n",
@@ -182,13 +182,6 @@ def test_messages_repeat_no_more_than_a_short_name(tmp_path: Path) -> None:
         read(tmp_path, f"pre,post\n{name},A\n", "name\nA\n")
     assert "\x1b" not in caught.value.what
     assert len(caught.value.what) < 250
-
-
-def test_the_nearest_name_is_found_among_many_quickly() -> None:
-    names = [f"cell{i}" for i in range(200_000)]
-    assert matching.nearest("Cell199", names) == "cell199"
-    assert matching.nearest("quite another", names) is None
-    assert matching.nearest("720575940600000001", ["720575940600000002"]) is None
 
 
 # --- The report

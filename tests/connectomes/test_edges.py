@@ -321,7 +321,7 @@ REFUSED: dict[str, Refusal] = {
         {"where": {"wieght": 3}},
         "NB211",
         "edges.csv has no column wieght",
-        "did you mean weight? its columns are pre, post, weight",
+        "did you mean `weight`? its columns are pre, post, weight",
     ),
     "only one of two columns given": (
         f"{HEAD}A,B,3\n",

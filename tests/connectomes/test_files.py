@@ -188,7 +188,7 @@ OWN = {
     ),
     "e.feather": (edges, "whole_or_text", ARROW),
     "m.csv": (adjacency, "entries_of", b",A,B\nA,0,1\nB,1,0\n"),
-    "m.npy": (npy, "shape_from", array_file(np.save)),
+    "m.npy": (npy, "check_dtype", array_file(np.save)),
     "m.npz": (npz, "pick", array_file(np.savez)),
     "s.npz": (sparse_npz, "check_entries", sparse_file()),
     "m.mat": (matlab, "variable_of", mat_file()),

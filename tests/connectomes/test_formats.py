@@ -508,7 +508,7 @@ def test_graphml_where_and_columns() -> None:
     assert len(both.pre) == 2
     assert transmitters(edges) == ["chemical"]
     said = refused("NB211", GRAPH.encode(), ".graphml", Options(weight="weigth"))
-    assert "did you mean Weight?" in said
+    assert "did you mean `Weight`?" in said
     refused("NB211", GRAPH.encode(), ".graphml", Options(where={"Type": "x"}))
     refused("NB211", GRAPH.encode(), ".graphml", PRE)
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.errors import DataFileError, Place, SpecError
+from netbuild.language.compose import MAX_DEPTH, Resolver, merge, split_override
+from netbuild.language.context import Parsed
 from netbuild.language.dump import inline
-from netbuild.language.extends import MAX_DEPTH, Resolver, merge
-from netbuild.language.override import split_override
-from netbuild.language.parse import Parsed, parse_document
+from netbuild.language.parse import parse_document
 from netbuild.yamltree.document import Document, parse
 from netbuild.yamltree.nodes import Node, plain
 from netbuild.yamltree.paths import PathError

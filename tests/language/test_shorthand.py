@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from netbuild.language.extends import Resolver
+from netbuild.language.compose import Resolver, write_out
 from netbuild.language.grammar import ROOT
-from netbuild.language.override import write_out
 from netbuild.yamltree.document import Document, parse
 from netbuild.yamltree.nodes import Node, plain
 

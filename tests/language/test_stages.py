@@ -201,7 +201,7 @@ def test_a_file_of_a_stage_is_told_where_the_stage_names_it(tmp_path: Path) -> N
 
 
 def test_all_stages_share_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netbuild.files.readers import read_array
+    from netbuild.files.arrays import read_array
     from netbuild.language import context
 
     opened: list[str] = []

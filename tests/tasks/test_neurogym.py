@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from netbuild.environments import Environment, EnvironmentFailed, Levels, Recipe
+from netbuild.environments import Environment, EnvironmentFailed, Levels, Recipe, worker
 from netbuild.streams import rng_of
 from netbuild.tasks import (
     Batch,
@@ -27,7 +27,7 @@ from netbuild.tasks import (
     choices,
     correct,
     evaluation_batch,
-    prefetch,
+    neurogym,
 )
 
 TIMING = {"stimulus": ["choice", [100, 200]]}
@@ -49,7 +49,7 @@ def same(one: Batch, other: Batch) -> bool:
         and equal(one.targets, other.targets)
         and equal(one.loss_mask, other.loss_mask)
         and list(a) == list(b)
-        and all(np.array_equal(a[key], b[key]) for key in a)
+        and all(a[key].tobytes() == b[key].tobytes() for key in a)
     )
 
 
@@ -133,9 +133,37 @@ def test_a_trial_without_a_right_output_is_not_scored() -> None:
     assert np.nanmean(found) == 1
 
 
+def mixed() -> NeurogymTask:
+    """Several environments, whose trials have different variables and periods."""
+    parts = Environment("yang19.go-v0", "go", weight=5), Environment("yang19.dm1-v0", "dm")
+    return NeurogymTask(Recipe(parts, 20, rule_input=True), seed=1)
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Prefetch]:
+    """A worker that several tests ask; its strings hash to other numbers than ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONHASHSEED", "1")
+        found = Prefetch(mixed(), ahead=3)
+    with found:
+        wait(found)
+        yield found
+
+
+# It says that it is ready, and then nothing: neurogym takes seconds to import.
+SILENT = f"""
+import sys
+sys.stdout.buffer.write({worker.frame({"ready": True})!r})
+sys.stdout.buffer.flush()
+sys.stdin.read()
+"""
+
+
 @pytest.fixture
-def quick(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
-    with Prefetch(task(seed=1, **getattr(request, "param", {})), ahead=3) as found:
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefetch]:
+    """A worker that never gives a batch."""
+    monkeypatch.setattr(worker, "_PROGRAM", SILENT)
+    with Prefetch(task(seed=1), ahead=3) as found:
         wait(found)
         yield found
 
@@ -143,14 +171,22 @@ def quick(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
 def wait(quick: Prefetch) -> None:
     """Until the worker has begun."""
     end = time.monotonic() + 60
-    while not quick._ready:
-        quick._look()
+    while not quick.is_ready():
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("quick", [{}, {"window": 30, "levels": Levels()}], indirect=True)
-def test_the_worker_gives_the_same_batches(quick: Prefetch) -> None:
+def test_the_worker_gives_the_same_windows() -> None:
+    with Prefetch(task(seed=1, window=30, levels=Levels()), ahead=3) as found:
+        wait(found)
+        gives_the_same_batches(found)
+
+
+def test_the_worker_gives_the_same_trials(quick: Prefetch) -> None:
+    gives_the_same_batches(quick)
+
+
+def gives_the_same_batches(quick: Prefetch) -> None:
     plain = NeurogymTask(quick.task.recipe, seed=1)
     for position, step in enumerate([*range(12), 3, 4, 5, 40, 41]):
         if 0 < position < 12:  # going on, all have been asked for
@@ -171,13 +207,13 @@ def test_it_works_before_the_worker_does() -> None:
 
 def test_closing_ends_the_worker_and_may_be_repeated() -> None:
     found = Prefetch(task())
-    process = found._process
+    process = found.worker.process
     found.close()
     found.close()
     assert process.returncode is not None
     assert same(found.batch(2, 3), task().batch(2, 3))
     forgotten = Prefetch(task())
-    process = forgotten._process
+    process = forgotten.worker.process
     del forgotten
     gc.collect()
     assert process.returncode is not None
@@ -186,7 +222,7 @@ def test_closing_ends_the_worker_and_may_be_repeated() -> None:
 def test_it_ends_when_training_raises() -> None:
     def train() -> None:
         with Prefetch(task()) as found:
-            processes.append(found._process)
+            processes.append(found.worker.process)
             raise KeyboardInterrupt
 
     processes: list[subprocess.Popen[bytes]] = []
@@ -195,66 +231,65 @@ def test_it_ends_when_training_raises() -> None:
     assert processes[0].returncode is not None
 
 
-def test_a_worker_that_dies_is_not_needed(quick: Prefetch) -> None:
-    quick.batch(0, 4)
-    quick._process.kill()
-    quick._process.wait()
+def test_a_worker_that_dies_is_not_needed(silent: Prefetch) -> None:
+    silent.batch(0, 4)
+    silent.worker.process.kill()
+    silent.worker.process.wait()
     with pytest.warns(RuntimeWarning, match=r"prepares trials has ended \(exit -9\)"):
-        found = [quick.batch(step, 4) for step in range(1, 9)]
+        found = [silent.batch(step, 4) for step in range(1, 9)]
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found, 1))
 
 
-def test_a_worker_that_died_unseen_is_not_written_to(quick: Prefetch) -> None:
-    quick._process.kill()
-    quick._process.wait()
-    assert not quick._tell({"steps": [1], "size": 4})
+def test_a_worker_that_died_unseen_is_not_written_to(silent: Prefetch) -> None:
+    silent.worker.process.kill()
+    silent.worker.process.wait()
+    assert not silent.worker.ask([1], 4)
     with pytest.warns(RuntimeWarning, match="trials are made in this one, which takes longer"):
-        found = [quick.batch(step, 4) for step in range(3)]
+        found = [silent.batch(step, 4) for step in range(3)]
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found))
 
 
-def test_a_worker_that_stands_still_is_not_waited_for(
-    quick: Prefetch, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_does_not_answer_is_not_waited_for(
+    silent: Prefetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "PATIENCE", 0.2)
-    os.kill(quick._process.pid, signal.SIGSTOP)
-    quick.batch(0, 4)
+    monkeypatch.setattr(neurogym, "PATIENCE", 0.2)
+    silent.batch(0, 4)
     with pytest.warns(RuntimeWarning, match="prepares trials does not answer"):
-        found = quick.batch(1, 4)
+        found = silent.batch(1, 4)
     assert same(found, task(seed=1).batch(1, 4))
-    assert quick._process.returncode is not None
+    assert silent.worker.process.returncode is not None
 
 
-def test_batches_of_more_bytes_than_a_pipe_holds() -> None:
-    wide = task(seed=1, kwargs={"dim_ring": 400, "timing": {"stimulus": 4000}})
-    with Prefetch(wide, ahead=4) as found:
-        wait(found)
-        for step in range(6):
-            batch = found.batch(step, 8)
-            assert batch.inputs.nbytes > prefetch.PIPE
-            assert same(batch, wide.batch(step, 8))
+def test_batches_of_more_bytes_than_a_pipe_holds(quick: Prefetch) -> None:
+    plain = mixed()
+    for step in range(4):
+        batch = quick.batch(step, 120)
+        assert batch.inputs.nbytes > worker.PIPE
+        assert same(batch, plain.batch(step, 120))
 
 
 def test_other_random_numbers_give_other_trials(quick: Prefetch) -> None:
     """Where the worker has the batch of a step already, too."""
-    quick.batch(0, 4)
-    quick._wait((1, 4))
+    for _ in range(2):  # whatever an earlier test has asked for arrives first
+        quick.batch(0, 4)
+        while quick._asked:
+            quick._receive(1.0)
     spent = rng_of(1, "train", 1)
     spent.normal()
     for other in (rng_of(2, "train", 1), spent):
         state = other.bit_generator.state
         found = quick.batch(1, 4, other)
         other.bit_generator.state = state
-        assert same(found, task(seed=1).batch(1, 4, other))
+        assert same(found, mixed().batch(1, 4, other))
     assert (1, 4) in quick._arrived
-    assert same(quick.batch(1, 4, rng_of(1, "train", 1)), task(seed=1).batch(1, 4))
+    assert same(quick.batch(1, 4, rng_of(1, "train", 1)), mixed().batch(1, 4))
 
 
 def test_errors_of_the_environment_come_out() -> None:
     kwargs = {"timing": {"delay": ["unheard-of", [1, 2]]}}
     with Prefetch(task(kwargs=kwargs)) as found:
         wait(found)
-        found._ask(0, 4)
+        found._ask_after(0, 4)
         with pytest.raises(EnvironmentFailed, match=r"unheard-of not found.* \(in step 1\)"):
             found.batch(1, 4)
 
@@ -262,10 +297,9 @@ def test_errors_of_the_environment_come_out() -> None:
 def test_it_ends_with_its_parent() -> None:
     program = """
 import os, signal
-from netbuild.environments import Environment, Recipe
-from netbuild.tasks import NeurogymTask, Prefetch
-quick = Prefetch(NeurogymTask(Recipe((Environment("GoNogo-v0"),), 20)))
-print(quick._process.pid, flush=True)
+from netbuild.environments import Environment, Recipe, Worker
+worker = Worker(Recipe((Environment("GoNogo-v0"),), 20), 0)
+print(worker.process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     run = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
@@ -287,6 +321,6 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_at_least_one_batch_is_made_ahead() -> None:
+def test_at_least_one_batch_is_prefetched() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         Prefetch(task(), ahead=0)

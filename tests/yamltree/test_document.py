@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from netbuild.errors import Place, SpecError
 from netbuild.yamltree import parser
 from netbuild.yamltree.document import MAX_BYTES, parse, parse_value, read
-from netbuild.yamltree.nodes import Node, copy_tree, plain, show
+from netbuild.yamltree.nodes import Node, copy_tree, plain
 from netbuild.yamltree.parser import MAX_DEPTH, MAX_NODES
 from netbuild.yamltree.scalars import resolve
 
@@ -327,16 +327,3 @@ def test_syntax_is_explained_with_and_without_libyaml(
     said = problem_of(text)
     for word in ("expected", "<block", "scanning", "mapping values"):
         assert word not in said
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("a\tb\x1b[31m", "a\\tb\\x1b[31m"),
-        ("\udcff", "\\udcff"),
-        ("x" * 99, "x" * 59 + "…"),
-    ],
-)
-def test_what_is_shown_is_safe_to_print(text: str, shown: str) -> None:
-    assert show(text) == shown

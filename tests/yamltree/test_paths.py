@@ -15,8 +15,6 @@ from netbuild.yamltree.paths import (
     Tree,
     assign,
     follow,
-    near,
-    nearest,
     parse_path,
     remove,
 )
@@ -207,32 +205,3 @@ def test_missing_mappings_are_made_and_lists_grow() -> None:
     assert data["layers"][0]["more"] == ["a", "b"]
     with pytest.raises(PathError, match="adds to a list"):
         put(root, "seed", Node(1, NOWHERE), append=True)
-
-
-@pytest.mark.parametrize(
-    ("word", "words", "hint"),
-    [
-        ("outptu", ["output", "input"], "did you mean `output`?"),
-        ("ADAM", ["Adam", "SGD"], "did you mean `Adam`?"),
-        ("xyz", ["b", "a"], "one of `a`, `b`"),
-        ("xyz", ["a"], "it can only be `a`"),
-        ("xyz", [], ""),
-        ("xyz", [str(i) for i in range(13)], ""),
-    ],
-)
-def test_near(word: str, words: list[str], hint: str) -> None:
-    assert near(word, words) == hint
-
-
-@given(st.text(), st.lists(st.text()))
-def test_the_nearest_word_is_one_of_them(word: str, words: list[str]) -> None:
-    assert nearest(word, words) in ("", *words)
-    if word and word in words:
-        assert nearest(word, words).casefold() == word.casefold()
-
-
-def test_the_nearest_of_thousands_is_found_whatever_the_order() -> None:
-    words = [f"l{i}" for i in range(9000)]
-    assert nearest("L4321", words) == "l4321"
-    assert near("m4321", words) == "did you mean `l4321`?"
-    assert near("l43210", words) == "did you mean `l4321`?"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import small_spec
 from safetensors.torch import save_file
 
 import netbuild
@@ -31,9 +32,32 @@ training: {steps: 6, batch_size: 8, evaluate: {every: 2}}
 """
 
 
+RECURRENT = """\
+netbuild: 1
+name: cut
+dt: 20
+task: {type: arrays, file: data.npz, inputs: x, targets: y}
+layers:
+  - {name: hidden, type: ctrnn, size: 8, excitatory: 0.75, tau: {value: 100, learn: true}, \
+recurrent: {density: 0.6, storage: STORAGE, plasticity_mask: {generate: random, density: 0.7}}}
+  - {name: readout, type: linear, output_dim: 2}
+training: {steps: 3, batch_size: 6}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained spec, its data and its run; each test gets a copy of it."""
+    folder = tmp_path_factory.mktemp("trained")
+    netbuild.train(small_spec(folder), folder / "runs")
+    return folder
+
+
 @pytest.fixture
-def run(small: Path, tmp_path: Path) -> netbuild.Run:
-    return netbuild.train(small, tmp_path / "runs")
+def run(trained: Path, tmp_path: Path) -> netbuild.Run:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    (path,) = (tmp_path / "runs" / "small").glob("*/")
+    return netbuild.open_run(path)
 
 
 def start(text: str, words: str = '{run: runs/small/latest, params: "hidden.*"}') -> str:
@@ -68,8 +92,6 @@ def test_named_parameters_are_taken_and_the_others_drawn(run: netbuild.Run, tmp_
 
 
 def test_a_run_that_started_so_stands_alone(run: netbuild.Run, tmp_path: Path) -> None:
-    import shutil
-
     (tmp_path / "other.yaml").write_text(start(OTHER))
     new = netbuild.train(tmp_path / "other.yaml", tmp_path / "new")
     shutil.rmtree(run.path)
@@ -159,22 +181,19 @@ def test_masks_that_differ_are_refused(
     assert what in str(caught.value)
 
 
-def test_recurrent_maps_and_sparse_storage(tmp_path: Path) -> None:
-    from test_resume import recurrent
-
-    for storage in ("dense", "sparse"):
-        folder = tmp_path / storage
-        folder.mkdir()
-        spec = recurrent(folder, steps=3)
-        data = spec.data
-        data["layers"][0]["recurrent"]["storage"] = storage
-        (folder / "cut.yaml").write_text(json.dumps(data))
-        run = netbuild.train(folder / "cut.yaml", folder / "runs")
-        data["start_from"] = {"run": "runs/cut/latest"}
-        (folder / "cut.yaml").write_text(json.dumps(data))
-        network, old = netbuild.build(folder / "cut.yaml"), run.network()
-        for name, value in old.named_parameters():
-            assert torch.equal(value, network.get_parameter(name)), name
+@pytest.mark.parametrize("storage", ["dense", "sparse"])
+def test_recurrent_maps(tmp_path: Path, storage: str) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 7, 3)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x, y=(x[..., 0] > 0).astype(np.int64))
+    path = tmp_path / "cut.yaml"
+    text = RECURRENT.replace("STORAGE", storage)
+    path.write_text(text)
+    old = netbuild.train(path, tmp_path / "runs").network()
+    path.write_text(start(text, "{run: runs/cut/latest}"))
+    network = netbuild.build(path)
+    for name, value in old.named_parameters():
+        assert torch.equal(value, network.get_parameter(name)), name
 
 
 def test_a_damaged_checkpoint_is_no_start(run: netbuild.Run, tmp_path: Path) -> None:
@@ -253,4 +272,4 @@ def test_a_link_inside_a_run_is_not_followed(run: netbuild.Run, tmp_path: Path) 
     shutil.move(file, tmp_path / "elsewhere.safetensors")
     file.symlink_to(tmp_path / "elsewhere.safetensors")
     text = start(OTHER, '{run: runs/small/latest, params: "hidden.*"}')
-    assert "leads through, a symbolic link" in said(tmp_path, text, "NB203")
+    assert "is a symbolic link" in said(tmp_path, text, "NB203")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from places import TESTS
 
 from netbuild.errors import DataFileError, Exit
-from netbuild.files.locate import locate, nearest, project_root
+from netbuild.files.door import locate, nearest_file, project_root
 
 
 @pytest.fixture
@@ -187,14 +187,14 @@ def test_project_root(project: Path, tmp_path: Path) -> None:
 
 
 def test_a_spec_is_never_suggested_for_a_data_file_nor_the_reverse() -> None:
-    assert nearest("h.npy", ["h.yaml", "h2.yml"]) == ""
-    assert nearest("h.npy", ["h.yaml", "h.csv"]) == "h.csv"
-    assert nearest("bsae.yaml", ["base.npy", "base.yml"]) == "base.yml"
+    assert nearest_file("h.npy", ["h.yaml", "h2.yml"]) == ""
+    assert nearest_file("h.npy", ["h.yaml", "h.csv"]) == "h.csv"
+    assert nearest_file("bsae.yaml", ["base.npy", "base.yml"]) == "base.yml"
 
 
 def test_only_close_stems_are_suggested() -> None:
     names = ["ok.npy", "wiring.csv", "wiring.npy", "Plastic.npy"]
-    assert nearest("nope.npy", names) == ""
-    assert nearest("wirng.npy", names) == "wiring.npy"
-    assert nearest("wirng.csv", names) == "wiring.csv"
-    assert nearest("plastic.csv", names) == "Plastic.npy"
+    assert nearest_file("nope.npy", names) == ""
+    assert nearest_file("wirng.npy", names) == "wiring.npy"
+    assert nearest_file("wirng.csv", names) == "wiring.csv"
+    assert nearest_file("plastic.csv", names) == "Plastic.npy"

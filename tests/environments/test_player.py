@@ -1,4 +1,4 @@
-"""Environments made as good as new: their variables come back, and what is not known is refused."""
+"""How an environment is reset: its variables come back, and what is not known is refused."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netbuild.environments.player import Player
+from netbuild.environments.player import Player, Snapshot, Unknown, copied
 from netbuild.environments.recipe import Environment
 from netbuild.environments.registry import quietly
-from netbuild.environments.renewal import Snapshot, Unknown, copied
 
 PERCEPTUAL = Environment("PerceptualDecisionMaking-v0")
 
@@ -43,11 +42,11 @@ def test_random_numbers_must_be_replaced() -> None:
     with environment() as base:
         snapshot = Snapshot(base)
         snapshot.restore()
-        assert not snapshot.draws_anew()
+        assert not snapshot.draws_differ()
         base.seed(3)
-        assert snapshot.draws_anew()
+        assert snapshot.draws_differ()
         base.timing["delay"] = _Held()
-        assert snapshot.draws_anew()
+        assert snapshot.draws_differ()
 
 
 class _Held:
@@ -84,9 +83,9 @@ def test_an_environment_that_is_not_known_is_made_again(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Snapshot, "__init__", refuse)
     with quietly():
-        player = Player(PERCEPTUAL, 20, 0, renewable=True)
-    assert not player.renew(1)
-    assert not Player(PERCEPTUAL, 20, 0).renew(1)
+        player = Player(PERCEPTUAL, 20, 0, resettable=True)
+    assert not player.reset(1)
+    assert not Player(PERCEPTUAL, 20, 0).reset(1)
 
 
 def test_copies_share_nothing_that_changes() -> None:

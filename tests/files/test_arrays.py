@@ -30,8 +30,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from netbuild.errors import DataFileError, Exit
-from netbuild.files import npy, npz, readers, text
-from netbuild.files.readers import read_array, read_header
+from netbuild.files import arrays as readers
+from netbuild.files import door, npy, npz, text
+from netbuild.files.arrays import read_array, read_shape
 
 SECRET = "k3yB0ard"
 MATRIX = np.arange(12.0).reshape(3, 4)
@@ -98,9 +99,7 @@ def test_npy_round_trip(folder: Path, array: np.ndarray, order: Any, version: An
     assert_same(read.array, array)
     assert read.sha256 == hashlib.sha256(content).hexdigest()
     assert read.size == len(content)
-    header = read_header(path)
-    assert (header.shape, header.dtype) == (read.array.shape, read.array.dtype)
-    assert header.arrays == ()
+    assert read_shape(path) == read.array.shape
 
 
 names = st.text(
@@ -119,9 +118,7 @@ def test_npz_round_trip(folder: Path, members: dict[str, np.ndarray], compressed
         read = read_array(path, name)
         assert_same(read.array, array)
         assert read.sha256 == hashlib.sha256(content).hexdigest()
-        header = read_header(path, name)
-        assert (header.shape, header.dtype) == (read.array.shape, read.array.dtype)
-        assert header.arrays == tuple(stored)
+        assert read_shape(path, name) == read.array.shape
 
 
 def test_what_numpy_writes_is_read(folder: Path) -> None:
@@ -173,8 +170,7 @@ def test_text_round_trip(
     path = folder / f"m.{extension}"
     path.write_bytes((bom + end.join(rows) + end * final).encode())
     assert_same(read_array(path).array, matrix)
-    header = read_header(path)
-    assert (header.shape, header.dtype) == (matrix.shape, np.float64)
+    assert read_shape(path) == matrix.shape
 
 
 cells = st.text("0123456789+-.,eEnaif_x# \t\"'\r\x0b\x1f\xa0", max_size=6) | doubles.map(repr)
@@ -284,8 +280,8 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "long double": ("a.npy", npy_of(np.zeros(2, np.longdouble)), "NB207"),
     "unknown dtype": ("a.npy", header(f"'{SECRET}'"), "NB204"),
     "dtype of no size": ("a.npy", header("'<f3'"), "NB204"),
-    "dtype of two fields": ("a.npy", header("'f4,f4'"), "NB204"),
-    "nested dtype": ("a.npy", header("('<f4', (2,))"), "NB204"),
+    "dtype of two fields": ("a.npy", header("'f4,f4'"), "NB207"),
+    "nested dtype": ("a.npy", header("('<f4', (2,))"), "NB207"),
     "bool that is 2": ("a.npy", npy_of(np.ones(3, bool))[:-1] + b"\2", "NB205"),
     "truncated data": ("a.npy", GOOD_NPY[:-1], "NB204"),
     "truncated header": ("a.npy", GOOD_NPY[:50], "NB204"),
@@ -318,7 +314,6 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     "header holds code": ("a.npy", header(shape="(__import__('os').getpid(),)"), "NB204"),
     "header is binary": ("a.npy", npy_with("\0\xff" * 40), "NB204"),
     "header lacks a key": ("a.npy", npy_with("{'descr': '<f8', 'shape': (1,)}"), "NB204"),
-    "header repeats a key": ("a.npy", npy_with("{'descr': '<f8'," + HEADER[1:]), "NB204"),
     "header has a key more": ("a.npy", npy_with(f"{{'{SECRET}': (1,)," + HEADER[1:]), "NB204"),
     "header has no commas": ("a.npy", npy_with(HEADER.replace(",", " ")), "NB204"),
     "empty header": ("a.npy", npy_with(""), "NB204"),
@@ -441,7 +436,7 @@ def test_bad_files(case: str, folder: Path) -> None:
     path.write_bytes(content() if callable(content) else content)
     assert refusal(read_array, path, array or None).code == code
     if case not in TOLD_BY_DATA_ALONE and path.suffix not in (".csv", ".tsv", ".txt"):
-        assert refusal(read_header, path, array or None).code == code
+        assert refusal(read_shape, path, array or None).code == code
 
 
 @pytest.mark.parametrize(
@@ -483,7 +478,7 @@ def test_messages(folder: Path) -> None:
     (folder / "m.npz").write_bytes(npz_of(*((f"{i}.npy", b"") for i in range(12))))
     assert refusal(read_array, folder / "m.npz").what.endswith("7, 8, 9 and 2 more")
     (folder / "m.csv").write_bytes(GOOD_NPY)
-    assert refusal(read_array, folder / "m.csv").hint == "rename it to .npy"
+    assert refusal(read_array, folder / "m.csv").hint == "give it the extension of what it holds"
     (folder / "m.mat").write_bytes(b"MATLAB 5.0")
     assert refusal(read_array, folder / "m.mat").hint == "accepted are .npy, .npz, .csv, .tsv, .txt"
 
@@ -498,7 +493,7 @@ def test_not_regular_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "target.npy").write_bytes(GOOD_NPY)
     (tmp_path / "link.npy").symlink_to("target.npy")
     for name in ("pipe.npy", "folder.npy", "link.npy"):
-        for read in (read_array, read_header):
+        for read in (read_array, read_shape):
             assert refusal(read, tmp_path / name).code == "NB203"
     assert refusal(read_array, Path("/dev/zero")).code == "NB203"
     assert refusal(read_array, tmp_path / "missing.npy").code == "NB202"
@@ -547,7 +542,7 @@ def test_a_file_that_changes_while_it_is_read(folder: Path) -> None:
     path.write_bytes(GOOD_NPY)
     for size in (len(GOOD_NPY) - 1, len(GOOD_NPY) + 1):
         with io.FileIO(path) as file, pytest.raises(DataFileError, match="changed"):
-            readers.read_rest(file.read(40), file, size, "m.npy")
+            door.read_rest(file.read(40), file, size, "m.npy")
 
 
 def test_size_is_judged_before_memory_is_taken(folder: Path) -> None:
@@ -557,7 +552,7 @@ def test_size_is_judged_before_memory_is_taken(folder: Path) -> None:
         path.write_bytes({"npy": header(), "npz": GOOD_NPZ}.get(name[4:], b"1,0\n"))
         os.truncate(path, 10**9)
         with peak_below(4 << 20):
-            for read in (read_array, read_header):
+            for read in (read_array, read_shape):
                 assert refusal(read, path).code == ("NB901" if name == "big.csv" else "NB204")
         path.unlink()
 
@@ -567,7 +562,7 @@ def test_bombs_take_no_memory(case: str, folder: Path) -> None:
     name, content, _ = BAD[case]
     (folder / name).write_bytes(content() if callable(content) else content)
     with peak_below(4 << 20):
-        for read in (read_array, read_header):
+        for read in (read_array, read_shape):
             refusal(read, folder / name)
 
 
@@ -591,7 +586,7 @@ def test_a_header_costs_no_data(folder: Path) -> None:
     path.write_bytes(header(shape="(10000, 10000)"))
     os.truncate(path, path.stat().st_size - 8 + 8 * 10**8)
     with peak_below(1 << 20):
-        assert read_header(path).shape == (10_000, 10_000)
+        assert read_shape(path) == (10_000, 10_000)
     path.unlink()
 
 
@@ -599,7 +594,7 @@ def test_a_header_costs_no_data(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "module", "function"),
     [
-        ("m.npy", npy_of(MATRIX), npy, "shape_from"),
+        ("m.npy", npy_of(MATRIX), npy, "check_dtype"),
         ("m.npz", npz_of(("m.npy", npy_of(MATRIX))), npz, "judge_names"),
         ("m.csv", b"1,2\n3,4\n", text, "cells_of"),
     ],
@@ -621,7 +616,7 @@ def test_a_bug_of_our_own_is_not_told_as_a_damaged_file(
 
     assert read_array(path)
     monkeypatch.setattr(module, function, broken)
-    for reader in (read_array, read_header):
+    for reader in (read_array, read_shape):
         with pytest.raises(error, match="planted"):
             reader(path)
 
@@ -631,6 +626,6 @@ def test_a_bug_of_our_own_is_not_told_as_a_damaged_file(
 
 def test_words_do_not_wait_for_maths() -> None:
     heavy = ("torch", "polars", "scipy", "matplotlib")
-    program = f"import netbuild.files.readers, sys; print([m for m in {heavy} if m in sys.modules])"
+    program = f"import netbuild.files.arrays, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout.strip() == b"[]"

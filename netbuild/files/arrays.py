@@ -1,0 +1,111 @@
+"""Reading an array from a file that may be hostile: one open, one read, one digest.
+
+Sizes are compared before memory is taken, nothing is ever unpickled, and whatever is wrong comes
+out as a DataFileError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from netbuild.errors import DataFileError
+from netbuild.files import npy, npz, text
+from netbuild.files.door import (
+    ARRAYS,
+    FORMATS,
+    check_format,
+    enough_memory,
+    opened,
+    read_rest,
+)
+from netbuild.wording import show
+
+MAX_BYTES = 1 << 30  # of a file, and of the array in it
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFile:
+    """An array, with the digest and the size of exactly the bytes from which it was read."""
+
+    array: npy.Array
+    sha256: str
+    size: int  # bytes of the file
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An array file of which only the first bytes have been read."""
+
+    file: io.FileIO
+    size: int
+    head: bytes
+    suffix: str
+    name: str
+
+    def rest(self) -> bytearray:
+        self.file.seek(len(self.head))
+        return read_rest(self.head, self.file, self.size, self.name)
+
+
+def read_shape(
+    path: Path, array: str | None = None, *, max_bytes: int = MAX_BYTES
+) -> tuple[int, ...]:
+    """The shape of the array in `path`; an .npy's or .npz's data stays unread.
+
+    Text is read and counted, not parsed. `array` names a member of an .npz and may be left out
+    where there is only one. Raises DataFileError as `read_array` does, except for what only the
+    data can tell (NB205, a wrong checksum, ragged rows).
+    """
+    with _opened(path, array, max_bytes) as found:
+        if found.suffix == ".npy":
+            return npy.layout_of(found.head, found.size, found.name, max_bytes).shape
+        if found.suffix == ".npz":
+            return npz.layout_of(found.file, found.size, array, found.name, max_bytes).shape
+        return text.shape_of(found.rest(), found.name)
+
+
+def read_array(path: Path, array: str | None = None, *, max_bytes: int = MAX_BYTES) -> ArrayFile:
+    """The array in `path` (.npy, .npz, .csv, .tsv, .txt): C order, native, writable, ours.
+
+    Its dtype is the file's (bool, integer or float of at most 64 bits); text gives float64 of two
+    dimensions. Raises DataFileError: NB202 (cannot be read), NB203 (a link, or not a regular
+    file), NB204 (malformed), NB205 (a cell of text that is no finite number), NB206 (no such
+    array), NB207 (refused dtype), NB201 (no elements), NB901 (over `max_bytes`).
+    """
+    with _opened(path, array, max_bytes) as found:
+        name, size = found.name, found.size
+        # What an .npy or .npz declares is judged before the rest of it is read.
+        if found.suffix == ".npy":
+            layout = npy.layout_of(found.head, size, name, max_bytes)
+            content = found.rest()
+            matrix = npy.array_from(layout, content, name)
+        elif found.suffix == ".npz":
+            npz.layout_of(found.file, size, array, name, max_bytes)
+            content = found.rest()
+            matrix = npz.array_from(io.BytesIO(content), size, array, name, max_bytes)
+        else:
+            content = found.rest()
+            matrix = text.array_from(content, name, max_bytes)
+        return ArrayFile(matrix, hashlib.sha256(content).hexdigest(), size)
+
+
+@contextmanager
+def _opened(path: Path, array: str | None, max_bytes: int) -> Iterator[_Opened]:
+    """The file, once its kind, size, extension and first bytes are accepted."""
+    suffix, name = path.suffix.lower(), show(path.name)
+    is_text = suffix in FORMATS and not FORMATS[suffix].magic
+    limit = min(max_bytes, text.SIZE_CAP) if is_text else max_bytes
+    hint = "save it as .npy" if is_text else ""
+    # A header comes on top of the data.
+    with enough_memory(path), opened(path, limit + npy.HEAD, hint) as (file, size):
+        head = file.read(npy.HEAD)
+        check_format(suffix, head, name, ARRAYS)
+        if array is not None and suffix != ".npz":
+            what = f"only an .npz has named arrays; {name} holds one"
+            raise DataFileError("NB206", what, "leave `array` out")
+        yield _Opened(file, size, head, suffix, name)
