@@ -18,8 +18,8 @@ from netbuild.results.units import Units, units_from
 from netbuild.tasks import Batch, right_choices
 
 Array = NDArray[Any]
-AT_ONCE = 2**26  # values of the activity that is computed at once, at most
-MOST_TRIALS = 256  # computed at once
+AT_ONCE = 2**26  # values of the activity that are computed at once, at most
+MOST_TRIALS = 256  # that are computed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +33,7 @@ class Averages:
     time: Array | None  # (time,), ms from the alignment; in steps without dt; None: no time axis
 
     def __repr__(self) -> str:
-        """What it is of, and its sizes; never the numbers."""
+        """Its sizes; never the numbers."""
         steps = [] if self.time is None else [f"{len(self.time)} steps"]
         layers = [f"{name}: {rates.shape[-1]} units" for name, rates in self.rates.items()]
         return f"Averages({', '.join([f'{len(self.conditions)} conditions', *steps, *layers])})"
@@ -67,7 +67,7 @@ class Activity(Mapping[str, Array]):
         return len(self.rates)
 
     def __repr__(self) -> str:
-        """Trials, time, and the units of each layer with their areas; never the numbers."""
+        """The numbers of trials, steps and units, and of units in each area; never the rates."""
         parts = [f"{len(self.inputs)} trials"]
         if self.steps is not None:
             each = "" if self.dt is None else f" of {self.dt:g} ms"
@@ -149,32 +149,30 @@ class Activity(Mapping[str, Array]):
         starts = self._starts(align)
         kept = ~is_missing(values) & (starts >= 0)
         conditions, trials = np.unique(values[kept], return_counts=True)
-        if self.steps is None:
-            groups = [kept & (values == condition) for condition in conditions]
-            counts = np.array([group.sum() for group in groups])
-            rates = {
-                name: np.array([r[group].mean(0, dtype=np.float64) for group in groups])
-                for name, r in self.rates.items()
-            }
-            return Averages(conditions, rates, counts, trials, None)
+        timeless = self.steps is None  # as one step
+        steps = np.ones(len(self.inputs), np.int64) if self.steps is None else self.steps
+        rates = {name: r[:, None] if timeless else r for name, r in self.rates.items()}
         before = int(starts[kept].max(initial=0))
-        after = int((self.steps - starts)[kept].max(initial=0))
+        after = int((steps - starts)[kept].max(initial=int(timeless)))
         counts = np.zeros((len(conditions), before + after), np.int64)
-        sums = {n: np.zeros((*counts.shape, r.shape[-1])) for n, r in self.rates.items()}
+        sums = {n: np.zeros((*counts.shape, r.shape[-1])) for n, r in rates.items()}
         for c, condition in enumerate(conditions):
             group = kept & (values == condition)
-            for start in np.unique(starts[group]):  # those of one start are added at once
+            for start in np.unique(starts[group]):  # trials of one start are added at once
                 here = group & (starts == start)
-                longest = int(self.steps[here].max())
+                longest = int(steps[here].max())
                 window = slice(before - start, before - start + longest)
-                inside = (np.arange(longest) < self.steps[here][:, None])[..., None]
+                inside = (np.arange(longest) < steps[here][:, None])[..., None]
                 counts[c, window] += inside[..., 0].sum(0)
-                for name, r in self.rates.items():
+                for name, r in rates.items():
                     seen = r[here][:, :longest]
                     sums[name][c, window] += np.sum(seen, 0, where=inside, dtype=np.float64)
         divisor = np.where(counts, counts, np.nan)[..., None]
+        means = {name: total / divisor for name, total in sums.items()}
+        if timeless:
+            means = {name: mean[:, 0] for name, mean in means.items()}
+            return Averages(conditions, means, counts[:, 0], trials, None)
         time = (np.arange(before + after) - before) * (1.0 if self.dt is None else self.dt)
-        means = {n: s / divisor for n, s in sums.items()}
         return Averages(conditions, means, counts, trials, time)
 
     def _values(self, condition: str | Array) -> Array:

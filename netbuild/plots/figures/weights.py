@@ -306,18 +306,15 @@ def _far_apart(names: dict[tuple[int, int], str], gap: float) -> dict[tuple[int,
 def _apart(middles: list[float], gap: float, count: int) -> list[float]:
     """Places between 0 and count - 1, a gap apart and as near to the middles as can be.
 
-    That is least squares under an order, of the middles less the gaps before them: neighbours out
-    of order take their mean (pool adjacent violators).
+    That is least squares under an order, of the middles less the gaps before them.
     """
-    blocks: list[list[float]] = []
-    for rank, middle in enumerate(middles):
-        blocks.append([middle - rank * gap])
-        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] += last
-    free = [float(np.mean(block)) for block in blocks for _ in block]
+    from scipy.optimize import isotonic_regression
+
+    gaps = gap * np.arange(len(middles))
+    free = isotonic_regression(middles - gaps).x if middles else gaps
     highest = max(0.0, count - 1 - gap * (len(middles) - 1))
-    return [min(max(place, 0.0), highest) + rank * gap for rank, place in enumerate(free)]
+    places: list[float] = (np.clip(free, 0.0, highest) + gaps).tolist()
+    return places
 
 
 def _leaders(
