@@ -15,11 +15,11 @@ import torch
 import netbuild
 from netbuild.builder import build, build_layer, build_optimizer, build_task, device_of
 from netbuild.errors import Exit, NetbuildError
+from netbuild.kernels import ACTIVATIONS
 from netbuild.language import regularizers, weights
 from netbuild.language.reserved import RESERVED
 from netbuild.language.units import Named, Power
 from netbuild.layers import LinearLayer
-from netbuild.layers.activations import ACTIVATIONS
 from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, arguments_of
 from netbuild.layers.network import reserved_names
 from netbuild.regularization import REGULARIZATIONS, RegularizationList

@@ -15,22 +15,12 @@ from netbuild import connectomes
 from netbuild.errors import DataFileError
 from netbuild.language.connectome import Connectome
 from netbuild.language.context import Context, FileRecord
-from netbuild.language.named import Named, Table, named
-from netbuild.language.population import Population
+from netbuild.language.population import Rows, Table, Units, units_of_table
 from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location, show
 
 POLICIES = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched", "unknown")
-
-
-@dataclass(frozen=True, eq=False)
-class Signed:
-    """A node table whose signs are others than its own."""
-
-    names: NDArray[np.object_]
-    columns: dict[str, NDArray[np.object_]]
-    signs: NDArray[np.int8] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +40,7 @@ class Wired:
         return self.report.facts() | {"control": control.model_dump() if control else None}
 
 
-def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
+def neurons_of(context: Context, i: int, layer: Any) -> Units | None:
     """The units of a layer with a connectome, or None with a problem noted."""
     here: Location = ("layers", i)
     for key in ("excitatory", "areas"):
@@ -68,7 +58,7 @@ def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
         what = f"{key} is {size}, but the connectome has {n:,} neurons"
         context.problem("NB301", (*here, key), what, f"leave `{key}` out")
         return None
-    return named(layer.name, found.table)
+    return units_of_table(layer.name, found.table)
 
 
 def wired(context: Context, i: int, layer: Any) -> Wired | None:
@@ -108,7 +98,7 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         return None
     table: Table = read.neurons
     if read.signs is not table.signs:
-        table = Signed(table.names, dict(table.columns), read.signs)
+        table = Rows(table.names, dict(table.columns), read.signs)
     found = Wired(words, table, read.wiring, read.counts, read.report)
     if words.control is None:
         return found
@@ -238,11 +228,11 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
         shuffle=control.shuffle,
         rng=rng,
     )
-    table = Signed(found.table.names, dict(found.table.columns), signs)
+    table = Rows(found.table.names, dict(found.table.columns), signs)
     return replace(found, table=table, wiring=wiring, counts=counts)
 
 
-def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -> bool:
+def fits_connectome(context: Context, i: int, reads: Units, found: Wired) -> bool:
     """Whether the units that a linear layer reads are the connectome's neurons."""
     here: Location = ("layers", i, "connectome")
     n = len(found.table.names)
@@ -251,7 +241,7 @@ def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -
         hint = "its connections lead from the units that are read, one for each neuron"
         context.problem("NB301", here, what, hint, key=True)
         return False
-    if isinstance(reads, Named) and not np.array_equal(reads.names, found.table.names):
+    if reads.table is not None and not np.array_equal(reads.names, found.table.names):
         what = f"the units of `{reads.layer}` have other names than the connectome's neurons"
         context.problem("NB301", here, what, "both need the same node table", key=True)
         return False

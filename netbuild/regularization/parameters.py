@@ -118,7 +118,7 @@ class NamedParameters:
         if self._among is not None:
             return self._among[index][1]
         module, leaf, param = self._lookup()[index]
-        if leaf == "weight" and hasattr(type(module), "targets"):
+        if leaf == "weight" and getattr(module, "sources", None) is not None:
             return int(module.input_dim) * int(module.output_dim)  # type: ignore[arg-type]
         return param.numel()
 
@@ -126,7 +126,7 @@ class NamedParameters:
         """Where they stand, if it is stored for connections alone, as a layer says that has
         `targets` and `sources`."""
         module, leaf, _ = self._lookup()[index]
-        if self._among is not None or leaf != "weight" or not hasattr(type(module), "targets"):
+        if self._among is not None or leaf != "weight" or getattr(module, "sources", None) is None:
             return None
         shape = (int(module.output_dim), int(module.input_dim))  # type: ignore[arg-type]
         return Places(module.targets, module.sources, shape)  # type: ignore[arg-type]

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.language import Spec
-from netbuild.language.plan import LayerPlan
-from netbuild.language.population import Population
-from netbuild.layers import CTRNNLayer, LinearLayer, Network, SparseLinearLayer
+from netbuild.language.plan import LayerPlan, maps_of
+from netbuild.language.population import Units as LayerUnits
+from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.results.export import dataset_of
 from netbuild.results.units import Units, units_of
 
@@ -53,25 +52,22 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
     """
     found: dict[str, LabelledMap] = {}
     known: dict[int, Units] = {}  # one for both ends of a recurrent map
+    known_maps = {each.name: each for each in maps_of(plans)}
 
-    def units(population: Population) -> Units:
+    def units(population: LayerUnits) -> Units:
         if id(population) not in known:
             known[id(population)] = units_of(population, plans)
         return known[id(population)]
 
-    for name, module in network.named_modules():
-        if not isinstance(module, LinearLayer):
-            continue
-        layer, _, which = name.partition(".")
-        plan = plans[layer]
-        pre = plan.gives if which == "recurrent" else plan.reads
+    for name, module in linear_maps(network).items():
+        plan = known_maps[name]
         found[name] = LabelledMap(
             _numbers(module.matrix()),
-            module.bias.detach().float().cpu().numpy().copy(),
+            _numbers(module.bias),
             None if module.connected is None else module.connected.cpu().numpy().copy(),
-            units(pre),
+            units(plan.reads),
             units(plan.gives),
-            _held_signs(module, units(pre).sign),
+            _held_signs(module, units(plan.reads).sign),
         )
     return found
 
@@ -81,7 +77,7 @@ def _held_signs(module: LinearLayer, signs: Array) -> Array:
     if module.dale == "none" or module.sign is None:
         return np.zeros_like(signs)
     held = module.sign.cpu().numpy()
-    if isinstance(module, SparseLinearLayer):  # (connection,)
+    if module.sources is not None:  # (connection,)
         sources = module.sources.cpu().numpy()
         free = np.zeros(len(signs), bool)
         free[sources[held != signs[sources]]] = True
@@ -94,45 +90,32 @@ def _held_signs(module: LinearLayer, signs: Array) -> Array:
 
 
 def _numbers(weight: Tensor | Any) -> Array | Any:
-    """A copy of a weight in float32, as dense or sparse as it is."""
+    """A copy of numbers in float32, as dense or sparse as they are."""
     if isinstance(weight, Tensor):
-        return weight.float().cpu().numpy().copy()
+        return weight.detach().float().cpu().numpy().copy()
     return weight.astype(np.float32, copy=True)
 
 
-class Equation(NamedTuple):
-    """What a layer computes beside its weights; the last four are None of layers without time."""
+def equations_of(network: Network, spec: Spec) -> dict[str, dict[str, Any]]:
+    """What each layer that has an activation computes beside its weights: texts and arrays.
 
-    activation: str
-    exponent: float | None  # of the activation `power`
-    formulation: str | None
-    alpha: Array | None  # (unit,), dt / tau, in (0, 1]
-    initial_state: Array | None  # (unit,): v in the formulation `current`, r in others
-    initial_rate: Array | None  # (unit,): r, which is 0 where `initial_state: zero` is written
-
-
-def equations_of(network: Network, spec: Spec) -> dict[str, Equation]:
-    """The equation of every layer that has an activation, by its name, with the weights' values."""
-    found: dict[str, Equation] = {}
+    `activation`, and `exponent` of the activation `power`; of a recurrent layer the `formulation`,
+    `alpha` (unit,), which is dt / tau, `initial_state` (unit,), v in the formulation `current` and
+    r in others, and `initial_rate` (unit,).
+    """
+    found: dict[str, dict[str, Any]] = {}
     for layer in spec.model.layers:
         words = getattr(layer, "activation", None)
         if words is None:
             continue
         given = words.model_dump()
+        found[layer.name] = own = {"activation": given["type"]}
+        if "n" in given:
+            own["exponent"] = given["n"]
         module = network.get_submodule(layer.name)
-        own = _recurrent(module) if isinstance(module, CTRNNLayer) else (None,) * 4
-        found[layer.name] = Equation(given["type"], given.get("n"), *own)
+        for key, value in getattr(module, "equation", dict)().items():
+            own[key] = _numbers(value) if isinstance(value, Tensor) else value
     return found
-
-
-def _recurrent(layer: CTRNNLayer) -> tuple[str, Array, Array, Array]:
-    with torch.no_grad():
-        alpha = torch.as_tensor(layer.parameters_of_step().alpha, dtype=torch.float32)
-        first = layer.initial()
-    state = first.rate if first.potential is None else first.potential
-    arrays = (alpha.expand(layer.size), state, first.rate)
-    numbers = [value.detach().float().cpu().numpy().copy() for value in arrays]
-    return layer.formulation, numbers[0], numbers[1], numbers[2]
 
 
 # Files
@@ -164,18 +147,18 @@ def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
     return found
 
 
-def equation_arrays(equations: Mapping[str, Equation], dt: float | None) -> dict[str, Array]:
+def equation_arrays(
+    equations: Mapping[str, Mapping[str, Any]], dt: float | None
+) -> dict[str, Array]:
     """Names and arrays for a file: `<layer>/alpha` and so on, and `dt` in ms, if there is one."""
     found: dict[str, Array] = {} if dt is None else {"dt": np.array(dt)}
     for name, equation in equations.items():
-        for part, value in equation._asdict().items():
-            if value is not None:
-                found[f"{name}/{part}"] = np.asarray(value)
+        found |= {f"{name}/{part}": np.asarray(value) for part, value in equation.items()}
     return found
 
 
 def maps_dataset(
-    maps: Mapping[str, LabelledMap], equations: Mapping[str, Equation], dt: float | None
+    maps: Mapping[str, LabelledMap], equations: Mapping[str, Mapping[str, Any]], dt: float | None
 ) -> Any:
     """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias.
 
@@ -200,9 +183,9 @@ def maps_dataset(
         units |= {pre: (pre, one.pre), post: (post, one.post)}
     about: dict[str, Any] = {"rows": "post"} | ({} if dt is None else {"dt": dt})
     for name, equation in equations.items():
-        for part, value in equation._asdict().items():
+        for part, value in equation.items():
             if isinstance(value, np.ndarray):
                 variables[f"{name}_{part}"] = (f"{name}_recurrent_post", value)
-            elif value is not None:
+            else:
                 about[f"{name}_{part}"] = value
     return dataset_of(variables, coordinates, units, about)

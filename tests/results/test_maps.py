@@ -10,14 +10,14 @@ import pytest
 
 import netbuild
 from netbuild import plots
-from netbuild.layers import LinearLayer, SparseLinearLayer
+from netbuild.layers import LinearLayer
 from netbuild.results.maps import _held_signs, labelled_maps
 
 
 def test_units_whose_weights_have_other_signs_show_none() -> None:
     signs, wired = [[1, 1], [1, -1], [-1, -1]], [[1, 1], [1, 0], [1, 1]]
     layer = LinearLayer(3, 2, ei_mask=signs, seed=0)
-    sparse = SparseLinearLayer(3, 2, ei_mask=signs, sparsity_mask=wired, seed=0)
+    sparse = LinearLayer(3, 2, storage="sparse", ei_mask=signs, sparsity_mask=wired, seed=0)
     units = np.array([1, 1, 1], np.int8)
     assert _held_signs(layer, units).tolist() == [1, 0, 0]
     assert _held_signs(sparse, units).tolist() == [1, 1, 0]  # its other connection is absent
