@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -139,8 +139,8 @@ def plot(
     """Draw weights, learning curves, activity or choices, and write the numbers in them."""
     _check_files(output, data)
     options = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
-    draw = getattr(plots, kind.value)
-    _check_options(draw, kind, options)
+    if options:
+        _check_options(kind, options)
     named = [(name.strip("_"), str(value)) for name, value in options.items()]
     from netbuild.results.results import Results
     from netbuild.runs import open_run
@@ -159,7 +159,7 @@ def plot(
         path = output or Path(f"{name}.png")
     buffer = io.BytesIO()
     with warnings_as_lines():  # of letters that the font lacks, say
-        figure, numbers = draw(results, **options)
+        figure, numbers = getattr(plots, kind.value)(results, **options)
         if data is not None and not numbers:
             hint = "`--kind weights --data` writes every weight"
             raise NetbuildError(f"--kind {kind.value} has no --data", Exit.USAGE, hint)
@@ -171,9 +171,10 @@ def plot(
         _write(data, write_table(data, numbers), quiet)
 
 
-def _check_options(draw: Callable[..., Any], kind: Kind, options: Iterable[str]) -> None:
+def _check_options(kind: Kind, options: Iterable[str]) -> None:
     """Refuse an option that the figure does not take."""
-    takes = [name for name in signature(draw).parameters if name in OPTIONS]
+    keywords = signature(getattr(plots, kind.value)).parameters
+    takes = [name for name in keywords if name in OPTIONS]
     for name in options:
         if name not in takes:
             known = ", ".join(f"--{name.strip('_')}" for name in takes) or "none of these"
