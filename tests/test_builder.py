@@ -185,7 +185,7 @@ def test_the_words_are_those_of_the_maths() -> None:
         if not (inspect.isclass(model) and "type" in getattr(model, "model_fields", {})):
             continue
         (kind,) = model.model_fields["type"].annotation.__args__
-        known = set(REGULARIZATIONS[kind].words())
+        known = set(REGULARIZATIONS[kind].options())
         words = set(model.model_fields) - {"type", "name", "params", "reference", "from_", "to"}
         assert words <= known, name
 

@@ -39,7 +39,7 @@ ALLOWED = {
     "compare": {"language"},
     "listing": {"errors", "folders", "rundir", "system", "wording", "yamltree", "language"},
     "kernels": set(),
-    "drawing": set(),
+    "drawing": {"errors"},
     "layers": {"streams", "kernels", "drawing"},
     "regularization": {"splits", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
@@ -53,15 +53,15 @@ ALLOWED = {
         *("layers", "durable", "tasks", "builder", "training", "results"),
     },
     "results": {
-        *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "training"),
-        "runs",
+        *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "builder"),
+        *("training", "runs"),
     },
-    "analysis": {"streams", "kernels", "drawing", "layers", "tasks"},
+    "analysis": {"streams", "kernels", "layers", "tasks"},
     "plots": {"errors", "drawing", "layers", "tasks", "runs", "results", "analysis"},
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
-        *("analysis", "plots", "durable", "__init__"),
+        *("analysis", "drawing", "plots", "durable", "__init__"),
     },
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},
@@ -205,7 +205,7 @@ def test_every_module_says_what_it_is() -> None:
     "code",
     [
         "import netbuild; netbuild.SpecError; netbuild.load",
-        "import netbuild.cli",
+        "import netbuild.cli, netbuild.plots",
         "import netbuild.connectomes, netbuild.language.schema",
     ],
 )

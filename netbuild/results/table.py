@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from netbuild.layers import Network
-from netbuild.results.npz import plain
+from netbuild.results.export import plain
 from netbuild.tasks import Batch, choices, correct
 from netbuild.training.losses import answers
 

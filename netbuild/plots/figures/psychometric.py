@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from netbuild.drawing.look import name_of, new_axes, own_look
-from netbuild.plots.averages import LONGER
-from netbuild.plots.conditions import Condition, condition_of, grouped, variables
-from netbuild.plots.drawing import (
-    GREY,
-    PALETTE,
-    Columns,
-    Drawing,
-    Table,
-    figure_of,
-    legend_above,
-    open_frame,
-    unusable,
+from netbuild.drawing.panels import GREY, LONGER, PALETTE, figure_of, legend_above, open_frame
+from netbuild.drawing.table import Columns, Drawing, Table
+from netbuild.plots.conditions import (
+    Condition,
+    condition_of,
+    grouped,
+    no_environment,
+    variables,
 )
-from netbuild.plots.gaussian import Fit, fit_or_reason, is_described, wilson
+from netbuild.results.results import Results, Trials, results_of
+from netbuild.results.units import unusable
 from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[Any]
+STEPS = 100  # of Newton's method, at most
+FEWEST = 4  # different x: two parameters and two points by which a fit can be judged
+MISFIT = 0.1  # a difference between fractions and curve that a reader sees
+UNLIKELY = 1e-3
+SEPARATED = "no choice is uncertain"
 
 
 @own_look
 def psychometric(
-    source: Run | Mapping[str, Array],
+    source: Results | Run | Trials,
     ax: Axes | None = None,
     *,
     condition: str | None = None,
@@ -49,7 +50,7 @@ def psychometric(
     `context`, of several; and for a run of PerceptualDecisionMaking-v0 the ideal observer's.
 
     Args:
-        source: a run, or its trials, {variable: (trial,)}.
+        source: a run, its results, or its trials, {variable: (trial,)}.
         condition: the variable on the x axis, or a difference, `v1-v2`; the coherence when left
             out.
         environment: one of several.
@@ -59,32 +60,26 @@ def psychometric(
     fit's bias and slope with standard errors. Raises NetbuildError (exit 2) where there is no
     such variable or no choice, and for more than 6 environments.
     """
-    table = trials_of(source, trials) if isinstance(source, Run) else dict(source)
+    results = results_of(source)
+    table = results.trials(trials)
     if environment is not None:
         table = _of_environment(table, environment)
     if "choice" not in table or "correct" not in table:
         raise unusable("a psychometric curve needs trials in which something is chosen")
-    found = condition_of(table, condition)
-    if found is None:
-        hint = (
-            f"name a variable with `--condition`: {', '.join(variables(table)) or 'none is there'}"
-        )
-        raise unusable("these trials have no coherence", hint)
-    if found.values.dtype.kind not in "biuf":
-        raise unusable(f"`{found.label}` is no number")
-    curves = _curves(table, ~np.isnan(found.values.astype(float)))
+    found = _numbers(table, condition)
+    curves = _curves(table, ~np.isnan(found.values))
     ax = new_axes(4.0, 2.6 + 0.4 * len(curves)) if ax is None else ax
     binary = all(len(_choices(table, rows)) == 2 for rows in curves.values())
-    parts: list[Callable[[], Columns]] = []
+    parts: list[Columns] = []
     for (label, rows), colour in zip(curves.items(), PALETTE * len(curves), strict=False):
         part, fit = _measured(table, found, rows, label, binary)
         if len(part["x"]):
             _draw(ax, part, _words(fit, found.unit, name_of(label)), fit, colour)
-            parts.append(partial(dict, part))
+            parts.append(part)
     if not parts:
         raise unusable("in none of these trials is one of the right choices made")
-    if isinstance(source, Run) and binary and found.signed:
-        _draw_ideal(ax, source, table)
+    if results.run is not None and binary and found.signed:
+        _draw_ideal(ax, results.run, table)
     options = {str(_choices(table, rows)[-1]) for rows in curves.values()}
     words = f"fraction of choice {options.pop()}" if len(options) == 1 else "fraction of 2nd choice"
     ax.set(
@@ -97,26 +92,23 @@ def psychometric(
     return Drawing(figure_of(ax), Table(parts))
 
 
-def trials_of(run: Run, count: int | None = None) -> dict[str, Array]:
-    """A run's table of trials as arrays; nothing right is NaN."""
-    frame = run.trials(count)
-    found = {}
-    for name in frame.columns:
-        column = frame[name]
-        if name == "correct":
-            column = column.cast(float)
-        values = column.to_numpy()
-        found[name] = values.astype(np.str_) if values.dtype.kind == "O" else values
-    return found
+def _numbers(table: Trials, name: str | None) -> Condition:
+    """The variable on the x axis, as floats."""
+    found = condition_of(table, name)
+    if found is None:
+        known = ", ".join(variables(table)) or "none is there"
+        hint = f"name a variable with `--condition`: {known}"
+        raise unusable("these trials have no coherence", hint)
+    if found.values.dtype.kind not in "biuf":
+        raise unusable(f"`{found.label}` is no number")
+    return found._replace(values=found.values.astype(float))
 
 
-def _of_environment(table: Mapping[str, Array], name: str) -> dict[str, Array]:
+def _of_environment(table: Trials, name: str) -> dict[str, Array]:
     """The trials of one environment, without the variables that none of them has."""
     kinds = table.get("environment", np.full(len(table["choice"]), ""))
     if name not in kinds:
-        known = ", ".join(map(str, np.unique(kinds)))
-        hint = f"there are {known}" if known else "these trials tell of none"
-        raise unusable(f"there is no environment `{name}`", hint)
+        raise no_environment(name, [str(kind) for kind in np.unique(kinds)])
     own = {column: values[kinds == name] for column, values in table.items()}
     return {
         column: values
@@ -125,24 +117,21 @@ def _of_environment(table: Mapping[str, Array], name: str) -> dict[str, Array]:
     }
 
 
-def _curves(table: Mapping[str, Array], known: Array) -> dict[str, Array]:
+def _curves(table: Trials, known: Array) -> dict[str, Array]:
     """{label: (trial,) bool}: the trials of each curve; `known` are those with the variable."""
     for name in ("environment", "context"):
         kinds = np.unique(table[name][known]) if name in table else ()
         if name == "environment" and len(kinds) > len(PALETTE):
             what = f"{len(kinds)} environments have this variable; {len(PALETTE)} curves are drawn"
             raise unusable(what, f"`environment` names one of {', '.join(map(str, kinds))}")
-        if 1 < len(kinds) <= len(PALETTE) or (name == "environment" and _several(table, name)):
+        several = name == "environment" and name in table and len(np.unique(table[name])) > 1
+        if 1 < len(kinds) <= len(PALETTE) or several:
             start = "" if name == "environment" else f"{name} "
             return {f"{start}{kind}": table[name] == kind for kind in kinds}
     return {"": np.ones(len(table["choice"]), bool)}
 
 
-def _several(table: Mapping[str, Array], name: str) -> bool:
-    return name in table and len(np.unique(table[name])) > 1
-
-
-def _when(table: Mapping[str, Array]) -> str:
+def _when(table: Trials) -> str:
     """Words for the period at whose end choices are read, if it is the same one in all trials."""
     end = table.get("answer_end")
     if end is None:
@@ -154,7 +143,7 @@ def _when(table: Mapping[str, Array]) -> str:
     return f"\nat the end of {'decision' if 'decision' in found else found[0]}"
 
 
-def _choices(table: Mapping[str, Array], rows: Array) -> Array:
+def _choices(table: Trials, rows: Array) -> Array:
     """The right choices that there are, in order; the classes, where there is no decision."""
     right = table.get("answer", table.get("target"))
     if right is None:
@@ -163,9 +152,9 @@ def _choices(table: Mapping[str, Array], rows: Array) -> Array:
 
 
 def _measured(
-    table: Mapping[str, Array], condition: Condition, rows: Array, label: str, binary: bool
+    table: Trials, condition: Condition, rows: Array, label: str, binary: bool
 ) -> tuple[Columns, Fit | str]:
-    known = rows & ~np.isnan(condition.values.astype(float))
+    known = rows & ~np.isnan(condition.values)
     if binary:
         options = _choices(table, rows)
         known = known & np.isin(table["choice"], options)
@@ -173,7 +162,7 @@ def _measured(
     else:
         known = known & ~np.isnan(table["correct"])
         success = table["correct"] == 1
-    raw = condition.values[known].astype(float)
+    raw = condition.values[known]
     success = success[known]
     fit: Fit | str = ""
     if binary:
@@ -224,7 +213,7 @@ def _uncertain(value: float, error: float) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 
 
-def _draw_ideal(ax: Axes, run: Run, table: Mapping[str, Array]) -> None:
+def _draw_ideal(ax: Axes, run: Run, table: Trials) -> None:
     """The best that any observer of this stimulus can do, where it is known.
 
     Evidence is summed over the stimulus: P = Phi(coh / 100 sqrt(T / 2) / sigma), T in ms.
@@ -247,3 +236,118 @@ def _draw_ideal(ax: Axes, run: Run, table: Mapping[str, Array]) -> None:
     words = f"ideal observer\nslope {slope:.3g} per %"
     ax.plot(x, ideal(x), color=GREY, linewidth=1, linestyle=(0, (4, 2)), label=words, zorder=0)
     ax.set_xlim(lowest, highest)
+
+
+# The fit: a cumulative Gaussian of maximum likelihood
+
+
+class Fit(NamedTuple):
+    """P(x) = Phi(slope (x - bias)), with standard errors; no lapses are assumed."""
+
+    bias: float  # the x of indifference
+    slope: float  # per unit of x
+    bias_error: float
+    slope_error: float
+
+    def __call__(self, x: Array) -> Array:
+        """The probability at x."""
+        z = torch.from_numpy(self.slope * (np.asarray(x, float) - self.bias))
+        return np.asarray(torch.special.ndtr(z))
+
+
+def fit_psychometric(x: Array, chosen: Array, trials: Array) -> Fit | None:
+    """Fit Phi(a + b x) to `chosen` of `trials` at each x, by Newton's method on the likelihood.
+
+    The likelihood of a probit model is concave, so there is one optimum (Pratt 1981). Errors are
+    from its curvature there. None where there are fewer than 4 different x, where the likelihood
+    has no optimum, because the choices are perfectly separated or all of one kind, or where the
+    slope is 0.
+    """
+    fit = fit_or_reason(x, chosen, trials)
+    return fit if isinstance(fit, Fit) else None
+
+
+def fit_or_reason(x: Array, chosen: Array, trials: Array) -> Fit | str:
+    """As `fit_psychometric`; where there is no fit, a few words that say why."""
+    x, k, n = (np.asarray(values, float) for values in (x, chosen, trials))
+    count = len(np.unique(x[n > 0]))
+    if count < FEWEST:
+        return f"{count} {'value' if count == 1 else 'values'}, {FEWEST} are needed"
+    if not 0 < k.sum() < n.sum():
+        return "all choices are the same"
+    return _optimum(x, k, n)
+
+
+def is_described(fit: Fit, x: Array, chosen: Array, trials: Array) -> bool:
+    """Whether the fractions at x lie near the curve of a fit.
+
+    They do not where their mean squared distance from it is above 0.1 squared and Pearson's
+    chi-squared would be as large by chance with a probability below 0.001. Lapses of a few
+    percent, which many trials show with certainty, are no reason against a curve.
+    """
+    k, n = np.asarray(chosen, float), np.asarray(trials, float)
+    p = np.clip(fit(np.asarray(x, float)), 1e-9, 1 - 1e-9)
+    if np.sqrt((n * (k / n - p) ** 2).sum() / n.sum()) <= MISFIT:
+        return True
+    chance = ((k - n * p) ** 2 / (n * p * (1 - p))).sum()
+    freedom = torch.tensor((len(k) - 2) / 2, dtype=torch.float64)
+    tail = torch.special.gammaincc(freedom, torch.tensor(chance / 2, dtype=torch.float64))
+    return float(tail) >= UNLIKELY
+
+
+def _optimum(x: Array, k: Array, n: Array) -> Fit | str:
+    """The fit of greatest likelihood; words where the choices are separated or the slope is 0."""
+    scale = np.abs(x).max()
+    design = np.stack([np.ones_like(x), x / scale], 1)
+    beta: Array = np.zeros(2)
+    value = _likelihood(design @ beta, k, n)[0]
+    for _ in range(STEPS):
+        _, gradient, curvature = _likelihood(design @ beta, k, n)
+        hessian = design.T @ (design * curvature[:, None])
+        if np.linalg.cond(hessian) > 1e12:
+            return SEPARATED  # the slope has run away
+        step = np.linalg.solve(hessian, design.T @ gradient)
+        size = 1.0
+        while (new := _likelihood(design @ (beta + size * step), k, n)[0]) < value - 1e-12:
+            size /= 2
+        beta, value = beta + size * step, new
+        if np.abs(step).max() < 1e-9 * (1 + np.abs(beta).max()):
+            break
+    else:
+        return SEPARATED
+    if not np.abs(beta).max() < 1e3:
+        return SEPARATED
+    if abs(beta[1]) < 1e-9:
+        return "the slope is 0"
+    covariance = np.linalg.inv(hessian)
+    slope, bias = beta[1] / scale, -beta[0] / beta[1] * scale
+    # The error of the ratio -a / b by the delta method.
+    direction = np.array([-1.0, beta[0] / beta[1]]) / beta[1] * scale
+    return Fit(
+        float(bias),
+        float(slope),
+        float(np.sqrt(direction @ covariance @ direction)),
+        float(np.sqrt(covariance[1, 1]) / scale),
+    )
+
+
+def _likelihood(z: Array, k: Array, n: Array) -> tuple[float, Array, Array]:
+    """Log-likelihood of Phi(z), and its first and minus its second derivative with respect to z."""
+    t = torch.from_numpy(z)
+    log_p = torch.special.log_ndtr(t).numpy()
+    log_q = torch.special.log_ndtr(-t).numpy()
+    log_density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    up, down = np.exp(log_density - log_p), np.exp(log_density - log_q)
+    gradient = k * up - (n - k) * down
+    curvature = k * up * (z + up) + (n - k) * down * (down - z)
+    return float(k @ log_p + (n - k) @ log_q), gradient, curvature
+
+
+def wilson(chosen: Array, trials: Array, z: float = 1.959964) -> tuple[Array, Array]:
+    """The 95 % interval of a proportion (Wilson 1927, eq. 5): lower and upper ends."""
+    n = np.asarray(trials, float)
+    p = np.asarray(chosen, float) / n
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    # Rounding would leave these a little off their ends.
+    return np.where(p == 0, 0.0, middle - half), np.where(p == 1, 1.0, middle + half)

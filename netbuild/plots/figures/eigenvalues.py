@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.drawing.look import new_axes, own_look
+from netbuild.drawing.panels import GREY, PALETTE, figure_of, open_frame
+from netbuild.drawing.table import Drawing
 from netbuild.layers.spectrum import spectral_radius
-from netbuild.plots.drawing import GREY, PALETTE, Drawing, figure_of, open_frame, unusable
 from netbuild.results.maps import LabelledMap
+from netbuild.results.results import Results, results_of
+from netbuild.results.units import unusable
 from netbuild.runs import Run
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ LARGEST, BASIS, RESTARTS = 20, 100, 6  # eigenvalues of larger sparse maps, and 
 
 @own_look
 def eigenvalues(
-    source: Run | LabelledMap | Mapping[str, LabelledMap],
+    source: Results | Run | LabelledMap | Mapping[str, LabelledMap],
     ax: Axes | None = None,
     *,
     layer: str | None = None,
@@ -32,7 +35,7 @@ def eigenvalues(
     """The eigenvalues of the effective recurrent weight, the unit circle and the spectral radius.
 
     Args:
-        source: a run, its maps (`run.maps()`), or one of them.
+        source: a run, its results, its maps (`run.maps()`), or one of them.
         layer: a recurrent layer; the first one when left out.
 
     Of a sparse map with more than 1,000 units, which is not made dense, those of the 20 largest
@@ -42,19 +45,9 @@ def eigenvalues(
     """
     from matplotlib.ticker import MaxNLocator
 
-    if isinstance(source, LabelledMap):
-        one = source
-    else:
-        maps = source.maps() if isinstance(source, Run) else source
-        known = {n.removesuffix(".recurrent"): m for n, m in maps.items() if "recurrent" in n}
-        if not known:
-            raise unusable("eigenvalues are of recurrent layers, and there is none")
-        name = next(iter(known)) if layer is None else layer.removesuffix(".recurrent")
-        if name not in known:
-            raise unusable(f"no recurrent layer `{name}`", f"there are {', '.join(known)}")
-        one = known[name]
-    count = one.weight.shape[0]
-    values, radius = _spectrum(one.weight)
+    weight = _recurrent(results_of(source).maps, layer).weight
+    count = weight.shape[0]
+    values, radius = _spectrum(weight)
     ax = new_axes(3.4, 3.2) if ax is None else ax
     turn = np.linspace(0, 2 * np.pi, 361)
     ax.axhline(0, color="#dddddd", linewidth=0.8, zorder=0)
@@ -70,6 +63,19 @@ def eigenvalues(
     ax.set_title(f"spectral radius {radius:.3g}, dashed: 1{some}", fontsize="medium")
     open_frame(ax)
     return Drawing(figure_of(ax), {"real": values.real, "imaginary": values.imag})
+
+
+def _recurrent(maps: Mapping[str, LabelledMap], layer: str | None) -> LabelledMap:
+    """The map that was given alone, or that of the layer, or the first recurrent one."""
+    if [*maps] == [""]:
+        return maps[""]
+    known = {n.removesuffix(".recurrent"): m for n, m in maps.items() if "recurrent" in n}
+    if not known:
+        raise unusable("eigenvalues are of recurrent layers, and there is none")
+    name = next(iter(known)) if layer is None else layer.removesuffix(".recurrent")
+    if name not in known:
+        raise unusable(f"no recurrent layer `{name}`", f"there are {', '.join(known)}")
+    return known[name]
 
 
 def _spectrum(weight: NDArray[Any] | Any) -> tuple[NDArray[np.complex128], float]:

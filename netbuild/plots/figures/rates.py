@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.drawing.look import name_of, own_look
-from netbuild.plots.averages import LONGER, Averaged, averaged, legend_of
-from netbuild.plots.drawing import (
-    GREY,
-    Columns,
-    Drawing,
-    Table,
+from netbuild.drawing.panels import (
+    DASHED,
+    LONGER,
+    Span,
     figure_of,
+    legend_beside,
+    name_spans,
+    new_panels,
     open_frame,
 )
-from netbuild.plots.panels import Span, name_spans, new_panels
+from netbuild.drawing.table import Columns, Drawing, Table
+from netbuild.plots.conditions import Averaged, averaged
 from netbuild.results.activity import Activity
+from netbuild.results.results import Results, results_of
 from netbuild.results.units import Units
 from netbuild.runs import Run
 
@@ -32,7 +35,7 @@ KINDS = ("excitatory", "inhibitory")  # a panel each
 
 @own_look
 def rates(
-    source: Run | Activity,
+    source: Results | Run | Activity,
     ax: Axes | None = None,
     *,
     layer: str | None = None,
@@ -44,11 +47,11 @@ def rates(
 ) -> Drawing:
     """Average rates of each condition against time, with the boundaries of the periods.
 
-    A line is where a period starts in every trial; a pale band holds all starts of one that starts
-    earlier in some trials than in others.
+    A line is where a period starts in every trial; a pale band holds all starts of a period that
+    starts earlier in some trials than in others.
 
     Args:
-        source: a run, or its activity.
+        source: a run, its results, or its activity.
         ax: one Axes, for one environment; without it there are panels for each environment, and
             for its excitatory and its inhibitory units, where a layer has both.
         layer: the first one when left out.
@@ -61,10 +64,9 @@ def rates(
     condition, time, rate. Raises NetbuildError (exit 2) for networks without time, for what is not
     there, and for several environments in one `ax`.
     """
-    activity = source.activity(trials) if isinstance(source, Run) else source
+    activity = results_of(source).activity(trials)
     parts = averaged(
         activity,
-        trials,
         environment=environment,
         layer=layer,
         condition=condition,
@@ -75,18 +77,18 @@ def rates(
     kinds: Sequence[str | None] = [units]
     if ax is None and units is None and {1, -1} <= set(labels.sign.tolist()):
         kinds = KINDS
-    panels = [(part, kind) for part in parts for kind in kinds]
+    alone = len(parts) == 1
     grid = _grid(len(parts), len(kinds)) if ax is None else [ax]
+    panels = [(part, kind) for part in parts for kind in kinds]
     data = [_panel(a, part, labels, kind) for a, (part, kind) in zip(grid, panels, strict=True)]
     for i, (place, (part, _)) in enumerate(zip(grid, panels, strict=True)):
         first, last = i % len(kinds) == 0, i % len(kinds) == len(kinds) - 1
-        one_column = len(parts) == 1
-        if last or not one_column:
+        if last or not alone:
             place.set_xlabel(part.time_label)
-        if first or not one_column:
+        if first or not alone:
             _head(place, part, titled=first)
-        if first if one_column else last:
-            legend_of(place, part)
+        if (alone and first) or (last and not alone):
+            legend_beside(place, part.heading)
     return Drawing(figure_of(grid[0]), Table(data))
 
 
@@ -99,14 +101,19 @@ def _grid(environments: int, kinds: int) -> list[Axes]:
 
 def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
     """The periods' names above an axis, and above them what is averaged."""
-    spans = [seen for p in found.periods if (seen := _seen(p.span, found)) is not None]
+    first, last = found.seen
+    spans = [
+        Span(name, max(start, first), min(end, last))
+        for name, start, end in (period.span for period in found.periods)
+        if max(start, first) < min(end, last)
+    ]
     height = name_spans(ax, spans, *ax.get_xlim())
     if titled:
         ax.set_title(found.title, fontsize="medium", pad=height + 5)
 
 
-def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Callable[[], Columns]:
-    which, what = _chosen(labels, units)
+def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Columns:
+    which, words = _chosen(labels, units)
     mean = found.rates[..., which].mean(-1)
     for line, name, colour in zip(mean, found.names, found.colours, strict=True):
         ax.plot(found.time, line, color=colour, linewidth=1.3, label=name_of(name))
@@ -117,32 +124,14 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Calla
         if low < high:
             ax.axvspan(low, high, color="#ececec", linewidth=0, zorder=0)
         elif first < period.start == period.latest < last:
-            style = (0, (2, 2))
-            ax.axvline(period.start, color=GREY, linewidth=0.7, linestyle=style, zorder=0)
-    ax.set_ylabel(f"rate (a.u.)\n{name_of(what, LONGER)}")
+            ax.axvline(period.start, **DASHED)
+    ax.set_ylabel(f"rate (a.u.)\n{name_of(words, LONGER)}")
     open_frame(ax)
-    return lambda: _columns(found, mean, units or "all")
-
-
-def _columns(found: Averaged, mean: Array, units: str) -> Columns:
-    conditions, times = mean.shape
-    return found.column(mean.size) | {
-        "units": np.full(mean.size, units),
-        "condition": np.repeat(np.array(found.names), times),
-        "time": np.tile(found.time, conditions),
-        "rate": mean.ravel(),
-    }
-
-
-def _seen(span: Span, found: Averaged) -> Span | None:
-    """The part of a span that is drawn."""
-    first, last = found.seen
-    start, end = max(span.start, first), min(span.end, last)
-    return span._replace(start=start, end=end) if start < end else None
+    return found.columns({"units": units or "all"}, rate=mean)
 
 
 def _chosen(labels: Units, units: str | None) -> tuple[Array, str]:
-    """(unit,) bool: which units are meant; and the words for them."""
+    """(unit,) bool: the units that a selection means; and the words for them."""
     if units is None:
         return np.ones(len(labels.name), bool), f"mean of {len(labels.name)} units"
     which = labels.where(units)

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.drawing import look, matrices
+from netbuild.drawing import matrices
+from netbuild.drawing.look import name_of, own_look
+from netbuild.drawing.panels import GREY, LONGER, figure_of, new_panels
+from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.errors import NetbuildError
-from netbuild.plots.drawing import GREY, Columns, Drawing, Table, figure_of, unusable
-from netbuild.plots.panels import new_panels
+from netbuild.results.activity import selectivity
 from netbuild.results.maps import LabelledMap
-from netbuild.results.selectivity import selectivity
-from netbuild.results.units import Units, no_column
+from netbuild.results.results import Results, results_of
+from netbuild.results.units import Units, no_column, unusable
 from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[Any]
+Maps: TypeAlias = Mapping[str, LabelledMap]
+Scores: TypeAlias = Mapping[str, float]  # of units, by their names
 COLOURS = {1: matrices.EXCITATORY, -1: matrices.INHIBITORY}
 LETTERS = {1: "E", -1: "I", 0: ""}
 COLUMNS = 4  # of panels
@@ -37,7 +41,6 @@ PAD = 11  # points between an axis and the names, where the strips are
 LEAD = 10  # points more, where lines lead from the groups to their names
 MOST_GROUPS = 100  # of one column
 MOST_LINES = 40  # between groups; more would cover the weights
-Scores: TypeAlias = Mapping[str, float]  # of units, by their names
 
 
 class _Group(NamedTuple):
@@ -49,9 +52,9 @@ class _Group(NamedTuple):
     sign: int
 
 
-@look.own_look
+@own_look
 def weights(
-    source: Run | LabelledMap | Mapping[str, LabelledMap],
+    source: Results | Run | LabelledMap | Maps,
     ax: Axes | None = None,
     *,
     layer: str | None = None,
@@ -69,7 +72,7 @@ def weights(
     are drawn.
 
     Args:
-        source: a run, its maps (`run.maps()`), or one of them.
+        source: a run, its results, its maps (`run.maps()`), or one of them.
         ax: one Axes, for one map; without it each map has its own.
         layer: which map, e.g. `hidden.recurrent`; with `ax` the first recurrent one when left out.
         from_, to: a selection of presynaptic and of postsynaptic units, e.g. `kind=sensory`, as
@@ -85,29 +88,18 @@ def weights(
     means, with the names of the first units). Raises NetbuildError (exit 2) for a map, units or a
     column that is not there, and for a column of more than 100 values.
     """
-    maps = _chosen(source, layer, one=ax is not None)
-    maps = _restricted(maps, from_, to)
+    results = results_of(source)
+    maps = _restricted(_chosen(results.maps, layer, one=ax is not None), from_, to)
     if by is not None:
         _check_column(maps, by)
-    found: dict[str, Scores] = {}
-    if sort == "selectivity":
-        if not isinstance(source, Run):
-            raise unusable("only the units of a run have a selectivity")
-        found = _selectivities(source, trials)
-    elif sort is not None:
-        raise unusable(f"units are not sorted by `{sort}`", "`selectivity`")
-    columns = min(COLUMNS, len(maps))
-    places = new_panels(len(maps), columns, 4.0, 3.4) if ax is None else [ax]
-    ends = " ".join(
-        f"{word} {look.name_of(which, 60)}"
-        for word, which in (("from", from_), ("to", to))
-        if which
-    )
-    parts: list[Callable[[], Columns]] = []
+    scores = {} if sort is None else _scores(results, sort, trials)
+    places = new_panels(len(maps), COLUMNS, 4.0, 3.4) if ax is None else [ax]
+    ends = [f"{w} {name_of(which, LONGER)}" for w, which in (("from", from_), ("to", to)) if which]
+    parts = []
     for place, (name, one) in zip(places, maps.items(), strict=True):
-        sides = _sides(source, name, found)
-        parts.append(_panel(place, name, one, by, sides))
-        place.set_title(f"{look.name_of(name, 60)}\n{ends}".strip(), fontsize="medium")
+        parts.append(_panel(place, name, one, by, _sides(results, name, scores)))
+        title = f"{name_of(name, LONGER)}\n{' '.join(ends)}".strip()
+        place.set_title(title, fontsize="medium")
     return Drawing(figure_of(places[0]), Table(parts))
 
 
@@ -151,51 +143,48 @@ def _columns(name: str, weight: Any, post: Array, pre: Array) -> Columns:
     }
 
 
-def _chosen(
-    source: Run | LabelledMap | Mapping[str, LabelledMap], layer: str | None, *, one: bool
-) -> Mapping[str, LabelledMap]:
-    """The maps that are drawn: the one that is named, or all, or of these the first recurrent."""
-    if isinstance(source, LabelledMap):
-        return {layer or "": source}
-    maps = source.maps() if isinstance(source, Run) else source
+def _chosen(maps: Maps, layer: str | None, *, one: bool) -> Maps:
+    """The maps that are drawn: that of the layer, or all, or of these the first recurrent one."""
+    if [*maps] == [""]:  # a map that was given alone
+        return {layer or "": maps[""]}
     if layer is None and not one:
         return maps
-    recurrent = [name for name in maps if name.endswith(".recurrent")]
-    name = layer or (recurrent or list(maps))[0]
+    name = layer or _foremost(maps)
     name = f"{name}.recurrent" if name not in maps and f"{name}.recurrent" in maps else name
     if name not in maps:
         raise unusable(f"there is no map `{name}`", f"there are {', '.join(maps)}")
     return {name: maps[name]}
 
 
-def _restricted(
-    maps: Mapping[str, LabelledMap], from_: str | None, to: str | None
-) -> Mapping[str, LabelledMap]:
-    """The selected rows and columns of each map, without those that have none such."""
+def _foremost(maps: Maps) -> str:
+    return next((name for name in maps if name.endswith(".recurrent")), next(iter(maps)))
+
+
+def _restricted(maps: Maps, from_: str | None, to: str | None) -> Maps:
+    """The selected rows and columns of each map, without the maps that have none."""
     if from_ is None and to is None:
         return maps
     found: dict[str, LabelledMap] = {}
     errors: dict[str, NetbuildError] = {}
     for name, one in maps.items():
         try:
-            pre = _positions(one.pre, from_)
-            post = _positions(one.post, to)
+            pre, post = _positions(one.pre, from_), _positions(one.post, to)
         except NetbuildError as error:
             errors[name] = error
-            continue
-        found[name] = one.at(post, pre)
+        else:
+            found[name] = one.at(post, pre)
     if not found:
-        recurrent = [name for name in maps if name.endswith(".recurrent")]
-        raise errors[(recurrent or list(maps))[0]]
+        raise errors[_foremost(maps)]
     return found
 
 
 def _positions(units: Units, selection: str | None) -> Array:
-    everything = np.ones(len(units.name), dtype=bool)
-    return np.flatnonzero(everything if selection is None else units.where(selection))
+    if selection is None:
+        return np.arange(len(units.name))
+    return np.flatnonzero(units.where(selection))
 
 
-def _check_column(maps: Mapping[str, LabelledMap], by: str) -> None:
+def _check_column(maps: Maps, by: str) -> None:
     """Raise NetbuildError where no units have the column, or it has too many values."""
     sides = [units for one in maps.values() for units in (one.pre, one.post)]
     columns = [column for units in sides if (column := units.column(by)) is not None]
@@ -225,30 +214,30 @@ def _order(units: Units, words: Array, scores: Scores) -> Array:
     return np.asarray(np.lexsort((-value, -units.sign.astype(int), first[which])))
 
 
-def _selectivities(run: Run, trials: int) -> dict[str, Scores]:
+def _scores(results: Results, sort: str, trials: int) -> dict[str, Scores]:
     """d' of the units of every recurrent layer, by their names."""
-    activity = run.activity(trials)
+    if sort != "selectivity":
+        raise unusable(f"units are not sorted by `{sort}`", "`selectivity`")
+    if results.run is None or results.spec is None:
+        raise unusable("only the units of a run have a selectivity")
+    activity = results.activity(trials)
     found: dict[str, Scores] = {}
-    for name, plan in run.spec.plan.layers.items():
+    for name, plan in results.spec.plan.layers.items():
         if "recurrent" in plan.maps:
-            values = selectivity(activity, name)
-            found[name] = dict(
-                zip(activity.units[name].name.tolist(), values.tolist(), strict=True)
-            )
+            values = selectivity(activity, name).tolist()
+            found[name] = dict(zip(activity.units[name].name.tolist(), values, strict=True))
     if not found:
         raise unusable("no layer of this run is recurrent")
     return found
 
 
-def _sides(
-    source: Run | LabelledMap | Mapping[str, LabelledMap], name: str, found: Mapping[str, Scores]
-) -> tuple[Scores, Scores]:
+def _sides(results: Results, name: str, scores: Mapping[str, Scores]) -> tuple[Scores, Scores]:
     """The scores of the postsynaptic and of the presynaptic units of a map."""
     layer, _, which = name.partition(".")
-    if not isinstance(source, Run) or not found:
+    if not scores or results.spec is None:
         return {}, {}
-    before = layer if which == "recurrent" else source.spec.plan.layers[layer].reads.layer
-    return found.get(layer, {}), found.get(before, {})
+    before = layer if which == "recurrent" else results.spec.plan.layers[layer].reads.layer
+    return scores.get(layer, {}), scores.get(before, {})
 
 
 def _groups(words: Array, signs: Array) -> list[_Group]:
@@ -269,7 +258,7 @@ def _length(ax: Axes, others: list[_Group], *, vertical: bool) -> float:
 
 
 def _name(word: str) -> str:
-    return look.name_of(word, MOST_LETTERS)
+    return name_of(word, MOST_LETTERS)
 
 
 def _strips(ax: Axes, groups: list[_Group], count: int, length: float, *, vertical: bool) -> None:
@@ -317,18 +306,15 @@ def _far_apart(names: dict[tuple[int, int], str], gap: float) -> dict[tuple[int,
 def _apart(middles: list[float], gap: float, count: int) -> list[float]:
     """Places between 0 and count - 1, a gap apart and as near to the middles as can be.
 
-    That is least squares under an order, of the middles less the gaps before them: neighbours out
-    of order take their mean (pool adjacent violators).
+    That is least squares under an order, of the middles less the gaps before them.
     """
-    blocks: list[list[float]] = []
-    for rank, middle in enumerate(middles):
-        blocks.append([middle - rank * gap])
-        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] += last
-    free = [float(np.mean(block)) for block in blocks for _ in block]
+    from scipy.optimize import isotonic_regression
+
+    gaps = gap * np.arange(len(middles))
+    free = isotonic_regression(middles - gaps).x if middles else gaps
     highest = max(0.0, count - 1 - gap * (len(middles) - 1))
-    return [min(max(place, 0.0), highest) + rank * gap for rank, place in enumerate(free)]
+    places: list[float] = (np.clip(free, 0.0, highest) + gaps).tolist()
+    return places
 
 
 def _leaders(
