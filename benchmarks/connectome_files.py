@@ -1,11 +1,11 @@
 """A 15-million-row edge list with 18-digit ids, from the file into a layer's pattern.
 
 python -m benchmarks.connectome_files [--rows N] [--folder DIR]. Ours: `read_connectome`, with its
-checks, its digest, the process that reads a Parquet file first, and the merging of duplicates. The
+checks, its digest, and the merging of duplicates. The
 floor, in the same run: polars reads the file, two numpy.searchsorted look up the ids (whose sorted
 list it is given), and one polars group_by(pair).sum().sort() merges. Each is a process of its own,
-whose peak memory is told, with that of the process which it starts; the seconds are those after the
-imports. Then the native form: written, and loaded again.
+whose peak memory is told; the seconds are those after the imports. Then the native form: written,
+and loaded again.
 
 The file has the columns of FlyWire's connection table: pre_root_id, post_root_id, syn_count; its
 pairs are drawn, one in ten of them twice.
@@ -27,7 +27,9 @@ import numpy as np
 import polars as pl
 
 from netbuild import connectomes
+from netbuild.language.connectome import Connectome
 
+WORDS = Connectome.model_validate({"edges": {"file": "edges"}})
 NEURONS = 139_255
 ROWS = 15_000_000
 TURNS = 3
@@ -100,15 +102,14 @@ def measured(what: str, path: Path) -> dict[str, float]:
         seconds = floor(path)
     elif what == "ours":
         start = perf_counter()
-        connectomes.read_connectome(path, None)
+        connectomes.read_connectome(path, None, WORDS)
         seconds = perf_counter() - start
     else:
-        connectome = connectomes.read_connectome(path, None)
+        connectome = connectomes.read_connectome(path, None, WORDS)
         start = perf_counter()
         connectomes.write_native(connectome, Path(what.removeprefix("write ")))
         seconds = perf_counter() - start
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = sum(resource.getrusage(who).ru_maxrss for who in whose)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"seconds": seconds, "peak": peak * (1 if sys.platform == "darwin" else 1024) / 1e9}
 
 

@@ -22,10 +22,12 @@ FLY = Path(__file__).parent.parent / "examples" / "fly_scale"
 READ = """\
 import sys
 from pathlib import Path
-from netbuild.connectomes import Options, read_connectome
+from netbuild.connectomes import read_connectome
+from netbuild.language.connectome import Connectome
 folder = Path(sys.argv[1])
-options = Options(signs={"ACH": 1, "GABA": -1, "GLUT": -1})
-read_connectome(folder / "edges.parquet", folder / "neurons.parquet", options)
+signs = {"ACH": 1, "GABA": -1, "GLUT": -1}
+words = Connectome.model_validate({"edges": {"file": "edges"}, "signs": signs})
+read_connectome(folder / "edges.parquet", folder / "neurons.parquet", words)
 """
 
 

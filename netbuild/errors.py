@@ -115,12 +115,17 @@ class SpecError(NetbuildError):
 
 
 class DataFileError(NetbuildError):
-    """A mask, weight or data file cannot be used; the spec's place is added by who knows it."""
+    """A mask, weight or data file cannot be used; the spec's place is added by who knows it.
 
-    def __init__(self, code: str, what: str, hint: str = "") -> None:
+    `key` is the place below the section that names the file, where the reader knows it:
+    `("edges", "weight")` of a connectome.
+    """
+
+    def __init__(self, code: str, what: str, hint: str = "", key: tuple[str, ...] = ()) -> None:
         super().__init__(what, Problem(code, what).exit_code, hint)
         self.code = code
         self.what = what
+        self.key = key
 
-    def __reduce__(self) -> tuple[type[DataFileError], tuple[str, str, str]]:
-        return DataFileError, (self.code, self.what, self.hint)
+    def __reduce__(self) -> tuple[type[DataFileError], tuple[str, str, str, tuple[str, ...]]]:
+        return DataFileError, (self.code, self.what, self.hint, self.key)

@@ -283,7 +283,6 @@ class Maker:
     def as_native(self, table: bool) -> None:
         """The same connectome, read once and written in netbuild's own form."""
         from netbuild.connectomes import read_connectome, write_native
-        from netbuild.language.check_connectome import options_of
         from netbuild.language.connectome import Connectome
 
         long = dict(self.words)
@@ -293,8 +292,8 @@ class Maker:
                 file = long[key] if isinstance(long[key], dict) else {"file": long[key]}
                 long[key] = file | {"file": str(folder / file["file"])}
         neurons = Path(long["neurons"]["file"]) if table else None
-        options = options_of(Connectome.model_validate(long))
-        read = read_connectome(Path(long["edges"]["file"]), neurons, options)
+        words = Connectome.model_validate(long)
+        read = read_connectome(Path(long["edges"]["file"]), neurons, words)
         path = self.next_path(".npz")
         write_native(read, path)
         self.words.clear()

@@ -22,12 +22,13 @@ from typing import Any
 import fuzzing
 import numpy as np
 from drawn_connectomes import draw_connectome
+from edge_lists import read_connectome
 from fuzz_files import ENCODINGS, ENDS, INTERESTING, ODD_CELLS, OTHER, mutated, patch
 
-from netbuild.connectomes import Connectome, Options, read_connectome, write_native
+from netbuild.connectomes import Connectome, write_native
 from netbuild.errors import DataFileError
-from netbuild.language.check_connectome import options_of
 from netbuild.language.connectome import Connectome as Words
+from netbuild.language.connectome import EdgeFile, NeuronFile
 from netbuild.wiring import from_pairs
 
 RIGHT = 120  # connectomes that are damaged
@@ -87,7 +88,7 @@ class Case:
     files: dict[str, bytes]
     edges: str
     neurons: str | None
-    options: Options
+    words: Words
 
 
 class Connectomes:
@@ -113,7 +114,7 @@ class Connectomes:
         words = Words.model_validate({key: _long(value) for key, value in found.words.items()})
         names = [words.edges.file, *([words.neurons.file] if words.neurons else [])]
         files = {name: (self.drawn / name).read_bytes() for name in names}
-        return Case(files, names[0], names[1] if len(names) > 1 else None, options_of(words))
+        return Case(files, names[0], names[1] if len(names) > 1 else None, words)
 
     def case(self, number: int) -> Case:
         """One connectome, of which at least one file, or what is said of it, is changed."""
@@ -134,12 +135,11 @@ class Connectomes:
             neurons = None
         elif odd < 0.08:
             neurons = edges
-        options = case.options
+        words = case.words
         if rng.random() < 0.4:
-            said: dict[str, Any] = vars(options) | rng.choice(CHANGES)
-            said = {key: None if word == "" else word for key, word in said.items()}
-            options = Options(**said)
-        return Case(files, edges, neurons, options)
+            change = {key: None if v == "" else v for key, v in rng.choice(CHANGES).items()}
+            words = changed(words, change)
+        return Case(files, edges, neurons, words)
 
     def judge(self, case: Case) -> Sequence[str]:
         """The code of the problem; what is accepted is looked at from all sides."""
@@ -148,7 +148,7 @@ class Connectomes:
         edges = self.folder / case.edges
         neurons = None if case.neurons is None else self.folder / case.neurons
         try:
-            found = read_connectome(edges, neurons, case.options)
+            found = read_connectome(edges, neurons, case.words)
         except DataFileError as error:
             check_words(error)
             return (error.code,)
@@ -175,8 +175,24 @@ class Connectomes:
         """The files, and how they were read."""
         for name, content in case.files.items():
             (folder / name).write_bytes(content)
-        said = f"edges: {case.edges}\nneurons: {case.neurons}\noptions: {case.options}\n"
+        said = f"edges: {case.edges}\nneurons: {case.neurons}\nwords: {case.words}\n"
         (folder / "case.txt").write_text(said)
+
+
+def changed(words: Words, change: dict[str, Any]) -> Words:
+    """What a spec says, with other keys, which are not validated."""
+    parts: dict[str, dict[str, Any]] = {"edges": {}, "neurons": {}, "": {}}
+    for key, value in change.items():
+        section = "edges" if key in EdgeFile.model_fields else ""
+        parts["neurons" if key in NeuronFile.model_fields else section][key] = value
+    neurons = words.neurons or NeuronFile(file="neurons")
+    return words.model_copy(
+        update=parts[""]
+        | {
+            "edges": words.edges.model_copy(update=parts["edges"]),
+            "neurons": neurons.model_copy(update=parts["neurons"]),
+        }
+    )
 
 
 def _long(value: Any) -> Any:

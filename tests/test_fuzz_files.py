@@ -10,10 +10,10 @@ from pathlib import Path
 import fuzzing
 import numpy as np
 import pytest
+from edge_lists import read_connectome
 from fuzz_connectomes import Connectomes
 from fuzz_files import MAKERS, USES, Case, Files, arrays, bombs, right_files
 
-from netbuild.connectomes import read_connectome
 from netbuild.errors import DataFileError
 from netbuild.files.arrays import read_array, read_shape
 

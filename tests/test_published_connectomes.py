@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edge_lists import read_connectome, words
 
-from netbuild import connectomes
-from netbuild.connectomes import Connectome, Options
+from netbuild.connectomes import Connectome
 from netbuild.errors import DataFileError
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(folder: Path, name: str, **options: Any) -> Connectome:
-    return connectomes.read_connectome(folder / name, None, Options(**options))
+    return read_connectome(folder / name, None, words(**options))
 
 
 def listed_both_ways(connectome: Connectome) -> int:

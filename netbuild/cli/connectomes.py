@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from netbuild.cli.options import Quiet
 from netbuild.cli.standard import say
-from netbuild.errors import DataFileError, Exit, NetbuildError
+from netbuild.errors import DataFileError, Exit, NetbuildError, joined
 
 if TYPE_CHECKING:
     from netbuild.connectomes import Connectome
+    from netbuild.language.connectome import Connectome as Words
 
-# In hints: a key of `connectome` with what it may say, and one that is too many.
-KEY = re.compile(r"`(\w+): (?:\{([^`{}]*)\}|([^`{}]+))`")
-OUT = re.compile(r"leave `(\w+)` out")
+LAYER = "layers[0].connectome."
+SPEC = """\
+netbuild: 1
+layers: [{{name: x, type: ctrnn, input_dim: 1, alpha: 1, connectome: {{edges: EDGES{0}}}}}]
+"""
+# Codes of problems that a key of `connectome` may cure.
+CURABLE = ("NB206", "NB211", "NB212", "NB214", "NB216", "NB306")
+CURE = "here keys are given as `--set edges.weight=COLUMN`, the node table as `--neurons FILE`"
 
 Neurons = Annotated[
     Path | None,
@@ -69,94 +74,37 @@ def convert(
 def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Connectome:
     """The connectome of a command line; raises NetbuildError."""
     from netbuild.connectomes import read_connectome
-    from netbuild.language.check_connectome import options_of, twice_said
-    from netbuild.language.connectome import Connectome as Words
 
-    tree: dict[str, Any] = {"edges": {"file": str(edges)}}
-    if neurons is not None:
-        tree["neurons"] = {"file": str(neurons)}
-    for change in changes or ():
-        _put(tree, change)
-    words = _validated(Words, tree)
+    try:
+        return read_connectome(edges, neurons, _words(neurons is not None, changes or ()))
+    except DataFileError as error:
+        # This command reads no spec, so an error that a spec could cure counts as one of the file.
+        code = max(Exit.DATA, error.exit_code)
+        hint = joined(error.hint, CURE) if error.code in CURABLE else error.hint
+        raise NetbuildError(f"{edges}: [{error.code}] {error.what}", code, hint) from None
+
+
+def _words(neurons: bool, changes: Sequence[str]) -> Words:
+    """The keys of `connectome` as a spec has them that names the files and holds the changes."""
+    from netbuild.language.check_connectome import twice_said
+    from netbuild.language.parse import parse_document
+    from netbuild.yamltree.document import Document, parse
+
+    text = SPEC.format(", neurons: NEURONS" if neurons else "")
+    document = Document("spec", parse(text, "spec"), Path(), text)
+    parsed = parse_document(document, lambda *_: Path(), [LAYER + change for change in changes])
+    for problem in parsed.problems:
+        number = int(problem.place.source.rpartition("#")[2]) if problem.place else 1
+        change = changes[number - 1]
+        raise NetbuildError(f"--set {change}: {problem.what}", Exit.USAGE, problem.hint)
+    words: Words = parsed.layers[0].connectome  # type: ignore[union-attr]
     if words.control is not None or words.learn != "weights":
         what = "`control` and `learn` are of a network; a file is read as it is"
         raise NetbuildError(what, Exit.USAGE)
-    given = words.edges.file, words.neurons.file if words.neurons else str(neurons)
-    if given != (str(edges), str(neurons)):
+    if words.edges.file != "EDGES" or (words.neurons and words.neurons.file != "NEURONS"):
         what = "the files are those of the command line; `--set` says how they are read"
         raise NetbuildError(what, Exit.USAGE, "name the node table by --neurons FILE")
     if (word := twice_said(words)) is not None:
         what = f"--set signs: it says two things of {word}; capitals do not count"
         raise NetbuildError(what, Exit.USAGE)
-    try:
-        return read_connectome(edges, neurons, options_of(words))
-    except DataFileError as error:
-        # This command reads no spec, so an error that a spec could cure counts as one of the file.
-        code = max(Exit.DATA, error.exit_code)
-        what = f"{edges}: [{error.code}] {error.what}"
-        raise NetbuildError(what, code, as_options(error.hint)) from None
-
-
-def as_options(hint: str) -> str:
-    """A hint in words of this command line: `rows: pre` of a spec is `--set edges.rows=pre`."""
-    return OUT.sub(lambda found: f"leave `{_option(found[1])}` out", KEY.sub(_as_options, hint))
-
-
-def _as_options(found: re.Match[str]) -> str:
-    """A key with its value or, of a file, with its own keys."""
-    key, own, value = found.groups()
-    if own is None:
-        return f"`{_option(key)}={value}`"
-    options = [
-        f"{_option(f'{key}.{each}')}={said}"
-        for each, said in re.findall(r"(\w+): ([^,{}]+)", own)
-        if each != "file"
-    ]
-    return f"`{' '.join([*(['--neurons FILE'] if key == 'neurons' else []), *options])}`"
-
-
-def _option(key: str) -> str:
-    from netbuild.language.connectome import EdgeFile
-
-    if key == "neurons":
-        return "--neurons"
-    return f"--set edges.{key}" if key in EdgeFile.model_fields else f"--set {key}"
-
-
-def _put(tree: dict[str, Any], change: str) -> None:
-    """Set one key, `min_weight=5` or `edges.weight=syn_count`, as a spec would have it."""
-    from netbuild.yamltree.document import parse
-    from netbuild.yamltree.nodes import plain
-
-    path, sign, text = change.partition("=")
-    if not sign or not path:
-        raise NetbuildError(f"--set {change} is not KEY=VALUE", Exit.USAGE)
-    *way, last = path.split(".")
-    section = tree
-    for key in way:
-        section = section.setdefault(key, {})
-        if not isinstance(section, dict):
-            raise NetbuildError(f"--set {change}: `{key}` holds no keys", Exit.USAGE)
-    node = parse(f"value: {text}", f"--set {change}")
-    section[last] = plain(node)["value"]
-
-
-def _validated(model: Any, tree: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(sorted(model.model_fields))
-        message = first["msg"].removeprefix("Value error, ")
-        said = f"{message[0].lower()}{message[1:]}"
-        if first["type"] == "extra_forbidden":
-            said = "there is no such key"
-        elif first["type"] == "model_type":
-            said = "it has keys of its own, as edges.weight=COLUMN says one"
-        what = f"--set {key}: {said}"
-        raise NetbuildError(
-            what, Exit.USAGE, f"the keys are those of `connectome`: {known}"
-        ) from None
+    return words

@@ -13,21 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from netbuild.connectomes import tables
-from netbuild.connectomes.files import Source
-from netbuild.connectomes.known import KINDS, TRANSMITTERS, WEIGHTS, settle
-from netbuild.connectomes.options import OptionError, Options, spelled
-from netbuild.connectomes.raw import RawEdges
-from netbuild.connectomes.tables import (
-    INTEGER,
-    NUMBER,
-    WHOLE,
-    CellsError,
-    Table,
-    as_objects,
-    float_ids,
-    stripped,
+from netbuild.connectomes.rows import (
+    KINDS,
+    TRANSMITTERS,
+    WEIGHTS,
+    Labels,
+    Rows,
+    Words,
+    kept_values,
+    objects,
+    settle,
+    spelled,
 )
+from netbuild.connectomes.tables import INTEGER, NUMBER, WHOLE, CellsError, Table, float_ids
 from netbuild.errors import DataFileError
 from netbuild.files.cells import Value, meant
 from netbuild.wording import show
@@ -40,40 +38,38 @@ ENDS = (
     ("bodyid_pre", "bodyid_post"),
 )
 COUNT = r"^[+-]?\d{1,18}$"
-Labels = tuple[npt.NDArray[np.int32], npt.NDArray[np.object_]]  # positions, in words
 SHOWN_VALUES = 5  # values of a column, in a message
 
 
-def ends_of(table: Table, options: Options) -> tuple[str, str] | None:
+def ends_of(table: Table, words: Words) -> tuple[str, str] | None:
     """The columns of the two neurons, given or recognised; None where they are not recognised.
 
     Raises DataFileError NB211 where a given one is missing, or two pairs are recognised.
     """
-    pairs = {
-        (pre, post): tuple(filter(None, (tables.first_known(table, [end]) for end in (pre, post))))
-        for pre, post in ENDS
-    }
-    known = [(found[0], found[1]) for found in pairs.values() if len(found) == 2]
-    if options.pre is not None and options.post is not None:
-        return tables.given(table, "pre", options.pre), tables.given(table, "post", options.post)
-    if options.pre is not None or options.post is not None:
-        raise OptionError(
-            "post" if options.pre is None else "pre",
+    given = {key: getattr(words.edges, key) for key in ("pre", "post")}
+    if all(given.values()):
+        pre, post = (table.given(column, ("edges", key)) for key, column in given.items())
+        return pre, post
+    if any(given.values()):
+        raise DataFileError(
             "NB211",
             f"of the two columns of neurons of {table.name} only one is given",
-            f"say both, {spelled('pre', 'post')}; its columns are {tables.listed(table)}",
+            f"say both, {spelled('edges', 'pre', 'post')}; its columns are {table.listed()}",
+            key=("edges", "pre" if given["pre"] else "post"),
         )
+    pairs = [(table.first_known([pre]), table.first_known([post])) for pre, post in ENDS]
+    known = [(pre, post) for pre, post in pairs if pre is not None and post is not None]
     if len(known) > 1:
         (first, _), (second, _) = known[:2]
         raise DataFileError(
             "NB211",
             f"{table.name} has two pairs of columns for neurons, {first} and {second} among them",
-            f"say which are meant: {spelled('pre', 'post')}",
+            f"say which are meant: {spelled('edges', 'pre', 'post')}",
         )
     return known[0] if known else None
 
 
-def read(source: Source, table: Table, ends: tuple[str, str], options: Options) -> RawEdges:
+def read(table: Table, ends: tuple[str, str], words: Words) -> Rows:
     """The rows that `where` keeps, with the neurons as positions in their sorted names.
 
     Raises DataFileError: NB204 (malformed), NB205 (a weight that is missing or no number), NB211
@@ -81,40 +77,41 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
     rows).
     """
     columns = {"pre": ends[0], "post": ends[1]}
-    for key, given, known in (
-        ("weight", options.weight, WEIGHTS),
-        ("type", options.type, TRANSMITTERS),
-    ):
-        column = tables.given(table, key, given) if given else tables.first_known(table, known)
+    for key, known in (("weight", WEIGHTS), ("transmitter", TRANSMITTERS)):
+        given = getattr(words.edges, key)
+        column = table.given(given, ("edges", key)) if given else table.first_known(known)
         if column is not None:
             columns[key] = column
+    where = kept_values(words)
     filters = {
-        f"where {i}": tables.given(table, "where", column) for i, column in enumerate(options.where)
+        f"where {i}": table.given(column, ("where", column)) for i, column in enumerate(where)
     }
-    if (of_synapses := tables.first_known(table, KINDS)) is not None:
+    if (of_synapses := table.first_known(KINDS)) is not None:
         columns["kind"] = of_synapses
     frame = parsed(table, columns | filters)
-    rows = frame.height
-    frame, dropped, places = chosen(table, frame, options.kept(), filters)
+    read = frame.height
+    frame, dropped, places = chosen(table, frame, where, filters)
     if not frame.height:
         raise DataFileError("NB215", f"{table.name} has no rows", "it holds a header alone")
     names, pre, post = coded(table, frame, columns, places)
     weight = None
     if "weight" in columns:
         weight = weights(table, frame["weight"], columns["weight"], places)
-    labels: dict[str, Labels] = {}
-    for key in ("type", "kind"):
-        if key in columns:
-            labels[key] = labelled(stripped(frame[key], table.name, table.size).fill_null(""))
-    settle(columns, labels["kind"][1] if "kind" in labels else (), options)
-    none = None, None
-    transmitter, transmitters = labels["type"] if "type" in columns else none
-    kind, kinds = labels["kind"] if "kind" in columns else none
-    return RawEdges(
-        *(pre, post, weight, transmitter, transmitters, names, kind, kinds),
-        numbered=True,
+    labels = {
+        key: labelled(table.stripped(frame[key]).fill_null(""))
+        for key in ("transmitter", "kind")
+        if key in columns
+    }
+    settle(columns, labels["kind"].words if "kind" in columns else (), words)
+    return Rows(
+        pre=pre,
+        post=post,
+        weight=weight,
         n=len(names),
-        rows=rows,
+        names=names,
+        transmitter=labels["transmitter"] if "transmitter" in columns else None,
+        kind=labels["kind"] if "kind" in columns else None,
+        read=read,
         dropped=dropped,
         columns=columns,
         first_row=table.first_row,
@@ -124,7 +121,7 @@ def read(source: Source, table: Table, ends: tuple[str, str], options: Options) 
 
 def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
     """The columns: numbers where all of a column's cells are, else as stripped text."""
-    if table.schema is not None:
+    if table.binary is not None:
         return table.read(columns, {})
     sample = table.sample({key: table.index(column) for key, column in columns.items()})
     types: dict[str, Any] = dict.fromkeys(columns, pl.String)
@@ -160,9 +157,9 @@ def chosen(
             dropped["empty rows"] = int(empty.sum())
             keep = ~empty
     for (key, column), (wish, wanted) in zip(filters.items(), where.items(), strict=True):
-        texts = stripped(frame[key], table.name, table.size).fill_null("")
-        words = all(isinstance(value, str) for value in wanted)
-        matches = texts.is_in(list(meant(() if words else texts.unique(), wanted)))
+        texts = table.stripped(frame[key]).fill_null("")
+        as_text = all(isinstance(value, str) for value in wanted)
+        matches = texts.is_in(list(meant(() if as_text else texts.unique(), wanted)))
         value = " or ".join(show(str(each)) for each in wanted)
         kept = matches if keep is None else matches & keep
         if not kept.any():
@@ -170,7 +167,7 @@ def chosen(
             values = ", ".join(show(each) for each in counts.to_series() if each)
             what = f"no row of {table.name} has {value} in the column {show(column)}"
             hint = f"`where` keeps none; most rows have {values}"
-            raise OptionError("where", "NB215", what, hint, column=wish)
+            raise DataFileError("NB215", what, hint, key=("where", wish))
         before = frame.height if keep is None else int(keep.sum())
         dropped[f"{column} is not {value}"] = before - int(kept.sum())
         keep = kept
@@ -191,15 +188,8 @@ def coded(
     if len({end.dtype for end in ends}) > 1:
         ends = [end.cast(pl.String) for end in ends]
     distinct = pl.concat([end.unique() for end in ends]).unique().sort()
-    positions = pl.DataFrame({"name": distinct}).with_row_index("at").cast({"at": pl.Int32})
-    codes = [
-        pl.DataFrame({"name": end})
-        .join(positions, on="name", how="left", maintain_order="left")["at"]
-        .to_numpy()
-        for end in ends
-    ]
-    names = distinct.to_numpy() if distinct.dtype == pl.Int64 else as_objects(distinct)
-    return names, codes[0], codes[1]
+    names = distinct.to_numpy() if distinct.dtype == pl.Int64 else objects(distinct.to_list())
+    return names, positions_in(distinct, ends[0]), positions_in(distinct, ends[1])
 
 
 def whole_or_text(
@@ -209,11 +199,11 @@ def whole_or_text(
     if ids.dtype.is_float() or ids.dtype.is_decimal():
         raise float_ids(table, column, place(table, places, 0))
     if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Categorical, pl.Enum)):
-        what = f"the column {show(column)} of {table.name} holds {ids.dtype}"
+        what = f"the column {show(column)} of {table.name} holds {show(str(ids.dtype))}"
         raise DataFileError("NB211", what, "neurons are names or whole numbers")
     missing = ids.is_null()
     if not ids.dtype.is_integer():
-        ids = stripped(ids, table.name, table.size)
+        ids = table.stripped(ids)
         missing = ids.is_null() | (ids == "")
     if missing.any():
         where = place(table, places, int(missing.arg_max() or 0))
@@ -247,11 +237,11 @@ def weights(
 ) -> npt.NDArray[np.float64]:
     """(row,): the weights; their range is judged later, for every format alike."""
     if cells.dtype.is_nested() or cells.dtype.is_temporal() or cells.dtype == pl.Boolean:
-        what = f"the column {show(column)} of {table.name} holds {cells.dtype}"
+        what = f"the column {show(column)} of {table.name} holds {show(str(cells.dtype))}"
         raise DataFileError("NB211", what, "weights are numbers")
     values = cells
     if not cells.dtype.is_numeric():
-        values = stripped(cells, table.name, table.size).cast(pl.Float64, strict=False)
+        values = table.stripped(cells).cast(pl.Float64, strict=False)
     missing = values.is_null()
     if missing.any():
         row = int(missing.arg_max() or 0)
@@ -266,11 +256,14 @@ def weights(
 def labelled(words: pl.Series) -> Labels:
     """A column of few distinct words, as positions in them."""
     distinct = words.unique().sort()
-    positions = pl.DataFrame({"word": distinct}).with_row_index("at").cast({"at": pl.Int32})
-    joined = pl.DataFrame({"word": words}).join(
-        positions, on="word", how="left", maintain_order="left"
-    )
-    return joined["at"].to_numpy(), as_objects(distinct)
+    return Labels(positions_in(distinct, words), objects(distinct.to_list()))
+
+
+def positions_in(distinct: pl.Series, cells: pl.Series) -> npt.NDArray[np.int32]:
+    """(row,): where each cell is among the distinct ones."""
+    at = pl.DataFrame({"cell": distinct}).with_row_index("at").cast({"at": pl.Int32})
+    rows = pl.DataFrame({"cell": cells})
+    return rows.join(at, on="cell", how="left", maintain_order="left")["at"].to_numpy()
 
 
 def place(table: Table, places: npt.NDArray[np.int64] | None, row: int) -> str:

@@ -8,18 +8,27 @@ from __future__ import annotations
 import math
 import re
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
 import numpy as np
-import numpy.typing as npt
 
-from netbuild.connectomes.dense import not_a_weight
-from netbuild.connectomes.known import KINDS, TRANSMITTERS, WEIGHTS, settle
-from netbuild.connectomes.options import OptionError, Options, left_out
-from netbuild.connectomes.raw import RawEdges
+from netbuild.connectomes.matrices import not_a_weight
+from netbuild.connectomes.rows import (
+    KINDS,
+    TRANSMITTERS,
+    WEIGHTS,
+    Labels,
+    Rows,
+    Words,
+    kept_values,
+    objects,
+    refuse_keys,
+    settle,
+)
+from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files import text
 from netbuild.files.cells import Value, meant
@@ -34,39 +43,36 @@ VALUES = ("data", "default")  # elements whose text is a value
 REFUSED = ("hyperedge", "port")
 
 
-def read(path: Path, content: bytes, options: Options) -> RawEdges:
+def read(source: Source, words: Words) -> Rows:
     """The edges of the one graph; those of an undirected one go both ways.
 
     Neurons are called by the nodes' attribute `name` if all have one and no two the same, else by
-    the nodes' ids. `weight`, `type` and `where` name attributes of the edges.
+    the nodes' ids. `weight`, `transmitter` and `where` name attributes of the edges.
 
     Raises DataFileError: NB204 (not well-formed, not GraphML, a document type), NB205 (a weight
     that is no number, negative, missing), NB211 (no such attribute), NB901 (too large).
     """
-    name = show(path.name)
-    for key in ("pre", "post", "array", "rows"):
-        if getattr(options, key) is not None:
-            what = f"{name} is a graph, whose edges say themselves where they start and end"
-            raise left_out(key, "NB211", what)
-    if len(content) > SIZE_CAP:
-        what = f"{name} has {len(content):,} bytes; the limit is {SIZE_CAP:,}"
+    what = f"{source.name} is a graph, whose edges say themselves where they start and end"
+    refuse_keys(words, ("pre", "post", "array", "rows"), "NB211", what)
+    if len(source.content) > SIZE_CAP:
+        what = f"{source.name} has {len(source.content):,} bytes; the limit is {SIZE_CAP:,}"
         raise DataFileError("NB901", what, "save it as an edge list: csv, or Parquet")
-    graph = Graph(name, options)
-    graph.parse(content)
-    return edges_of(graph)
+    reader = Reader(source.name, words)
+    reader.parse(source.content)
+    return reader.edges.rows(reader.nodes)
 
 
 @dataclass
-class Key:
+class Attribute:
     """What a <key> declares: an attribute of nodes or edges."""
 
     name: str
     domain: str  # node, edge, all ...
-    default: str | None = None
+    default: str = ""
 
 
 @dataclass
-class Words:
+class Column:
     """A word of each edge, of which few are distinct: each is kept once, however long it is."""
 
     distinct: dict[str, int] = field(default_factory=dict)  # word -> its position
@@ -76,41 +82,187 @@ class Words:
         """One more edge."""
         self.at.append(self.distinct.setdefault(word, len(self.distinct)))
 
-    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
-        """(edge,): positions in the words; and these, (word,)."""
-        return np.array(self.at, np.int64), np.array(list(self.distinct), object)
+    def labels(self) -> Labels:
+        """As arrays."""
+        return Labels(np.array(self.at, np.int64), objects(self.distinct))
 
 
-@dataclass
-class Graph:
-    """What has been read so far; the methods are called by the parser, in the file's order."""
+@dataclass(frozen=True)
+class Element:
+    """A node or an edge that has been read: its attributes, its values by key, and its line."""
 
-    name: str
-    options: Options
-    keys: dict[str, Key] = field(default_factory=dict)  # by id
-    weight: str | None = None  # ids of keys
-    type: str | None = None
-    kind: str | None = None
-    where: dict[str, tuple[Value, ...]] = field(default_factory=dict)  # id of a key -> kept values
-    wanted: dict[tuple[str, str], bool] = field(default_factory=dict)  # (key, value) seen before
-    directed: bool = True
-    graphs: int = 0
-    nodes: dict[str, str] = field(default_factory=dict)  # id -> attribute `name`, or ""
-    sources: list[str] = field(default_factory=list)
-    targets: list[str] = field(default_factory=list)
-    weights: array[float] = field(default_factory=lambda: array("d"))
-    types: Words = field(default_factory=Words)
-    kinds: Words = field(default_factory=Words)
-    lines: array[int] = field(default_factory=lambda: array("q"))
-    read: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)  # reason -> edges
-    stack: list[str] = field(default_factory=list)
-    data: dict[str, str] = field(default_factory=dict)  # of the node or edge that is open
-    data_key: str = ""
-    needed: set[str] = field(default_factory=set)  # ids of keys; other values are skipped
-    attributes: dict[str, str] = field(default_factory=dict)
-    text: str | None = None  # of the value that is open, if it is needed
-    line: int = 0  # where the open edge begins
+    attributes: Mapping[str, str]
+    values: Mapping[str, str]
+    where: str  # `line 3 of FILE`
+    line: int
+
+
+class Nodes:
+    """The neurons."""
+
+    def __init__(self, keys: Mapping[str, Attribute], name: str) -> None:
+        self.file = name
+        self.name_keys = [
+            key
+            for key, attribute in keys.items()
+            if attribute.name.casefold() == "name" and attribute.domain in ("node", "all")
+        ]
+        self.labels: dict[str, str] = {}  # id -> attribute `name`, or ""
+
+    def add(self, node: Element) -> None:
+        """One more neuron."""
+        label = node.attributes.get("id", "").strip()
+        if not label:
+            raise DataFileError("NB204", f"{node.where}: a node without an id")
+        if label in self.labels:
+            raise DataFileError("NB204", f"{node.where}: a second node {show(label)}")
+        names = (value for key, value in node.values.items() if key in self.name_keys)
+        self.labels[label] = next(names, "")
+
+
+class Edges:
+    """The connections, and the attributes that say their weight and kind."""
+
+    def __init__(
+        self, keys: Mapping[str, Attribute], words: Words, directed: bool, name: str
+    ) -> None:
+        self.file, self.words, self.keys, self.directed = name, words, keys, directed
+        self.weight = self._key_of(WEIGHTS, words.edges.weight, ("edges", "weight"))
+        self.columns = {  # use -> its key, and the words of the edges
+            "transmitter": (
+                self._key_of(TRANSMITTERS, words.edges.transmitter, ("edges", "transmitter")),
+                Column(),
+            ),
+            "kind": (self._key_of(KINDS), Column()),
+        }
+        self.where: dict[str, tuple[Value, ...]] = {}  # key -> kept values
+        for label, values in kept_values(words).items():
+            self.where[self._key_of((), label, ("where", label))] = values
+        self.known: dict[tuple[str, str], bool] = {}  # (key, value) -> whether it is kept
+        self.sources: list[str] = []
+        self.targets: list[str] = []
+        self.weights = array("d")
+        self.lines = array("q")
+        self.read = 0
+        self.dropped: dict[str, int] = {}  # reason -> edges
+
+    @property
+    def needed(self) -> set[str]:
+        """The keys whose values matter."""
+        return {self.weight, *self.where, *(key for key, _ in self.columns.values())} - {""}
+
+    def _key_of(
+        self, known: tuple[str, ...], wanted: str | None = None, place: tuple[str, ...] = ()
+    ) -> str:
+        """The key of the edges' attribute called `wanted`, or of the first that is known, or ""."""
+        edge = {k.name: i for i, k in self.keys.items() if k.domain in ("edge", "all")}
+        folded: dict[str, list[str]] = {}
+        for label, key in edge.items():
+            folded.setdefault(label.casefold(), []).append(key)
+        if wanted is None:
+            return next((folded[word][0] for word in known if word in folded), "")
+        alike = folded.get(wanted.casefold(), [])
+        if wanted in edge or len(alike) == 1:
+            return edge.get(wanted) or alike[0]
+        what = f"the edges of {self.file} have no attribute {show(wanted)}"
+        raise DataFileError("NB211", what, did_you_mean(wanted, edge), key=place)
+
+    def add(self, edge: Element) -> None:
+        """One more connection, in one direction or in both."""
+        self.read += 1
+        if not self._is_kept(edge):
+            return
+        ends = [edge.attributes.get(key, "").strip() for key in ("source", "target")]
+        weight = self._weight_of(edge)
+        own = edge.attributes.get("directed")
+        directed = self.directed if own is None else own == "true"
+        for source, target in [ends] if directed or ends[0] == ends[1] else [ends, ends[::-1]]:
+            self.sources.append(source)
+            self.targets.append(target)
+            self.weights.append(weight)
+            self.lines.append(edge.line)
+            for key, column in self.columns.values():
+                column.append(self._value(edge, key))
+
+    def _value(self, edge: Element, key: str) -> str:
+        """What an edge has under a key, or the key's default; "" where there is neither."""
+        return edge.values.get(key, self.keys[key].default) if key else ""
+
+    def _is_kept(self, edge: Element) -> bool:
+        """Whether `where` keeps an edge; one that it drops is counted."""
+        for key, kept in self.where.items():
+            cell = self._value(edge, key)
+            if (key, cell) not in self.known:  # of many edges few values are distinct
+                self.known[key, cell] = cell in meant([cell], kept)
+            if not self.known[key, cell]:
+                values = " or ".join(show(str(value)) for value in kept)
+                reason = f"{self.keys[key].name} is not {values}"
+                self.dropped[reason] = self.dropped.get(reason, 0) + 1
+                return False
+        return True
+
+    def _weight_of(self, edge: Element) -> float:
+        """An edge's weight: a finite number that is not negative."""
+        if not self.weight:
+            return 1.0
+        written = self._value(edge, self.weight)
+        if text.NOT_FINITE.fullmatch(written):
+            raise not_a_weight(math.nan, f"{edge.where}: the weight")
+        if not text.NUMBER.fullmatch(written):
+            what = "an edge without a weight" if not written else "a weight that is not a number"
+            raise DataFileError("NB205", f"{edge.where}: {what}", "give each edge a number")
+        if not 0 <= (weight := float(written)) < math.inf:
+            raise not_a_weight(weight, f"{edge.where}: the weight")
+        return weight
+
+    def rows(self, nodes: Nodes) -> Rows:
+        """The edges under the names of their neurons."""
+        if not nodes.labels:
+            raise DataFileError("NB204", f"{self.file} has no nodes")
+        called = list(nodes.labels.values())
+        by_name = all(called) and len(set(called)) == len(called)
+        positions = {node: position for position, node in enumerate(nodes.labels)}
+        for line, *ends in zip(self.lines, self.sources, self.targets, strict=True):
+            for end in ends:
+                if end not in positions:
+                    what = f"line {line:,} of {self.file}: an edge of a node that is not there"
+                    raise DataFileError("NB204", f"{what}, {show(end)}")
+        columns = {"name": "name" if by_name else "id", "pre": "source", "post": "target"}
+        used = {"weight": self.weight} | {use: key for use, (key, _) in self.columns.items()}
+        columns |= {use: self.keys[key].name for use, key in used.items() if key}
+        settle(columns, self.columns["kind"][1].distinct, self.words)
+        labels = {use: c.labels() for use, (_, c) in self.columns.items() if use in columns}
+        return Rows(
+            pre=np.array([positions[source] for source in self.sources], np.int64),
+            post=np.array([positions[target] for target in self.targets], np.int64),
+            weight=np.array(self.weights) if self.weight else None,
+            n=len(called),
+            names=objects(called if by_name else nodes.labels),
+            transmitter=labels.get("transmitter"),
+            kind=labels.get("kind"),
+            read=self.read,
+            dropped=self.dropped,
+            columns=columns,
+        )
+
+
+class Reader:
+    """Hands each node and edge to its builder; the methods are called in the file's order."""
+
+    nodes: Nodes  # both from the start of the graph on, when all keys are known
+    edges: Edges
+
+    def __init__(self, name: str, words: Words) -> None:
+        self.name, self.words = name, words
+        self.keys: dict[str, Attribute] = {}
+        self.needed: set[str] = set()  # keys; values of others are skipped
+        self.graphs = 0
+        self.stack: list[str] = []
+        self.attributes: dict[str, str] = {}  # of the key, node or edge that is open
+        self.values: dict[str, str] = {}
+        self.line = 0  # where it begins
+        self.key = ""  # of the value that is open
+        self.text: str | None = None  # of that value, if it is needed
 
     def parse(self, content: bytes) -> None:
         """Read it all; raises DataFileError."""
@@ -143,15 +295,15 @@ class Graph:
         hint = "remove the <!DOCTYPE ...>; GraphML needs none"
         raise self.problem("a document type, which is never read", hint)
 
-    def problem(self, what: str, hint: str = "", line: int = 0, code: str = "NB204") -> Exception:
-        """The error for something on the line where the parser is, or on `line`."""
-        line = line or self.parser.CurrentLineNumber
-        return DataFileError(code, f"line {line:,} of {self.name}: {what}", hint)
+    def problem(self, what: str, hint: str = "") -> DataFileError:
+        """The error for something on the line where the parser is."""
+        where = f"line {self.parser.CurrentLineNumber:,} of {self.name}"
+        return DataFileError("NB204", f"{where}: {what}", hint)
 
     def start(self, qualified: str, attributes: dict[str, str]) -> None:
         """An element begins."""
         tag = qualified.rpartition(" ")[2]
-        inside = self.values_open()
+        inside = self.in_a_value()
         self.stack.append(tag)
         if len(self.stack) > DEPTH_CAP:
             raise self.problem(f"more than {DEPTH_CAP} elements inside each other")
@@ -163,17 +315,16 @@ class Graph:
             raise self.problem(f"a {tag}, which no connection can be made of")
         if tag == "key":
             label = attributes.get("attr.name", attributes.get("id", ""))
-            key = Key(label.strip(), attributes.get("for", "all"))
-            self.keys[attributes.get("id", "")] = key
-            self.attributes = attributes
+            attribute = Attribute(label.strip(), attributes.get("for", "all"))
+            self.keys[attributes.get("id", "")] = attribute
         elif tag == "graph":
             self.begin_graph(attributes)
-        elif tag in ("node", "edge"):
-            self.data, self.attributes = {}, attributes
-            self.line = self.parser.CurrentLineNumber
         elif tag == "data":
-            self.data_key = attributes.get("key", "")
-        if tag == "default" or (tag == "data" and self.data_key in self.needed):
+            self.key = attributes.get("key", "")
+        if tag in ("key", "node", "edge"):
+            self.attributes, self.values = attributes, {}
+            self.line = self.parser.CurrentLineNumber
+        if tag == "default" or (tag == "data" and self.key in self.needed):
             self.text = ""
 
     def begin_graph(self, attributes: dict[str, str]) -> None:
@@ -181,38 +332,14 @@ class Graph:
         self.graphs += 1
         if self.graphs > 1:
             raise self.problem("a second graph", "keep one graph in a file")
-        self.directed = attributes.get("edgedefault") != "undirected"
-        self.weight = self.key_of("weight", self.options.weight, WEIGHTS)
-        self.type = self.key_of("type", self.options.type, TRANSMITTERS)
-        self.kind = self.key_of("type", None, KINDS)
-        for label, values in self.options.kept().items():
-            self.where[self.key_of("where", label) or ""] = values
-        self.needed = {*self.where, *filter(None, (self.weight, self.type, self.kind))}
-        self.needed |= {key for key in self.keys if self.names(key)}
+        directed = attributes.get("edgedefault") != "undirected"
+        self.edges = Edges(self.keys, self.words, directed, self.name)
+        self.nodes = Nodes(self.keys, self.name)
+        self.needed = {*self.edges.needed, *self.nodes.name_keys}
 
-    def names(self, key: str) -> bool:
-        """Whether the attribute is that of the neurons' names."""
-        known = self.keys[key]
-        return known.name.casefold() == "name" and known.domain in ("node", "all")
-
-    def values_open(self) -> bool:
+    def in_a_value(self) -> bool:
         """Whether an element that holds a value is open."""
         return any(tag in self.stack for tag in VALUES)
-
-    def key_of(self, option: str, wanted: str | None, known: tuple[str, ...] = ()) -> str | None:
-        """The id of the edges' attribute called `wanted`, or of the first that is known."""
-        edge = {k.name: i for i, k in self.keys.items() if k.domain in ("edge", "all")}
-        folded: dict[str, list[str]] = {}
-        for label, key in edge.items():
-            folded.setdefault(label.casefold(), []).append(key)
-        if wanted is None:
-            return next((folded[word][0] for word in known if word in folded), None)
-        alike = folded.get(wanted.casefold(), [])
-        if wanted in edge or len(alike) == 1:
-            return edge.get(wanted) or alike[0]
-        hint = did_you_mean(wanted, edge)
-        what = f"the edges of {self.name} have no attribute {show(wanted)}"
-        raise OptionError(option, "NB211", what, hint, column=wanted)
 
     def characters(self, more: str) -> None:
         """Text, of which only that of values matters."""
@@ -223,108 +350,19 @@ class Graph:
             raise self.problem("a value that is too long")
 
     def end(self, qualified: str) -> None:
-        """An element ends, and with it what was said in it."""
+        """An element ends."""
         tag = self.stack.pop()
-        if self.values_open():
+        if self.in_a_value():
             return
         if tag in VALUES:
             written, self.text = (self.text or "").strip(), None
             if tag == "data":
-                self.data[self.data_key] = written
+                self.values[self.key] = written
             elif self.stack[-1:] == ["key"]:
                 self.keys[self.attributes.get("id", "")].default = written
-        elif tag == "node":
-            self.end_node()
-        elif tag == "edge":
-            self.end_edge()
-
-    def end_node(self) -> None:
-        """A neuron, with the name that it has."""
-        label = self.attributes.get("id", "").strip()
-        if not label:
-            raise self.problem("a node without an id", line=self.line)
-        if label in self.nodes:
-            raise self.problem(f"a second node {show(label)}", line=self.line)
-        called = (value for key, value in self.data.items() if key in self.keys and self.names(key))
-        self.nodes[label] = next(called, "")
-
-    def value(self, key: str | None) -> str:
-        """What the open edge has under a key, or the key's default; "" where there is neither."""
-        return "" if key is None else self.data.get(key, self.keys[key].default) or ""
-
-    def end_edge(self) -> None:
-        """A connection, once or both ways."""
-        self.read += 1
-        for key, kept in self.where.items():
-            cell = self.value(key)
-            if (key, cell) not in self.wanted:  # of many edges few values are distinct
-                self.wanted[key, cell] = cell in meant([cell], kept)
-            if not self.wanted[key, cell]:
-                values = " or ".join(show(str(value)) for value in kept)
-                reason = f"{self.keys[key].name} is not {values}"
-                self.dropped[reason] = self.dropped.get(reason, 0) + 1
-                return
-        ends = self.attributes.get("source", "").strip(), self.attributes.get("target", "").strip()
-        weight = self.weight_of_edge()
-        kinds = self.value(self.type), self.value(self.kind)
-        own = self.attributes.get("directed")
-        directed = self.directed if own is None else own == "true"
-        for source, target in [ends] if directed or ends[0] == ends[1] else [ends, ends[::-1]]:
-            self.sources.append(source)
-            self.targets.append(target)
-            self.weights.append(weight)
-            for words, word in zip((self.types, self.kinds), kinds, strict=True):
-                words.append(word)
-            self.lines.append(self.line)
-
-    def weight_of_edge(self) -> float:
-        """The open edge's weight: a finite number that is not negative."""
-        if self.weight is None:
-            return 1.0
-        written = self.value(self.weight)
-        where = f"line {self.line:,} of {self.name}: the weight"
-        if text.NOT_FINITE.fullmatch(written):
-            raise not_a_weight(math.nan, where)
-        if not text.NUMBER.fullmatch(written):
-            what = "an edge without a weight" if not written else "a weight that is not a number"
-            raise self.problem(what, "give each edge a number", self.line, "NB205")
-        if not 0 <= (weight := float(written)) < math.inf:
-            raise not_a_weight(weight, where)
-        return weight
-
-
-def edges_of(graph: Graph) -> RawEdges:
-    """The edges under the names of their neurons."""
-    if not graph.nodes:
-        raise DataFileError("NB204", f"{graph.name} has no nodes")
-    called = list(graph.nodes.values())
-    by_name = all(called) and len(set(called)) == len(called)
-    positions = {node: position for position, node in enumerate(graph.nodes)}
-    for line, source, target in zip(graph.lines, graph.sources, graph.targets, strict=True):
-        for end in (source, target):
-            if end not in positions:
-                what = f"line {line:,} of {graph.name}: an edge of a node that is not there"
-                raise DataFileError("NB204", f"{what}, {show(end)}")
-    columns = {"name": "name" if by_name else "id", "pre": "source", "post": "target"}
-    for use, key in (("weight", graph.weight), ("type", graph.type), ("kind", graph.kind)):
-        if key is not None:
-            columns[use] = graph.keys[key].name
-    settle(columns, graph.kinds.distinct, graph.options)
-    none = None, None
-    transmitter, transmitters = graph.types.arrays() if "type" in columns else none
-    kind, kinds = graph.kinds.arrays() if "kind" in columns else none
-    return RawEdges(
-        pre=np.array([positions[source] for source in graph.sources], np.int64),
-        post=np.array([positions[target] for target in graph.targets], np.int64),
-        weight=None if graph.weight is None else np.array(graph.weights),
-        type=transmitter,
-        types=transmitters,
-        kind=kind,
-        kinds=kinds,
-        names=np.array(called if by_name else list(graph.nodes), object),
-        numbered=True,
-        n=len(called),
-        rows=graph.read,
-        dropped=graph.dropped,
-        columns=columns,
-    )
+        elif tag in ("node", "edge"):
+            if not self.graphs:
+                raise self.problem(f"a {tag} outside of a graph")
+            where = f"line {self.line:,} of {self.name}"
+            element = Element(self.attributes, self.values, where, self.line)
+            (self.nodes if tag == "node" else self.edges).add(element)

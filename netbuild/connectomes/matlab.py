@@ -11,22 +11,24 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from netbuild.connectomes import dense
-from netbuild.connectomes.options import Options
-from netbuild.connectomes.raw import RawEdges
-from netbuild.connectomes.sparse_npz import check_entries, unpacked
+from netbuild.connectomes.matrices import (
+    check_entries,
+    expanded,
+    of_entries,
+    of_matrix,
+    refuse_columns,
+    size_of,
+)
+from netbuild.connectomes.rows import Array, Rows, Words
+from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files.arrays import MAX_BYTES
 from netbuild.files.npz import RATIO, SMALL, no_such_array
 from netbuild.wording import show
-
-Array = npt.NDArray[Any]
 
 MAGIC = b"MATLAB 5.0"
 HEADER = 128  # bytes before the first element
@@ -61,27 +63,27 @@ class Variable:
         return numeric and not self.complex and len(self.shape) == 2 and min(self.shape) > 1
 
 
-def read(path: Path, content: bytes, options: Options) -> RawEdges:
+def read(source: Source, words: Words) -> Rows:
     """The entries other than 0 of the square matrix `array`, or of the only matrix there is.
 
     Raises DataFileError: NB204 (damaged, or of another version), NB206 (no such matrix, or
-    several), NB207 (no real numbers), NB901 (more than the limit), and what `dense.read` raises.
+    several), NB207 (no real numbers), NB901 (more than the limit), and what `matrices.read` raises.
     """
-    name = show(path.name)
-    dense.refuse_columns(options, name)
+    name, content = source.name, source.content
+    refuse_columns(words, name)
     order = byte_order(content, name)
-    variable = pick(list(variables(content, order, name)), options.array, name)
+    variable = pick(list(variables(content, order, name)), words.edges.array, name)
     label = f"{show(variable.name)} in {name}"
     parts = Parts(unpacked_bytes(variable, name), order, name)
     for _ in range(3):  # its flags, dimensions and name
         parts.following()
     if variable.kind == SPARSE:
-        rows, columns, values, n = sparse(parts, variable.shape, options, label)
-        return dense.of_entries(rows, columns, values, n, options, label)
+        rows, columns, values, n = sparse(parts, variable.shape, words, label)
+        return of_entries(rows, columns, values, n, words, label)
     flat = parts.numbers()
     if len(flat) != math.prod(variable.shape):
         raise malformed(name, f"{show(variable.name)} has not as many values as its shape")
-    return dense.of_matrix(flat.reshape(variable.shape, order="F"), options, label)
+    return of_matrix(flat.reshape(variable.shape, order="F"), words, label)
 
 
 def byte_order(content: bytes, name: str) -> str:
@@ -229,19 +231,19 @@ class Parts:
 
 
 def sparse(
-    parts: Parts, shape: tuple[int, ...], options: Options, label: str
+    parts: Parts, shape: tuple[int, ...], words: Words, label: str
 ) -> tuple[Array, Array, Array, int]:
     """Row, column and value of the entries of a sparse matrix, and its size.
 
     It is stored by columns: the rows of the entries, where each column's entries start, the
     values. There may be room for more entries than there are.
     """
-    n = dense.size_of(shape, options, label)
+    n = size_of(shape, words, label)
     rows, starts, values = parts.whole_numbers(), parts.whole_numbers(), parts.numbers()
     entries = int(starts[-1]) if len(starts) else 0
     if not 0 <= entries <= min(len(rows), len(values)):
         raise malformed(parts.name, "a sparse matrix has not as many entries as it declares")
-    columns = unpacked(starts, entries, n, label)
+    columns = expanded(starts, entries, n, label)
     rows, values = rows[:entries], values[:entries]
     check_entries(rows, columns, values, n, label)
     return rows, columns, values, n

@@ -1,4 +1,4 @@
-"""The native form of a connectome: what reading it came to, as an .npz that loads at once.
+"""The native form of a connectome: the result of reading it, as an .npz that loads at once.
 
 Members, uncompressed: `netbuild_connectome` (the version of this form), `starts`, `sources`
 (int32), `counts` (float32) as in `Connectome`, `signs` (int8) where there are some, and
@@ -13,19 +13,17 @@ import io
 import json
 import os
 import secrets
-import struct
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from netbuild.connectomes.rows import Array
 from netbuild.errors import DataFileError
-from netbuild.files import npy, npz
+from netbuild.files import npz
 from netbuild.wiring import Wiring
 from netbuild.wording import show
 
@@ -33,20 +31,18 @@ VERSION = 1
 MARK = "netbuild_connectome"
 MAX_BYTES = 1 << 34
 KINDS = {"starts": np.int32, "sources": np.int32, "counts": np.float32, "signs": np.int8}
-LOCAL = struct.Struct("<26x2H")  # before a member: the lengths of its name and its extra field
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Native:
-    """What a native file holds, once it has proved to be whole."""
+    """What a native file holds."""
 
     wiring: Wiring
     counts: npt.NDArray[np.float32]
     signs: npt.NDArray[np.int8] | None
-    names: list[str]
-    columns: dict[str, list[str]]
-    origin: dict[str, Any]
+    names: Sequence[str]
+    columns: Mapping[str, Sequence[str]]  # of the node table
+    origin: Mapping[str, Any]  # the report of how it was made
 
 
 def is_native(content: bytes) -> bool:
@@ -54,31 +50,23 @@ def is_native(content: bytes) -> bool:
     return f"{MARK}.npy" in npz.members_of(content)
 
 
-def write(
-    path: Path,
-    wiring: Wiring,
-    counts: Array,
-    signs: Array | None,
-    names: Array,
-    columns: Mapping[str, Array],
-    origin: Mapping[str, Any],
-) -> None:
+def write(path: Path, native: Native) -> None:
     """Write the file, whole or not at all; the same connectome gives the same bytes."""
     text = {
-        "signed": signs is not None,
-        "names": names.tolist(),
-        "columns": {column: cells.tolist() for column, cells in columns.items()},
-        "origin": dict(origin),
+        "signed": native.signs is not None,
+        "names": native.names,
+        "columns": native.columns,
+        "origin": native.origin,
     }
     arrays: dict[str, Array] = {
         MARK: np.array([VERSION], np.int32),
-        "starts": wiring.starts,
-        "sources": wiring.sources,
-        "counts": np.asarray(counts, np.float32),
+        "starts": native.wiring.starts,
+        "sources": native.wiring.sources,
+        "counts": np.asarray(native.counts, np.float32),
         "neurons": np.frombuffer(json.dumps(text, ensure_ascii=False).encode(), np.uint8),
     }
-    if signs is not None:
-        arrays["signs"] = np.asarray(signs, np.int8)
+    if native.signs is not None:
+        arrays["signs"] = np.asarray(native.signs, np.int8)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
@@ -121,34 +109,10 @@ def read(content: bytes, name: str) -> Native:
 
 def part(content: bytes, key: str, name: str) -> Array:
     """One of the arrays, which have one dimension and the type of their key."""
-    array = stored(content, key, name)
-    if array is None:
-        array = npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
+    array = npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
     if array.ndim != 1 or (key in KINDS and array.dtype != KINDS[key]):
         raise malformed(name, f"its `{key}` is not a list of the right kind")
     return array
-
-
-def stored(content: bytes, key: str, name: str) -> Array | None:
-    """An array that is not compressed, with a single copy of its bytes; None: it is.
-
-    Raises what `npz.array_from` raises. Zipfile alone would copy tens of megabytes thrice.
-    """
-    with npz.archive_of(io.BytesIO(content), len(content), name) as archive:
-        member = npz.pick(archive, len(content), key, name, MAX_BYTES)
-    if member.compress_type != zipfile.ZIP_STORED:
-        return None
-    at = member.header_offset
-    if content[at : at + 4] != b"PK\x03\x04" or len(content) < at + LOCAL.size:
-        raise npz.damaged(member, name)
-    at += LOCAL.size + sum(LOCAL.unpack_from(content, at))  # the name, and what comes after it
-    view = memoryview(content)[at : at + member.file_size]
-    if len(view) != member.file_size or zlib.crc32(view) != member.CRC:
-        raise npz.damaged(member, name)
-    label = f"{show(member.filename)} in {name}"
-    layout = npy.layout_of(bytes(view[: npy.HEAD]), len(view), label, MAX_BYTES)
-    # What lies in bytes is not writable, so that this makes the one copy.
-    return npy.array_from(layout, cast(bytearray, view), label)
 
 
 def texts(

@@ -6,15 +6,13 @@ A pair is one whole number, `post << bits | pre`, so that sorting puts pairs int
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.connectomes.options import Options
+from netbuild.connectomes.rows import Array, Words
 from netbuild.wiring import Wiring, from_targets
 
-Array = npt.NDArray[Any]
 Pairs = npt.NDArray[np.int64]
 
 
@@ -54,7 +52,7 @@ def applied(
     pairs: Pairs,
     weights: npt.NDArray[np.float64] | None,
     n: int,
-    options: Options,
+    words: Words,
     kinds: Array | None = None,
 ) -> tuple[Wiring, npt.NDArray[np.float32], Counted]:
     """The wiring (n, n) and the counts (connection,) of rows in any order; `pairs` is used up.
@@ -63,17 +61,17 @@ def applied(
     Raises TwiceError under `duplicates: error`.
     """
     rows = len(pairs)
-    pairs, values, mixed = merged(pairs, weights, n, options.duplicates, kinds)
+    pairs, values, mixed = merged(pairs, weights, n, words.duplicates, kinds)
     distinct = len(pairs)
-    pairs, values, loops = without_loops(pairs, values, n, options)
+    pairs, values, loops = without_loops(pairs, values, n, words)
     added = 0
-    if options.symmetrize != "none":
+    if words.symmetrize != "none":
         before = len(pairs)
-        pairs, values = symmetrized(pairs, values, n, options.symmetrize)
+        pairs, values = symmetrized(pairs, values, n, words.symmetrize)
         added = len(pairs) - before
     few = 0
-    if options.min_weight is not None:
-        enough = values >= options.min_weight
+    if words.min_weight is not None:
+        enough = values >= words.min_weight
         few = len(pairs) - int(np.count_nonzero(enough))
         if few:
             pairs, values = pairs[enough], values[enough]
@@ -111,7 +109,7 @@ def merged(
     if kinds is not None and order is not None:
         kinds = kinds[order]
         other = ~first[1:] & (kinds[1:] != kinds[:-1])
-        # Of each pair the rows stand together, so that its number is that of starts before them.
+        # The rows of a pair are adjacent, so that `searchsorted` gives the pair's number.
         mixed = len(np.unique(np.searchsorted(starts, np.flatnonzero(other) + 1, "right")))
     reduce = np.add if how == "sum" else np.maximum
     return pairs[starts], reduce.reduceat(values, starts), mixed
@@ -141,10 +139,10 @@ def sorted_pairs(
 
 
 def without_loops(
-    pairs: Pairs, values: npt.NDArray[np.float64], n: int, options: Options
+    pairs: Pairs, values: npt.NDArray[np.float64], n: int, words: Words
 ) -> tuple[Pairs, npt.NDArray[np.float64], int]:
     """Without connections of a neuron with itself, if these are not kept; how many there were."""
-    if options.self_connections:
+    if words.self_connections:
         return pairs, values, 0
     bits = bits_of(n)
     others = pairs >> bits != pairs & ((1 << bits) - 1)

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes.policies import Counted, pairs_of
+from netbuild.connectomes.source import FileRead
 from netbuild.wiring import Wiring
-from netbuild.wording import show
-
-
-@dataclass(frozen=True)
-class FileRead:
-    """A file that was read: where it lies, and the digest and the size of its bytes."""
-
-    path: Path
-    sha256: str
-    size: int  # bytes
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain JSON; of the path the name alone, which is the same on every machine."""
-        return {"name": show(self.path.name), "sha256": self.sha256, "size": self.size}
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What reading a connectome did; what it says of the wiring is counted when it is asked for.
+    """What reading a connectome did; the wiring is counted when that is asked for.
 
-    `rows` less what `dropped` and `counted.merged` name is the distinct pairs; these, less the
-    connections that `counted` says were removed and with those that it says were added, is the
-    edges.
+    pairs = rows - dropped - merged, and edges = pairs - removed + symmetrized.
     """
 
     wiring: Wiring
@@ -45,7 +29,7 @@ class Report:
     files: Mapping[str, FileRead]  # "edges", "neurons"
     columns: Mapping[str, Mapping[str, str]]  # "edges", "neurons" -> what for -> column
     types: Mapping[str, int]  # the edges' neurotransmitters, or kinds of synapse -> rows
-    policies: Mapping[str, Any]  # the options that were followed
+    policies: Mapping[str, Any]  # the keys that were followed
     origin: Mapping[str, Any] | None = None  # of a native file: the report of what it was made from
 
     @property

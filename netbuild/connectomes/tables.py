@@ -1,10 +1,7 @@
-"""Tables as polars reads them: text with any separator, Parquet, Feather; columns by name.
+"""Tables: text with any separator, read by polars, and binary ones; columns by name.
 
-Only the columns that are asked for are parsed, and each as what it is said to be: polars guesses
-no types here, so that an id never becomes a floating-point number on the way.
-
-Text is safe to read whoever wrote it. Of a binary table polars trusts the lengths inside, so that
-one that was tampered with there can end the process: another process reads it first (`probe`).
+Only the columns that are asked for are parsed, and each as what it is declared to be: no types are
+guessed, so that an id never becomes a floating-point number on the way.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,15 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from netbuild.connectomes import faults
-from netbuild.connectomes.files import TEXT, Source
-from netbuild.connectomes.options import OptionError
-from netbuild.connectomes.probe import Probe
+from netbuild.connectomes.arrow import BinaryTable, open_binary
+from netbuild.connectomes.rows import objects
+from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files import npz, text
+from netbuild.files.door import TEXT
 from netbuild.wording import did_you_mean, show
 
 HEADER_CAP = 1 << 20  # bytes of a header line
+CELL_CAP = 1 << 17  # characters of a cell, csv's own limit: more are a quote that does not close
 SAMPLE = 1 << 16  # bytes that tell what a column of text holds
 # Cells that may be read from a file: so many from any file, and so many more for each of its bytes
 # on disk. Text that is not compressed never has more, nor do real edge lists, whose two neurons
@@ -37,11 +35,8 @@ SAMPLE = 1 << 16  # bytes that tell what a column of text holds
 FEW_CELLS = 4 << 20
 CELLS_PER_BYTE = 2
 LISTED = 10  # columns in a message
-# What polars raises for tables that are damaged; a panic is no ordinary exception.
-DAMAGED = (
-    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
-    *(OSError, ValueError),
-)
+# What polars raises for text that it cannot parse; a panic is no ordinary exception.
+DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that is none
 INTEGER = r"^(0|-?[1-9]\d{0,18})$"  # written as an id is: 007 is a name
 WHOLE = r"^[+-]?\d+$"
@@ -49,7 +44,7 @@ NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 class CellsError(DataFileError):
-    """Polars cannot read a table: cells are not of the types it was told, or it is damaged."""
+    """Polars cannot parse text: cells are not of the declared types, or rows are malformed."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +52,18 @@ class Table:
     """A table of which only the names of the columns are known yet; nothing else is parsed."""
 
     name: str  # the file's, fit for a message
-    content: bytes
-    suffix: str
     columns: tuple[str, ...]  # stripped
     size: int  # bytes of the file on disk
     rows: int  # that it declares; of text no fewer than there are
+    content: bytes = b""  # of text
     separator: str = ","  # of text
     quoted: bool = False  # whether text holds quotes at all
-    schema: Mapping[str, Any] | None = None  # dtypes of a binary file, by its own column names
-    probe: Probe | None = None  # reads a binary file's columns before this process does
+    binary: BinaryTable | None = None
 
     @property
     def first_row(self) -> int:
         """The number of the first row of data: text has a header, which is row 1."""
-        return 2 if self.schema is None else 1
+        return 2 if self.binary is None else 1
 
     def index(self, column: str) -> int:
         """The position of a column; raises DataFileError NB211 where its name stands twice."""
@@ -86,19 +79,15 @@ class Table:
         come with types of their own. Raises DataFileError NB901, before anything is read, where
         these are far more cells than the file's bytes can hold.
         """
-        self._judge(len(columns))
         places = {key: self.index(column) for key, column in columns.items()}
-        if self.schema is None:
+        if self.rows * len(set(places.values())) > FEW_CELLS + CELLS_PER_BYTE * self.size:
+            what = f"{self.name} has {self.rows:,} rows in {self.size:,} bytes"
+            hint = "rows that are all alike? give each pair one row, or save it as .csv"
+            raise DataFileError("NB901", what, hint)
+        if self.binary is None:
             return self._parse(self.content, places, types)
-        stored = list(self.schema)
-        reader: Callable[..., pl.DataFrame] = (
-            pl.read_parquet if self.suffix == ".parquet" else pl.read_ipc
-        )
-        wanted = dict.fromkeys(stored[place] for place in places.values())
-        if self.probe is not None:
-            self.probe.columns(list(wanted))
-        with damage_told(self.name):
-            frame = reader(io.BytesIO(self.content), columns=list(wanted))
+        stored = list(self.binary.schema)
+        frame = self.binary.read(list(dict.fromkeys(stored[place] for place in places.values())))
         return frame.select(pl.col(stored[place]).alias(key) for key, place in places.items())
 
     def strings(self, columns: Mapping[str, str]) -> pl.DataFrame:
@@ -112,8 +101,29 @@ class Table:
             if frame[key].dtype.is_nested():
                 what = f"the column {show(columns[key])} of {self.name} holds lists or records"
                 raise DataFileError("NB211", what, "a column holds one value a row")
-        frame = pl.DataFrame({key: stripped(frame[key], self.name, self.size) for key in columns})
+        frame = pl.DataFrame({key: self.stripped(frame[key]) for key in columns})
         return frame.select(pl.when(pl.col(key) != "").then(pl.col(key)) for key in columns)
+
+    def stripped(self, cells: pl.Series) -> pl.Series:
+        """A column as text without blanks around it; missing cells stay missing.
+
+        Raises DataFileError NB901 where that is far more text than the file's bytes can hold: in a
+        binary table a long text is stored once, however many rows have it.
+        """
+        coded = isinstance(cells.dtype, (pl.Categorical, pl.Enum))
+        if coded:  # measured before each row gets a copy of its text
+            self._judge_text(cells.cat.len_bytes())
+        with polars_told(self.name):
+            texts = cells.cast(pl.String)
+        if not coded:
+            self._judge_text(texts.str.len_bytes())
+        return texts.str.strip_chars()
+
+    def _judge_text(self, lengths: pl.Series) -> None:
+        limit = max(npz.SMALL, npz.RATIO * self.size)
+        if (lengths.sum() or 0) > limit:
+            what = f"{self.name} holds more than {limit:,} bytes of text in one column"
+            raise DataFileError("NB901", what, "shorten it, or leave it out")
 
     def sample(self, places: Mapping[str, int]) -> pl.DataFrame:
         """The first rows of some columns of text (key -> position), stripped."""
@@ -127,25 +137,13 @@ class Table:
             frame = self._parse(content, places, dict.fromkeys(places, pl.String))
         return frame.select(pl.all().str.strip_chars())
 
-    def _judge(self, columns: int) -> None:
-        """Refuse to read many cells from a small file: it is compressed beyond what is honest."""
-        if self.rows * columns > FEW_CELLS + CELLS_PER_BYTE * self.size:
-            what = f"{self.name} has {self.rows:,} rows in {self.size:,} bytes"
-            hint = "rows that are all alike? give each pair one row, or save it as .csv"
-            raise DataFileError("NB901", what, hint)
-
     @contextmanager
     def fault_located(self) -> Iterator[None]:
         """Look for the row at fault where polars cannot read a text; it does not name the row."""
         try:
             yield
         except CellsError as error:
-            if self.schema is not None:
-                raise
-            found = faults.first_fault(
-                self.content, self.separator, self.quoted, len(self.columns), self.name
-            )
-            raise found or error from None
+            raise first_fault(self) or error from None
 
     def _parse(
         self, content: bytes, places: Mapping[str, int], types: Mapping[str, Any]
@@ -153,7 +151,7 @@ class Table:
         """Those columns of text, parsed by polars under names that cannot collide."""
         schema: dict[str, Any] = {f"c{i}": pl.String for i in range(len(self.columns))}
         schema |= {f"c{place}": types[key] for key, place in places.items()}
-        with damage_told(self.name):
+        with polars_told(self.name):
             frame = pl.read_csv(
                 content,
                 has_header=False,
@@ -166,46 +164,57 @@ class Table:
             )
         return frame.select(pl.col(f"c{place}").alias(key) for key, place in places.items())
 
+    def find(self, wanted: str) -> str | None:
+        """The column of this name, else the only one that differs in small and capital letters."""
+        if wanted in self.columns:
+            return wanted
+        alike = [column for column in self.columns if column.casefold() == wanted.casefold()]
+        return alike[0] if len(alike) == 1 else None
+
+    def given(self, column: str, key: tuple[str, ...]) -> str:
+        """The column that a spec names under `key`; raises DataFileError NB211 without it."""
+        found = self.find(column)
+        if found is None:
+            what = f"{self.name} has no column {show(column)}"
+            hint = f"{did_you_mean(column, self.columns)} its columns are {self.listed()}".lstrip()
+            raise DataFileError("NB211", what, hint, key=key)
+        return found
+
+    def first_known(self, known: Sequence[str]) -> str | None:
+        """The column with the first of these names, whatever its letters' size."""
+        by_name = {column.casefold(): column for column in reversed(self.columns)}
+        return next((by_name[name] for name in known if name in by_name), None)
+
+    def listed(self) -> str:
+        """The names of the columns, of which there may be many, for a message."""
+        names = ", ".join(show(column) for column in self.columns[:LISTED])
+        more = len(self.columns) - LISTED
+        return f"{names} and {more} more" if more > 0 else names
+
 
 def open_table(source: Source) -> Table:
     """The table in a file: its header is read, its rows counted, and the rest left.
 
     Raises DataFileError NB204 where it is no table.
     """
+    content, name, size = source.content, source.name, source.file.size
     if source.suffix in TEXT:
-        columns, separator = header_of(source.content, source.name)
-        return Table(
-            name=source.name,
-            content=source.content,
-            suffix=source.suffix,
-            columns=columns,
-            size=source.size,
-            rows=source.content.count(b"\n"),
-            separator=separator,
-            quoted=b'"' in source.content,
-        )
-    if source.probe is not None:
-        source.probe.table()
-    scan = pl.scan_parquet if source.suffix == ".parquet" else pl.scan_ipc
-    with damage_told(source.name):
-        lazy = scan(io.BytesIO(source.content))
-        schema = dict(lazy.collect_schema())
-        rows = lazy.select(pl.len()).collect().item()
-    return Table(
-        name=source.name,
-        content=source.content,
-        suffix=source.suffix,
-        columns=tuple(column.strip() for column in schema),
-        size=source.size,
-        rows=rows,
-        schema=schema,
-        probe=source.probe,
-    )
+        columns, separator = header_of(content, name)
+        rows, quoted = content.count(b"\n"), b'"' in content
+        return Table(name, columns, size, rows, content, separator, quoted)
+    binary = open_binary(content, source.suffix, name)
+    columns = tuple(column.strip() for column in binary.schema)
+    return Table(name, columns, size, binary.rows, binary=binary)
 
 
 def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
-    """The names of the columns, and what parts them: the mark that makes most of them."""
-    line = first_line(content, name)
+    """The names of the columns, and the separator: the mark that makes most of them."""
+    start = content[:HEADER_CAP]
+    text.refuse_other_encodings(start, name)
+    try:
+        line = start.removeprefix(text.BOM).partition(b"\n")[0].decode().rstrip("\r")
+    except UnicodeDecodeError:
+        raise DataFileError("NB204", f"row 1 of {name} is not UTF-8", "save it as UTF-8") from None
     try:
         cells = {mark: next(csv.reader([line], delimiter=mark), []) for mark in ",\t;"}
     except csv.Error:
@@ -218,23 +227,9 @@ def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
     return tuple(cell.strip() for cell in cells[separator]), separator
 
 
-def first_line(content: bytes, name: str) -> str:
-    """The first line of text; raises NB204 where the file is no text, or none in UTF-8."""
-    if content.startswith(text.UTF16):
-        raise DataFileError("NB204", f"{name} is text in UTF-16; UTF-8 is read", "save it as UTF-8")
-    start = content[:HEADER_CAP].removeprefix(text.BOM)
-    if b"\0" in start:
-        raise DataFileError("NB204", f"{name} is not text: it holds NUL bytes")
-    try:
-        line = start.partition(b"\n")[0].decode()
-    except UnicodeDecodeError:
-        raise DataFileError("NB204", f"row 1 of {name} is not UTF-8", "save it as UTF-8") from None
-    return line.rstrip("\r")
-
-
 def not_a_header(table: Table) -> DataFileError | None:
     """The error for a first row that holds no names of columns: a comment, or one long cell."""
-    if table.schema is not None:
+    if table.binary is not None:
         return None
     if COMMENT.match(table.columns[0]):
         hint = "remove it: row 1 holds the names of the columns"
@@ -247,7 +242,7 @@ def not_a_header(table: Table) -> DataFileError | None:
 
 
 @contextmanager
-def damage_told(name: str) -> Iterator[None]:
+def polars_told(name: str) -> Iterator[None]:
     """Raise CellsError where polars cannot read a table; the body is a call of polars alone.
 
     Polars' own message is not shown, since it may repeat cells.
@@ -259,59 +254,43 @@ def damage_told(name: str) -> Iterator[None]:
         raise CellsError("NB204", f"{name} is malformed", hint) from None
 
 
-def stripped(cells: pl.Series, name: str, size: int) -> pl.Series:
-    """A column as text without blanks around it; missing cells stay missing.
+def first_fault(table: Table) -> DataFileError | None:
+    """The error for the first row that is not UTF-8, or has not as many cells as the header.
 
-    Raises DataFileError NB901 where that is more text than a file of `size` bytes may hold: in a
-    binary table a long text is stored once, however many rows have it.
+    None where all rows are right; empty rows are no fault. Only one row is in memory at a time.
     """
-    coded = isinstance(cells.dtype, (pl.Categorical, pl.Enum))
-    if coded:  # measured before each row gets a copy of its text
-        judge_text(cells.cat.len_bytes(), name, size)
-    with damage_told(name):
-        texts = cells.cast(pl.String)
-    if not coded:
-        judge_text(texts.str.len_bytes(), name, size)
-    return texts.str.strip_chars()
+    stream, width = io.BytesIO(table.content.removeprefix(text.BOM)), len(table.columns)
+    lines = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
+    records = csv.reader(
+        lines,
+        delimiter=table.separator,
+        quoting=csv.QUOTE_MINIMAL if table.quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
+    number = 0
+    try:
+        for number, cells in enumerate(records, 1):
+            row = f"row {number:,} of {table.name}"
+            if any(len(cell) > CELL_CAP for cell in cells) or "\0" in "".join(cells):
+                break
+            if not is_utf8("".join(cells)):
+                return DataFileError("NB204", f"{row} is not UTF-8", "save it as UTF-8")
+            if cells and len(cells) != width:
+                what = f"{row} has {len(cells):,} cells, the header has {width:,}"
+                hint = "each row has as many cells as the header; quote text that holds separators"
+                return DataFileError("NB204", what, hint)
+        else:
+            return None
+    except csv.Error:
+        number += 1
+    what = f"row {number:,} of {table.name} cannot be parted into cells"
+    hint = "a quote that opens must close, before the next separator"
+    return DataFileError("NB204", what, hint)
 
 
-def judge_text(lengths: pl.Series, name: str, size: int) -> None:
-    """Refuse a column whose cells have far more bytes of text than a file of `size` can hold."""
-    limit = max(npz.SMALL, npz.RATIO * size)
-    if (lengths.sum() or 0) > limit:
-        what = f"{name} holds more than {limit:,} bytes of text in one column"
-        raise DataFileError("NB901", what, "shorten it, or leave it out")
-
-
-def find(table: Table, wanted: str) -> str | None:
-    """The column of this name, else the only one that differs in small and capital letters."""
-    if wanted in table.columns:
-        return wanted
-    alike = [column for column in table.columns if column.casefold() == wanted.casefold()]
-    return alike[0] if len(alike) == 1 else None
-
-
-def given(table: Table, option: str, column: str) -> str:
-    """The column that an option names; raises DataFileError NB211 where it is not there."""
-    found = find(table, column)
-    if found is None:
-        what = f"{table.name} has no column {show(column)}"
-        hint = f"{did_you_mean(column, table.columns)} its columns are {listed(table)}".lstrip()
-        raise OptionError(option, "NB211", what, hint, column=column)
-    return found
-
-
-def first_known(table: Table, known: Sequence[str]) -> str | None:
-    """The column with the first of these names, whatever its letters' size."""
-    by_name = {column.casefold(): column for column in reversed(table.columns)}
-    return next((by_name[name] for name in known if name in by_name), None)
-
-
-def listed(table: Table) -> str:
-    """The names of the columns, of which there may be many, for a message."""
-    names = ", ".join(show(column) for column in table.columns[:LISTED])
-    more = len(table.columns) - LISTED
-    return f"{names} and {more} more" if more > 0 else names
+def is_utf8(cells: str) -> bool:
+    """Whether no byte had to be escaped."""
+    return cells.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in cells)
 
 
 def text_cells(
@@ -327,12 +306,11 @@ def text_cells(
     rows = (np.flatnonzero(kept.to_numpy()) + table.first_row).tolist()
     frame = frame.filter(kept).fill_null("")
     ids = frame[f"column {columns.index(name)}"]
-    kind = None if table.schema is None else list(table.schema.values())[table.index(name)]
-    if kind is not None and (kind.is_float() or kind.is_decimal()):
+    if table.binary is not None and table.binary.holds_floats(table.index(name)):
         raise float_ids(table, name, f"row {table.first_row}")
     if ids.str.contains(NUMBER).all() and not ids.str.contains(WHOLE).all():
         raise float_ids(table, name, f"row {rows[(~ids.str.contains(WHOLE)).arg_max() or 0]}")
-    return rows, {column: as_objects(frame[key]) for key, column in keys.items()}
+    return rows, {column: objects(frame[key].to_list()) for key, column in keys.items()}
 
 
 def float_ids(table: Table, column: str, where: str) -> DataFileError:
@@ -343,10 +321,3 @@ def float_ids(table: Table, column: str, where: str) -> DataFileError:
         f" {where}; ids of 17 and more digits are not exact as such",
         "write it again from the source with the ids as integers or as text",
     )
-
-
-def as_objects(words: pl.Series) -> npt.NDArray[np.object_]:
-    """An object array of Python text: no longer than needed, however long one of them is."""
-    array = np.empty(len(words), object)
-    array[:] = words.to_list()
-    return array

@@ -93,8 +93,8 @@ def header_of(head: bytes, name: str) -> Layout:
     if not head.startswith(MAGIC) or version not in ((1, 0), (2, 0), (3, 0)):
         raise malformed(name, "its first bytes are not those of a version that is known")
     # Version 3 differs from 2 in the encoding of names of fields, which no plain number has.
-    one = version == (1, 0)
-    read = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
+    form: Any = np.lib.format
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
     stream = io.BytesIO(head)
     stream.seek(len(MAGIC) + 2)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location, show
 
-POLICIES = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched", "unknown")
+NOT_OF_FILES = {"learn", "types", "control"}  # keys that do not change what is read
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,20 +127,15 @@ def _read(context: Context, here: Location, words: Connectome) -> connectomes.Co
             paths[which] = path
     if len(paths) < len(files):
         return None
-    options = options_of(words)
-    key = (*paths.values(), repr(options))
+    key = (*paths.values(), repr(words.model_dump(exclude=NOT_OF_FILES)))
     if key not in context.kept:
         try:
             context.kept[key] = connectomes.read_connectome(
-                paths["edges"], paths.get("neurons"), options
+                paths["edges"], paths.get("neurons"), words
             )
-        except connectomes.OptionError as error:
-            wrong_key = error.option == "where" and error.code == "NB211"  # or its value is
-            context.problem(error.code, (*here, *error.key), error.what, error.hint, key=wrong_key)
-            return None
         except DataFileError as error:
-            which = _at_fault(paths, options, error)
-            context.problem(error.code, (*here, which, "file"), error.what, error.hint)
+            no_column = error.key[:1] == ("where",) and error.code == "NB211"
+            context.problem(error.code, (*here, *error.key), error.what, error.hint, key=no_column)
             return None
     read: connectomes.Connectome = context.kept[key]
     for which, file in files.items():
@@ -174,7 +168,7 @@ def _check_signs(
 ) -> None:
     """Warn of signs that nobody has, and of neurotransmitters that have none."""
     columns = read.report.columns
-    kinds = list(read.report.types) if "type" in columns["edges"] else []
+    kinds = list(read.report.types) if "transmitter" in columns["edges"] else []
     if (column := columns["neurons"].get("sign")) is not None and column in read.neurons.columns:
         kinds = list(dict.fromkeys(read.neurons.columns[column].tolist()))
     if words.signs is None:
@@ -189,28 +183,6 @@ def _check_signs(
             what = f"no neuron has the neurotransmitter `{show(transmitter)}`"
             hint = context.near(transmitter, [str(kind) for kind in kinds if kind])
             context.problem("NB605", (*here, "signs", transmitter), what, hint, key=True)
-
-
-def options_of(words: Connectome) -> connectomes.Options:
-    """What a spec says about the files of a connectome."""
-    return connectomes.Options(
-        **words.edges.model_dump(exclude={"file", "transmitter"}),
-        type=words.edges.transmitter,
-        **(words.neurons.model_dump(exclude={"file"}) if words.neurons else {}),
-        **{key: getattr(words, key) for key in POLICIES},
-        signs=words.signs or {},
-        where=words.where or {},
-    )
-
-
-def _at_fault(paths: Mapping[str, Path], options: connectomes.Options, error: DataFileError) -> str:
-    """Which of the two files an error is about: the node table, if it cannot be read by itself."""
-    if "neurons" in paths:
-        try:
-            connectomes.read_nodes(paths["neurons"], options)
-        except DataFileError as other:
-            return "neurons" if other.what == error.what else "edges"
-    return "edges"
 
 
 def _controlled(found: Wired, rng: np.random.Generator) -> Wired:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from edge_lists import read_connectome, words
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.connectomes import Connectome, Options, read_connectome
+from netbuild.connectomes import Connectome
 from netbuild.connectomes.policies import sorted_pairs
 from netbuild.connectomes.report import statistics
 from netbuild.errors import DataFileError
@@ -26,9 +27,9 @@ NEURONS = "name,kind,sign\nRID,inter,1\nDB1,motor,-1\nAVAL,inter,1\nI2L,inter,1\
 def read(folder: Path, edges: str, neurons: str | None, **options: Any) -> Connectome:
     (folder / "edges.csv").write_text(edges)
     if neurons is None:
-        return read_connectome(folder / "edges.csv", None, Options(**options))
+        return read_connectome(folder / "edges.csv", None, words(**options))
     (folder / "neurons.csv").write_text(neurons)
-    return read_connectome(folder / "edges.csv", folder / "neurons.csv", Options(**options))
+    return read_connectome(folder / "edges.csv", folder / "neurons.csv", words(**options))
 
 
 def test_units_are_in_the_order_of_the_node_table(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_the_report_is_plain_json_and_says_what_was_followed(tmp_path: Path) -> 
         "array": None,
     }
     assert report["columns"] == {
-        "edges": {"pre": "pre", "post": "post", "weight": "weight", "type": "Type"},
+        "edges": {"pre": "pre", "post": "post", "weight": "weight", "transmitter": "Type"},
         "neurons": {"name": "name", "sign": "sign"},
     }
     assert {key: file["name"] for key, file in report["files"].items()} == {
@@ -266,8 +267,8 @@ def test_published_connectomes_have_their_counts(file: str, kind: str) -> None:
     assert len(whole.neurons) == neurons
     if neurons == 448:
         assert whole.counts.sum() == 39_702
-    column = whole.report.columns["edges"]["type"]
-    one = read_connectome(path, None, Options(where={column: kind}, duplicates="error"))
+    column = whole.report.columns["edges"]["transmitter"]
+    one = read_connectome(path, None, words(where={column: kind}, duplicates="error"))
     statistics = one.report.as_dict()["wiring"]
     assert (statistics["edges"], statistics["self_connections"]) == (rows, loops)
 
@@ -303,7 +304,7 @@ def test_a_matrix_without_names_takes_those_of_the_table(tmp_path: Path) -> None
     matrix = np.array([[0, 2, 0], [0, 0, 3], [1, 0, 0]])
     np.save(tmp_path / "w.npy", matrix)
     (tmp_path / "n.csv").write_text("name\nC\nB\nA\n")
-    options = Options(rows="pre")
+    options = words(rows="pre")
     connectome = read_connectome(tmp_path / "w.npy", tmp_path / "n.csv", options)
     assert connectome.neurons.names.tolist() == ["C", "B", "A"]
     assert (connectome.wiring.matrix(connectome.counts) == matrix).all()

@@ -311,7 +311,7 @@ REFUSED: dict[str, Refusal] = {
     ),
     "a column of neurotransmitters that is not there": (
         f"{HEAD}A,B,3\n",
-        {"type": "nt"},
+        {"transmitter": "nt"},
         "NB211",
         "edges.csv has no column nt",
         "its columns are pre, post, weight",

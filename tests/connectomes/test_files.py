@@ -14,22 +14,11 @@ import polars as pl
 import pytest
 import scipy.io
 import scipy.sparse
-from edge_lists import SMALL, binary, edges_of, read
+from edge_lists import SMALL, binary, edges_of, read, read_connectome, read_nodes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netbuild.connectomes import (
-    adjacency,
-    edges,
-    graphml,
-    matlab,
-    native,
-    read_connectome,
-    sparse_npz,
-    tables,
-    write_native,
-)
-from netbuild.connectomes.nodes import read_nodes
+from netbuild.connectomes import edges, graphml, matlab, matrices, native, tables, write_native
 from netbuild.errors import DataFileError
 from netbuild.files import npy, npz
 
@@ -182,17 +171,17 @@ OWN = {
     "e.csv": (tables, "header_of", TEXT),
     "e.csv.gz": (edges, "coded", PACKED),
     "e.parquet": (
-        edges,
+        tables.Table,
         "stripped",
         binary(pl.DataFrame({"pre": ["a"], "post": ["b"]}), ".parquet"),
     ),
     "e.feather": (edges, "whole_or_text", ARROW),
-    "m.csv": (adjacency, "entries_of", b",A,B\nA,0,1\nB,1,0\n"),
+    "m.csv": (matrices, "entries_of", b",A,B\nA,0,1\nB,1,0\n"),
     "m.npy": (npy, "check_dtype", array_file(np.save)),
     "m.npz": (npz, "pick", array_file(np.savez)),
-    "s.npz": (sparse_npz, "check_entries", sparse_file()),
+    "s.npz": (matrices, "check_entries", sparse_file()),
     "m.mat": (matlab, "variable_of", mat_file()),
-    "g.graphml": (graphml.Graph, "end_edge", GRAPH),
+    "g.graphml": (graphml.Edges, "_weight_of", GRAPH),
     "n.npz": (native, "texts", native_file()),
 }
 
@@ -225,7 +214,7 @@ def test_a_bug_in_reading_a_node_table_is_none_of_the_file(
     def broken(*_: object) -> None:
         raise error("planted")
 
-    monkeypatch.setattr(tables, "as_objects", broken)
+    monkeypatch.setattr(tables, "objects", broken)
     with pytest.raises(error, match="planted"):
         read_nodes(path)
 

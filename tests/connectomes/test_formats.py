@@ -14,27 +14,20 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+from edge_lists import read_connectome, source, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netbuild.connectomes import (
-    adjacency,
-    dense,
-    graphml,
-    matlab,
-    read_connectome,
-    sparse_npz,
-)
-from netbuild.connectomes.options import Options
-from netbuild.connectomes.raw import RawEdges
+from netbuild.connectomes import graphml, matlab, matrices
+from netbuild.connectomes.rows import Rows
 from netbuild.errors import DataFileError
 
-PRE = Options(rows="pre")
-POST = Options(rows="post")
+PRE = words(rows="pre")
+POST = words(rows="post")
 READERS = {
-    ".csv": adjacency.read,
-    ".npy": dense.read,
-    ".npz": sparse_npz.read,
+    ".csv": matrices.read_labelled,
+    ".npy": matrices.read,
+    ".npz": matrices.read_sparse,
     ".mat": matlab.read,
     ".graphml": graphml.read,
 }
@@ -66,17 +59,15 @@ def mat(compressed: bool = False, **arrays: Any) -> bytes:
     return file.getvalue()
 
 
-def as_dict(edges: RawEdges) -> dict[tuple[Any, Any], float]:
+def as_dict(edges: Rows) -> dict[tuple[Any, Any], float]:
     weight = np.ones(len(edges.pre)) if edges.weight is None else edges.weight
-    assert edges.numbered
     assert edges.names is not None
     assert edges.n == len(edges.names)
     ends = (edges.names[edges.pre].tolist(), edges.names[edges.post].tolist())
     return dict(zip(zip(*ends, strict=True), weight, strict=True))
 
 
-def as_matrix(edges: RawEdges) -> Any:
-    assert edges.numbered
+def as_matrix(edges: Rows) -> Any:
     assert edges.pre.dtype == edges.post.dtype == np.int64
     assert edges.weight is not None
     matrix = np.zeros((edges.n, edges.n))
@@ -84,10 +75,10 @@ def as_matrix(edges: RawEdges) -> Any:
     return matrix
 
 
-def refused(code: str, content: bytes, suffix: str, options: Options = PRE) -> str:
+def refused(code: str, content: bytes, suffix: str, options: Any = PRE) -> str:
     """The one line that is said of a file that cannot be read."""
     with pytest.raises(DataFileError) as caught:
-        READERS[suffix](Path("data/brain" + suffix), content, options)
+        READERS[suffix](source(Path("data/brain" + suffix), content), options)
     assert caught.value.code == code, caught.value.what
     assert "\n" not in caught.value.what + caught.value.hint
     assert "brain" + suffix in caught.value.what
@@ -110,9 +101,9 @@ def matrix_files(matrix: Any) -> dict[str, bytes]:
 def test_a_square_matrix_lies_as_rows_says(suffix: str) -> None:
     content = matrix_files(MATRIX)[suffix]
     read = READERS[suffix]
-    assert (as_matrix(read(Path("w" + suffix), content, PRE)) == MATRIX).all()
-    assert (as_matrix(read(Path("w" + suffix), content, POST)) == MATRIX.T).all()
-    said = refused("NB306", content, suffix, Options())
+    assert (as_matrix(read(source(Path("w" + suffix), content), PRE)) == MATRIX).all()
+    assert (as_matrix(read(source(Path("w" + suffix), content), POST)) == MATRIX.T).all()
+    said = refused("NB306", content, suffix, words())
     assert "without names, 4 by 4" in said
     assert "`rows: pre` where entry [i, j] is the connection from i to j" in said
 
@@ -120,10 +111,10 @@ def test_a_square_matrix_lies_as_rows_says(suffix: str) -> None:
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".mat"])
 def test_matrices_have_no_columns(suffix: str) -> None:
     content = matrix_files(MATRIX)[suffix]
-    for key in ("pre", "post", "weight", "type"):
-        said = refused("NB211", content, suffix, Options(rows="pre", **{key: "x"}))
-        assert f"leave `{'transmitter' if key == 'type' else key}` out" in said
-    refused("NB211", content, suffix, Options(rows="pre", where={"Type": "chemical"}))
+    for key in ("pre", "post", "weight", "transmitter"):
+        said = refused("NB211", content, suffix, words(rows="pre", **{key: "x"}))
+        assert f"leave `{key}` out" in said
+    refused("NB211", content, suffix, words(rows="pre", where={"Type": "chemical"}))
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".mat"])
@@ -152,23 +143,23 @@ def test_only_square_matrices(suffix: str) -> None:
 def test_a_stack_of_matrices_is_not_one() -> None:
     assert "one subject" in refused("NB201", npy(np.ones((3, 3, 4))), ".npy")
     assert "one subject" in refused(
-        "NB201", mat(w=np.ones((3, 3, 4))), ".mat", Options(rows="pre", array="w")
+        "NB201", mat(w=np.ones((3, 3, 4))), ".mat", words(rows="pre", array="w")
     )
 
 
 def test_dense_arrays_by_name() -> None:
     content = saved(w=MATRIX, other=np.ones(3))
-    edges = dense.read(Path("w.npz"), content, Options(rows="pre", array="w"))
+    edges = matrices.read(source(Path("w.npz"), content), words(rows="pre", array="w"))
     assert (as_matrix(edges) == MATRIX).all()
-    assert edges.rows == 4
+    assert edges.read == 4
     assert not edges.dropped
     for array, said in ((None, "2 arrays: w, other"), ("weights", "its arrays are: w, other")):
         with pytest.raises(DataFileError) as caught:
-            dense.read(Path("w.npz"), content, Options(rows="pre", array=array))
+            matrices.read(source(Path("w.npz"), content), words(rows="pre", array=array))
         assert caught.value.code == "NB206"
         assert said in caught.value.what + caught.value.hint
     assert "leave `array` out" in refused(
-        "NB206", npy(MATRIX), ".npy", Options(rows="pre", array="w")
+        "NB206", npy(MATRIX), ".npy", words(rows="pre", array="w")
     )
 
 
@@ -186,18 +177,18 @@ def test_pickled_arrays_are_never_read() -> None:
 def test_sparse_forms(form: str, compressed: bool, kind: Any) -> None:
     for make in (scipy.sparse.csr_matrix, scipy.sparse.csr_array):
         content = sparse_npz_bytes(make(MATRIX.astype(kind)), form, compressed)
-        assert sparse_npz.is_sparse(content)
-        edges = sparse_npz.read(Path("w.npz"), content, POST)
+        assert matrices.is_sparse(content)
+        edges = matrices.read_sparse(source(Path("w.npz"), content), POST)
         assert (as_matrix(edges) == MATRIX.astype(kind).T).all()
 
 
 def test_stored_zeros_are_no_connections_and_duplicates_are_kept() -> None:
     rows, columns, values = [0, 0, 1, 2], [1, 1, 2, 0], [2.0, 3.0, 0.0, 1.0]
     matrix = scipy.sparse.coo_matrix((values, (rows, columns)), shape=(3, 3))
-    edges = sparse_npz.read(Path("w.npz"), sparse_npz_bytes(matrix, "coo"), PRE)
+    edges = matrices.read_sparse(source(Path("w.npz"), sparse_npz_bytes(matrix, "coo")), PRE)
     assert edges.pre.tolist() == [0, 0, 2]
-    assert edges.dropped == {dense.ZERO: 1}
-    assert edges.rows == 4
+    assert edges.dropped == {matrices.ZERO: 1}
+    assert edges.read == 4
 
 
 @pytest.mark.parametrize("form", ["bsr", "dia"])
@@ -209,7 +200,7 @@ def test_other_forms_are_refused_with_what_to_do(form: str) -> None:
 
 def test_what_is_no_sparse_matrix() -> None:
     for content in (saved(w=MATRIX), b"PK\x03\x04", b"", zlib.compress(b"x")):
-        assert not sparse_npz.is_sparse(content)
+        assert not matrices.is_sparse(content)
 
 
 CSR = {
@@ -280,7 +271,7 @@ def test_a_bomb_in_a_sparse_archive() -> None:
 def test_matlab_matrices(compressed: bool, matrix: Any) -> None:
     content = mat(compressed, w=matrix, scalar=3.0, vector=np.ones(5))
     expected = matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
-    edges = matlab.read(Path("w.mat"), content, PRE)
+    edges = matlab.read(source(Path("w.mat"), content), PRE)
     assert (as_matrix(edges) == expected).all()
 
 
@@ -294,7 +285,7 @@ def test_big_endian_matlab() -> None:
     inner += struct.pack(">HH", 1, 1) + b"w\0\0\0"  # a short element; of the size, then the kind
     inner += element(9, struct.pack(">4d", 0, 3, 5, 0))
     header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI"
-    edges = matlab.read(Path("w.mat"), header + element(14, inner), PRE)
+    edges = matlab.read(source(Path("w.mat"), header + element(14, inner)), PRE)
     assert (as_matrix(edges) == [[0, 5], [3, 0]]).all()
 
 
@@ -307,13 +298,13 @@ def test_matlab_variables_are_told_apart() -> None:
         s={"field": MATRIX},
         text="hello there",
     )
-    edges = matlab.read(Path("w.mat"), content, Options(rows="pre", array="b"))
+    edges = matlab.read(source(Path("w.mat"), content), words(rows="pre", array="b"))
     assert (as_matrix(edges) == 2 * MATRIX).all()
     assert "2 arrays: a, b" in refused("NB206", content, ".mat")
-    assert "its arrays are: a, b" in refused("NB206", content, ".mat", Options(array="c"))
+    assert "its arrays are: a, b" in refused("NB206", content, ".mat", words(array="c"))
     kinds = {"names": "a cell array", "s": "a struct", "z": "complex", "text": "text"}
     for array, kind in kinds.items():
-        assert f"is {kind}" in refused("NB207", content, ".mat", Options(array=array))
+        assert f"is {kind}" in refused("NB207", content, ".mat", words(array=array))
     assert "holds no arrays" in refused("NB206", mat(text="x"), ".mat")
 
 
@@ -366,9 +357,9 @@ def test_damaged_files_are_refused_or_read(suffix: str, data: st.DataObject) -> 
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(len(content) // 2, len(content)))]
-    options = Options() if suffix == ".graphml" else PRE
+    options = words() if suffix == ".graphml" else PRE
     try:
-        edges = READERS[suffix](Path("x" + suffix), bytes(content), options)
+        edges = READERS[suffix](source(Path("x" + suffix), bytes(content)), options)
     except DataFileError as error:
         assert "\n" not in error.what  # noqa: PT017 - an error is one of two right outcomes
     else:
@@ -382,13 +373,13 @@ TABLE = ",ADAL , B,MUSC\nADAL,,2.5,1\n B ,0,7,\n C,3,,0.0\n"
 
 
 def test_labelled_matrices() -> None:
-    edges = adjacency.read(Path("w.csv"), TABLE.encode(), Options())
+    edges = matrices.read_labelled(source(Path("w.csv"), TABLE.encode()), words())
     expected = {("ADAL", "B"): 2.5, ("ADAL", "MUSC"): 1, ("B", "B"): 7, ("C", "ADAL"): 3}
     assert as_dict(edges) == expected
     assert edges.names is not None
     assert edges.names.tolist() == ["ADAL", "B", "C", "MUSC"]  # rows, then what columns add
-    assert edges.rows == 4
-    swapped = adjacency.read(Path("w.csv"), TABLE.encode(), POST)
+    assert edges.read == 4
+    swapped = matrices.read_labelled(source(Path("w.csv"), TABLE.encode()), POST)
     assert as_dict(swapped) == {(post, pre): value for (pre, post), value in expected.items()}
 
 
@@ -397,13 +388,15 @@ def test_labelled_matrices() -> None:
 def test_separators_line_ends_and_quotes(separator: str, end: str) -> None:
     lines = ["corner,'a b',b".replace("'", '"'), "a b,,2", "b,1e2,"]
     content = end.join(line.replace(",", separator) for line in lines) + end + end
-    edges = adjacency.read(Path("w.csv"), b"\xef\xbb\xbf" + content.encode(), Options())
+    edges = matrices.read_labelled(
+        source(Path("w.csv"), b"\xef\xbb\xbf" + content.encode()), words()
+    )
     assert as_dict(edges) == {("a b", "b"): 2, ("b", "a b"): 100}
 
 
 def test_ids_of_18_digits_stay_exact() -> None:
     content = b",720575940600000001,720575940600000002\n720575940600000002,5,\n"
-    edges = adjacency.read(Path("w.csv"), content, Options())
+    edges = matrices.read_labelled(source(Path("w.csv"), content), words())
     assert as_dict(edges) == {("720575940600000002", "720575940600000001"): 5}
 
 
@@ -430,14 +423,14 @@ def test_ids_of_18_digits_stay_exact() -> None:
     ],
 )
 def test_faults_of_labelled_matrices(content: str, code: str, said: str) -> None:
-    text = refused(code, content.encode(), ".csv", Options())
+    text = refused(code, content.encode(), ".csv", words())
     assert re.search(said, text), text
 
 
 def test_other_encodings() -> None:
-    assert "UTF-16" in refused("NB204", TABLE.encode("utf-16"), ".csv", Options())
+    assert "UTF-16" in refused("NB204", TABLE.encode("utf-16"), ".csv", words())
     latin = ",é\né,1\n".encode("latin-1")
-    assert "not text in UTF-8" in refused("NB204", latin, ".csv", Options())
+    assert "not text in UTF-8" in refused("NB204", latin, ".csv", words())
 
 
 @pytest.mark.parametrize(
@@ -458,7 +451,7 @@ def test_other_encodings() -> None:
     ],
 )
 def test_what_a_labelled_matrix_begins_with(header: list[str], is_one: bool) -> None:
-    assert adjacency.looks_labelled(header) == is_one
+    assert matrices.looks_labelled(header) == is_one
 
 
 # --- GraphML
@@ -480,57 +473,55 @@ GRAPH = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def transmitters(edges: RawEdges) -> list[str]:
-    assert edges.type is not None
-    assert edges.types is not None
-    return list(edges.types[edges.type])
+def transmitters(edges: Rows) -> list[str]:
+    assert edges.transmitter is not None
+    return list(edges.transmitter.words[edges.transmitter.at])
 
 
 def test_graphml() -> None:
-    edges = graphml.read(Path("g.graphml"), GRAPH.encode(), Options())
+    edges = graphml.read(source(Path("g.graphml"), GRAPH.encode()), words())
     assert as_dict(edges) == {("ADAL", "ADAR"): 2.5, ("ADAR", "ADAR"): 1}
     assert edges.names is not None
     assert edges.names.tolist() == ["ADAL", "ADAR"]
     assert transmitters(edges) == ["ACH", ""]
     assert edges.columns["weight"] == "Weight"
     assert edges.columns["name"] == "name"
-    assert edges.rows == 2
+    assert edges.read == 2
 
 
 def test_graphml_where_and_columns() -> None:
-    options = Options(where={"kind": "chemical"}, type="kind")
-    edges = graphml.read(Path("g.graphml"), GRAPH.encode(), options)
+    options = words(where={"kind": "chemical"}, transmitter="kind")
+    edges = graphml.read(source(Path("g.graphml"), GRAPH.encode()), options)
     assert as_dict(edges) == {("ADAL", "ADAR"): 2.5}
     assert edges.dropped == {"kind is not chemical": 1}
-    both = graphml.read(
-        Path("g"), GRAPH.encode(), Options(where={"KIND": ["electrical", "chemical"]})
-    )
+    both = words(where={"KIND": ["electrical", "chemical"]})
+    both = graphml.read(source(Path("g.graphml"), GRAPH.encode()), both)
     assert len(both.pre) == 2
     assert transmitters(edges) == ["chemical"]
-    said = refused("NB211", GRAPH.encode(), ".graphml", Options(weight="weigth"))
+    said = refused("NB211", GRAPH.encode(), ".graphml", words(weight="weigth"))
     assert "did you mean `Weight`?" in said
-    refused("NB211", GRAPH.encode(), ".graphml", Options(where={"Type": "x"}))
+    refused("NB211", GRAPH.encode(), ".graphml", words(where={"Type": "x"}))
     refused("NB211", GRAPH.encode(), ".graphml", PRE)
 
 
 @pytest.mark.parametrize(
-    ("attribute", "words", "columns", "types"),
+    ("attribute", "found", "columns", "types"),
     [
         ("type", ("chemical", "electrical"), {"kind": "type"}, {"chemical": 1, "electrical": 1}),
         ("Synapse", ("gj", "chem"), {"kind": "Synapse"}, {"gj": 1, "chem": 1}),
-        ("type", ("GABA", "ACH"), {"type": "type"}, {"GABA": 1, "ACH": 1}),
-        ("type", ("chemical", "GABA"), {"type": "type"}, {"chemical": 1, "GABA": 1}),
+        ("type", ("GABA", "ACH"), {"transmitter": "type"}, {"GABA": 1, "ACH": 1}),
+        ("type", ("chemical", "GABA"), {"transmitter": "type"}, {"chemical": 1, "GABA": 1}),
         ("colour", ("chemical", "electrical"), {}, {}),
     ],
 )
 def test_kinds_of_synapse_in_graphml_are_no_transmitters(
     attribute: str,
-    words: tuple[str, str],
+    found: tuple[str, str],
     columns: dict[str, str],
     types: dict[str, int],
     tmp_path: Path,
 ) -> None:
-    edges = "".join(f'<edge source="A" target="B"><data key="t">{w}</data></edge>' for w in words)
+    edges = "".join(f'<edge source="A" target="B"><data key="t">{w}</data></edge>' for w in found)
     path = tmp_path / "g.graphml"
     path.write_text(
         f'<graphml><key id="t" for="edge" attr.name="{attribute}"/><graph edgedefault="directed">'
@@ -540,56 +531,56 @@ def test_kinds_of_synapse_in_graphml_are_no_transmitters(
     assert report.columns["edges"] == {"name": "id", "pre": "source", "post": "target"} | columns
     assert report.types == types
     assert report.mixed == int("kind" in columns)
-    first = read_connectome(path, None, Options(where={attribute: words[0]})).report
+    first = read_connectome(path, None, words(where={attribute: found[0]})).report
     assert first.mixed == 0
-    assert first.dropped == {f"{attribute} is not {words[0]}": 1}
-    signs = Options(signs={words[0]: -1})
-    if "type" in columns:
+    assert first.dropped == {f"{attribute} is not {found[0]}": 1}
+    signs = words(signs={found[0]: -1})
+    if "transmitter" in columns:
         assert read_connectome(path, None, signs).signs is not None
     else:
         with pytest.raises(DataFileError, match="no column of neurotransmitters"):
             read_connectome(path, None, signs)
-        said = Options(type=attribute, where={attribute: words[0]}, signs={words[0]: -1})
-        found = read_connectome(path, None, said)
-        assert found.signs is not None
-        assert found.signs.tolist() == [-1, 0]
+        said = words(transmitter=attribute, where={attribute: found[0]}, signs={found[0]: -1})
+        read = read_connectome(path, None, said)
+        assert read.signs is not None
+        assert read.signs.tolist() == [-1, 0]
 
 
 def test_numbers_of_graphml_are_kept_by_their_value() -> None:
     content = GRAPH.replace("electrical", "2.0").encode()
-    edges = graphml.read(Path("g.graphml"), content, Options(where={"kind": 2}))
+    edges = graphml.read(source(Path("g.graphml"), content), words(where={"kind": 2}))
     assert as_dict(edges) == {("ADAR", "ADAR"): 1}
     assert edges.dropped == {"kind is not 2": 1}
 
 
 def test_nodes_go_by_id_where_names_are_not_distinct() -> None:
     for changed in (GRAPH.replace("ADAR", "ADAL"), GRAPH.replace("ADAR", "")):
-        edges = graphml.read(Path("g.graphml"), changed.encode(), Options())
+        edges = graphml.read(source(Path("g.graphml"), changed.encode()), words())
         assert as_dict(edges) == {("n0", "n1"): 2.5, ("n1", "n1"): 1}
         assert edges.columns["name"] == "id"
 
 
 def test_undirected_edges_go_both_ways() -> None:
     content = GRAPH.replace('"directed"', '"undirected"').encode()
-    edges = graphml.read(Path("g.graphml"), content, Options())
+    edges = graphml.read(source(Path("g.graphml"), content), words())
     expected = {("ADAL", "ADAR"): 2.5, ("ADAR", "ADAL"): 2.5, ("ADAR", "ADAR"): 1}
     assert as_dict(edges) == expected
     assert len(edges.pre) == 3
     one = GRAPH.replace('source="n0"', 'directed="false" source="n0"').encode()
-    assert as_dict(graphml.read(Path("g.graphml"), one, Options())) == expected
+    assert as_dict(graphml.read(source(Path("g.graphml"), one), words())) == expected
 
 
 def test_what_drawing_programs_add_is_skipped() -> None:
     """Values that hold elements of their own, however long and whatever they are called."""
     drawn = f"<y:node xmlns:y='urn:y'><y:port/><y:data key='d1'>9</y:data>{'x' * 9000}</y:node>"
     content = GRAPH.replace('<data key="d3">', f'<data key="d9">{drawn}</data><data key="d3">')
-    edges = graphml.read(Path("g.graphml"), content.encode(), Options())
+    edges = graphml.read(source(Path("g.graphml"), content.encode()), words())
     assert as_dict(edges) == {("ADAL", "ADAR"): 2.5, ("ADAR", "ADAR"): 1}
 
 
 def test_graphml_without_weights() -> None:
     content = GRAPH.replace("Weight", "age").encode()
-    edges = graphml.read(Path("g.graphml"), content, Options())
+    edges = graphml.read(source(Path("g.graphml"), content), words())
     assert edges.weight is None
 
 
@@ -621,7 +612,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
 )
 def test_faults_of_graphml(old: str, new: str, code: str, said: str) -> None:
     assert old in GRAPH
-    text = refused(code, GRAPH.replace(old, new).encode(), ".graphml", Options())
+    text = refused(code, GRAPH.replace(old, new).encode(), ".graphml", words())
     assert re.search(said, text), text
 
 
@@ -657,7 +648,7 @@ def test_every_format_gives_the_same_connectome(tmp_path: Path) -> None:
     for name, content in files.items():
         path = on_disk(tmp_path, name, content)
         named = name.endswith((".csv", ".graphml"))
-        options = Options() if named else PRE
+        options = words() if named else PRE
         connectome = read_connectome(path, neurons if named else None, options)
         assert (connectome.wiring.matrix(connectome.counts) == MATRIX).all(), name
         assert connectome.report.as_dict()
@@ -678,5 +669,5 @@ def test_every_format_gives_the_same_connectome(tmp_path: Path) -> None:
 def test_no_connection_at_all(tmp_path: Path, name: str, content: bytes) -> None:
     path = on_disk(tmp_path, name, content)
     with pytest.raises(DataFileError) as caught:
-        read_connectome(path, None, Options() if "graphml" in name else PRE)
+        read_connectome(path, None, words() if "graphml" in name else PRE)
     assert caught.value.code == "NB215"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from edge_lists import read_nodes, words
 
-from netbuild.connectomes import NodeTable, Options, read_nodes
+from netbuild.connectomes import NodeTable
 from netbuild.errors import DataFileError
 
 FIRST = 720_575_940_600_000_000
@@ -19,7 +19,7 @@ FIRST = 720_575_940_600_000_000
 
 def read(path: Path, content: str | bytes, **options: Any) -> NodeTable:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_nodes(path, Options(**options))
+    return read_nodes(path, words(**options))
 
 
 def parquet(frame: pl.DataFrame) -> bytes:
@@ -229,20 +229,3 @@ def test_refusals_in_parquet(frame: pl.DataFrame, code: str, what: str, tmp_path
     with pytest.raises(DataFileError) as caught:
         read(tmp_path / "n.parquet", parquet(frame))
     assert (caught.value.code, caught.value.what) == (code, what)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"duplicates": "mean"}, "duplicates is one of sum, max, error, got 'mean'"),
-        ({"rows": "post "}, "rows is one of pre, post, got 'post '"),
-        ({"signs": {"ACH": 2}}, "signs of 'ACH' is 1, -1 or 0, got 2"),
-        (
-            {"signs": {"ACH": 1, "ach": -1}},
-            "signs says two things of 'ach'; capitals do not count",
-        ),
-    ],
-)
-def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        Options(**options)

@@ -7,18 +7,28 @@ from typing import Any
 
 import polars as pl
 import pytest
-from edge_lists import HEAD, Edges, Refusal, Trap, as_file, check_refusal, edges_of, read
+from edge_lists import (
+    HEAD,
+    Edges,
+    Refusal,
+    Trap,
+    as_file,
+    check_refusal,
+    edges_of,
+    read,
+    read_connectome,
+    words,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netbuild.connectomes import Options, read_connectome
 from netbuild.errors import DataFileError
 
 NAMES = st.sampled_from(["AVAL", "AVAR", "DB1", "vBWM-3", "é", "10", "9", "x y"])
 ROWS = st.lists(st.tuples(NAMES, NAMES, st.integers(0, 50)), min_size=1, max_size=40)
 
 
-def expected(rows: list[tuple[str, str, int]], options: Options) -> Edges:
+def expected(rows: list[tuple[str, str, int]], options: Any) -> Edges:
     """The policies, as a loop over a dictionary."""
     found: Edges = {}
     for pre, post, weight in rows:
@@ -60,7 +70,7 @@ def test_policies_agree_with_a_dictionary(
     least: int | None,
     tmp_path: Path,
 ) -> None:
-    options = Options(
+    options = words(
         duplicates=duplicates, self_connections=loops, symmetrize=symmetrize, min_weight=least
     )
     frame = pl.DataFrame(rows, schema=["pre", "post", "weight"], orient="row")

@@ -18,12 +18,12 @@ import pytest
 import torch
 from checks import HEAD, connected, plan_of, said_of, spec_of
 from drawn_connectomes import Drawn, draw_connectome
+from edge_lists import read_connectome
 
 from netbuild import connectomes
 from netbuild.builder import build
-from netbuild.connectomes.connectome import SUFFIXES
-from netbuild.connectomes.files import TABLES
-from netbuild.errors import NetbuildError, SpecError
+from netbuild.errors import DataFileError, NetbuildError, SpecError
+from netbuild.files import door
 from netbuild.language import Spec, load
 from netbuild.language.connectome import EdgeFile, NeuronFile
 from netbuild.language.plan import MapPlan
@@ -378,7 +378,7 @@ def test_the_key_at_fault_is_named(folder: Path, words: str, said: str) -> None:
         '<graphml><graph edgedefault="directed"><node id="A"/><node id="B"/>'
         '<edge source="A" target="B"/></graph></graphml>'
     )
-    found = connectomes.read_connectome(folder / "edges.csv", None)
+    found = read_connectome(folder / "edges.csv", None)
     connectomes.write_native(found, folder / "worm.npz")
     text = (BRAIN % ("", "")).replace("edges: edges.csv, neurons: neurons.csv", words)
     (folder / "spec.yaml").write_text(HEAD + text)
@@ -397,7 +397,7 @@ def test_the_key_at_fault_is_named(folder: Path, words: str, said: str) -> None:
 
 
 def test_an_error_of_a_key_can_travel_between_processes() -> None:
-    error = connectomes.OptionError("where", "NB211", "what", "hint", column="Type")
+    error = DataFileError("NB211", "what", "hint", key=("where", "Type"))
     again = pickle.loads(pickle.dumps(error))
     assert (again.key, again.code, again.what, again.hint) == (
         *(("where", "Type"), "NB211", "what", "hint"),
@@ -405,7 +405,7 @@ def test_an_error_of_a_key_can_travel_between_processes() -> None:
 
 
 def test_the_language_says_which_files_are_read() -> None:
-    for model, suffixes in ((EdgeFile, SUFFIXES), (NeuronFile, TABLES)):
+    for model, suffixes in ((EdgeFile, door.EDGES), (NeuronFile, door.TABLES)):
         said = model.model_fields["file"].description
         assert said is not None
         assert {*re.findall(r"\.[a-z]+", said)} == {*suffixes, ".gz"}

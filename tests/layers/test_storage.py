@@ -27,7 +27,7 @@ from netbuild.layers import (
 )
 from netbuild.layers.initial import SCHEMES
 from netbuild.regularization import REGULARIZATIONS, RegularizationList
-from netbuild.regularization.parameters import NamedParameters
+from netbuild.regularization.targets import NamedParameters
 
 OPTIMIZERS = {
     "sgd": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),

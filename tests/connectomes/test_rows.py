@@ -50,12 +50,12 @@ def test_kinds_of_rows_that_are_left_out_do_not_mix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "types"),
     [
-        ("pre,post,Type\nA,B,GABA\nA,B,ACH\n", {"type": "Type"}, {"ACH": 1, "GABA": 1}),
-        ("pre,post,type\nA,B,gap junction\nA,B,GABA\n", {"type": "type"}, None),
+        ("pre,post,Type\nA,B,GABA\nA,B,ACH\n", {"transmitter": "Type"}, {"ACH": 1, "GABA": 1}),
+        ("pre,post,type\nA,B,gap junction\nA,B,GABA\n", {"transmitter": "type"}, None),
         ("pre,post,type\nA,B,Chemical synapse\nA,B,EJ\n", {"kind": "type"}, None),
         (
             "pre,post,nt_type,type\nA,B,ACH,electrical\nA,B,ACH,chem\n",
-            {"type": "nt_type", "kind": "type"},
+            {"transmitter": "nt_type", "kind": "type"},
             {"ACH": 2},
         ),
     ],
@@ -72,7 +72,7 @@ def test_a_column_of_types_is_of_transmitters_or_of_synapses(
 
 def test_kinds_of_synapse_are_transmitters_where_that_is_said(tmp_path: Path) -> None:
     text = "pre,post,Type\nA,B,chemical\nB,A,electrical\n"
-    found = read(tmp_path / "e.csv", text, type="Type", signs={"chemical": 1})
+    found = read(tmp_path / "e.csv", text, transmitter="Type", signs={"chemical": 1})
     assert found.signs is not None
     assert found.signs.tolist() == [1, 0]
 

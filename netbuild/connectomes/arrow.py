@@ -1,0 +1,174 @@
+"""Binary tables (Parquet, Feather, Arrow), read by pyarrow under limits of memory.
+
+Pyarrow reports whatever is damaged; but a few bytes can honestly unpack to gigabytes. So the size
+of a table is taken from its metadata before any column is read. Parquet says it for each column.
+Arrow's files say it before each packed buffer, which is why the messages of such a file are walked
+here; they are tables of flatbuffers. Formats: https://arrow.apache.org/docs/format/Columnar.html
+and https://flatbuffers.dev/internals.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from netbuild.errors import DataFileError
+from netbuild.files.npz import RATIO, SMALL
+
+# What pyarrow raises for tables that are damaged, and struct for messages that are.
+DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, struct.error)
+BATCH = 1 << 20  # rows that are unpacked at a time
+TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+
+
+@dataclass(frozen=True)
+class BinaryTable:
+    """A table of which nothing but the metadata has been read."""
+
+    name: str  # the file's, fit for a message
+    content: bytes
+    parquet: bool
+    schema: Mapping[str, pa.DataType]  # by the columns' own names
+    rows: int
+    limit: int  # bytes that its columns may unpack to
+
+    def holds_floats(self, place: int) -> bool:
+        """Whether a column holds numbers with fractions."""
+        kind = list(self.schema.values())[place]
+        return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+    def read(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns; raises DataFileError: NB204 (damaged), NB901 (they unpack to too much)."""
+        with damage_told(self.name):
+            table = self._parquet(columns) if self.parquet else self._arrow(columns)
+            table.validate(full=True)
+            frame = pl.from_arrow(table.unify_dictionaries())
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def _parquet(self, columns: Sequence[str]) -> pa.Table:
+        # A text that many rows share is stored once, and stays so as the entry of a dictionary.
+        texts = [c for c in columns if any(is_text(self.schema[c]) for is_text in TEXTS)]
+        file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts)
+        batches, size = [], 0
+        for batch in file.iter_batches(BATCH, columns=list(columns)):
+            batches.append(batch)
+            size += batch.nbytes
+            self.judge(size)
+        schema = batches[0].schema if batches else None
+        return pa.Table.from_batches(batches, schema) if schema else file.read(list(columns))
+
+    def _arrow(self, columns: Sequence[str]) -> pa.Table:
+        names = list(self.schema)
+        options = ipc.IpcReadOptions(included_fields=[names.index(column) for column in columns])
+        return ipc.open_file(pa.BufferReader(self.content), options=options).read_all()
+
+    def judge(self, size: int) -> None:
+        """Refuse columns of more bytes than the limit."""
+        if size > self.limit:
+            what = f"{self.name} unpacks to more than {self.limit:,} bytes"
+            raise DataFileError("NB901", what, "save it as .csv")
+
+
+def open_binary(content: bytes, suffix: str, name: str) -> BinaryTable:
+    """The table in the bytes of a file; raises DataFileError NB204 where it is damaged."""
+    parquet, limit = suffix == ".parquet", max(SMALL, RATIO * len(content))
+    with damage_told(name):
+        if parquet:
+            file = pq.ParquetFile(pa.BufferReader(content))
+            schema, rows, size = file.schema_arrow, file.metadata.num_rows, 0
+        else:
+            schema = ipc.open_file(pa.BufferReader(content)).schema
+            rows, size = unpacked_size(content)
+        if len(set(schema.names)) < len(schema.names):
+            raise ValueError("two columns have one name")
+        types = dict(zip(schema.names, schema.types, strict=True))
+    table = BinaryTable(name, content, parquet, types, rows, limit)
+    table.judge(size)
+    return table
+
+
+@contextmanager
+def damage_told(name: str) -> Iterator[None]:
+    """Raise DataFileError NB204 where a table cannot be read.
+
+    Pyarrow's own message is not shown, since it may repeat cells.
+    """
+    try:
+        yield
+    except DataFileError:
+        raise
+    except (*DAMAGED, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        what, hint = f"{name} is malformed", "write it again, or as .csv"
+        raise DataFileError("NB204", what, hint) from None
+
+
+def unpacked_size(content: bytes) -> tuple[int, int]:
+    """The rows of an Arrow file, and the bytes of its columns once they are unpacked.
+
+    The file ends with a table that lists the places of its messages, the table's length, and
+    `ARROW1`. Raises struct.error and ValueError where lengths lead out of the file.
+    """
+    (length,) = struct.unpack_from("<i", content, len(content) - 10)
+    footer = content[len(content) - 10 - length : len(content) - 10] if length > 0 else b""
+    root = _below(footer, 0)
+    rows = size = 0
+    for field in (2, 3):  # batches of dictionaries, and of rows
+        for offset, head, _ in _structs(footer, _field(footer, root, field), "<qi4xq"):
+            counted, unpacked = _batch(content, offset, head)
+            rows += counted if field == 3 else 0
+            size += unpacked
+    return rows, size
+
+
+def _batch(content: bytes, offset: int, head: int) -> tuple[int, int]:
+    """The rows of one message and the bytes that its buffers unpack to."""
+    if not (offset >= 0 and head >= 8 and offset + head <= len(content)):
+        raise ValueError("a message outside the file")
+    message = content[offset : offset + head]
+    message = message[8 if message.startswith(b"\xff\xff\xff\xff") else 4 :]
+    root = _below(message, 0)
+    batch = _below(message, _field(message, root, 2))
+    (kind,) = struct.unpack_from("<B", message, _field(message, root, 1))
+    if kind == 2:  # a dictionary wraps its batch
+        batch = _below(message, _field(message, batch, 1))
+    at = _field(message, batch, 0)
+    rows = struct.unpack_from("<q", message, at)[0] if at else 0
+    packed, size = _field(message, batch, 3), 0
+    for place, length in _structs(message, _field(message, batch, 2), "<qq"):
+        size += max(0, length)
+        if packed and length > 8:  # before the packed bytes stands their size; -1: not packed
+            (unpacked,) = struct.unpack_from("<q", content, offset + head + place)
+            size += max(0, unpacked)
+    return max(0, rows), size
+
+
+def _field(data: bytes, table: int, number: int) -> int:
+    """The position of a field of a table; 0 where it is left out."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    (size,) = struct.unpack_from("<H", data, vtable)
+    at = 4 + 2 * number
+    (offset,) = struct.unpack_from("<H", data, vtable + at) if at + 2 <= size else (0,)
+    return table + offset if offset else 0
+
+
+def _below(data: bytes, at: int) -> int:
+    """The position that an offset leads to."""
+    return at + int(struct.unpack_from("<I", data, at)[0])
+
+
+def _structs(data: bytes, at: int, form: str) -> Iterator[tuple[Any, ...]]:
+    """The structs of a vector; none where the field is left out."""
+    if at:
+        start = _below(data, at)
+        (count,) = struct.unpack_from("<I", data, start)
+        width = struct.calcsize(form)
+        yield from struct.iter_unpack(form, data[start + 4 : start + 4 + count * width])

@@ -1,0 +1,358 @@
+"""Square matrices: without names (.npy, .npz), sparse (scipy's .npz), and labelled text.
+
+A labelled text has the names of neurons in its first row and its first column. The parts of a
+sparse matrix are read as plain arrays, without scipy, whose own reader trusts their indices; their
+format is that of scipy/sparse/_matrix_io.py.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from netbuild.connectomes.rows import (
+    MOST_NEURONS,
+    Array,
+    Rows,
+    Words,
+    objects,
+    refuse_keys,
+)
+from netbuild.connectomes.source import Source
+from netbuild.errors import DataFileError
+from netbuild.files import npy, npz, text
+from netbuild.files.arrays import MAX_BYTES
+from netbuild.wording import show
+
+COLUMNS = ("pre", "post", "weight", "transmitter", "where")  # keys that are about tables
+ZERO = "weight 0"  # why an entry that is stored is no connection
+EMPTY = frozenset(("", "0"))  # cells without a connection, as most are; others are parsed
+READ = ("csr", "csc", "coo")
+OTHERS = ("bsr", "dia", "dok", "lil")
+FORMAT_CAP = 1 << 10  # bytes of the member that names the format; 131 as scipy writes it
+
+
+def read(source: Source, words: Words) -> Rows:
+    """The entries other than 0 of a square matrix in an .npy or, under `array`, an .npz.
+
+    Raises DataFileError: NB204, NB207, NB901 as `files.read_array` does; NB201 (not square),
+    NB205 (an entry that is negative, NaN or infinite), NB206 (no such array), NB211 (keys about
+    columns), NB306 (`rows` is missing).
+    """
+    name, content = source.name, source.content
+    refuse_columns(words, name)
+    if source.suffix == ".npy":
+        refuse_array(words, name)
+        layout = npy.layout_of(content[: npy.HEAD], len(content), name, MAX_BYTES)
+        matrix = npy.array_from(layout, content, name)
+    else:
+        key = words.edges.array
+        matrix = npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
+    return of_matrix(matrix, words, name)
+
+
+def refuse_columns(words: Words, name: str) -> None:
+    """A matrix has no columns to choose: keys that name some were meant for another file."""
+    what = f"{name} is a matrix, and `KEY` is about the columns of an edge list"
+    refuse_keys(words, COLUMNS, "NB211", what)
+
+
+def refuse_array(words: Words, name: str) -> None:
+    """Refuse `array` for a file that holds one matrix."""
+    what = f"only an .npz or .mat has named arrays; {name} holds one"
+    refuse_keys(words, ("array",), "NB206", what)
+
+
+def of_matrix(matrix: Array, words: Words, name: str) -> Rows:
+    """The entries other than 0 of a matrix (row, column) of numbers."""
+    n = size_of(matrix.shape, words, name)
+    rows, columns = np.nonzero(matrix)
+    return of_entries(rows, columns, matrix[rows, columns], n, words, name)
+
+
+def size_of(shape: tuple[int, ...], words: Words, name: str) -> int:
+    """How many units a square matrix is for, once it is known which way round it lies."""
+    if len(shape) != 2 or shape[0] != shape[1]:
+        sizes = " x ".join(f"{length:,}" for length in shape)
+        hint = "a connectome's matrix is square, with a row and a column for each neuron"
+        if len(shape) == 3:
+            hint = "a connectome is one matrix: save that of one subject, or their mean"
+        raise DataFileError("NB201", f"the array in {name} is {sizes}", hint)
+    if shape[0] > MOST_NEURONS:
+        what = f"the array in {name} is of {shape[0]:,} neurons"
+        raise DataFileError("NB901", what, f"at most {MOST_NEURONS:,} are read")
+    if words.edges.rows is None:
+        raise DataFileError(
+            "NB306",
+            f"a square matrix without names, {shape[0]:,} by {shape[0]:,}, in {name}: are its rows"
+            " presynaptic?",
+            "say `rows: pre` where entry [i, j] is the connection from i to j, `rows: post` for"
+            " torch's layout",
+        )
+    return shape[0]
+
+
+def of_entries(rows: Array, columns: Array, values: Array, n: int, words: Words, name: str) -> Rows:
+    """The entries of a square matrix, (entry,) each: positions from 0, and what stands there."""
+    weight = values.astype(np.float64)
+    bad = ~((weight >= 0) & (weight < np.inf))
+    if bad.any():
+        first = int(np.argmax(bad))
+        where = f"row {rows[first] + 1:,}, column {columns[first] + 1:,} of {name}"
+        raise not_a_weight(float(weight[first]), where)
+    stored = len(weight)
+    if not weight.all():
+        kept = weight != 0
+        rows, columns, weight = rows[kept], columns[kept], weight[kept]
+    pre, post = (rows, columns) if words.edges.rows != "post" else (columns, rows)
+    return Rows(
+        pre=pre.astype(np.int64),
+        post=post.astype(np.int64),
+        weight=weight,
+        n=n,
+        read=stored,
+        dropped={ZERO: stored - len(weight)} if stored > len(weight) else {},
+    )
+
+
+def not_a_weight(weight: float, where: str) -> DataFileError:
+    """The error for a weight that is negative or not finite."""
+    if weight < 0 and weight > -np.inf:
+        hint = "counts have no sign; those of units are in `neurons: {file: FILE, sign: COLUMN}`"
+        return DataFileError("NB205", f"{where} is negative", hint)
+    hint = "write a number in its place, or 0 for no connection"
+    return DataFileError("NB205", f"{where} is not a finite number", hint)
+
+
+def looks_labelled(header_cells: Sequence[str]) -> bool:
+    """Whether a first row may be that of a matrix with names.
+
+    Its corner is empty, or text with distinct names beside it, which may be numbers. The header of
+    an edge list looks so too: ask first whether its columns are recognised.
+    """
+    corner, *names = (cell.strip() for cell in header_cells)
+    if not corner:
+        return any(names)  # one that is missing or there twice is told by its place
+    distinct = all(names) and len(set(names)) == len(names)
+    return bool(names) and distinct and not text.NUMBER.fullmatch(corner)
+
+
+def read_labelled(source: Source, words: Words) -> Rows:
+    """The entries of a labelled text; [i, j] is i -> j unless `rows: post` says j -> i.
+
+    The sets of names may differ, so that the matrix is rectangular: the neurons are those of the
+    rows, and then those of the columns that no row has.
+
+    Raises DataFileError: NB204 (not such a table: empty, ragged, a name that is missing or there
+    twice), NB205 (a cell that is no number, negative or not finite), NB206 (`array`), NB211
+    (keys about columns).
+    """
+    name = source.name
+    refuse_columns(words, name)
+    refuse_array(words, name)
+    records = records_of(source.content, name)
+    header = next(records, [])
+    columns = labels([cell.strip() for cell in header[1:]], "column", name)
+    rows: list[str] = []
+    places, targets, weight = array("q"), array("q"), array("d")  # of an entry, 24 bytes in all
+    for number, cells in enumerate(records, 2):
+        if len(cells) != len(header):
+            raise ragged(cells, number, len(header), name)
+        rows.append(cells[0].strip())
+        for column, value in entries_of(cells, number, name):
+            places.append(number - 2)
+            targets.append(column)
+            weight.append(value)
+    labels(rows, "row", name)
+    if not rows or not columns:
+        hint = "its first row and its first column hold names, the others numbers"
+        raise DataFileError("NB204", f"{name} has no {'columns' if rows else 'rows'}", hint)
+    units = {unit: position for position, unit in enumerate(dict.fromkeys(chain(rows, columns)))}
+    starts, ends = (np.array([units[each] for each in axis]) for axis in (rows, columns))
+    start, end = starts[np.array(places)], ends[np.array(targets)]
+    pre, post = (start, end) if words.edges.rows != "post" else (end, start)
+    return Rows(
+        pre=pre,
+        post=post,
+        weight=np.array(weight),
+        names=objects(units),
+        n=len(units),
+        read=len(weight),
+    )
+
+
+def records_of(content: bytes, name: str) -> Iterator[list[str]]:
+    """The rows as lists of cells; blank lines at the end are left out."""
+    text.refuse_other_encodings(content, name)
+    if len(content) > text.SIZE_CAP:
+        what = f"{name} has {len(content):,} bytes; the limit of a matrix is {text.SIZE_CAP:,}"
+        raise DataFileError("NB901", what, "save it as an edge list, or as .npz")
+    try:
+        lines = io.StringIO(content.removeprefix(text.BOM).decode().rstrip("\r\n"), newline=None)
+    except UnicodeDecodeError:
+        raise DataFileError("NB204", f"{name} is not text in UTF-8", "save it as UTF-8") from None
+    first = lines.readline()
+    lines.seek(0)
+    if not first:
+        raise DataFileError("NB204", f"{name} is empty")
+    separator = next((mark for mark in "\t;," if mark in first), ",")
+    number = 0
+    records = csv.reader(lines, delimiter=separator, strict=True)
+    try:
+        for number, cells in enumerate(records, 1):  # noqa: B007 - told in the error
+            yield cells
+    except csv.Error:
+        hint = "a quote that opens must close, before the next separator"
+        what = f"row {number + 1:,} of {name} cannot be parted into cells"
+        raise DataFileError("NB204", what, hint) from None
+
+
+def entries_of(cells: list[str], number: int, name: str) -> Iterable[tuple[int, float]]:
+    """(column from 0, value) of the connections in one row; `number` counts the header as 1."""
+    for column, cell in enumerate(cells):
+        if cell in EMPTY or column == 0:
+            continue
+        if not (cell := cell.strip()):
+            continue
+        where = text.place(name, number, column + 1)
+        if text.NOT_FINITE.fullmatch(cell):
+            raise not_a_weight(math.nan, where)
+        if text.DECIMAL_COMMA.fullmatch(cell):
+            hint = "write decimal points: 0.5"
+            raise DataFileError("NB205", f"{where} is a number with a decimal comma", hint)
+        if not text.NUMBER.fullmatch(cell):
+            hint = "cells are numbers, and empty or 0 where there is no connection"
+            raise DataFileError("NB205", f"{where} is not a number", hint)
+        value = float(cell)
+        if not 0 <= value < math.inf:
+            raise not_a_weight(value, where)
+        if value:
+            yield column - 1, value
+
+
+def labels(names: list[str], axis: str, name: str) -> list[str]:
+    """`names` themselves, of which none is empty or there twice; they start at place 2."""
+    seen: dict[str, int] = {}
+    for place, label in enumerate(names, 2):
+        if not label:
+            what = f"{axis} {place:,} of {name} has no name"
+            raise DataFileError("NB204", what, f"remove the {axis}, or write a name for it")
+        if (before := seen.setdefault(label, place)) != place:
+            what = f"{axis} {place:,} of {name} has the name of {axis} {before:,}, {show(label)}"
+            raise DataFileError("NB204", what, f"each neuron has one {axis}")
+    return names
+
+
+def ragged(cells: list[str], number: int, wanted: int, name: str) -> DataFileError:
+    """The error for a row that is shorter or longer than the header."""
+    if not cells:
+        return DataFileError("NB204", f"row {number:,} of {name} is empty", "remove it")
+    what = f"row {number:,} of {name} has {len(cells):,} cells, the header has {wanted:,}"
+    return DataFileError("NB204", what, "each row has a name and a cell for each column")
+
+
+def is_sparse(content: bytes) -> bool:
+    """Whether the bytes of an .npz hold the parts of a sparse matrix; False if they hold nothing.
+
+    What is wrong with an archive is said by the reader that gets it.
+    """
+    return {"format.npy", "shape.npy", "data.npy"} <= npz.members_of(content)
+
+
+def read_sparse(source: Source, words: Words) -> Rows:
+    """The stored entries of a sparse square matrix in CSR, CSC or COO form.
+
+    Raises DataFileError: NB204 (parts that do not belong together), NB207 (another form), NB215 (no
+    entries), and what `read` raises.
+    """
+    name, content = source.name, source.content
+    refuse_columns(words, name)
+    what = f"{name} holds one sparse matrix, whose parts are its arrays"
+    refuse_keys(words, ("array",), "NB206", what)
+    form = form_of(content, name)
+    shape = whole(part(content, "shape", name), "shape", name)
+    if shape.shape != (2,):
+        raise not_sparse(name, "its shape is not two numbers")
+    n = size_of((int(shape[0]), int(shape[1])), words, name)
+    values = values_of(content, name)
+    if form == "coo":
+        rows, columns = (whole(part(content, key, name), key, name) for key in ("row", "col"))
+    else:
+        starts, minor = (
+            whole(part(content, key, name), key, name) for key in ("indptr", "indices")
+        )
+        major = expanded(starts, len(minor), n, name)
+        rows, columns = (major, minor) if form == "csr" else (minor, major)
+    check_entries(rows, columns, values, n, name)
+    return of_entries(rows, columns, values, n, words, name)
+
+
+def form_of(content: bytes, name: str) -> str:
+    """csr, csc or coo: the bytes of the member `format`, a single text of three letters."""
+    with npz.archive_of(io.BytesIO(content), len(content), name) as archive:
+        member = npz.pick(archive, len(content), "format", name, MAX_BYTES)
+        if member.file_size > FORMAT_CAP:
+            raise not_sparse(name, "its `format` is too long")
+        head = bytes(npz.unpacked(archive, member, FORMAT_CAP, name))
+    offset = npy.header_of(head, name).offset
+    form = head[offset:].replace(b"\0", b"").decode("ascii", "replace")
+    if form in READ:
+        return form
+    if form in OTHERS:
+        hint = "write it as scipy.sparse.save_npz(file, matrix.tocsr())"
+        raise DataFileError("NB207", f"{name} holds a sparse matrix in {form} form", hint)
+    raise not_sparse(name, "its `format` is none that scipy writes")
+
+
+def part(content: bytes, key: str, name: str) -> Array:
+    """One of the arrays."""
+    return npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
+
+
+def values_of(content: bytes, name: str) -> Array:
+    """The entries' values; an empty matrix is told as such, not as an array of a wrong shape."""
+    try:
+        return part(content, "data", name)
+    except DataFileError as error:
+        if error.code == "NB201":
+            raise DataFileError("NB215", f"the sparse matrix in {name} has no entries") from None
+        raise
+
+
+def whole(array: Array, key: str, name: str) -> Array:
+    """`array` itself, of one dimension, of integers that an index can be."""
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise not_sparse(name, f"its `{key}` is not a list of whole numbers")
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise not_sparse(name, f"its `{key}` holds numbers that no position can be")
+    return array
+
+
+def expanded(starts: Array, entries: int, n: int, name: str) -> Array:
+    """(entry,): the row (in CSR) or column (in CSC) of each, from where each one's start."""
+    if len(starts) != n + 1 or starts[0] != 0 or starts[-1] != entries:
+        raise not_sparse(name, "its `indptr` does not fit its shape and its entries")
+    if (starts[1:] < starts[:-1]).any():
+        raise not_sparse(name, "its `indptr` falls")
+    return np.repeat(np.arange(n), np.diff(starts))
+
+
+def check_entries(rows: Array, columns: Array, values: Array, n: int, name: str) -> None:
+    """Refuse parts of different lengths and positions outside the matrix."""
+    if not (rows.shape == columns.shape == values.shape):
+        raise not_sparse(name, "its indices and values are not equally many")
+    for key, positions in (("row", rows), ("column", columns)):
+        if len(positions) and not 0 <= positions.min() <= positions.max() < n:
+            raise not_sparse(name, f"it has an entry in a {key} outside its {n:,}")
+
+
+def not_sparse(name: str, problem: str) -> DataFileError:
+    """The error for a file whose parts do not make a matrix."""
+    hint = "write it again with scipy.sparse.save_npz"
+    return DataFileError("NB204", f"{name} is not an intact sparse matrix: {problem}", hint)

@@ -1,0 +1,122 @@
+"""The bytes of a connectome's file, read once, with their digest; text may be packed by gzip."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netbuild.errors import DataFileError
+from netbuild.files import npz
+from netbuild.files.door import GZIP, TEXT, check_format, enough_memory, opened
+from netbuild.wording import show
+
+MAX_BYTES = 4 << 30  # of a file, and of what a .gz unpacks to
+CHUNK = 4 << 20
+TEXT_RATIO = 50  # text to .gz; an edge list shrinks to a tenth
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """A file that was read: where it lies, and the digest and the size of its bytes."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+
+    @property
+    def name(self) -> str:
+        """The file's name, fit for a message."""
+        return show(self.path.name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON; of the path the name alone, which is the same on every machine."""
+        return {"name": self.name, "sha256": self.sha256, "size": self.size}
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file, its content unpacked, and the extension of that content."""
+
+    file: FileRead
+    suffix: str
+    content: bytes
+
+    @property
+    def name(self) -> str:
+        """The file's name, fit for a message."""
+        return self.file.name
+
+
+def read_source(path: Path, accepted: Collection[str], max_bytes: int = MAX_BYTES) -> Source:
+    """Read a file whose extension is one of `accepted`.
+
+    Raises DataFileError: NB202, NB203 (it cannot be opened), NB204 (its bytes are not those of its
+    extension), NB901 (too large).
+    """
+    name, suffix = show(path.name), suffix_of(path)
+    with enough_memory(path), opened(path, max_bytes) as (file, size):
+        content = file.readall()
+    if len(content) != size:
+        raise DataFileError("NB204", f"{name} changed while it was being read")
+    read = FileRead(path, hashlib.sha256(content).hexdigest(), size)
+    if path.suffix.lower() == ".gz" and suffix in accepted and content:
+        if not content.startswith(GZIP):
+            what = f"{name} is not what its extension says: its first bytes are not those of gzip"
+            raise DataFileError("NB204", what, "give it the extension of what it holds")
+        content = unpacked(content, name, max_bytes)
+    form = check_format(suffix, content, name, accepted)
+    if form.table and form.magic:  # a binary table ends as it begins
+        (magic,) = form.magic
+        if len(content) < 2 * len(magic) or not content.endswith(magic):
+            raise DataFileError("NB204", f"{name} is truncated", "copy it again")
+    return Source(read, suffix, content)
+
+
+def suffix_of(path: Path) -> str:
+    """The extension that says the format, in small letters: `.csv` of edges.CSV and edges.csv.gz.
+
+    Only text is read from a .gz; of anything else `.gz` is itself the extension.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        inner = Path(path.stem).suffix.lower()
+        return inner if inner in TEXT else suffix
+    return suffix
+
+
+def unpacked(packed: bytes, name: str, max_bytes: int) -> bytes:
+    """What a gzip file holds, its members one behind the other.
+
+    Raises DataFileError: NB204 (damaged), NB901 (more than `max_bytes`, or a bomb: far more than
+    text ever shrinks by).
+    """
+    limit = min(max_bytes, max(npz.SMALL, TEXT_RATIO * len(packed)))
+    found = io.BytesIO()  # whose value is no second copy
+    at = 0
+    member = zlib.decompressobj(wbits=31)
+    rest = b""
+    while rest or at < len(packed):
+        if not rest:
+            rest = packed[at : at + CHUNK]
+            at += len(rest)
+        if member.eof:  # another member, or the zeros that some tools fill up with
+            rest = rest.lstrip(b"\0")
+            member = zlib.decompressobj(wbits=31) if rest else member
+            continue
+        try:
+            found.write(member.decompress(rest, limit + 1 - found.tell()))
+        except zlib.error:
+            what = f"{name} is not an intact gzip file"
+            raise DataFileError("NB204", what, "copy it again") from None
+        if found.tell() > limit:
+            what = f"{name} unpacks to more than {limit:,} bytes"
+            raise DataFileError("NB901", what, "unpack it, or save it as .parquet")
+        rest = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise DataFileError("NB204", f"{name} is truncated", "copy it again")
+    return found.getvalue()

@@ -1,0 +1,145 @@
+"""Binary tables: damage is an error that leaves no word on the output, and bombs are refused."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from edge_lists import read_connectome, read_nodes, words
+from pyarrow import feather, parquet
+
+from netbuild.connectomes.arrow import open_binary
+from netbuild.errors import DataFileError
+
+FRAME = pl.DataFrame(
+    {
+        "pre": [f"neuron number {i}" for i in range(60)],
+        "post": [f"n{7 * i % 60}" for i in range(60)],
+        "weight": [i % 9 + 1 for i in range(60)],
+    }
+).with_columns(pl.col("post").cast(pl.Categorical).alias("kind"))
+
+
+def binary(suffix: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    (FRAME.write_parquet if suffix == ".parquet" else FRAME.write_ipc)(file, **options)
+    return file.getvalue()
+
+
+WHOLE = [
+    (".parquet", binary(".parquet")),
+    (".parquet", binary(".parquet", compression="uncompressed")),
+    (".feather", binary(".feather", compression="uncompressed")),
+    (".feather", binary(".feather", compression="zstd")),
+    (".feather", binary(".feather", compression="lz4")),
+]
+WORDS = (b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xff\xff\xff\x0f")
+ZSTD = b"\x28\xb5\x2f\xfd"  # how a compressed buffer begins, after its length
+
+
+def mutated(seed: int) -> tuple[str, bytes]:
+    """One of the files, with a few bytes changed that are not its first and last."""
+    rng = random.Random(seed)
+    suffix, content = WHOLE[seed % len(WHOLE)]
+    damaged = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randrange(8, len(damaged) - 12)
+        if rng.random() < 0.5:
+            damaged[at] = rng.randrange(256)
+        else:
+            damaged[at : at + 4] = rng.choice(WORDS)
+    return suffix, bytes(damaged)
+
+
+def lying() -> bytes:
+    """A file whose second compressed buffer, of text, says that it unpacks to 2**62 bytes."""
+    content = WHOLE[3][1]
+    at = content.index(ZSTD, content.index(ZSTD) + 1) - 8
+    return content[:at] + struct.pack("<q", 1 << 62) + content[at + 8 :]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda path: read_connectome(path, None), lambda path: read_nodes(path, words(name="pre"))],
+    ids=["edges", "neurons"],
+)
+def test_a_length_that_lies_is_refused(
+    read: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.feather"
+    path.write_bytes(lying())
+    with pytest.raises(DataFileError, match=r"^e\.feather unpacks to more than") as caught:
+        read(path)
+    assert caught.value.code == "NB901"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(16), pytest.param(range(16, 600), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_no_damage_ends_this_process(
+    seeds: range, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    refused = 0
+    for seed in seeds:
+        suffix, content = mutated(seed)
+        path = tmp_path / f"e{suffix}"
+        path.write_bytes(content)
+        try:
+            read_connectome(path, None)
+        except DataFileError:
+            refused += 1
+    assert len(seeds) // 2 < refused
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("suffix", "content"), WHOLE)
+def test_whole_files_are_read(suffix: str, content: bytes) -> None:
+    table = open_binary(content, suffix, "e")
+    assert (table.rows, list(table.schema)) == (len(FRAME), FRAME.columns)
+    found = table.read(["weight", "kind", "pre"])
+    wanted = FRAME.cast({"kind": pl.String})
+    assert (
+        found.cast({"pre": pl.String, "kind": pl.String})
+        .select("pre", "weight", "kind")
+        .equals(wanted.select("pre", "weight", "kind"))
+    )
+
+
+@pytest.mark.parametrize("suffix", [".feather", ".parquet"])
+def test_columns_that_unpack_to_gigabytes_are_refused_before_that(
+    suffix: str, tmp_path: Path
+) -> None:
+    """A few kilobytes of one long text, repeated."""
+    frame = pl.DataFrame({"pre": ["a", "b"], "post": ["b", "c"], "note": ["x" * (40 << 20)] * 2})
+    frame = frame.with_columns(pl.col("note") + pl.Series(["1", "2"]))
+    file = io.BytesIO()
+    if suffix == ".parquet":
+        frame.write_parquet(file, compression="zstd")
+    else:
+        frame.write_ipc(file, compression="zstd")
+    content = file.getvalue()
+    assert len(content) < 1 << 18
+    with pytest.raises(DataFileError, match="unpacks to more than") as caught:
+        open_binary(content, suffix, "e").read(["note"])
+    assert caught.value.code == "NB901"
+
+
+@pytest.mark.parametrize("index_type", [pa.int8(), pa.int32()])
+def test_what_pandas_and_arrow_write_is_read(index_type: Any, tmp_path: Path) -> None:
+    coded = (
+        pa.array(["a", "b", "a"]).dictionary_encode().cast(pa.dictionary(index_type, pa.string()))
+    )
+    table = pa.table({"pre": coded, "post": pa.array([7, 8, 9])})
+    feather.write_feather(table, tmp_path / "e.feather")
+    parquet.write_table(table, tmp_path / "e.parquet")
+    for path in tmp_path.iterdir():
+        found = open_binary(path.read_bytes(), path.suffix, path.name).read(["post", "pre"])
+        assert found["pre"].cast(pl.String).to_list() == ["a", "b", "a"]
+        assert found["post"].to_list() == [7, 8, 9]
