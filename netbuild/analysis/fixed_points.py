@@ -25,7 +25,7 @@ class FixedPoints:
     """States in which a layer stays, or nearly so, while it reads the same input at every step.
 
     They are sorted by condition. In each, fixed points come first, beginning with the one that
-    most starts led to, and then slow points, beginning with the slowest. All tensors are on the CPU.
+    most starts led to, and then slow points, beginning with the slowest. Tensors are on the CPU.
     """
 
     states: Tensor

@@ -87,7 +87,8 @@ class Units:
     def indices(self) -> Indices:
         """(unit,): the position of each unit in its layer."""
         before = np.cumsum(self.lengths) - self.lengths
-        return np.repeat(self.runs["start"] - before, self.lengths) + np.arange(self.size)
+        starts = np.repeat(self.runs["start"] - before, self.lengths)
+        return np.asarray(starts + np.arange(self.size))
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
