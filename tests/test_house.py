@@ -46,11 +46,11 @@ ALLOWED = {
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},
     "training": {
-        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder", "runs"),
+        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder"),
     },
     "runs": {
         *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
-        *("layers", "durable", "tasks", "builder", "training", "results"),
+        *("layers", "durable", "tasks", "builder", "training", "results", "compare"),
     },
     "results": {
         *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "builder"),
@@ -61,7 +61,7 @@ ALLOWED = {
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
-        *("analysis", "drawing", "plots", "durable", "__init__"),
+        *("analysis", "drawing", "plots", "durable", "rundir", "__init__"),
     },
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},

@@ -13,8 +13,9 @@ from resuming import begun, contents, killed_at, last_state, stopped_at
 
 import netbuild
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs import sources
 from netbuild.runs.checkpoint import checkpoints
+from netbuild.runs.provenance import changed
+from netbuild.runs.schema import Sources
 
 
 def test_a_fork_finds_the_data_where_the_run_did(small: Path, tmp_path: Path) -> None:
@@ -168,8 +169,8 @@ def test_files_that_a_run_names_elsewhere_are_not_read(small: Path, tmp_path: Pa
     files = {"../../secret": "0" * 64, "../../../../../../../etc/passwd": "0" * 64}
     about = json.loads((received / "run.json").read_text())
     (received / "run.json").write_text(json.dumps(about | {"sources": {"files": files}}))
-    assert sources.changed(received, {"files": files}) == []
-    (found,) = sources.changed(received, {"files": files}, tmp_path)
+    assert changed(received, Sources(files=files)) == []
+    (found,) = changed(received, Sources(files=files), tmp_path)
     assert found.file == secret
     assert netbuild.resume(received).about["status"] == "finished"
 

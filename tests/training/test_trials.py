@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import polars
 import pytest
 import torch
 
 from netbuild.layers import LinearLayer, Network
-from netbuild.results.table import trial_columns, trial_frame, trial_table
 from netbuild.tasks import Batch
+from netbuild.training.losses import answers
+from netbuild.training.trials import trial_columns, trial_frame
 
 
 def decisions(outputs: torch.Tensor, **variables: object) -> Batch:
@@ -79,7 +78,7 @@ def test_the_loss_of_a_trial_leaves_its_padding_out(loss: str) -> None:
 def test_classes_without_time() -> None:
     network = Network({"out": LinearLayer(2, 2, weight=np.eye(2), bias=None)}, input_dim=2)
     batch = Batch(torch.eye(2), torch.tensor([0, 0]), None, {"sample": np.array([4, 9])})
-    table = polars.read_parquet(io.BytesIO(trial_table(network, batch, "cross_entropy")))
+    table = trial_frame(trial_columns(answers(network, batch.inputs), batch, "cross_entropy"))
     assert table.to_dict(as_series=False) == {
         "sample": [4, 9],
         "target": [0, 0],

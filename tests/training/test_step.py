@@ -18,7 +18,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.runs.checkpoint import checkpoints
 from netbuild.tasks import Batch
 from netbuild.training import Record, Trainer
-from netbuild.training.guards import are_finite, bad_gradient, first_bad, total_norm
+from netbuild.training.step import are_finite, bad_gradient, first_bad, total_norm
 
 Poison = Callable[[Trainer], None]
 
@@ -41,7 +41,7 @@ def weight(trainer: Trainer) -> None:
 
 
 def loss(trainer: Trainer) -> None:
-    trainer._regularizers.total = lambda raw: torch.tensor(math.nan)  # type: ignore[method-assign]
+    trainer.learner.regularizers.total = lambda raw: torch.tensor(math.nan)
 
 
 def gradient(trainer: Trainer) -> None:
@@ -57,7 +57,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("poison", SAID, ids=lambda p: p.__name__)
-@pytest.mark.parametrize("step", [1, 10, 13, 22])
+@pytest.mark.parametrize("step", [1, 20])
 @pytest.mark.parametrize("clip", ["null", "1.0"])
 def test_it_is_caught_before_the_step(
     small: Path, tmp_path: Path, poison: Poison, step: int, clip: str
@@ -129,18 +129,6 @@ def test_the_first_place_is_found_in_the_order_of_computation(small: Path) -> No
         network.hidden.weight.fill_(1e38)
         network.hidden.bias.fill_(3e38)
     assert first_bad(network, batch, 0) == "the activity of `hidden`"
-
-
-def test_numbers_that_are_not_finite_are_null_in_the_log(small: Path, tmp_path: Path) -> None:
-    from netbuild.runs.writer import line_of
-
-    text = line_of("train", 3, {"accuracy": math.nan, "each": {"a": [1.0, math.inf]}})
-    assert json.loads(text) == {
-        "step": 3,
-        "kind": "train",
-        "accuracy": None,
-        "each": {"a": [1.0, None]},
-    }
 
 
 def test_a_diverged_run_is_not_gone_on_with_by_itself(

@@ -1,8 +1,7 @@
-"""One row a test trial, as Parquet: what was asked and what the network chose."""
+"""The test trials as a table: a row for each, what was asked and what the network chose."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from netbuild.layers import Network
-from netbuild.results.export import plain
 from netbuild.tasks import Batch, choices, correct
-from netbuild.training.losses import answers
 
 Array = NDArray[Any]
-
-
-def trial_table(network: Network, batch: Batch, loss: str) -> bytes:
-    """The trials of a batch with the network's answers, as the bytes of a Parquet file."""
-    buffer = io.BytesIO()
-    table = trial_frame(trial_columns(answers(network, batch.inputs).cpu(), batch, loss))
-    table.write_parquet(buffer)
-    return buffer.getvalue()
 
 
 def trial_columns(outputs: Tensor, batch: Batch, loss: str) -> dict[str, Array]:
@@ -88,3 +76,17 @@ def _flat(name: str, values: Array) -> dict[str, Array]:
         return {name: values}
     parts = values.reshape(len(values), -1).T
     return {f"{name}_{i}": part for i, part in enumerate(parts)}
+
+
+def plain(values: Any) -> Array:
+    """Values as an array that holds no Python objects; what is neither number nor text is text.
+
+    None is NaN among numbers and "" among others.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "biufcU":
+        return array
+    missing = np.array([value is None for value in array.flat], bool).reshape(array.shape)
+    if all(isinstance(value, (int, float, np.number)) for value in array[~missing]):
+        return np.where(missing, np.nan, array).astype(np.float64)
+    return np.where(missing, "", array).astype(np.str_)

@@ -1,4 +1,4 @@
-"""The trainer: records, constraints at every step, early ends, and bits that repeat."""
+"""The training loop: records, constraints at every step, early ends, and bits that repeat."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from netbuild.builder import build, build_optimizer, build_task
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language.training import Training
 from netbuild.tasks import Batch
+from netbuild.training.loop import Record, Trainer, steps_of
 from netbuild.training.losses import task_loss
-from netbuild.training.trainer import Record, Trainer, steps_of
 
 
 def trainer_of(path: Path, *changes: str) -> Trainer:
@@ -39,7 +39,6 @@ def test_records_come_in_order(small: Path) -> None:
         ("checkpoint", 20),
         ("train", 24),
         ("evaluation", 24),
-        ("checkpoint", 24),
         ("end", 24),
     ]
 
@@ -111,14 +110,14 @@ def test_stop_finishes_the_step_and_saves(small: Path) -> None:
     for record in trainer.records():
         records.append(record)
         trainer.stop = True
-    assert shape_of(records) == [("evaluation", 8), ("checkpoint", 8), ("end", 8)]
+    assert shape_of(records) == [("evaluation", 8), ("end", 8)]
     assert records[-1].values["reason"] == "interrupted"
 
 
 def test_stop_when_ends_early(small: Path) -> None:
     rule = "training.stop_when={metric: accuracy, at_least: 0.0, mean_of_last: 2}"
     records = list(trainer_of(small, rule).records())
-    assert shape_of(records)[-2:] == [("checkpoint", 16), ("end", 16)]
+    assert shape_of(records)[-2:] == [("evaluation", 16), ("end", 16)]
     assert records[-1].values["reason"] == "stopped early"
 
 
@@ -168,7 +167,7 @@ def test_a_stop_at_the_last_step_is_an_end(small: Path) -> None:
         records.append(record)
         trainer.stop = record.step == 24
     assert records[-1].values["reason"] == "finished"
-    assert shape_of(records)[-3:] == [("evaluation", 24), ("checkpoint", 24), ("end", 24)]
+    assert shape_of(records)[-2:] == [("evaluation", 24), ("end", 24)]
 
 
 def test_every_group_is_clipped(small: Path) -> None:

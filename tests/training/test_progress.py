@@ -1,4 +1,4 @@
-"""The course of a training: the best of its evaluations."""
+"""Where a training stands: the best of its evaluations, and what comes back from JSON."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import math
 import pytest
 
 from netbuild.language.training import Training
-from netbuild.training.course import Point
-from netbuild.training.trainer import Record
+from netbuild.runs.schema import without_nan
+from netbuild.training.progress import Progress
 
 TRAINING = Training.model_validate({"steps": 100})
 
 
 def best_of(evaluations: list[dict[str, float]], training: Training = TRAINING) -> int:
     """The number, from 1, of the best evaluation."""
-    point = Point()
+    progress = Progress()
     for step, values in enumerate(evaluations, 1):
-        before = point.best
-        is_best = point.score(Record("evaluation", step, dict(values)), training)
-        assert is_best is (point.best is not before)
-    assert point.best is not None
-    assert point == Point.from_data(point.to_data())
-    return int(point.best["step"])
+        before, progress.step = progress.best, step
+        is_best = progress.score(dict(values), training)
+        assert is_best is (progress.best is not before)
+    assert progress.best is not None
+    assert Progress.model_validate(without_nan(progress.model_dump())) == progress
+    return progress.best.step
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,11 @@ def test_the_best_by_the_metric_of_the_early_end() -> None:
     training = Training.model_validate({"steps": 100, "stop_when": rule})
     found = [{"accuracy": 0.9, "loss": 0.3}, {"accuracy": 0.8, "loss": 0.2}]
     assert best_of(found, training) == 2
+
+
+def test_a_number_that_is_nan_comes_back_from_null() -> None:
+    scores = {"loss": 0.5, "accuracy": None, "environments": {"a": None, "b": 1.0}}
+    (found,) = Progress.model_validate({"evaluations": [scores]}).evaluations
+    assert math.isnan(found["accuracy"])
+    assert math.isnan(found["environments"]["a"])
+    assert without_nan(found) == scores

@@ -1,4 +1,4 @@
-"""Early stopping, counted in evaluations."""
+"""Learning rates are a function of the step; early stopping is counted in evaluations."""
 
 from __future__ import annotations
 
@@ -9,8 +9,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.language.training import StopWhen
-from netbuild.training.stopping import should_stop, still_needed
+from netbuild.language.training import StopWhen, Training
+from netbuild.training.rules import rate_factor, should_stop, still_needed
+
+
+def training(schedule: dict[str, Any] | None) -> Training:
+    optimizer = {"type": "Adam", "schedule": schedule}
+    return Training.model_validate({"steps": 100, "optimizer": optimizer})
+
+
+def test_without_a_schedule_it_stays() -> None:
+    assert {rate_factor(training(None), step, 100) for step in range(100)} == {1.0}
+
+
+def test_cosine_falls_from_one_to_its_minimum() -> None:
+    words = training({"type": "cosine", "min_factor": 0.1})
+    values = [rate_factor(words, step, 100) for step in range(101)]
+    assert values[0] == 1.0
+    assert values[50] == pytest.approx(0.55)
+    assert values[100] == pytest.approx(0.1)
+    assert values == sorted(values, reverse=True)
+
+
+def test_warmup_rises_linearly_first() -> None:
+    words = training({"type": "cosine", "warmup": 10})
+    assert [rate_factor(words, step, 100) for step in range(10)] == pytest.approx(
+        [(step + 1) / 10 for step in range(10)]
+    )
+    assert rate_factor(words, 10, 100) == 1.0
+
+
+def test_step_and_exponential() -> None:
+    steps = training({"type": "step", "every": 3, "factor": 0.5})
+    assert [rate_factor(steps, step, 100) for step in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+    decay = training({"type": "exponential", "factor": 0.9})
+    assert rate_factor(decay, 5, 100) == pytest.approx(0.9**5)
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"type": "exponential", "factor": 2}, {"type": "step", "every": 1, "factor": 2}]
+)
+def test_what_grows_without_end_is_infinite(schedule: dict[str, Any]) -> None:
+    assert rate_factor(training(schedule), 1023, 5000) == 2.0**1023
+    assert rate_factor(training(schedule), 1024, 5000) == math.inf
 
 
 def stops(values: list[float], **rule: Any) -> bool:

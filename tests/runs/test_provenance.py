@@ -1,18 +1,82 @@
-"""Which commit a run is of, without running anything that a repository's configuration names."""
+"""What a run records of the programs, the machine and the git commit that it depends on.
+
+Nothing that a repository's configuration names is run.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from resuming import begun, stopped_at
 
 import netbuild
-from netbuild.runs import git
-from netbuild.runs.git import git_state
+from netbuild.runs import provenance
+from netbuild.runs.provenance import GitState, environment, environment_changes, git_state
+
+CPU = torch.device("cpu")
+GO_NOGO = """\
+netbuild: 1
+name: gonogo
+dt: 100
+task: {type: neurogym, env: GoNogo-v0}
+layers:
+  - {name: readout, type: linear, output_dim: 2}
+training: {steps: 4, batch_size: 2, evaluate: {every: 2, trials: 4}}
+"""
+
+
+def test_every_run_records_what_reads_its_files(small: Path) -> None:
+    packages = environment(CPU, netbuild.load(small)).packages
+    assert packages["polars"] == metadata.version("polars")
+    assert packages["scipy"] == metadata.version("scipy")
+    assert "neurogym" not in packages
+
+
+def test_a_changed_neurogym_is_warned_of(tmp_path: Path) -> None:
+    pytest.importorskip("neurogym")
+    spec = tmp_path / "gonogo.yaml"
+    spec.write_text(GO_NOGO)
+    run = begun(spec, tmp_path / "runs", stopped_at(2))
+    about = json.loads((run / "run.json").read_text())
+    packages = about["environment"]["packages"]
+    assert packages["gymnasium"] == metadata.version("gymnasium")
+    packages["neurogym"] = "0.0.9"
+    (run / "run.json").write_text(json.dumps(about))
+    for again in (netbuild.reproduce, netbuild.resume):
+        said: list[str] = []
+        again(run, warn=said.append)
+        now = metadata.version("neurogym")
+        assert said == [f"the last bits may differ: packages.neurogym 0.0.9 then, {now} now"]
+
+
+def test_a_package_that_was_not_recorded_is_no_change(small: Path) -> None:
+    here = environment(CPU, netbuild.load(small))
+    then = here.model_copy(update={"packages": {"torch": "1"}, "variables": {}})
+    changes = {"packages": {"torch": "2", "scipy": "3"}, "variables": {"MKL_CBWR": "AVX2"}}
+    assert environment_changes(then, here.model_copy(update=changes)) == [
+        ("packages.torch", "1", "2"),
+        ("variables.MKL_CBWR", None, "AVX2"),
+    ]
+
+
+def test_a_package_that_is_not_installed_has_no_version(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert environment(CPU, netbuild.load(small)).packages["netbuild"] is None
+
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -90,7 +154,7 @@ def test_a_git_that_fetches_all_the_same_may_not(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_hostile(project, "promised objects", tmp_path / "marker")
-    monkeypatch.setattr(git, "_FETCHES", "^nothing$")
+    monkeypatch.setattr(provenance, "_FETCHES", "^nothing$")
     spec = project / "small.yaml"
     git_state(project, {spec: spec.read_bytes() + b"\n"})
     assert not (tmp_path / "marker").exists()
@@ -159,7 +223,6 @@ def test_without_a_change_there_is_no_difference(project: Path, small: Path) -> 
 
 
 def test_what_git_lfs_keeps_elsewhere_is_no_difference(project: Path) -> None:
-    import hashlib
 
     data = os.urandom(100)
     digest = hashlib.sha256(data).hexdigest()
@@ -192,10 +255,10 @@ def test_what_is_large_or_no_text_is_named_in_a_line(
         "large.csv",
     ]
     assert "+3,4\n" in difference
-    monkeypatch.setattr(git, "LARGEST_DIFFERENCE", 10)
+    monkeypatch.setattr(provenance, "LARGEST_DIFFERENCE", 10)
     assert "+3,4\n" not in (git_state(project, files).difference or "")
 
 
 def test_outside_of_a_repository_there_is_no_commit(tmp_path: Path) -> None:
-    assert git_state(tmp_path, {}) == git.GitState(None, None)
-    assert git_state(tmp_path / "nowhere", {}) == git.GitState(None, None)
+    assert git_state(tmp_path, {}) == GitState(None, None)
+    assert git_state(tmp_path / "nowhere", {}) == GitState(None, None)
