@@ -190,11 +190,12 @@ def _contents(found: Study, dt: float | None) -> tuple[bytes, bytes]:
     """The arrays, and the figure of them."""
     import numpy as np
 
-    from netbuild.analysis import labelled, plots
+    from netbuild import plots
+    from netbuild.analysis import labelled
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
-    plots.fixed_points(found).savefig(image, format="png", dpi=300)
+    plots.fixed_points(found).figure.savefig(image, format="png", dpi=300)
     return arrays.getvalue(), image.getvalue()
 
 
