@@ -413,7 +413,7 @@ class Progress:
             self.bar.update(self.task, total=steps)
 
     def update(self, kind: str, step: int, steps: int | None, values: Mapping[str, Any]) -> None:
-        """Show a record of the trainer; where it cannot be written, the training goes on."""
+        """Show a record of the trainer; the training continues where it cannot be written."""
         if self.quiet or kind not in ("train", "evaluation"):
             return
         try:

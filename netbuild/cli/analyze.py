@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from netbuild.cli.options import Device, Form, Format, Quiet, RunName, run_of
 from netbuild.cli.outputs import file_name, need_folder, write
-from netbuild.cli.standard import say, tell
+from netbuild.cli.standard import say, say_json, tell
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def analyze(
         write(path, content, quiet=True, run=None if output else run.path)
     if form is Format.json:
         record = _record(found, dt) | {"files": [str(path) for path in files], "notes": notes}
-        say(json.dumps(record, indent=1, ensure_ascii=False))
+        say_json(record)
         return
     if not quiet:
         for note in notes:

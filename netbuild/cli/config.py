@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from netbuild.cli.options import DataRoot, Device, Form, Format, Set, SpecPath, Unset, load_spec
-from netbuild.cli.standard import say
+from netbuild.cli.standard import say, say_json
 
 
 def config(
@@ -27,7 +26,7 @@ def config(
     if origins:
         _origins(list(checked.origins()), form)
     elif form is Format.json:
-        say(json.dumps(checked.data, indent=1, ensure_ascii=False))
+        say_json(checked.data)
     else:
         say(checked.to_yaml(), end="")
 
@@ -37,7 +36,7 @@ def _origins(found: list[tuple[str, Any, str]], form: Format) -> None:
         records = [
             {"path": path, "value": value, "origin": origin} for path, value, origin in found
         ]
-        say(json.dumps(records, indent=1, ensure_ascii=False))
+        say_json(records)
         return
     from netbuild.language.dump import inline
 

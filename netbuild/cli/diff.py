@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from netbuild.cli.options import DataRoot, Form, Format, find_run, load_spec
-from netbuild.cli.standard import say
+from netbuild.cli.standard import say, say_json
 
 if TYPE_CHECKING:
     from netbuild.compare import Difference, Divergence
@@ -41,7 +40,7 @@ def diff(
         records: dict[str, Any] = {part: _records(rows) for part, rows in found.items()}
         if "metrics" in found:
             records["first_difference"] = None if parted is None else _record(parted)
-        say(json.dumps(records, indent=1, ensure_ascii=False))
+        say_json(records)
         return
     for part, rows in found.items():
         if rows:

@@ -7,21 +7,14 @@ from typing import Annotated
 
 import typer
 
-from netbuild.cli.options import Quiet, find_run, which_checkpoint
-from netbuild.cli.outputs import file_name
+from netbuild.cli.options import Checkpoint, Quiet, RunName, run_of, which_checkpoint
+from netbuild.cli.outputs import file_name, need_ending
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
-RunPath = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
-    ),
-]
-
 
 def export(
-    run: RunPath,
+    run: RunName,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,12 +31,7 @@ def export(
         int | None,
         typer.Option("--trials", min=1, help="Of the activity: how many; 500 if left out."),
     ] = None,
-    checkpoint: Annotated[
-        str,
-        typer.Option(
-            "--checkpoint", metavar="WHICH", help="The weights: best, last, or those of a step."
-        ),
-    ] = "last",
+    checkpoint: Checkpoint = "last",
     quiet: Quiet = False,
 ) -> None:
     """Write the effective weights, or the activity, with names, areas and signs of the units, and
@@ -52,16 +40,11 @@ def export(
     Beside the weights stand each layer's activation, and of recurrent layers alpha, the initial
     state, the formulation and dt: all that their equation needs.
     """
-    if output is not None and output.suffix.lower() not in (".npz", ".nc"):
-        raise NetbuildError(f"{output}: an export is .npz or .nc", Exit.USAGE)
+    need_ending(output, "an export", ".npz", ".nc")
     if trials is not None and not activity:
-        raise NetbuildError("--trials are of --activity", Exit.USAGE)
-    if output is not None and not output.parent.is_dir():
-        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+        raise NetbuildError("--trials goes with --activity", Exit.USAGE)
     which = which_checkpoint(checkpoint)
-    found = find_run(run)
-    if found is None:
-        raise NetbuildError(f"{run} is no run", Exit.USAGE, "train it, and name its run")
+    found = run_of(run)
     from netbuild.results.export import need_netcdf, save_npz, write_netcdf
     from netbuild.results.maps import (
         equation_arrays,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
-from netbuild.cli.standard import say
+from netbuild.cli.standard import say_json
 from netbuild.errors import Exit, NetbuildError
 
 MASKS = "masks"  # in place of a spec: a connectome's files, by themselves
@@ -74,7 +73,7 @@ def inspect(
         title = f"{spec.model.name} (initial network)"
         found = _found(build(spec), spec, by, spectrum)
     if form is Format.json:
-        say(json.dumps(found, indent=1, ensure_ascii=False))
+        say_json(found)
     else:
         from netbuild.render import summary_tables
 
@@ -84,7 +83,7 @@ def inspect(
 def _masks(file: Path, neurons: Path | None, changes: Any, form: Format) -> None:
     report = read(file, neurons, changes).report.as_dict()
     if form is Format.json:
-        say(json.dumps(report, indent=1, ensure_ascii=False))
+        say_json(report)
     else:
         from netbuild.render import connectome_tables
 

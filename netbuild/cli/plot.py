@@ -23,8 +23,8 @@ from netbuild.cli.options import (
     load_spec,
     refuse_changes,
 )
-from netbuild.cli.outputs import file_name
-from netbuild.cli.standard import say, warnings_as_lines
+from netbuild.cli.outputs import file_name, need_ending, write
+from netbuild.cli.standard import warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec
 
@@ -137,7 +137,8 @@ def plot(
     quiet: Quiet = False,
 ) -> None:
     """Draw weights, learning curves, activity or choices, and write the numbers in them."""
-    _check_files(output, data)
+    need_ending(output, "a figure", ".png", ".svg", ".pdf")
+    need_ending(data, "a file of numbers", ".csv", ".npz")
     options = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
     if options:
         _check_options(kind, options)
@@ -164,11 +165,11 @@ def plot(
             hint = "`--kind weights --data` writes every weight"
             raise NetbuildError(f"--kind {kind.value} has no --data", Exit.USAGE, hint)
         figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
-    _write(path, buffer.getvalue(), quiet, None if output else run_path)
+    write(path, buffer.getvalue(), quiet=quiet, run=None if output else run_path)
     if data is not None:
         from netbuild.drawing.table import write_table
 
-        _write(data, write_table(data, numbers), quiet)
+        write(data, write_table(data, numbers), quiet=quiet)
 
 
 def _check_options(kind: Kind, options: Iterable[str]) -> None:
@@ -182,17 +183,6 @@ def _check_options(kind: Kind, options: Iterable[str]) -> None:
             raise NetbuildError(what, Exit.USAGE, f"it takes {known}")
 
 
-def _check_files(output: Path | None, data: Path | None) -> None:
-    """Refuse, before anything is drawn, what could not be written."""
-    if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise NetbuildError(f"{output}: a figure is .png, .svg or .pdf", Exit.USAGE)
-    if data is not None and data.suffix.lower() not in (".csv", ".npz"):
-        raise NetbuildError(f"{data}: data are .csv or .npz", Exit.USAGE)
-    for path in (output, data):
-        if path is not None and not path.parent.is_dir():
-            raise NetbuildError(f"there is no folder {path.parent}", Exit.IO)
-
-
 def _run_of(spec: Spec, kind: Kind) -> str:
     """A hint that names the run of a spec, where there is one."""
     assert spec.path is not None
@@ -202,14 +192,3 @@ def _run_of(spec: Spec, kind: Kind) -> str:
     if (Path("runs") / spec.model.name).is_dir():
         return f"`netbuild plot {spec.model.name}/latest --kind {kind.value}` draws its newest run"
     return f"`netbuild train {spec.path}` trains one"
-
-
-def _write(path: Path, content: bytes, quiet: bool, run: Path | None = None) -> None:
-    """Write a figure or its numbers; `run`: into this run."""
-    from netbuild.durable import need_folder, replace_file
-
-    if run is not None:
-        need_folder(path.parent, within=run)  # figures/, which a copy may have lost
-    replace_file(path, content, within=run)
-    if not quiet:
-        say(path)

@@ -42,7 +42,7 @@ def reproduce(target: RunName, form: Form = Format.text, quiet: Quiet = False) -
     try:
         _tell(path, found, time.perf_counter() - began, form)
         sys.stdout.flush()
-    except OSError:  # that nobody reads it does not hide what was found
+    except OSError:  # a reader that has gone does not hide the difference
         if found.same:
             raise
     if not found.same:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netbuild.cli.options import Form, Format, Quiet
-from netbuild.cli.standard import say
+from netbuild.cli.standard import say, say_json
 from netbuild.errors import Exit, NetbuildError
 from netbuild.listing import COLUMNS, Entry, entries
 
@@ -60,7 +60,7 @@ def runs(
         raise NetbuildError(f"there is no folder {folder}", Exit.IO)
     found = entries(folder) if folder.is_dir() else []
     count = len(found)
-    # What reads specs comes last: there are fewer runs then.
+    # Conditions that read specs come last, when fewer runs are left.
     for condition in sorted(conditions, key=lambda each: each.key not in COLUMNS):
         found = [each for each in found if condition.holds(each, specs)]
         if condition.value.value is not None:
@@ -71,7 +71,7 @@ def runs(
         if extra is not None:
             specs.require(extra)
     if form is Format.json:
-        say(json.dumps([_record(e, extra, specs) for e in found], indent=1, ensure_ascii=False))
+        say_json([_record(e, extra, specs) for e in found])
     elif quiet:
         for each in found:
             say(each.path)

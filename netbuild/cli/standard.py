@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import json
 import os
 import sys
 import warnings
@@ -46,6 +47,11 @@ def write_any_text() -> None:
 def say(text: object, end: str = "\n") -> None:
     """Print a result on standard output; raises OSError where it cannot be written."""
     print(printable(str(text)), end=end)
+
+
+def say_json(data: object) -> None:
+    """Print a result as JSON on standard output."""
+    say(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def tell(line: str) -> None:

@@ -90,7 +90,7 @@ class Session:
         try:
             self._summary(run, time.perf_counter() - began)
             sys.stdout.flush()
-        except OSError:  # that nobody reads it does not hide how the training ended
+        except OSError:  # a reader that has gone does not hide how the training ended
             if number is None:
                 raise
         if number is not None:
@@ -117,10 +117,10 @@ class Session:
             scores = [f"{key} {final[key]:.4f}" for key in known]
             since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
             say(f"test {', '.join(scores) or 'without a score'}{since}")
-        held = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
+        kinds = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
         counts = [
             f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"
-            for kind, words in held.items()
+            for kind, words in kinds.items()
             if any(c.constraint == kind for c in checks)
         ]
         if counts:

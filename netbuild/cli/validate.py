@@ -25,7 +25,7 @@ def validate(
 ) -> None:
     """Check specs: every problem of every file, located, and what it passes builds.
 
-    Warnings are of what is allowed and hardly meant; they change no exit code.
+    Warnings tell of specs that are valid but probably unintended; they change no exit code.
     """
     problems: list[Problem] = []
     warnings: list[Problem] = []

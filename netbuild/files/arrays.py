@@ -102,7 +102,10 @@ def _opened(path: Path, array: str | None, max_bytes: int) -> Iterator[_Opened]:
     limit = min(max_bytes, text.SIZE_CAP) if is_text else max_bytes
     hint = "save it as .npy" if is_text else ""
     # A header comes on top of the data.
-    with enough_memory(path), opened(path, limit + npy.HEAD, hint) as (file, size):
+    with (
+        enough_memory(path),
+        opened(path, limit + (0 if is_text else npy.HEAD), hint) as (file, size),
+    ):
         head = file.read(npy.HEAD)
         check_format(suffix, head, name, ARRAYS)
         if array is not None and suffix != ".npz":

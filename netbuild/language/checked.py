@@ -37,7 +37,7 @@ from netbuild.yamltree.document import parse as parse_text
 from netbuild.yamltree.nodes import Location
 from netbuild.yamltree.paths import Segment, Tree, parse_path
 
-MOST_TOLD = 50  # problems after which the stages of a training are not looked through any more
+MOST_TOLD = 50  # after so many problems, no more stages of a training are checked
 
 
 @dataclass(frozen=True)
@@ -198,13 +198,13 @@ def load(
 ) -> Spec:
     """Read and check a spec: a path, or the same as a mapping.
 
-    `set` holds overrides `PATH=VALUE`, `unset` paths to take away. Files that the spec names lie
+    `set` holds overrides `PATH=VALUE`, `unset` paths to remove. Files that the spec names lie
     in its project, or in `data_root`. `memory_limit`, in bytes, replaces what the machine has.
     `widths` are those of the environments of a task that was checked before: such a spec builds
     without neurogym, and has no trials. `start` is a run to start from; it replaces the spec's own
     `start_from`.
-    Raises SpecError, which carries all problems. What is allowed and hardly meant, as a unit
-    without a connection, is in the result's `warnings`.
+    Raises SpecError, which carries all problems. What is valid but probably unintended, such as
+    a unit without a connection, is in the result's `warnings`.
     """
     options = Options(
         _strings("set", set),

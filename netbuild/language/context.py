@@ -25,13 +25,13 @@ from netbuild.yamltree.paths import Tree, names_of
 
 Result = TypeVar("Result")
 
-# Numbers of the network are float32, which reaches from 1e-38 to 3e38. The product and the quotient
-# of two numbers within these bounds are inside of that; what is beyond is an error of the spec.
+# A network computes in float32, from 1e-38 to 3e38. The product and the quotient of two numbers
+# within these bounds are in that range; a number beyond them is an error of the spec.
 SMALLEST = 1e-15  # beside 0
 LARGEST = 1e15
 LONGEST_RUN = 1024  # characters of the path of a run
 MOST_SAID = 500  # characters of a message
-MOST_EXPLAINED = 100  # problems that get a hint which takes long to find
+MOST_EXPLAINED = 100  # problems that get a hint that is slow to find
 
 
 @dataclass(frozen=True)

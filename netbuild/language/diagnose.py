@@ -18,7 +18,7 @@ from netbuild.wording import show
 from netbuild.yamltree.nodes import Location, Node, kind_of
 from netbuild.yamltree.paths import Tree
 
-MOST_ALIKE = 5  # problems of one kind in one list that are told one by one
+MOST_ALIKE = 5  # more problems of one kind in one list are reported as one
 MOST_EXPLAINED = 500  # unknown keys that get a hint; nobody reads more
 
 
@@ -30,7 +30,7 @@ class Fault:
     location: Location
     context: dict[str, Any]
     tree: Tree
-    more: int = 0  # values in the same list of which the same would be said
+    more: int = 0  # further values of the same list that have the same problem
 
     @property
     def node(self) -> Node | None:
@@ -84,7 +84,7 @@ def problems_of(errors: Sequence[Any], tree: Tree) -> list[Problem]:
 def _gathered(errors: Sequence[Any]) -> Iterator[tuple[Any, int]]:
     """The errors, many of one kind in one list as the first of them and how many more there are.
 
-    What is wrong with a section differs from the next one, and is never left out.
+    Problems of sections are never collapsed: each section differs from the next.
     """
     groups: dict[tuple[object, ...], list[Any]] = {}
     for item in errors:

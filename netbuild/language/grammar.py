@@ -48,7 +48,7 @@ ROOT = Slot(model=SpecFile)
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The keys of a section as the file spells them, and what is known of each."""
+    """The keys of a section as the file spells them, with their declarations."""
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 

@@ -102,7 +102,7 @@ def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
     everywhere = len(told) == sum(home.path == path for home in homes())
     kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
     if path == here and (everywhere or not kinds):
-        return ""  # of the same section in another kind of what is around it
+        return ""  # the same section, inside another kind of layer, say
     there = (f"`{path}`" if path else "the spec itself") + (
         f" with {kinds}" if kinds and not everywhere else ""
     )

@@ -88,7 +88,7 @@ def _walk(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[Pat
         try:
             yield from _walk(folder / name, levels - 1, seen)
         except PermissionError:
-            yield folder / name  # it may be a run: it is listed with what is the matter
+            yield folder / name  # it may be a run, and is listed with its problem
         except OSError:  # it was removed meanwhile
             continue
 
