@@ -36,7 +36,7 @@ from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location
 
 if TYPE_CHECKING:  # which reads files that few specs name
-    from netbuild.language.check_connectome import Wired
+    from netbuild.language.connectome import Wired
 
 Matrix = NDArray[Any]
 LARGE = 10**8  # pairs of units, of which no matrix is made where values of connections are kept
@@ -117,7 +117,7 @@ def wired_by(context: Context, i: int, layer: Any, reads: Population) -> Wired |
     """The connectome of a layer that has one, between the units that are read and its own."""
     if layer.connectome is None:
         return None
-    from netbuild.language.check_connectome import fits_connectome, wired
+    from netbuild.language.connectome import fits_connectome, wired
 
     found = wired(context, i, layer)
     return found if found is not None and fits_connectome(context, i, reads, found) else None
@@ -150,7 +150,7 @@ def _learnt_by(wired: Wired, plan: MapPlan) -> MapPlan:
     plan = replace(plan, learns=False)
     if wired.words.learn == "nothing" or plan.wiring is None:
         return plan
-    from netbuild.language.check_connectome import groups_of
+    from netbuild.language.connectome import groups_of
 
     groups, names = groups_of(wired, plan.wiring)
     return replace(plan, groups=groups, group_names=names)

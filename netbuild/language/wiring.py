@@ -97,7 +97,7 @@ def check_wiring(
 
 def _gives(context: Context, i: int, layer: Linear | CTRNN) -> Population | None:
     if layer.connectome is not None:
-        from netbuild.language.check_connectome import neurons_of
+        from netbuild.language.connectome import neurons_of
 
         return neurons_of(context, i, layer)
     if isinstance(layer, CTRNN):
