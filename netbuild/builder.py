@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -19,9 +19,8 @@ from netbuild.language.base import Model
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.data import SequencePlan
 from netbuild.language.environments import EnvironmentPlan
-from netbuild.language.maps import Map
 from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
-from netbuild.language.population import Population
+from netbuild.language.population import Units
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.task import Arrays, Neurogym
 from netbuild.language.training import Training
@@ -32,10 +31,10 @@ from netbuild.layers import (
     Network,
     PerConnection,
     Source,
-    linear_layer,
 )
 from netbuild.layers.initial import StartError
 from netbuild.layers.spectrum import SpectrumError
+from netbuild.layers.start import MapArguments, draw_map
 from netbuild.regularization import (
     REGULARIZATIONS,
     BaseRegularization,
@@ -54,27 +53,26 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     """
     spec = spec if isinstance(spec, Spec) else load(spec)
     place = device_of(device or spec.model.device)
-    plans = spec.plan.layers
     modules: dict[str, nn.Module] = {}
     sources: dict[str, Source] = {}
     activations: dict[str, Any] = {}
     for layer in spec.model.layers:
-        plan = plans[layer.name]
-        sources[layer.name] = Source(plan.reads.layer, _units_read(plan.reads))
-        modules[layer.name] = build_layer(spec, layer, plan)
-        if isinstance(layer, words.Linear):
-            activations[layer.name] = layer.activation.model_dump()
+        name, plan = layer.name, spec.plan.layers[layer.name]
+        sources[name] = Source(plan.reads.layer, _units_read(plan.reads))
+        modules[name] = build_layer(spec, layer, plan)
+        if hasattr(layer, "activation") and not hasattr(modules[name], "activation"):
+            activations[name] = layer.activation.model_dump()  # which the network then applies
     network = Network(
         modules, input_dim=spec.plan.input_dim, sources=sources, activations=activations
     )
-    _take_start(network, spec.plan.start)
+    _copy_start(network, spec.plan.start)
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)
 
 
 @torch.no_grad()
-def _take_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
-    """Parameters that begin as another run has them."""
+def _copy_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
+    """Copy the parameters that begin with the values of another run."""
     for name, values in start.items():
         network.get_parameter(name).copy_(torch.from_numpy(values.copy()))
 
@@ -82,83 +80,22 @@ def _take_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     """One layer of a spec; NetbuildError (exit 3) where it cannot start from its initial values.
 
-    Some of these cannot be foreseen by a check, as a spectral radius of 0 after `ei_balance`.
+    No check can foresee some of these, as a spectral radius of 0 after `ei_balance`.
     """
     try:
-        return _layer(spec, layer, plan)
+        return LAYERS[layer.type](spec, layer, plan)
     except StartError as error:
-        mark = "." if isinstance(layer, CTRNN) else ": "
-        raise NetbuildError(f"layers[{layer.name}]{mark}{error}", Exit.SPEC) from None
+        place = f"layers[{layer.name}]" + (f".{error.map}" if error.map else "")
+        raise NetbuildError(f"{place}: {error.args[0]}", Exit.SPEC) from None
 
 
-def _layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
-    if isinstance(layer, words.Dropout):
-        return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
-    if isinstance(layer, CTRNN):
-        return _ctrnn(spec, layer, plan)
+def _dropout(spec: Spec, layer: words.Dropout, plan: LayerPlan) -> Dropout:
+    return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
+
+
+def _linear(spec: Spec, layer: words.Linear, plan: LayerPlan) -> LinearLayer:
     assert plan.map is not None
-    return linear_layer(layer_struct(spec, layer.name, layer, plan.map))
-
-
-def _units_read(population: Population) -> slice | tuple[int, ...] | None:
-    if population.whole:
-        return None
-    if len(population.spans) == 1:
-        return slice(*population.spans[0])
-    return tuple(population.indices.tolist())
-
-
-def layer_struct(
-    spec: Spec, name: str, map_words: Map, plan: MapPlan, draw: int = 0
-) -> dict[str, Any]:
-    """The words of `LinearLayer.from_dict` for one map of a spec.
-
-    `draw` above 0 takes the initial values from another stream than the first.
-    """
-    again = ("again", draw) if draw else ()
-    seed = map_words.seed if map_words.seed is not None else spec.model.seed
-    weight = _initial(map_words.weight, plan.weight)
-    if isinstance(plan.weight, np.ndarray) and plan.weight.ndim == 1:
-        weight["value"] = PerConnection(plan.weight)
-    if plan.learns is not None:
-        weight["learn"] = plan.learns
-    if plan.blocks:
-        learn = plan.blocks[0].words.weight.learn
-        weight = {"value": _laid_together(spec, plan, draw), "learn": learn}
-    struct: dict[str, Any] = {
-        "input_dim": plan.input_dim,
-        "output_dim": plan.output_dim,
-        "weight": weight,
-        "bias": None if map_words.bias is None else _initial(map_words.bias, plan.bias),
-        "ei_mask": plan.signs,
-        "sparsity_mask": plan.connected,
-        "plasticity_mask": _of_connections(plan.plasticity),
-        "dale_init": map_words.dale_init,
-        "ei_balance": "none" if plan.blocks else map_words.ei_balance,
-        "spectral_radius": getattr(map_words, "spectral_radius", None),
-        "dale": map_words.dale,
-        "seed": seed_of(seed, "init", name, *again),
-    }
-    if plan.wiring is not None:
-        struct |= {"storage": "sparse", "sparsity_mask": plan.wiring}
-    if plan.groups is not None:
-        struct["scale_groups"] = _of_connections(plan.groups)
-    return struct
-
-
-def _of_connections(array: Any) -> Any:
-    """An array of a plan as a layer takes it: (connection,) is one value for each connection."""
-    return PerConnection(array) if array is not None and array.ndim == 1 else array
-
-
-def _laid_together(spec: Spec, plan: MapPlan, draw: int) -> torch.Tensor:
-    """(output_dim, input_dim): the initial weights of each projection in its place."""
-    whole = torch.zeros(plan.output_dim, plan.input_dim)
-    for block in plan.blocks:
-        one = LinearLayer.from_dict(layer_struct(spec, block.name, block.words, block.plan, draw))
-        rows, columns = torch.from_numpy(block.targets), torch.from_numpy(block.sources)
-        whole[rows[:, None], columns] = one.weight.detach()
-    return whole
+    return LinearLayer(plan.reads.size, plan.gives.size, **_map_arguments(spec, plan.map))
 
 
 def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
@@ -167,42 +104,94 @@ def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
         try:
             return _drawn_ctrnn(spec, layer, plan, draw)
         except SpectrumError as error:
-            found = error
+            what = error.args[0]
     at = ("layers", spec.model.layers.index(layer), "recurrent", "spectral_radius")
-    what = str(found).removeprefix("recurrent: ")  # which the place says
-    raise SpecError([spec.problem("NB308", at, what, "remove it")]) from None
+    raise SpecError([spec.problem("NB308", at, what, "remove it")])
 
 
 def _drawn_ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNLayer:
     units = plan.units
     assert units is not None
-    maps: dict[str, dict[str, Any]] = {}
-    for key in ("input", "recurrent"):
-        which = draw if key == "recurrent" else 0
-        name = f"{layer.name}.{key}"
-        struct = layer_struct(spec, name, getattr(layer, key), plan.maps[key], which)
-        del struct["input_dim"], struct["output_dim"]
-        maps[key] = struct
     state: Any = "zero"
     if units.initial_state is not None:
         state = {"value": units.initial_state, "learn": units.learns_initial_state}
+    same = {"formulation", "activation", "noise", "input_noise", "kernel"}  # in words and maths
     return CTRNNLayer(
         plan.reads.size,
         plan.gives.size,
         alpha={"value": units.alpha, "learn": units.learns_alpha},
         groups=units.groups,
-        formulation=layer.formulation,
-        activation=layer.activation.model_dump(),
         initial_state=state,
-        noise=layer.noise and layer.noise.model_dump(),
         rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
-        input_noise=layer.input_noise and layer.input_noise.model_dump(),
-        kernel=layer.kernel,
         seed=spec.model.seed,
         name=layer.name,
-        input=maps["input"],
-        recurrent=maps["recurrent"],
+        input=_map_arguments(spec, plan.maps["input"]),
+        recurrent=_map_arguments(spec, plan.maps["recurrent"], draw),
+        **layer.model_dump(include=same),
     )
+
+
+LAYERS: Mapping[str, Callable[[Spec, Any, LayerPlan], nn.Module]] = {
+    "linear": _linear,
+    "ctrnn": _ctrnn,
+    "dropout": _dropout,
+}
+
+
+def _units_read(units: Units) -> slice | tuple[int, ...] | None:
+    if units.whole:
+        return None
+    if len(units.spans) == 1:
+        return slice(*units.spans[0])
+    return tuple(units.indices.tolist())
+
+
+def _map_arguments(spec: Spec, plan: MapPlan, draw: int = 0) -> dict[str, Any]:
+    """The arguments of `LinearLayer` for one map of a spec, without its sizes.
+
+    `draw` above 0 takes the initial values from another stream than the first.
+    """
+    section, connections = plan.words, plan.connections
+    again = ("again", draw) if draw else ()
+    seed = section.seed if section.seed is not None else spec.model.seed
+    weight = _initial(section.weight, _in_layout(plan.weight))
+    if plan.blocks:
+        weight = {"value": _weight_of_blocks(spec, plan, draw)}
+    mask = None if connections.matrix is None else connections.matrix.T
+    return {
+        "weight": weight | {"learn": plan.weight_learns},
+        "bias": None if section.bias is None else _initial(section.bias, plan.bias),
+        "ei_mask": None if plan.signs is None else plan.signs.T,
+        "sparsity_mask": connections.wiring if connections.is_sparse else mask,
+        "storage": "sparse" if connections.is_sparse else "dense",
+        "plasticity_mask": _mask(plan.plasticity),
+        "scale_groups": _mask(plan.groups),
+        "dale": section.dale,
+        "dale_init": section.dale_init,
+        "ei_balance": "none" if plan.blocks else section.ei_balance,
+        "spectral_radius": getattr(section, "spectral_radius", None),
+        "seed": seed_of(seed, "init", plan.name, *again),
+    }
+
+
+def _in_layout(array: Any) -> Any:
+    """An array of a plan as a layer takes it: (connection,) is one value for each connection."""
+    return PerConnection(array) if array is not None and array.ndim == 1 else array
+
+
+def _mask(array: Any) -> Any:
+    """The same, of a mask, which a layer takes as (input_dim, output_dim)."""
+    return None if array is None else _in_layout(array.T)
+
+
+def _weight_of_blocks(spec: Spec, plan: MapPlan, draw: int) -> torch.Tensor:
+    """(output_dim, input_dim): the initial weights of each projection in its place."""
+    whole = torch.zeros(plan.output_dim, plan.input_dim)
+    for block in plan.blocks:
+        sizes = block.plan.input_dim, block.plan.output_dim
+        drawn = draw_map(MapArguments(*sizes, **_map_arguments(spec, block.plan, draw)))
+        whole[block.where] = drawn.weight
+    return whole
 
 
 def _initial(source: Model, array: Any) -> dict[str, Any]:
@@ -268,27 +257,22 @@ def build_task(spec: Spec) -> Task:
     )
 
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "SGD": torch.optim.SGD,
-    "Adam": torch.optim.Adam,
-    "AdamW": torch.optim.AdamW,
+# Fused where torch has the whole step as one kernel, on the CPU and on CUDA.
+OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "SGD": partial(torch.optim.SGD, fused=True),
+    "Adam": partial(torch.optim.Adam, fused=True),
+    "AdamW": partial(torch.optim.AdamW, fused=True),
     "RMSprop": torch.optim.RMSprop,
-    "Adagrad": torch.optim.Adagrad,
+    "Adagrad": partial(torch.optim.Adagrad, fused=True),
 }
-# Those whose step torch has as one fused kernel, on the CPU and on CUDA.
-_FUSED = {"SGD", "Adam", "AdamW", "Adagrad"}
 
 
 def build_optimizer(training: Training, network: Network) -> torch.optim.Optimizer:
     """The spec's optimizer over all that learns, attached, so that the constraints hold."""
-    words_of = training.optimizer
-    arguments = _optimizer_arguments(training)
-    if words_of.type in _FUSED:
-        arguments["fused"] = True
     learnt = [p for p in network.parameters() if p.requires_grad]
     if not learnt:
         raise NetbuildError("nothing in this network learns", Exit.SPEC)
-    optimizer = OPTIMIZERS[words_of.type](learnt, **arguments)
+    optimizer = OPTIMIZERS[training.optimizer.type](learnt, **_optimizer_arguments(training))
     network.attach(optimizer)
     return optimizer
 

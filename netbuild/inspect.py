@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netbuild.language.named import Named
 from netbuild.language.plan import LayerPlan
-from netbuild.language.population import Population
-from netbuild.layers import CTRNNLayer, LinearLayer, Network
+from netbuild.language.population import Units
+from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.regularization import RegularizationList
 
 
@@ -28,7 +27,7 @@ def summary(
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
-    held = sum(_held(layer) for layer in network.modules() if isinstance(layer, LinearLayer))
+    held = sum(_held(each) for each in linear_maps(network).values())
     fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     own = network.regularizers
     own = own if isinstance(own, RegularizationList) else RegularizationList()
@@ -70,47 +69,36 @@ def areas(
     many connections, their density, how many are excitatory and inhibitory, and the mean magnitude
     of their effective weights.
     """
-    rows = []
+    rows, linear = [], linear_maps(network)
     for plan in plans.values():
-        module = network.get_submodule(plan.name)
-        if not isinstance(module, CTRNNLayer) or not _has(plan.gives, by):
+        if "recurrent" not in plan.maps or not _has(plan.gives, by):
             continue
-        for name, reads in (("input", plan.reads), ("recurrent", plan.gives)):
-            linear = module.input if name == "input" else module.recurrent
-            rows += _between(
-                f"{plan.name}.{name}", linear, _parts(reads, by), _parts(plan.gives, by)
-            )
+        for each in plan.maps.values():
+            ends = _parts(each.reads, by), _parts(each.gives, by)
+            rows += _between(each.name, linear[each.name], *ends)
     if by is not None and not rows:
-        tables = [
-            plan.gives.table.columns for plan in plans.values() if isinstance(plan.gives, Named)
-        ]
-        known = sorted({column for columns in tables for column in columns})
+        tables = [plan.gives.table for plan in plans.values() if plan.gives.table is not None]
+        known = sorted({column for table in tables for column in table.columns})
         listed = f"; the columns are {', '.join(known)}" if known else ""
         raise ValueError(f"no recurrent layer has a node table with a column {by}{listed}")
     return rows
 
 
-def _has(population: Population, by: str | None) -> bool:
+def _has(units: Units, by: str | None) -> bool:
     """Whether the units are in areas, or have a column of that name."""
-    if by is None:
-        return bool(population.areas)
-    return isinstance(population, Named) and population.column(by) is not None
+    return bool(units.areas) if by is None else units.column(by) is not None
 
 
 Parts = dict[str, NDArray[np.intp]]
 
 
-def _parts(population: Population, by: str | None) -> Parts:
-    """The positions of each area's units among those of a population, or of each value's."""
-    column = population.column(by) if by is not None and isinstance(population, Named) else None
+def _parts(units: Units, by: str | None) -> Parts:
+    """The positions of each area's units among those of a map's axis, or of each value's."""
+    column = None if by is None else units.column(by)
     if column is not None:
         return {value: np.flatnonzero(column == value) for value in dict.fromkeys(column.tolist())}
-    whole = population.indices
-    parts = {
-        area: np.searchsorted(whole, population.part(area=area).indices)
-        for area in population.areas
-    }
-    return parts or {population.layer: np.arange(len(whole))}
+    parts = {area: units.part(area=area).at(units) for area in units.areas}
+    return parts or {units.layer: np.arange(units.size)}
 
 
 def _between(
@@ -159,4 +147,5 @@ def _held(layer: LinearLayer) -> int:
     """How many weights of a learning map its masks keep where they are: absent and frozen ones."""
     if not layer.weight.requires_grad:
         return 0
-    return 0 if layer.gate is None else int((layer.gate == 0).sum())
+    mask = layer.update_mask
+    return 0 if mask is None else int((mask == 0).sum())

@@ -1,4 +1,4 @@
-"""A map's connections as pairs, never as a matrix: what sparse storage is built from."""
+"""The connections of a map: pairs in the order of their postsynaptic units, or a whole matrix."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
 MOST = 2**31 - 1  # connections, and units: positions are 32-bit
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Which connections exist, ordered by postsynaptic and then by presynaptic unit.
+    """Pairs of connected units, ordered by postsynaptic and then by presynaptic unit.
 
     These are the rows and columns of torch's CSR layout of a weight (output_dim, input_dim).
-    Whatever is said of single connections (values, signs, plasticity) is an array
-    (connection,) in this order.
+    Values of single connections, such as signs, are arrays (connection,) in this order.
     """
 
     input_dim: int
     output_dim: int
-    starts: npt.NDArray[
-        np.int32
-    ]  # (output_dim + 1,): those onto unit j are [starts[j], starts[j+1])
+    # (output_dim + 1,): the connections onto unit j are [starts[j], starts[j + 1])
+    starts: npt.NDArray[np.int32]
     sources: npt.NDArray[np.int32]  # (connection,): the presynaptic unit, rising for each j
 
     def __len__(self) -> int:
@@ -42,10 +41,6 @@ class Wiring:
         units = np.arange(self.output_dim, dtype=np.int32)
         return np.repeat(units, np.diff(self.starts))
 
-    def of(self, matrix: Array) -> Array:
-        """(connection,): the entries of a mask (input_dim, output_dim) at the connections."""
-        return matrix[self.sources, self.targets]
-
     def matrix(self, values: Array | None = None) -> Array:
         """A mask (input_dim, output_dim): `values` (connection,), or True, where connected."""
         kind = np.dtype(bool) if values is None else values.dtype
@@ -53,11 +48,28 @@ class Wiring:
         whole[self.sources, self.targets] = True if values is None else values
         return whole
 
-    def keep(self, chosen: npt.NDArray[np.bool_]) -> Wiring:
+    def keep(self, chosen: Bools) -> Wiring:
         """Those connections alone where `chosen`, (connection,), is true."""
         return from_targets(
             self.input_dim, self.output_dim, self.targets[chosen], self.sources[chosen]
         )
+
+    def has_cycle(self) -> bool:
+        """Whether some unit leads back to itself, in a map from units to themselves.
+
+        Units that send nothing are removed, with the connections onto them, until none is left
+        that sends nothing; what then remains holds a cycle.
+        """
+        sent = np.bincount(self.sources, minlength=self.input_dim)
+        ends = np.flatnonzero(sent == 0)
+        removed = 0
+        while len(ends):
+            removed += len(ends)
+            onto = np.concatenate([np.arange(*self.starts[end : end + 2]) for end in ends])
+            units, counts = np.unique(self.sources[onto], return_counts=True)
+            sent[units] -= counts
+            ends = units[sent[units] == 0]
+        return removed < self.input_dim
 
 
 def from_targets(input_dim: int, output_dim: int, targets: Array, sources: Array) -> Wiring:
@@ -71,7 +83,7 @@ def from_targets(input_dim: int, output_dim: int, targets: Array, sources: Array
 def from_pairs(
     input_dim: int, output_dim: int, pre: Array, post: Array
 ) -> tuple[Wiring, npt.NDArray[np.intp]]:
-    """The wiring of distinct pairs in any order, and the order that puts their values into its own.
+    """The wiring of distinct pairs in any order, and the order that sorts their values alike.
 
     Args:
         pre, post: (connection,), positions of units, from 0.
@@ -94,6 +106,136 @@ def from_pairs(
 
 def from_matrix(mask: Array) -> Wiring:
     """The wiring of a mask (input_dim, output_dim) whose connections are true, or > 0."""
-    input_dim, output_dim = mask.shape
-    targets, sources = np.nonzero(mask.T > 0)
-    return from_targets(input_dim, output_dim, targets, sources)
+    return from_weight(mask.T)
+
+
+def from_weight(weight: Array) -> Wiring:
+    """The wiring of a matrix (output_dim, input_dim) whose connections are true, or > 0."""
+    output_dim, input_dim = weight.shape
+    starts = np.zeros(output_dim + 1, np.int32)
+    np.cumsum(np.count_nonzero(weight > 0, axis=1), out=starts[1:])
+    some = max(1, 10**6 // input_dim)  # rows at a time: positions take more memory than the matrix
+    rows = (weight[i : i + some] > 0 for i in range(0, output_dim, some))
+    sources = [np.nonzero(each)[1].astype(np.int32) for each in rows]
+    return Wiring(input_dim, output_dim, starts, np.concatenate(sources))
+
+
+@dataclass(frozen=True, eq=False)
+class Connections:
+    """The connections of a map, however they are kept: all pairs, a matrix of them, or a wiring.
+
+    Values of single connections are arrays in the layout of the map's weight: a matrix
+    (output_dim, input_dim), or (connection,) where a wiring is kept. No reader needs to know which:
+    `of`, `placed` and `whole` lead from one form to another.
+    """
+
+    input_dim: int
+    output_dim: int
+    matrix: Bools | None = None  # (output_dim, input_dim)
+    wiring: Wiring | None = None  # without it and without a matrix all pairs are connected
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether values are kept for the connections alone."""
+        return self.wiring is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all pairs are connected and no mask says so."""
+        return self.wiring is None and self.matrix is None
+
+    @property
+    def pairs(self) -> int:
+        """How many connections are possible."""
+        return self.input_dim * self.output_dim
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the map's weight."""
+        return (self.output_dim, self.input_dim) if self.wiring is None else (len(self.wiring),)
+
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        if self.wiring is not None:
+            return len(self.wiring)
+        return self.pairs if self.matrix is None else int(np.count_nonzero(self.matrix))
+
+    @property
+    def density(self) -> float:
+        """The fraction of all pairs that are connected."""
+        return self.count / self.pairs
+
+    @property
+    def sends(self) -> Bools:
+        """(input_dim,): which presynaptic units have a connection."""
+        if self.wiring is not None:
+            return np.bincount(self.wiring.sources, minlength=self.input_dim) > 0
+        return np.ones(self.input_dim, bool) if self.matrix is None else np.any(self.matrix, axis=0)
+
+    @property
+    def receives(self) -> Bools:
+        """(output_dim,): which postsynaptic units have a connection."""
+        if self.wiring is not None:
+            return np.diff(self.wiring.starts) > 0
+        if self.matrix is None:
+            return np.ones(self.output_dim, bool)
+        return np.asarray(self.matrix.any(axis=1))
+
+    def of(self, values: Array) -> Array:
+        """The weight's layout, of a matrix (output_dim, input_dim) or of one value (input_dim,)
+        for each presynaptic unit; a matrix keeps what it holds for pairs that are not connected."""
+        if self.wiring is None:
+            return np.broadcast_to(values, self.shape)
+        if values.ndim == 1:
+            return np.asarray(values[self.wiring.sources])
+        return np.asarray(values[self.wiring.targets, self.wiring.sources])
+
+    def placed(self, values: Array) -> Array:
+        """The weight's layout, of values (connection,); 0 for pairs that are not connected."""
+        if self.wiring is not None:
+            return values
+        whole = np.zeros(self.shape, values.dtype)
+        whole[self.whole()] = values
+        return whole
+
+    def whole(self, values: Array | None = None) -> Array:
+        """(output_dim, input_dim): values in the weight's layout, or True; 0 where unconnected."""
+        kept = np.ones(self.shape, bool) if values is None else values
+        if self.wiring is not None:
+            return np.ascontiguousarray(self.wiring.matrix(kept).T)
+        return self.masked(kept)
+
+    def masked(self, values: Array) -> Array:
+        """Values in the weight's layout, 0 for pairs that are not connected."""
+        zero = values.dtype.type(0)
+        return values if self.matrix is None else np.where(self.matrix, values, zero)
+
+    def listed(self, values: Array) -> Array:
+        """(connection,): values in the weight's layout, in the order of the wiring."""
+        if self.wiring is not None:
+            return values
+        return values.reshape(-1) if self.matrix is None else values[self.matrix]
+
+    def between(self, sends: Bools, receives: Bools) -> Bools:
+        """In the weight's layout: pairs from presynaptic units (input_dim,) that `sends` chooses
+        to postsynaptic units (output_dim,) that `receives` chooses."""
+        if self.wiring is None:
+            return np.logical_and.outer(receives, sends)
+        return np.asarray(sends[self.wiring.sources] & receives[self.wiring.targets])
+
+    def graph(self, chosen: Bools | None = None) -> Wiring:
+        """The wiring, of the connections alone where `chosen`, in the weight's layout, is true."""
+        if self.wiring is not None:
+            return self.wiring if chosen is None else self.wiring.keep(chosen)
+        return from_weight(self.whole(chosen))
+
+    def as_sparse(self) -> Connections:
+        """The same connections, kept as a wiring."""
+        return Connections(self.input_dim, self.output_dim, wiring=self.graph())
+
+    def as_dense(self) -> Connections:
+        """The same connections, kept as a matrix, or as all pairs."""
+        if self.wiring is None:
+            return self
+        return Connections(self.input_dim, self.output_dim, matrix=self.whole())

@@ -40,6 +40,12 @@ def map_of(folder: Path, words: str, **arrays: Any) -> MapPlan:
     return found
 
 
+def connected(plan: MapPlan | None) -> Any:
+    """(pre, post): the connections of a map, however they are kept."""
+    assert plan is not None
+    return plan.connections.whole().T
+
+
 def said_of(folder: Path, text: str, **arrays: Any) -> list[str]:
     """What is wrong with a spec: code, path and words."""
     try:

@@ -17,7 +17,7 @@ from torch import Tensor, nn, optim
 from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
-from netbuild.layers import CTRNNLayer, LinearLayer, Network, attach, linear_layer
+from netbuild.layers import CTRNNLayer, LinearLayer, Network, attach
 
 STEPS = 6
 UNITS = 7
@@ -86,9 +86,11 @@ class Loop:
             own = self.masks(UNITS, UNITS)
             first: nn.Module = CTRNNLayer(3, UNITS, alpha=alpha, seed=1, noise=0.1, recurrent=own)
         else:
-            first = linear_layer({"input_dim": 3, "output_dim": UNITS} | self.masks(3, UNITS))
-        words = {"input_dim": UNITS, "output_dim": 2} | self.masks(UNITS, 2)
-        return Network({"first": first, "readout": linear_layer(words)}, input_dim=3)
+            first = LinearLayer.from_dict(
+                {"input_dim": 3, "output_dim": UNITS} | self.masks(3, UNITS)
+            )
+        readout = LinearLayer(UNITS, 2, **self.masks(UNITS, 2))
+        return Network({"first": first, "readout": readout}, input_dim=3)
 
     def optimizer(self, parameters: list[nn.Parameter]) -> optim.Optimizer:
         kind = self.random.choice(list(OPTIMIZERS))

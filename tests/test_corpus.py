@@ -395,7 +395,7 @@ def test_of_many_problems_fifty_are_shown(
 def test_what_is_accepted_is_read_rightly(name: str) -> None:
     found = checked(SPECS / "valid" / f"mask-{name}.yaml").plan.layers["hidden"].map
     assert found is not None
-    assert np.array_equal(found.connected, np.load(SPECS / "data" / "wiring.npy"))  # type: ignore[arg-type]
+    assert np.array_equal(found.connections.whole().T, np.load(SPECS / "data" / "wiring.npy"))
 
 
 def test_numbers_and_text_are_those_of_yaml_1_2() -> None:

@@ -174,17 +174,14 @@ def test_the_worm_is_that_of_cook_and_others() -> None:
     assert sum(sign == "-1" for _, _, sign in nodes) == 26
     plan = netbuild.load(WORM / "celegans.yaml").plan
     recurrent = plan.layers["worm"].maps["recurrent"]
-    found = np.ones((302, 302), bool) if recurrent.connected is None else recurrent.connected
-    if recurrent.wiring is not None:
-        found = recurrent.wiring.matrix()
+    found = recurrent.connections.whole().T
     wanted = np.zeros((302, 302), bool)
     for pre, post, _ in edges:
         wanted[names.index(pre), names.index(post)] = True
     assert (found == wanted).all()
     motor = [i for i, (_, kind, _) in enumerate(nodes) if kind == "motor"]
     assert plan.layers["readout"].reads.indices.tolist() == motor
-    entry = plan.layers["worm"].maps["input"].connected
-    assert entry is not None
+    entry = plan.layers["worm"].maps["input"].connections.whole().T
     sensory = [kind == "sensory" for _, kind, _ in nodes]
     assert entry.tolist() == [sensory] * len(entry)
 
@@ -194,11 +191,7 @@ def test_the_rewired_worm_keeps_the_numbers_of_partners() -> None:
         netbuild.load(WORM / f"{name}.yaml").plan.layers["worm"].maps["recurrent"]
         for name in ("celegans", "rewired")
     ]
-    first, second = (
-        plan.connected if plan.wiring is None else plan.wiring.matrix() for plan in plans
-    )
-    assert first is not None
-    assert second is not None
+    first, second = (plan.connections.whole() for plan in plans)
     for axis in (0, 1):
         assert (first.sum(axis) == second.sum(axis)).all()
     assert (first & second).sum() < 0.5 * first.sum()
@@ -224,7 +217,7 @@ def test_the_fly_is_generated_and_trained(tmp_path: Path) -> None:
     shutil.copy(fly / "fly.yaml", tmp_path)
     changes = ["training.steps=2", "training.evaluate={trials: 2}"]
     spec = netbuild.load(tmp_path / "fly.yaml", changes)
-    wiring = spec.plan.layers["brain"].maps["recurrent"].wiring
+    wiring = spec.plan.layers["brain"].maps["recurrent"].connections.wiring
     assert wiring is not None
     assert (wiring.input_dim, len(wiring)) == (2000, 40_000)
     run = netbuild.train(spec, tmp_path / "runs")

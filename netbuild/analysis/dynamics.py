@@ -1,12 +1,13 @@
-"""A recurrent layer as a map from its state to the next one, x' = F(x, u), without noise.
+"""A recurrent layer as a map from its state to the next one, x' = F(x, u), and its stability.
 
-S states, N units, I inputs. The state is the potential v in the formulation `current`, and the
-rate r in the others. All numbers are float64.
+S states, P points, N units, I inputs. There is no noise. The state is the potential v in the
+formulation `current`, and the rate r in the others. All numbers are float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,10 @@ from netbuild.kernels import SparseWeight, State
 from netbuild.layers.ctrnn import CTRNNLayer, Parameters
 
 MOST_UNITS = 4096  # 128 MiB for one Jacobian
-LARGEST = 2**22  # numbers in the Jacobians that are worked on at once: 32 MiB
+LARGEST = 2**22  # numbers in the Jacobians that are computed at once: 32 MiB
+MARGIN = 1e-3  # between a multiplier's modulus and 1: a time constant of 1,000 steps
+NUDGE = 1e-7  # to both sides of a kink
+KINK = 1e-4  # a difference between Jacobians that no smooth activation makes over so little
 
 
 class Dynamics:
@@ -32,21 +36,18 @@ class Dynamics:
         self.layer = layer
         self.size = layer.size
         with torch.no_grad():
-            found = layer.parameters_of_step()
-        alpha, read, recurrent = found.alpha, found.input_weight, found.recurrent_weight
-        if isinstance(read, SparseWeight):
-            read = SparseWeight(read.values.detach().double(), read.pattern)
+            now = layer.parameters_of_step()
         self.params = Parameters(
-            read if isinstance(read, SparseWeight) else read.detach().double(),
-            _dense(recurrent).detach().double(),
-            found.bias.detach().double(),
-            alpha.detach().double() if isinstance(alpha, Tensor) else alpha,
+            _double(now.input_weight),
+            _dense(_double(now.recurrent_weight)),
+            _double(now.bias),
+            _double(now.alpha),
         )
 
     def __call__(self, x: Tensor, u: Tensor, nudge: float = 0.0) -> Tensor:
         """The state after x, (S, N), when the layer reads u, (S, I).
 
-        `nudge` moves what the activation sees, to look at both sides of its kinks.
+        `nudge` moves the argument of the activation, to look at both sides of its kinks.
         """
         if self.layer.formulation == "current":
             x = x + nudge
@@ -74,10 +75,17 @@ class Dynamics:
         return found.transpose(0, 1).contiguous()
 
     def parts(self, count: int) -> Iterator[slice]:
-        """`count` states in parts whose Jacobians take a bounded memory."""
+        """`count` states in parts whose Jacobians fit into LARGEST numbers."""
         step = max(1, LARGEST // self.size**2)
         for start in range(0, count, step):
             yield slice(start, min(start + step, count))
+
+
+def _double(given: Tensor | SparseWeight | float) -> Any:
+    """The same in float64, without a gradient; a plain number stays."""
+    if isinstance(given, SparseWeight):
+        return SparseWeight(given.values.detach().double(), given.pattern)
+    return given.detach().double() if isinstance(given, Tensor) else given
 
 
 def _dense(weight: Tensor | SparseWeight) -> Tensor:
@@ -89,3 +97,56 @@ def _dense(weight: Tensor | SparseWeight) -> Tensor:
     whole = values.new_zeros(where.shape)
     whole[rows, where.columns.long()] = values
     return whole
+
+
+def stability_of(
+    move: Dynamics, x: Tensor, u: Tensor
+) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
+    """Jacobians (P, N, N), units on kinks (P,), multipliers (P, N), and stability of points.
+
+    At a kink there are two Jacobians. Where these differ in stability the point is `undecided`, as
+    it is where a Jacobian holds NaN or Inf, whose multipliers are NaN.
+    """
+    size = move.size
+    matrices = [x.new_zeros((0, size, size))]
+    kinks = [torch.zeros(0, dtype=torch.long, device=x.device)]
+    values = [torch.zeros((0, size), dtype=torch.complex128)]
+    words: list[str] = []
+    for part in move.parts(len(x)):
+        matrices.append(move.jacobians(x[part], u[part]))
+        values.append(multipliers(matrices[-1]))
+        found = [_stability(row) for row in values[-1]]
+        sides = [move.jacobians(x[part], u[part], nudge) for nudge in (-NUDGE, NUDGE)]
+        # A kink of f changes a column of W f'(v) in `current`, and a row of f'(W r) in the others.
+        along = -2 if move.layer.formulation == "current" else -1
+        kinks.append(((sides[1] - sides[0]).abs().amax(along) > KINK).sum(-1))
+        for i in torch.nonzero(kinks[-1]).squeeze(-1).tolist():
+            of_sides = {_stability(row) for row in multipliers(torch.stack([s[i] for s in sides]))}
+            found[i] = of_sides.pop() if len(of_sides) == 1 else "undecided"
+        words += found
+    return torch.cat(matrices), torch.cat(kinks), torch.cat(values), tuple(words)
+
+
+def multipliers(matrices: Tensor) -> Tensor:
+    """The eigenvalues of (..., N, N), (..., N) on the CPU, by decreasing modulus.
+
+    Of a pair, whose moduli are the same up to rounding, the one with the positive angle is first.
+    Those of a matrix that is not finite, on which LAPACK would crash, are NaN.
+    """
+    matrices = matrices.cpu()
+    finite = matrices.isfinite().flatten(-2).all(-1)[..., None]
+    values: Tensor = torch.linalg.eigvals(matrices.where(finite[..., None], 0.0))
+    values = values.where(finite, torch.nan)
+    values = values.gather(-1, values.imag.argsort(dim=-1, descending=True, stable=True))
+    modulus = (values.abs() * 2.0**40).round()
+    return values.gather(-1, modulus.argsort(dim=-1, descending=True, stable=True))
+
+
+def _stability(values: Tensor) -> str:
+    modulus = values.abs()
+    if bool(modulus.isnan().any()):
+        return "undecided"
+    away = int((modulus > 1 + MARGIN).sum())
+    if away:
+        return "unstable" if away == len(modulus) else "saddle"
+    return "marginal" if bool((modulus >= 1 - MARGIN).any()) else "stable"

@@ -12,10 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from netbuild.analysis.dynamics import MOST_UNITS as MOST_UNITS
-from netbuild.analysis.dynamics import Dynamics
+from netbuild.analysis.dynamics import MARGIN, Dynamics, stability_of
 from netbuild.analysis.search import descend, newton, residual
-from netbuild.analysis.stability import MARGIN, around
 from netbuild.layers.ctrnn import CTRNNLayer
 
 FIXED = 1e-10  # of the state's norm: the speed up to which a state is a fixed point
@@ -24,10 +22,10 @@ NEAR = 50  # times `unique`: how far Newton's method may go from where the desce
 
 @dataclass(frozen=True)
 class FixedPoints:
-    """Where a layer stays, or nearly so, while it reads the same input at every step.
+    """States in which a layer stays, or nearly so, while it reads the same input at every step.
 
-    By condition; in each, fixed points first, the one that most starts led to at the head, then
-    slow points, the slowest at the head. All tensors are on the CPU.
+    They are sorted by condition. In each, fixed points come first, beginning with the one that
+    most starts led to, and then slow points, beginning with the slowest. Tensors are on the CPU.
     """
 
     states: Tensor
@@ -37,13 +35,13 @@ class FixedPoints:
     inputs: Tensor
     """(C, I): the different inputs, in the order in which they were given."""
     condition: Tensor
-    """(P,): which of these inputs a point belongs to."""
+    """(P,): the position in `inputs` of a point's input."""
     q: Tensor
     """(P,): |F(x, u) - x|^2 / 2, of one step."""
     fixed: Tensor
-    """(P,) bool: whether it does not move at all, to the precision of numbers, or is slow."""
+    """(P,) bool: True where it does not move, to the precision of float64; False of slow points."""
     starts: Tensor
-    """(P,): how many starts led there; 0 for a fixed point to which only slow ones lead."""
+    """(P,): how many starts led there; 0 for a fixed point that only slow points lead to."""
     jacobians: Tensor
     """(P, N, N): dF/dx; entry [p, i, j] is how unit j moves unit i in one step."""
     multipliers: Tensor
@@ -54,9 +52,9 @@ class FixedPoints:
     steps or more), or `undecided` (at a kink, whose sides do not agree, or without a finite
     Jacobian)."""
     kinks: Tensor
-    """(P,): how many units sit on a kink of the activation, where there are two Jacobians."""
+    """(P,): how many units are at a kink of the activation, where there are two Jacobians."""
     lost: Tensor
-    """(C,): how many starts did not come below the tolerance; they are not among the points."""
+    """(C,): how many starts stayed above the tolerance; they are not among the points."""
     lost_q: Tensor
     """(C,): the smallest q of these, NaN where there are none."""
 
@@ -117,18 +115,18 @@ def fixed_points(
     """Find states in which a layer stays while it reads the constant input u.
 
     From every given state q(x) = |F(x, u) - x|^2 / 2 is minimised, where F is one noiseless step
-    of the layer (Sussillo & Barak 2013). What comes below the tolerance is kept: as a fixed point
-    where Newton's method leads to one close by, or else as a slow point, of which a line attractor
-    that is not perfect has many. Points that are closer together than `unique` are one.
+    of the layer (Sussillo & Barak 2013). States below the tolerance are kept: as fixed points
+    where Newton's method leads to one close by, and else as slow points, of which an imperfect
+    line attractor has many. Points that are closer together than `unique` are one.
 
     Neither the layer nor its gradients are changed, and no random number is drawn.
 
     Args:
         layer: the layer, as it is.
-        u: what it reads, (I,), or (S, I) where starts have different inputs. Points of different
-            inputs are never taken for one.
+        u: its constant input, (I,), or (S, I) where starts have different inputs. Points of
+            different inputs are never merged.
         states: where to start, (S, N): potentials in the formulation `current`, rates in others.
-            Those that the layer goes through in trials are good starts.
+            States that the layer goes through in trials are good starts.
         steps: of the descent, at most.
         lr: its first step, by which each unit's state moves. None: a tenth of the root mean
             square of the starts, and no less than 0.001.
@@ -148,7 +146,7 @@ def fixed_points(
     norm = float(x.square().sum(-1).mean().sqrt())
     lr = lr or max(0.1 * norm / math.sqrt(move.size), 1e-3)
     unique = unique or max(1e-3 * norm, 1e-4)
-    inputs, condition = _conditions(u)
+    inputs, condition = distinct(u)
     with torch.no_grad():
         x = descend(move, x, u, steps=steps, lr=lr, tolerance=tolerance)
         far = residual(move, x, u) > tolerance
@@ -159,7 +157,7 @@ def fixed_points(
         found = _with_farther_ones(move, x, u, q, condition, tolerance)
         chosen, starts = _different(found, unique)
         x, u, q, condition, _ = (part[chosen] for part in found)
-        matrices, kinks, multipliers, stability = around(move, x, u)
+        matrices, kinks, multipliers, stability = stability_of(move, x, u)
         rates = move.rates(x)
     return FixedPoints(
         states=x.cpu(),
@@ -206,7 +204,7 @@ def _checked(move: Dynamics, u: Tensor, states: Tensor) -> tuple[Tensor, Tensor]
     return x, u.expand(len(x), inputs)
 
 
-def _conditions(u: Tensor) -> tuple[Tensor, Tensor]:
+def distinct(u: Tensor) -> tuple[Tensor, Tensor]:
     """The different rows of u, in the order of their first appearance, and which one each is."""
     rows, which = torch.unique(u, dim=0, return_inverse=True)
     first = torch.full((len(rows),), len(u), device=u.device)

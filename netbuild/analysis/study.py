@@ -1,4 +1,4 @@
-"""The fixed points of a network that has learnt a task: which inputs to hold, where to start.
+"""The fixed points of a network that has learnt a task: its constant inputs, and where to start.
 
 B trials, T time, I inputs, N units, C conditions, S starts.
 """
@@ -6,19 +6,19 @@ B trials, T time, I inputs, N units, C conditions, S starts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from netbuild.analysis.fixed_points import FixedPoints, fixed_points
+from netbuild.analysis.fixed_points import FixedPoints, distinct, fixed_points
 from netbuild.analysis.pca import PCA, pca
-from netbuild.analysis.trajectories import Trajectories, recurrent_layers, trajectories
-from netbuild.layers import Network
+from netbuild.layers import Network, evaluating
+from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.streams import rng_of
 from netbuild.tasks import Batch
 
@@ -26,14 +26,66 @@ DEFAULT_PERIOD = "stimulus"
 MOST_CONDITIONS = 32
 
 
+class Trajectories(NamedTuple):
+    """The inputs and states of one recurrent layer in some trials."""
+
+    inputs: Tensor
+    """(B, T, I): what the layer reads."""
+    states: Tensor
+    """(B, T, N): the potentials v in the formulation `current`, the rates r in others."""
+
+
+def recurrent_layers(network: Network) -> dict[str, CTRNNLayer]:
+    """The recurrent layers of a network, by name, in order."""
+    return {
+        name: module for name, module in network.named_children() if isinstance(module, CTRNNLayer)
+    }
+
+
+def trajectories(network: Network, layer: str, x: Tensor) -> Trajectories:
+    """Run a network without noise on x, (B, T, input), and record one of its recurrent layers.
+
+    The network's modes and gradients are left as they were.
+
+    Raises:
+        ValueError: no such recurrent layer.
+    """
+    module = recurrent_layers(network).get(layer)
+    if module is None:
+        known = ", ".join(recurrent_layers(network)) or "none"
+        raise ValueError(f"no recurrent layer {layer!r}; there are: {known}")
+    read: list[Tensor] = []
+
+    def listen(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        read.append(given[0])
+
+    with evaluating(network):
+        hook = module.register_forward_pre_hook(listen)
+        try:
+            network(x)
+        finally:
+            hook.remove()
+        return Trajectories(read[0], _states(module, read[0]))
+
+
+def _states(layer: CTRNNLayer, u: Tensor) -> Tensor:
+    """(B, T, I) to the states after each step, (B, T, N)."""
+    params, state = layer.parameters_of_step(), layer.initial(len(u))
+    states = u.new_empty((*u.shape[:2], layer.size))
+    for t in range(u.shape[1]):
+        state = layer.step(u[:, t], state, params)
+        states[:, t] = state.rate if state.potential is None else state.potential
+    return states
+
+
 @dataclass(frozen=True)
 class Study:
-    """Fixed points of one layer, and what they were found from."""
+    """Fixed points of one layer, and the trials that they were found from."""
 
     layer: str
     formulation: str
     period: str
-    """The period of the trials whose inputs were averaged; "" is all of it, or given inputs."""
+    """The period of the trials whose inputs were averaged; "" for whole trials, or given inputs."""
     labels: tuple[str, ...]
     """(C,) a name for each condition, as "coh=6.4"."""
     which: NDArray[np.int64]
@@ -71,18 +123,18 @@ def study(
         network: the network.
         batch: trials, as `run.batch(256)` gives them.
         layer: the recurrent layer; the first one when left out.
-        period: the period of a trial whose inputs are averaged and then held: `stimulus` when left
-            out, and the whole trial where there is none of that name.
+        period: the period of a trial whose mean input is held constant: `stimulus` when left out,
+            and the whole trial where no period has that name.
         condition: variables of the trials, such as `coh`: one input, and one set of points, for
             each combination of their values.
-        inputs: (C, I), what the layer is to read, instead of averages.
+        inputs: (C, I), the constant inputs of the layer, in place of averages.
         starts: how many states to start from in each condition, drawn from all steps of all
             trials.
         seed: of that draw.
         **settings: those of `fixed_points`.
 
     Raises:
-        ValueError: no recurrent layer, a period, variable or layer that is not there, more than 32
+        ValueError: no recurrent layer, an unknown period, variable or layer, more than 32
             conditions, inputs of another width, and what `fixed_points` raises.
     """
     layers = recurrent_layers(network)
@@ -177,15 +229,14 @@ def _averages(
 def _distinct(
     labels: list[str], u: Tensor, which: NDArray[np.int64]
 ) -> tuple[list[str], Tensor, NDArray[np.int64]]:
-    """Conditions in which the layer reads the same are one."""
-    found: dict[tuple[float, ...], list[int]] = {}
-    for place, row in enumerate(u.tolist()):
-        found.setdefault(tuple(row), []).append(place)
-    new = np.full(len(labels) + 1, -1)  # the last one is that of -1
-    for place, group in enumerate(found.values()):
-        new[group] = place
-    names = [" or ".join(labels[place] for place in group) for group in found.values()]
-    return names, u[[group[0] for group in found.values()]], new[which]
+    """Conditions in which the layer reads the same input are merged into one."""
+    inputs, merged = distinct(u)
+    new = merged.cpu().numpy()
+    names = [
+        " or ".join(label for label, place in zip(labels, new, strict=True) if place == i)
+        for i in range(len(inputs))
+    ]
+    return names, inputs, np.where(which < 0, -1, new[which])
 
 
 def _drawn(states: Tensor, within: NDArray[np.bool_], starts: int, seed: int) -> Tensor:
@@ -194,6 +245,34 @@ def _drawn(states: Tensor, within: NDArray[np.bool_], starts: int, seed: int) ->
     rng = rng_of(seed, "fixed points")
     chosen = rng.choice(flat, size=min(starts, len(flat)), replace=False)
     return states.flatten(0, 1)[torch.from_numpy(chosen).to(states.device)]
+
+
+def labelled(study: Study, dt: float | None = None) -> dict[str, NDArray[Any]]:
+    """All results by name, as arrays that can be saved without pickle.
+
+    `states`, `rates` (point, unit); `q`, `speed`, `fixed`, `starts`, `stability`, `unstable`,
+    `kinks`, `condition` (point,); `jacobians` (point, unit, unit), where the last axis is the unit
+    that moves others; `multipliers`, `time_constants`, `frequencies` (point, unit); `inputs`
+    (condition, input); `condition_labels`, `lost`, `lost_q` (condition,); `pca_mean` (unit,),
+    `pca_components` (component, unit), `pca_explained` (component,); `layer`, `formulation`,
+    `period`, `time_unit` (); `dt` ().
+
+    With `dt` times are in ms and frequencies in turns a ms, else in steps.
+    """
+    points, plane = study.points, study.plane
+    step = 1.0 if dt is None else dt
+    found = {field.name: getattr(points, field.name) for field in fields(points)}
+    found |= {"speed": points.speed, "unstable": points.unstable}
+    found |= {"time_constants": points.time_constants(step)}
+    found |= {"frequencies": points.frequencies(step)}
+    found |= {f"pca_{name}": values for name, values in plane._asdict().items()}
+    found |= {"condition_labels": study.labels, "period": study.period, "layer": study.layer}
+    found |= {"formulation": study.formulation, "time_unit": "step" if dt is None else "ms"}
+    arrays = {
+        name: value.numpy() if isinstance(value, Tensor) else np.array(value, dtype=np.str_)
+        for name, value in found.items()
+    }
+    return arrays | {"dt": np.array(step)}
 
 
 def is_missing(value: object) -> bool:

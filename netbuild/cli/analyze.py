@@ -163,7 +163,7 @@ def _numbers(text: str) -> list[float]:
 
 def _refuse(run: Run, sizes: Mapping[str, int], layer: str | None) -> None:
     """Raise NetbuildError for a run that has nothing to analyze, or too much."""
-    from netbuild.analysis.fixed_points import MOST_UNITS
+    from netbuild.analysis.dynamics import MOST_UNITS
 
     if not sizes:
         raise NetbuildError(f"{run.path} has no recurrent layer", Exit.USAGE)

@@ -22,7 +22,7 @@ from netbuild.language.check_splits import Split, refuse_leaks
 from netbuild.language.context import Context, FileRecord
 from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.start import StartFrom
-from netbuild.language.targets import parameter_shapes
+from netbuild.language.targets import parameter_shapes, weights_of
 from netbuild.rundir import (
     CHECKPOINTS,
     LATEST,
@@ -64,27 +64,15 @@ def check_start(
     refuse_leaks(context, (*HERE, "run"), "the run", trained_on, split)
     if len(plans) < len(context.parsed.layers):
         return {}, trained_on  # what is wrong with the others comes first
-    shapes = _shapes(context, plans)
+    maps = weights_of(plans)
+    shapes = parameter_shapes(plans) | {name: each.connections.shape for name, each in maps.items()}
     names = _matched(context, words, shapes)
     taken = {name: found.arrays[name] for name in names if _fits(context, name, shapes, found)}
-    by_layer = {plan.name: plan for plan in plans.values()}
     for name, values in taken.items():
-        layer, *inner, last = name.split(".")
-        plan = by_layer[layer].maps.get(inner[0] if inner else "")
-        if last == "weight" and plan is not None:
-            _check_map(context, name.removesuffix(".weight"), plan, found.arrays)
-            _check_signs(context, name, plan, values, by_layer[layer])
+        if name in maps:
+            _check_map(context, maps[name], found.arrays)
+            _check_signs(context, name, maps[name], values)
     return taken, trained_on
-
-
-def _shapes(context: Context, plans: dict[int, LayerPlan]) -> dict[str, tuple[int, ...]]:
-    """The shape of every parameter, as it is stored."""
-    shapes = parameter_shapes(list(context.parsed.layers), plans)
-    for plan in plans.values():
-        for key, each in plan.maps.items():
-            if each.wiring is not None:
-                shapes[".".join(filter(None, (plan.name, key, "weight")))] = (len(each.wiring),)
-    return shapes
 
 
 def _matched(context: Context, words: StartFrom, shapes: Mapping[str, Any]) -> list[str]:
@@ -119,76 +107,49 @@ def _fits(
 # The masks of a map, which come with its weights
 
 
-def _check_map(context: Context, path: str, plan: MapPlan, arrays: Mapping[str, Array]) -> None:
+def _check_map(context: Context, plan: MapPlan, arrays: Mapping[str, Array]) -> None:
     """Each mask of the map must be the run's own."""
-    for word, mine, theirs in _masks(path, plan, arrays):
+    for word, mine, theirs in _masks(plan, arrays):
         if mine.shape == theirs.shape and bool((mine == theirs).all()):
             continue
         count = int((mine != theirs).sum()) if mine.shape == theirs.shape else None
         more = "" if count is None else f": {count:,} of {mine.size:,} entries differ"
-        what = f"the {word} of `{path}` is not that of the run{more}"
+        what = f"the {word} of `{plan.name}` is not that of the run{more}"
         context.problem("NB305", (*HERE, "params"), what, FOLLOW)
 
 
-def _masks(path: str, plan: MapPlan, arrays: Mapping[str, Array]) -> list[tuple[str, Array, Array]]:
-    """Each mask of a map, as this spec has it and as the run does; (output_dim, input_dim)."""
-    if plan.wiring is not None:
+def _masks(plan: MapPlan, arrays: Mapping[str, Array]) -> list[tuple[str, Array, Array]]:
+    """Each mask of a map, as this spec has it and as the run does, in the weight's layout."""
+    kept, wiring = plan.connections, plan.connections.wiring
+
+    def theirs(key: str, default: Array) -> Array:
+        return arrays.get(f"{plan.name}.{key}", default)
+
+    if wiring is not None:
         nothing = np.zeros(0, np.int32)
-        starts, sources = (arrays.get(f"{path}.{k}", nothing) for k in ("starts", "sources"))
-        found = [
-            ("wiring", plan.wiring.starts, starts),
-            ("wiring", plan.wiring.sources, sources),
+        found: list[tuple[str, Array, Array]] = [
+            ("wiring", wiring.starts, theirs("starts", nothing)),
+            ("wiring", wiring.sources, theirs("sources", nothing)),
         ]
-        shape: tuple[int, ...] = (len(plan.wiring),)
     else:
-        shape = (plan.output_dim, plan.input_dim)
-        here = None if plan.connected is None else plan.connected.T > 0
-        there = arrays.get(f"{path}.connected")
-        found = [("sparsity mask", _filled(here, shape, 1), _filled(there, shape, 1))]
-    signs = None if plan.signs is None else np.sign(_as_stored(plan.signs, plan))
-    plastic = None
-    if plan.plasticity is not None:
-        plastic = _as_stored(plan.plasticity, plan).astype(np.float32)
+        whole = np.ones(kept.shape, bool)
+        found = [("sparsity mask", kept.whole(), theirs("connected", whole))]
+    signs, plastic = plan.signs_there(), plan.plasticity
     for word, key, mine, default in (
-        ("ei_mask", "sign", signs, 0),
+        ("ei_mask", "sign", None if signs is None else np.sign(signs), 0),
         ("plasticity mask", "plasticity", plastic, 1),
     ):
-        theirs = arrays.get(f"{path}.{key}")
-        found.append((word, _filled(mine, shape, default), _filled(theirs, shape, default)))
+        same = np.broadcast_to(np.float32(default), kept.shape)
+        found.append((word, same if mine is None else mine, theirs(key, same)))
     return found
 
 
-def _as_stored(values: Array, plan: MapPlan) -> Array:
-    """A mask of a plan in the order of the stored weight."""
-    if plan.wiring is None:
-        return values if values.ndim == 1 else values.T
-    if len(values) == len(plan.wiring) and values.ndim == 1 and values is not plan.signs:
-        return values
-    if values.ndim == 1:
-        return np.asarray(values[plan.wiring.sources])
-    return plan.wiring.of(values)
-
-
-def _filled(values: Array | None, shape: tuple[int, ...], default: int) -> Array:
-    if values is None:
-        return np.broadcast_to(np.float32(default), shape)
-    return np.broadcast_to(values, shape) if values.ndim <= len(shape) else values
-
-
-def _check_signs(
-    context: Context, name: str, plan: MapPlan, values: Array, layer: LayerPlan
-) -> None:
+def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> None:
     """Weights that were not held to their signs cannot begin where they are."""
-    index = next(
-        i for i, p in enumerate(context.parsed.layers) if getattr(p, "name", "") == layer.name
-    )
-    words: Any = context.parsed.layers[index]
-    inner = name.removesuffix(".weight").removeprefix(layer.name).strip(".")
-    words = getattr(words, inner) if inner else words
-    if plan.signs is None or words.dale != "project":
+    signs = plan.signs_there()
+    if signs is None or plan.words.dale != "project":
         return
-    signs = np.sign(_as_stored(plan.signs, plan))
-    wrong = int((values * signs < 0).sum())
+    wrong = int((values * np.sign(signs) < 0).sum())
     if wrong:
         what = f"{wrong:,} weights of `{name}` in the run have the wrong sign for this spec"
         context.problem("NB305", (*HERE, "params"), what, "see `dale` there and here")

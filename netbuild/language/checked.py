@@ -12,28 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.files.door import project_root
-from netbuild.language.check_ctrnn import check_ctrnn, check_sequences
 from netbuild.language.check_files import check_files
-from netbuild.language.check_maps import Site, wired_by
 from netbuild.language.check_splits import split_of
 from netbuild.language.check_stages import check_same_files, check_stage, check_stages
 from netbuild.language.check_start import START, check_start
 from netbuild.language.compose import Composed, compose
-from netbuild.language.context import Context, FileRecord, GivenStart, Locator, numbers_fit
-from netbuild.language.ctrnn import CTRNN
+from netbuild.language.context import Context, FileRecord, GivenStart, Locator
 from netbuild.language.data import SequencePlan, check_task, check_training, task_width
 from netbuild.language.dump import dump_yaml, resolved
 from netbuild.language.improbable import check_connections
-from netbuild.language.layers import Linear
 from netbuild.language.memory import check_memory
 from netbuild.language.parse import parse
-from netbuild.language.plan import Plan
-from netbuild.language.projections import check_projected
+from netbuild.language.plan import LayerPlan, Plan
+from netbuild.language.sources import (
+    check_learning,
+    check_names,
+    check_sequences,
+    check_sources,
+    network_input_of,
+)
 from netbuild.language.spec import NetworkSpec
 from netbuild.language.targets import check_regularizers
 from netbuild.language.task import Neurogym
 from netbuild.language.training import Training
-from netbuild.language.wiring import check_learning, check_names, check_wiring, network_input_of
 from netbuild.yamltree.document import Document, read
 from netbuild.yamltree.document import parse as parse_text
 from netbuild.yamltree.nodes import Location
@@ -318,26 +319,13 @@ def run_checks(
     check_stages(context)
     width = task_width(context, environments)
     network_input = network_input_of(context, width, environments.channels if environments else {})
-    plans = check_wiring(context, network_input, width)
-    if not check_memory(context, plans, memory_limit):
+    sources = check_sources(context, network_input, width)
+    if not check_memory(context, sources, memory_limit):
         return Plan()
+    plans = _check_layers(context, sources)
     check_learning(context, plans)
-    for i, plan in plans.items():
-        layer = context.parsed.layers[i]
-        if isinstance(layer, (Linear, CTRNN)):
-            numbers_fit(context, ("layers", i, "activation"), layer.activation)
-        if isinstance(layer, Linear):
-            own = wired_by(context, i, layer, plan.reads)
-            if layer.connectome is not None and own is None:
-                continue
-            site = Site(("layers", i), layer.name, layer, plan.reads, plan.gives, own)
-            plans[i] = replace(plan, maps={"": check_projected(context, site)})
-        elif isinstance(layer, CTRNN):
-            plans[i] = check_ctrnn(context, i, layer, plan)
-        if (wired := context.connectomes.get(i)) is not None:
-            plans[i] = replace(plans[i], report=wired.facts)
     check_connections(context, plans)
-    last = plans.get(len(context.parsed.layers) - 1)
+    last = sources.get(len(context.parsed.layers) - 1)
     regularizers = check_regularizers(context, plans)
     task = check_task(context, width, last.gives if last else None, environments)
     check_sequences(context, task)
@@ -351,6 +339,18 @@ def run_checks(
     layers = {plan.name: plan for plan in plans.values()}
     size = network_input.size if network_input else 0
     return Plan(layers, regularizers, task, start, size, split, trained_on)
+
+
+def _check_layers(context: Context, sources: Mapping[int, LayerPlan]) -> dict[int, LayerPlan]:
+    """The plan of each layer, with its maps; those whose maps cannot be told are left out."""
+    plans: dict[int, LayerPlan] = {}
+    for i, plan in sources.items():
+        layer: Any = context.parsed.layers[i]
+        found = layer.check(context.at("layers", i), plan)
+        if found is not None:
+            wired = context.connectomes.get(i)
+            plans[i] = replace(found, report=wired.facts) if wired is not None else found
+    return plans
 
 
 def _in_order(problems: Iterable[Problem], composed: Composed) -> list[Problem]:

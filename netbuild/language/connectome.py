@@ -15,8 +15,7 @@ from netbuild.errors import DataFileError
 from netbuild.files.door import FORMATS, TABLES
 from netbuild.language.base import Model, NonNegative, Seed, key
 from netbuild.language.context import Context, FileRecord, Here
-from netbuild.language.named import Named, named
-from netbuild.language.population import Population
+from netbuild.language.population import Units, units_of_table
 from netbuild.language.selection import ByColumns
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.weights import Array, FileName, Rows
@@ -174,7 +173,7 @@ class Wired:
         return self.report.facts() | {"control": control.model_dump() if control else None}
 
 
-def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
+def neurons_of(context: Context, i: int, layer: Any) -> Units | None:
     """The units of a layer with a connectome, or None with a problem noted."""
     here = context.at("layers", i)
     for name in ("excitatory", "areas"):
@@ -192,7 +191,7 @@ def neurons_of(context: Context, i: int, layer: Any) -> Population | None:
         what = f"{name} is {size}, but the connectome has {n:,} neurons"
         here[name].problem("NB301", what, f"leave `{name}` out")
         return None
-    return named(layer.name, found.table)
+    return units_of_table(layer.name, found.table)
 
 
 def wired(context: Context, i: int, layer: Any) -> Wired | None:
@@ -353,7 +352,7 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
     return replace(found, table=replace(found.table, signs=signs), wiring=wiring, counts=counts)
 
 
-def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -> bool:
+def fits_connectome(context: Context, i: int, reads: Units, found: Wired) -> bool:
     """Whether the units that a linear layer reads are the connectome's neurons."""
     here = context.at("layers", i, "connectome")
     n = len(found.table.names)
@@ -362,7 +361,7 @@ def fits_connectome(context: Context, i: int, reads: Population, found: Wired) -
         hint = "its connections lead from the units that are read, one for each neuron"
         here.problem("NB301", what, hint, key=True)
         return False
-    if isinstance(reads, Named) and not np.array_equal(reads.names, found.table.names):
+    if reads.table is not None and not np.array_equal(reads.names, found.table.names):
         what = f"the units of `{reads.layer}` have other names than the connectome's neurons"
         here.problem("NB301", what, "both need the same node table", key=True)
         return False

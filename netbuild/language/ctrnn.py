@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+
+from netbuild.language import weights
 from netbuild.language.base import Model, NonNegative, OneOf, Size, key
+from netbuild.language.check_maps import check_wired, vector_of
+from netbuild.language.context import LARGEST, Here
 from netbuild.language.maps import InputMap, RecurrentMap
+from netbuild.language.plan import LayerPlan, MapPlan, Matrix, Site, UnitsPlan
+from netbuild.language.population import Units, units_of_areas
+from netbuild.language.projections import check_projected
 from netbuild.language.shorthand import NUMBERS, Shorthand, number, per_unit
+from netbuild.language.spectrum import check_radius
 from netbuild.language.units import RELU, Activation, Excitatory, LayerOfUnits
 from netbuild.language.weights import Array, FileName
+from netbuild.yamltree.nodes import show
 
 AREA = r"^[A-Za-z][A-Za-z0-9_]*$"  # the name of an area
+SMALLEST_LEARNT = 1e-4  # alpha, below which training clamps none
+BOUNDED = ("tanh", "sigmoid", "retanh")  # activations whose rates cannot grow for ever
+LARGEST_START = 1.5  # spectral radius from which a warning is due; 1 is the edge for relu
 
 LearnToo = Annotated[bool, key(..., "whether training changes these values", True)]
 
@@ -104,6 +121,9 @@ class CTRNN(LayerOfUnits):
     `update`: r[t] = f((1 - alpha) r[t-1] + alpha x[t]).
     """
 
+    needs_time: ClassVar[bool] = True
+    wired: ClassVar[str] = "recurrent"
+
     type: Literal["ctrnn"]
     size: Size | None = key(
         None,
@@ -167,3 +187,239 @@ class CTRNN(LayerOfUnits):
         " and backward pass, or `reference`, a plain loop, slower by much",
         "fused",
     )
+
+    def own_units(self, here: Here) -> Units | None:
+        """The units of its areas, or as many as `size` says."""
+        return units_of(here, self)
+
+    def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
+        """The map from what it reads, and the map to itself."""
+        both = (("input", plan.reads), ("recurrent", plan.gives))
+        return {
+            key: Site(here[key], f"{self.name}.{key}", getattr(self, key), reads, plan.gives)
+            for key, reads in both
+        }
+
+    def check(self, here: Here, plan: LayerPlan) -> LayerPlan | None:
+        """The plan with its maps and its units' values."""
+        here["activation"].numbers_fit(self.activation)
+        for name in ("noise", "rate_noise", "input_noise"):
+            if (noise := getattr(self, name)) is not None:
+                here[name].numbers_fit(noise)
+        sites = self.sites(here, plan)
+        own, wired = sites["recurrent"], self.wiring(here)
+        recurrent = check_wired(own, wired) if wired else check_projected(own)
+        maps = {"input": check_projected(sites["input"]), "recurrent": check_radius(recurrent)}
+        check_growth(self, maps["recurrent"])
+        return replace(plan, maps=maps, units=check_units(here, self, plan.gives.size))
+
+
+def units_of(here: Here, layer: CTRNN) -> Units | None:
+    """The units of a recurrent layer, or None with a problem noted."""
+    if layer.areas is None:
+        if layer.size is None:
+            hint = "how many units it has; for example `size: 50`, or `areas`"
+            here.problem("NB102", "the key `size` is missing", hint)
+            return None
+        return units_of_areas(layer.name, [("", layer.size, layer.excitatory)])
+    for name in layer.areas:
+        if not re.fullmatch(AREA, name) or len(name) > 64:
+            what = f"`{show(name)}` does not fit here"
+            hint = "the name of an area: letters, digits and `_`, beginning with a letter"
+            here["areas"][name].problem("NB106", what, hint, key=True)
+            return None
+    total = sum(area.size for area in layer.areas.values())
+    if layer.size not in (None, total):
+        what = f"size is {layer.size}, but the areas have {total} units together"
+        here["size"].problem("NB301", what, "leave `size` out")
+    return units_of_areas(
+        layer.name,
+        (
+            (name, area.size, layer.excitatory if area.excitatory is None else area.excitatory)
+            for name, area in layer.areas.items()
+        ),
+    )
+
+
+def check_units(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:
+    """The time constants of the units and their initial state."""
+    found = _alphas(here, layer, size)
+    state = layer.initial_state
+    if isinstance(state, ZeroState):
+        return found
+    start = _read(here["initial_state"], state, "initial state", size)
+    if found is None or start is None:
+        return None
+    return replace(found, initial_state=start, learns_initial_state=state.learn)
+
+
+# The time constants
+
+
+def _alphas(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:
+    """The alpha of the layer, of each of its areas, or of each unit."""
+    parts = list(_parts(here, layer, size))
+    found = [_alpha(part) for part in parts]
+    known = [value for value in found if value is not None]
+    if len(known) < len(found):
+        return None
+    alphas, learn = [alpha for alpha, _ in known], {learns for _, learns in known}
+    if len(learn) > 1:
+        what = "the time constants of some areas learn, and those of others do not"
+        here["areas"].problem("NB308", what, "all of a layer's learn, or none", key=True)
+        return None
+    learns = learn == {True}
+    _check_input_noise(here, layer, alphas, learns)
+    if len(alphas) == 1:
+        return UnitsPlan(alphas[0], learns)
+    sizes = [part.span.stop - part.span.start for part in parts]
+    if all(alpha.ndim == 0 for alpha in alphas):
+        return UnitsPlan(np.array(alphas), learns, np.repeat(np.arange(len(sizes)), sizes))
+    each = [np.broadcast_to(alpha, (size,)) for alpha, size in zip(alphas, sizes, strict=True)]
+    return UnitsPlan(np.concatenate(each), learns)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Units with a time constant, and the section that says it for `size` units."""
+
+    here: Here
+    words: CTRNN | Area
+    size: int
+    span: slice  # the part's units among these
+    area: Here | None = None  # the area for which the layer says it
+
+
+def _parts(here: Here, layer: CTRNN, total: int) -> Iterator[Part]:
+    """The layer, or each of its areas; the layer says the time constant of an area without one."""
+    areas = layer.areas or {}
+    own = {name for name, area in areas.items() if area.tau is not None or area.alpha is not None}
+    if not own:
+        yield Part(here, layer, total, slice(0, total))
+        return
+    start = 0
+    for name, area in areas.items():
+        place = here["areas"][name]
+        if name in own:
+            yield Part(place, area, area.size, slice(0, area.size))
+        else:
+            yield Part(here, layer, total, slice(start, start + area.size), place)
+        start += area.size
+
+
+def _alpha(part: Part) -> tuple[Matrix, bool] | None:
+    """The alpha of one part, (), or (unit,), and whether it learns."""
+    here, words = part.here, part.words
+    if words.tau is not None and words.alpha is not None:
+        what = "`tau` and `alpha` say the same: alpha = dt / tau"
+        here["alpha"].problem("NB308", what, "remove one of them", key=True)
+        return None
+    key = "tau" if words.tau is not None else "alpha"
+    source = words.tau if words.tau is not None else words.alpha
+    if source is None:
+        _no_time_constant(part)
+        return None
+    dt = here.context.parsed.dt
+    if key == "tau" and dt is None:
+        if not here.context.given(("dt",)):  # else `dt` has a problem of its own
+            hint = "write `dt: 20`, in ms, at the top of the spec"
+            here["tau"].problem("NB102", "a time constant needs the spec's `dt`", hint)
+        return None
+    values = _read(here[key], source, "time constant", part.size)
+    if values is None:
+        return None
+    if wrong := _not_a_leak(key, float(values.min()), float(values.max()), dt):
+        here[key].problem("NB104", *wrong)
+        return None
+    alpha = dt / values.astype(np.float64) if key == "tau" and dt is not None else values
+    if wrong := _too_slow(key, float(alpha.min()), source.learn):
+        here[key].problem("NB104", *wrong)
+        return None
+    return (alpha[part.span] if alpha.ndim else alpha).astype(np.float64), source.learn
+
+
+def _no_time_constant(part: Part) -> None:
+    hint = "write `tau: 100`, with the spec's `dt`, or `alpha: 0.2`"
+    if part.area is None:
+        part.here.problem("NB102", "one of the keys `tau`, `alpha` is missing", hint)
+        return
+    what = "this area has no time constant, and its layer has none for it"
+    part.area.problem("NB102", what, f"{hint}, here or for the layer", key=True)
+
+
+def _not_a_leak(key: str, least: float, most: float, dt: float | None) -> tuple[str, str] | None:
+    """What is wrong with time constants, or alphas, between these."""
+    hint = "alpha = dt / tau lies in (0, 1]"
+    if least <= 0:
+        return f"must be more than 0, found {least:g}", hint if key == "alpha" else "it is in ms"
+    if key == "alpha" and most > 1:
+        return f"must be at most 1, found {most:g}", f"{hint}; a time constant in ms is `tau`"
+    if key == "tau" and dt is not None and least < dt:
+        if least == most and 1000 * least >= dt:
+            hint = f"it is in ms; for {least:g} s write `tau: {1000 * least:g}`"
+        return f"a time constant of {least:g} ms is below dt, {dt:g} ms", hint
+    return None
+
+
+def _too_slow(key: str, least: float, learns: bool) -> tuple[str, str] | None:
+    """What is wrong with units that hardly change, of which `least` is the smallest alpha."""
+    bound = SMALLEST_LEARNT if learns else 1 / LARGEST
+    if least >= bound:
+        return None
+    what = f"alpha = dt / tau is {least:g}, and {'one that learns ' if learns else ''}must be"
+    hint = ("a smaller `tau`" if key == "tau" else "a larger `alpha`") + (
+        ", or `learn: false`" if learns else ""
+    )
+    return f"{what} at least {bound:g}", hint
+
+
+def _read(here: Here, source: Any, what: str, size: int) -> Matrix | None:
+    """A value (), or one for each unit (unit,)."""
+    if isinstance(source, Same):
+        return np.array(source.value) if here.fits(source.value) else None
+    return here.attempt(lambda: vector_of(here, source, what, "size", size))
+
+
+def _check_input_noise(here: Here, layer: CTRNN, alphas: list[Matrix], learns: bool) -> None:
+    """An input reaches units of every alpha, so one alpha that does not learn scales its noise."""
+    noise = layer.input_noise
+    if noise is None or noise.scaling != "euler_maruyama" or not noise.sigma:
+        return
+    if learns or len(alphas) > 1 or alphas[0].ndim:
+        what = "noise of the input is scaled by one alpha that does not learn"
+        hint = "write `scaling: none`: each input then has noise of this sigma"
+        here["input_noise"].problem("NB308", what, hint)
+
+
+def check_growth(layer: CTRNN, plan: MapPlan) -> None:
+    """Warn where drawn weights under signs make rates that nothing bounds grow from the start.
+
+    The mean of the weights gives the matrix one eigenvalue, about density x (excitatory -
+    inhibitory units) x mean magnitude (Rajan & Abbott 2006).
+    """
+    words = layer.recurrent
+    balanced = words.ei_balance != "none" or words.spectral_radius is not None
+    if balanced or words.projections is not None or words.dale == "none":
+        return
+    if words.dale_init != "abs" or layer.activation.type in BOUNDED:
+        return
+    if plan.signs is None or plan.signs.ndim > 1:
+        return
+    magnitude = _mean_magnitude(words.weight, plan.input_dim)
+    radius = plan.connections.density * float(plan.signs.sum()) * magnitude
+    if radius > LARGEST_START:
+        what = (
+            f"at the start excitation outweighs inhibition: a spectral radius of about {radius:.2g}"
+        )
+        hint = "write `ei_balance: row` or `spectral_radius: 1`, or the rates may explode"
+        plan.here.problem("NB603", what, hint, key=True)
+
+
+def _mean_magnitude(source: weights.Weight, inputs: int) -> float:
+    """E|w| of an init, where it is simple; else 0."""
+    if isinstance(source, weights.Uniform) and source.low is None:
+        return 0.5 / math.sqrt(inputs)
+    if isinstance(source, weights.Normal) and source.mean == 0:
+        std = 1 / math.sqrt(inputs) if source.std is None else source.std
+        return std * math.sqrt(2 / math.pi)
+    return 0.0

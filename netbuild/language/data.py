@@ -13,7 +13,7 @@ from netbuild.errors import DataFileError, joined
 from netbuild.language.check_splits import digest_of
 from netbuild.language.context import Context, Result, as_float32
 from netbuild.language.plan import TaskPlan
-from netbuild.language.population import Population
+from netbuild.language.population import Units
 from netbuild.language.task import Arrays, Neurogym, TargetArray, TaskArray
 from netbuild.language.training import UNTIL, Cosine, Training
 from netbuild.rounding import round_half_up
@@ -80,7 +80,7 @@ def _file(
 def check_task(
     context: Context,
     width: int | None,
-    output: Population | None,
+    output: Units | None,
     environments: EnvironmentPlan | TaskWidths | None = None,
 ) -> TaskPlan | EnvironmentPlan | TaskWidths | None:
     """The task's data, scaled, or its environments, when they fit the network and the loss."""
@@ -251,7 +251,7 @@ def _attempt(
         return None
 
 
-def _fits(context: Context, inputs: Array, targets: Array, output: Population, loss: str) -> bool:
+def _fits(context: Context, inputs: Array, targets: Array, output: Units, loss: str) -> bool:
     """Whether the loss can compare the last layer's outputs with the targets."""
     wrong = _not_steps(inputs, targets, loss) if inputs.ndim == 3 else None
     if wrong is None:
@@ -272,7 +272,7 @@ def _not_steps(inputs: Array, targets: Array, loss: str) -> tuple[str, str] | No
     return f"{what}, and this array is {targets.shape}", "one target for each step"
 
 
-def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
+def _not_values(targets: Array, output: Units) -> tuple[str, str] | None:
     width = 1 if targets.ndim == 1 else targets.shape[-1]
     if targets.ndim <= 2 and width == output.size:
         return None
@@ -284,7 +284,7 @@ def _not_values(targets: Array, output: Population) -> tuple[str, str] | None:
     return what, hint
 
 
-def _not_classes(targets: Array, output: Population) -> tuple[str, str] | None:
+def _not_classes(targets: Array, output: Units) -> tuple[str, str] | None:
     if targets.size != len(targets):
         what = "cross_entropy takes one class number a sample; these targets have several columns"
         return what, "give class numbers, or write `loss: mse`"

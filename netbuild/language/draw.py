@@ -92,14 +92,14 @@ def fixed_indegree(
 def random_among(allowed: Mask, density: float, rng: np.random.Generator) -> Mask:
     """Exactly `round_half_up(density, allowed pairs)` connections, uniformly among the allowed."""
     places = np.flatnonzero(allowed)
-    mask = np.zeros_like(allowed)
+    mask = np.zeros(allowed.shape, dtype=np.bool_)
     mask.reshape(-1)[rng.choice(places, round_half_up(density, len(places)), replace=False)] = True
     return mask
 
 
 def indegree_among(allowed: Mask, connections: int, rng: np.random.Generator) -> Mask:
     """Exactly `connections` presynaptic partners for every unit, uniformly among the allowed."""
-    mask = np.zeros_like(allowed)
+    mask = np.zeros(allowed.shape, dtype=np.bool_)
     for unit, column in enumerate(allowed.T):
         partners = np.flatnonzero(column)
         if not 0 <= connections <= len(partners):

@@ -23,7 +23,7 @@ from netbuild.language.task import Neurogym, Windows
 from netbuild.yamltree.nodes import Location
 
 if TYPE_CHECKING:  # the plan of a whole spec holds this one
-    from netbuild.language.population import Population
+    from netbuild.language.population import Units
 
 __all__ = ["EnvironmentPlan", "TaskWidths", "check_answers", "check_environments"]
 
@@ -302,7 +302,7 @@ def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_answers(
-    context: Context, plan: EnvironmentPlan | TaskWidths, output: Population, loss: str
+    context: Context, plan: EnvironmentPlan | TaskWidths, output: Units, loss: str
 ) -> None:
     """Whether the loss can compare the last layer's outputs with the task's answers."""
     task = context.parsed.task

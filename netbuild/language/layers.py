@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
 from netbuild.language.base import OneOf, Size, key
+from netbuild.language.check_maps import check_wired
+from netbuild.language.context import Here
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.maps import Map
+from netbuild.language.plan import LayerPlan, Site
+from netbuild.language.population import Units, units_of_areas
+from netbuild.language.projections import check_projected
 from netbuild.language.units import LINEAR, Activation, AnyLayer, LayerOfUnits
 
 
@@ -41,12 +47,40 @@ class Linear(LayerOfUnits, Map):
     )
     activation: Activation = key(LINEAR, "f", "relu")
 
+    def own_units(self, here: Here) -> Units | None:
+        """As many units as `output_dim` says."""
+        assert self.output_dim is not None  # else a connectome says it
+        return units_of_areas(self.name, [("", self.output_dim, self.excitatory)])
+
+    def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
+        """Its one map."""
+        return {"": Site(here, self.name, self, plan.reads, plan.gives)}
+
+    def check(self, here: Here, plan: LayerPlan) -> LayerPlan | None:
+        """The plan with its map."""
+        here["activation"].numbers_fit(self.activation)
+        site = self.sites(here, plan)[""]
+        wired = self.wiring(here)
+        if wired is None:
+            return replace(plan, maps={"": check_projected(site)})
+        from netbuild.language.connectome import fits_connectome
+
+        if not fits_connectome(here.context, int(here.location[1]), plan.reads, wired):
+            return None
+        return replace(plan, maps={"": check_wired(site, wired)})
+
 
 class Dropout(AnyLayer):
     """Each value is 0 with probability p in training, and the others are divided by 1 - p."""
 
+    passes_on: ClassVar[bool] = True
+
     type: Literal["dropout"]
     p: float = key(..., "probability of 0", 0.1, also="dropout prob probability rate", ge=0, lt=1)
+
+    def gives(self, here: Here, reads: Units | None) -> Units | None:
+        """The units that it reads."""
+        return None if reads is None else reads.passed_on(self.name)
 
 
 Layer = Annotated[

@@ -2,13 +2,13 @@
 
 All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named by row and column,
 both counted from 1, and by `name`, the file's where there is one. None changes the array it is
-given. `finite` and `oriented` return the array itself or a view of it; the others make one copy,
-and no more than one array of booleans beside it where nothing is wrong.
+given. `finite` returns the array itself; the others make one copy, and no more than one
+array of booleans beside it where nothing is wrong.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,39 +90,6 @@ def as_plasticity(array: Array, name: str = "") -> npt.NDArray[np.float32]:
             "0 freezes a weight, 1 lets it learn, 0.5 keeps half of each update",
         )
     return array.astype(np.float32)
-
-
-def oriented(
-    array: Array,
-    rows: Literal["pre", "post"],
-    input_dim: int,
-    output_dim: int,
-    name: str = "NAME",
-) -> Array:
-    """A view of the matrix as (input_dim, output_dim), entry [i, j] being the connection i -> j.
-
-    `rows` says what the rows of `array` are: `pre`, and its shape is (input_dim, output_dim), or
-    `post`, torch's layout, and its shape is (output_dim, input_dim). `name` is the file as the
-    spec writes it, for the message.
-    """
-    sizes = {"pre": (input_dim, output_dim), "post": (output_dim, input_dim)}
-    if array.shape != sizes[rows]:
-        words = {
-            "pre": f"(input_dim={input_dim}, output_dim={output_dim})",
-            "post": f"(output_dim={output_dim}, input_dim={input_dim})",
-        }
-        matrix = "the matrix" if name == "NAME" else f"the matrix in {name}"
-        said = " with `rows: post`" if rows == "post" else ""
-        other = "post" if rows == "pre" else "pre"
-        hint = "" if array.ndim == 2 else "a matrix has two dimensions"
-        if array.shape == sizes[other]:
-            hint = f"it looks transposed; say `{{file: {name}, rows: {other}}}`"
-        raise DataFileError(
-            "NB201",
-            f"{matrix} is {array.shape}; this map expects {words[rows]}{said}",
-            hint,
-        )
-    return array if rows == "pre" else array.T
 
 
 def counted(bad: Bools) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
 from netbuild.language.context import Context
-from netbuild.language.ctrnn import CTRNN
-from netbuild.language.layers import Linear
-from netbuild.language.maps import Map
 from netbuild.language.masks import RandomMask
-from netbuild.language.plan import LayerPlan
+from netbuild.language.plan import LayerPlan, Site
 from netbuild.language.storage import wants_sparse
 from netbuild.system import memory_bytes
 
@@ -19,17 +17,15 @@ BYTES_PER_WEIGHT = 7 * 4 + 6
 # Where only connections have values: the same, a sign, and their places in the pattern and in its
 # transpose.
 BYTES_PER_CONNECTION = 7 * 4 + 5 + 5 * 4
-BYTES_PER_UNIT = 32  # positions, signs and activity, in a layer that reads it or is it
+BYTES_PER_UNIT = 32  # positions, signs and activity, in the unit's own layer and in each reader
 SHARE = 0.8  # of the machine's memory
 
 
-def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | None = None) -> bool:
+def check_memory(
+    context: Context, plans: Mapping[int, LayerPlan], limit: int | None = None
+) -> bool:
     """Whether training the network fits into memory; a problem names the largest layers if not."""
-    sizes = {
-        i: sum(_bytes(*one) for one in _maps(context, i, plan))
-        + (plan.reads.size + plan.gives.size) * BYTES_PER_UNIT
-        for i, plan in plans.items()
-    }
+    sizes = {i: _layer_bytes(context, i, plan) for i, plan in plans.items()}
     total = sum(sizes.values())
     most = int(SHARE * memory_bytes()) if limit is None else limit
     if total <= most:
@@ -37,37 +33,34 @@ def check_memory(context: Context, plans: dict[int, LayerPlan], limit: int | Non
     largest = sorted(sizes, key=lambda i: sizes[i], reverse=True)[:3]
     listed = ", ".join(f"`{plans[i].name}` {_readable(sizes[i])}" for i in largest)
     what = f"training needs {_readable(total)}, and this machine can give {_readable(most)}"
-    context.problem(
-        "NB901", ("layers", largest[0]), what, f"the largest layers: {listed}", key=True
-    )
+    hint = f"the largest layers: {listed}"
+    context.at("layers", largest[0]).problem("NB901", what, hint, key=True)
     return False
 
 
-def _maps(context: Context, i: int, plan: LayerPlan) -> Iterator[tuple[Map, int, int]]:
-    """The words of each map of a layer, its pairs of units, and how many of them are connected."""
-    layer = context.parsed.layers[i]
-    if isinstance(layer, (Linear, CTRNN)):
-        wired = context.connectomes.get(i)
-        inner = layer.recurrent if isinstance(layer, CTRNN) else layer
-        reads = plan.gives if isinstance(layer, CTRNN) else plan.reads
-        pairs = reads.size * plan.gives.size
-        yield inner, pairs, _connections(inner, pairs) if wired is None else len(wired.wiring)
-    if isinstance(layer, CTRNN):
-        pairs = plan.reads.size * plan.gives.size
-        yield layer.input, pairs, _connections(layer.input, pairs)
+def _layer_bytes(context: Context, i: int, plan: LayerPlan) -> int:
+    """Bytes of a layer: its units, and its maps before any array of them is made."""
+    layer: Any = context.parsed.layers[i]
+    wired: Any = context.connectomes.get(i)
+    total = (plan.reads.size + plan.gives.size) * BYTES_PER_UNIT
+    for key, site in layer.sites(context.at("layers", i), plan).items():
+        is_wired = wired is not None and key == layer.wired
+        total += _map_bytes(site, len(wired.wiring) if is_wired else _connections(site))
+    return total
 
 
-def _connections(words: Map, pairs: int) -> int:
+def _connections(site: Site) -> int:
     """How many connections a map has, as far as its words alone tell."""
-    source = words.sparsity_mask
-    density = source.density if isinstance(source, RandomMask) else words.density
-    return pairs if density is None else int(density * pairs)
+    source = site.words.sparsity_mask
+    density = source.density if isinstance(source, RandomMask) else site.words.density
+    return site.pairs if density is None else int(density * site.pairs)
 
 
-def _bytes(words: Map, pairs: int, connections: int) -> int:
-    if wants_sparse(words, pairs, connections) and getattr(words, "projections", None) is None:
+def _map_bytes(site: Site, connections: int) -> int:
+    whole = getattr(site.words, "projections", None) is not None  # laid together as a matrix
+    if not whole and wants_sparse(site.words, site.pairs, connections):
         return connections * BYTES_PER_CONNECTION
-    return pairs * BYTES_PER_WEIGHT
+    return site.pairs * BYTES_PER_WEIGHT
 
 
 def _readable(size: int) -> str:

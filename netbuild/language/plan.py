@@ -2,56 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.language.maps import Map
-from netbuild.language.population import Population
-from netbuild.wiring import Wiring
+from netbuild.language.context import Here
+from netbuild.language.population import Units
+from netbuild.wiring import Connections
 
 if TYPE_CHECKING:  # which takes a while to import, and few specs need
-    from netbuild.language.among import Among
     from netbuild.language.check_splits import Split
     from netbuild.language.environments import EnvironmentPlan, TaskWidths
 
 Matrix = NDArray[Any]
+Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class MapPlan:
-    """A map's sizes and arrays. Masks are (input_dim, output_dim), weights as torch has them.
+class Site:
+    """One map, before its arrays are known: its place in the spec and the units that it connects.
 
-    One with `wiring` keeps values for its connections alone: there plasticity, weight and groups
-    are (connection,), in the order of the wiring, and `connected` is None.
+    `name` is its path in the network, `hidden.recurrent`, and that of its random streams.
     """
 
-    input_dim: int
-    output_dim: int
-    signs: Matrix | None = None  # (input_dim,) or (input_dim, output_dim)
-    connected: Matrix | None = None
+    here: Here
+    name: str
+    words: Any  # the map's section
+    reads: Units
+    gives: Units
+
+    @property
+    def input_dim(self) -> int:
+        """The number of presynaptic units."""
+        return self.reads.size
+
+    @property
+    def output_dim(self) -> int:
+        """The number of postsynaptic units."""
+        return self.gives.size
+
+    @property
+    def pairs(self) -> int:
+        """How many connections are possible."""
+        return self.reads.size * self.gives.size
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it connects a layer with itself."""
+        return self.reads.layer == self.gives.layer
+
+
+@dataclass(frozen=True)
+class MapPlan(Site):
+    """A map with its arrays. Those of single connections lie as its weight does (`Connections`)."""
+
+    connections: Connections
+    signs: Matrix | None = None  # (input_dim,), or (output_dim, input_dim)
     plasticity: Matrix | None = None
-    weight: Matrix | None = None  # (output_dim, input_dim), from a file or from the spec
+    weight: Matrix | None = None  # from a file or from the spec
     bias: Matrix | None = None  # (output_dim,)
-    blocks: tuple[BlockPlan, ...] = ()  # of which the weight is made, where there are projections
-    wiring: Wiring | None = None
-    learns: bool | None = None  # whether the weight does, where its init does not say it
+    blocks: tuple[BlockPlan, ...] = ()  # the projections that the weight consists of
+    weight_learns: bool = True
     groups: Matrix | None = None  # the pair of types of each connection, which learns one factor
     group_names: tuple[str, ...] = ()
     draws: int = 1  # how often the weights may be drawn, until their spectral radius is not 0
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of its parameters does."""
+        bias = self.words.bias
+        return self.weight_learns or self.groups is not None or bool(bias and bias.learn)
+
+    def parameters(self) -> Shapes:
+        """The shape of each parameter by its path; a weight counts as the matrix that it means."""
+        shapes: Shapes = {f"{self.name}.weight": (self.output_dim, self.input_dim)}
+        if self.words.bias is not None:
+            shapes[f"{self.name}.bias"] = (self.output_dim,)
+        if self.groups is not None:
+            shapes[f"{self.name}.scale"] = (len(self.group_names),)
+        return shapes
+
+    def signs_there(self) -> Matrix | None:
+        """The signs in the weight's layout."""
+        return None if self.signs is None else self.connections.of(self.signs)
 
 
 @dataclass(frozen=True)
 class BlockPlan:
     """One projection: a map of its own between some of the units of a larger one."""
 
-    name: str
-    words: Map
     plan: MapPlan
     sources: Matrix  # (input,) positions among the units that the larger map reads
     targets: Matrix  # (output,) positions among those that it reaches
+
+    @property
+    def where(self) -> tuple[Matrix, ...]:
+        """The block's place in a matrix (output_dim, input_dim) of the larger map."""
+        return np.ix_(self.targets, self.sources)
 
 
 @dataclass(frozen=True)
@@ -67,14 +117,14 @@ class UnitsPlan:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer: what it reads, what it gives, and its maps.
+    """One layer: the units that it reads, those that it gives, and its maps.
 
     The map of a linear layer is called "", those of a recurrent one `input` and `recurrent`.
     """
 
     name: str
-    reads: Population
-    gives: Population
+    reads: Units
+    gives: Units
     maps: Mapping[str, MapPlan] = field(default_factory=dict)
     units: UnitsPlan | None = None
     report: Mapping[str, Any] | None = None  # what was done with the rows of its connectome
@@ -83,6 +133,38 @@ class LayerPlan:
     def map(self) -> MapPlan | None:
         """The map of a linear layer."""
         return self.maps.get("")
+
+    @property
+    def learns(self) -> bool:
+        """Whether any parameter of the layer does."""
+        units = self.units
+        own = units is not None and (units.learns_alpha or units.learns_initial_state)
+        return own or any(each.learns for each in self.maps.values())
+
+    def parameters(self) -> Shapes:
+        """The shape of each parameter, as torch has it, by its path in the network."""
+        shapes: Shapes = {}
+        for each in self.maps.values():
+            shapes |= each.parameters()
+        if self.units is not None and self.units.learns_alpha:
+            shapes[f"{self.name}.alpha"] = self.units.alpha.shape
+        if self.units is not None and self.units.learns_initial_state:
+            shapes[f"{self.name}.initial_state"] = (self.gives.size,)
+        return shapes
+
+
+def maps_of(plans: Mapping[Any, LayerPlan]) -> Iterator[MapPlan]:
+    """The maps of all layers, in the network's order."""
+    for plan in plans.values():
+        yield from plan.maps.values()
+
+
+@dataclass(frozen=True, eq=False)
+class Among:
+    """Entries of one weight, as positions in its memory, and of how many pairs of units."""
+
+    index: Matrix  # (entry,): of the flattened parameter
+    pairs: int
 
 
 @dataclass(frozen=True)

@@ -1,92 +1,318 @@
-"""Populations: the units of a layer, or some of them, with their areas and signs.
+"""The units of a layer, or some of them: their areas, their signs and their node table.
 
-They are kept as runs of units that are alike, so that a layer may declare more units than any
-machine holds and be refused for it before anything is allocated.
+Units that stand together and are alike are kept as one run, so that a layer may declare more units
+than any machine holds and be refused for it before anything is allocated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.files.cells import Value, plain, written
+from netbuild.language.context import Here
 from netbuild.rounding import round_half_up
+from netbuild.yamltree.nodes import show
+
+INPUT = "input"  # the name of the network's input, which layers read as they read a layer
+SIGNS = {"excitatory": 1, "inhibitory": -1}  # parts of a layer or an area, and values of `sign`
+LAYER = "layer"  # the key of a selection that says whose units are meant, not what they are
+MOST_AREAS = 1000  # of a node table; a column of more distinct words names no areas
+MOST_VALUES = 1000  # of a column in which the nearest word is looked for
+
+Words: TypeAlias = NDArray[np.object_]  # (unit,), text
+Wanted: TypeAlias = dict[str, Value | list[Value]]
+Indices: TypeAlias = NDArray[np.intp]
+
+# Units [start, stop) of a layer with one area ("": none) and one sign (1, -1 or 0); `signed` is
+# false where the sign is not known.
+RUN = np.dtype(
+    [
+        *(("start", np.int64), ("stop", np.int64)),
+        *(("sign", np.int8), ("signed", np.bool_), ("area", np.object_)),
+    ]
+)
 
 
-@dataclass(frozen=True)
-class Run:
-    """Units [start, stop) of a layer that have the same area and the same sign."""
+class Table(Protocol):
+    """What a node table says of the units of a layer, in order."""
 
-    start: int
-    stop: int
-    sign: int | None = None  # 1 excitatory, -1 inhibitory, None: it has none
-    area: str = ""  # "" where the layer has no areas
+    @property
+    def names(self) -> Words:
+        """(unit,): distinct."""
 
-    def __len__(self) -> int:
-        return self.stop - self.start
+    @property
+    def columns(self) -> Mapping[str, Words]:
+        """Each (unit,), as text."""
+
+    @property
+    def signs(self) -> NDArray[np.int8] | None:
+        """(unit,): 1, -1 or 0; None where no sign is known."""
 
 
-@dataclass(frozen=True)
-class Population:
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A node table, made of arrays (unit,)."""
+
+    names: Words
+    columns: Mapping[str, Words]
+    signs: NDArray[np.int8] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
     """Units of one layer, in order; `layer` is its name, or "input"."""
 
     layer: str
-    runs: tuple[Run, ...]
+    runs: NDArray[np.void]  # (run,) of RUN, rising
     whole: bool = True  # all units of the layer
+    table: Table | None = None  # of all units of the layer
+    passed: Units | None = None  # the units of another layer that this layer passes on
 
     @property
     def size(self) -> int:
         """How many units."""
-        return sum(run.stop - run.start for run in self.runs)
+        return int((self.runs["stop"] - self.runs["start"]).sum())
 
     @property
-    def signed(self) -> bool:
-        """Whether any of them has a sign."""
-        return any(run.sign is not None for run in self.runs)
+    def lengths(self) -> Indices:
+        """(run,): how many units each run has."""
+        return np.asarray(self.runs["stop"] - self.runs["start"])
 
     @property
-    def signs(self) -> NDArray[np.int8] | None:
-        """(unit,): 1 excitatory, -1 inhibitory, 0 neither; None where no unit has a sign."""
-        if not self.signed:
-            return None
-        each = np.array([run.sign or 0 for run in self.runs], dtype=np.int8)
-        return np.repeat(each, [len(run) for run in self.runs])
-
-    @property
-    def areas(self) -> tuple[str, ...]:
-        """The names of the areas, in order."""
-        return tuple(dict.fromkeys(run.area for run in self.runs if run.area))
+    def indices(self) -> Indices:
+        """(unit,): the position of each unit in its layer."""
+        before = np.cumsum(self.lengths) - self.lengths
+        starts = np.repeat(self.runs["start"] - before, self.lengths)
+        return np.asarray(starts + np.arange(self.size))
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
         """The units as few [start, stop) of the layer, in order."""
-        spans: list[tuple[int, int]] = []
-        for run in self.runs:
-            if spans and spans[-1][1] == run.start:
-                spans[-1] = (spans[-1][0], run.stop)
-            else:
-                spans.append((run.start, run.stop))
-        return tuple(spans)
+        start, stop = self.runs["start"], self.runs["stop"]
+        gaps = start[1:] != stop[:-1]
+        first = start[np.concatenate(([True], gaps))] if len(start) else start
+        last = stop[np.concatenate((gaps, [True]))] if len(stop) else stop
+        return tuple(zip(first.tolist(), last.tolist(), strict=True))
 
     @property
-    def indices(self) -> NDArray[np.intp]:
-        """(unit,): the position of each unit in its layer."""
-        return np.concatenate([np.arange(start, stop) for start, stop in self.spans])
+    def signed(self) -> bool:
+        """Whether the sign of any of them is known."""
+        return bool(self.runs["signed"].any())
 
-    def part(self, *, area: str | None = None, sign: int | None = None) -> Population:
-        """The units of one area, of one sign, or both; it may be none."""
-        runs = tuple(
-            run
-            for run in self.runs
-            if (area is None or run.area == area) and (sign is None or run.sign == sign)
+    @property
+    def signs(self) -> NDArray[np.int8] | None:
+        """(unit,): 1 excitatory, -1 inhibitory, 0 neither; None where no sign is known."""
+        return np.repeat(self.runs["sign"], self.lengths) if self.signed else None
+
+    @property
+    def area(self) -> Words:
+        """(unit,): the area of each, "" where it has none."""
+        return np.repeat(self.runs["area"], self.lengths)
+
+    @property
+    def areas(self) -> tuple[str, ...]:
+        """The names of the areas, in order; none where a table has too many for that."""
+        found = tuple(dict.fromkeys(area for area in self.runs["area"].tolist() if area))
+        return found if self.table is None or len(found) <= MOST_AREAS else ()
+
+    @property
+    def names(self) -> Words:
+        """(unit,): as the node table has them."""
+        assert self.table is not None
+        return self.table.names[self.indices]
+
+    def numbered(self, layer: Units) -> Words:
+        """(unit,): `V1_3` or `hidden_17`, where `layer` are all the units of their layer."""
+        first: dict[str, int] = {}
+        for start, area in layer.runs[["start", "area"]].tolist():
+            first.setdefault(area, start)
+        named = (
+            f"{area or self.layer}_{unit - first[area]}"
+            for area, unit in zip(self.area.tolist(), self.indices.tolist(), strict=True)
         )
-        return Population(self.layer, runs, whole=False)
+        return np.array(list(named), dtype=np.object_)
 
-    def passed_on(self, layer: str) -> Population:
+    def column(self, key: str) -> Words | None:
+        """(unit,): what the node table says under a column, as text; None without the column.
+
+        `name` and `sign` are columns too. Signs are those that the units have, which a null model
+        may have changed.
+        """
+        if self.table is None:
+            return None
+        if key == "name":
+            return self.names.astype(str).astype(object)
+        if key == "sign":
+            return None if self.signs is None else self.signs.astype(str).astype(object)
+        column = self.table.columns.get(key)
+        return None if column is None else column[self.indices]
+
+    @property
+    def origin(self) -> tuple[str, Indices]:
+        """The layer that these units come from, behind any that passes them on, and which."""
+        if self.passed is None:
+            return self.layer, self.indices
+        layer, indices = self.passed.origin
+        return layer, indices[self.indices]
+
+    def _some(self, runs: NDArray[np.void]) -> Units:
+        return Units(self.layer, runs, False, self.table, self.passed)
+
+    def part(self, *, area: str | None = None, sign: int | None = None) -> Units:
+        """The units of one area, of one sign, or both; it may be none."""
+        runs = self.runs
+        if area is not None:
+            runs = runs[runs["area"] == area]
+        if sign is not None:
+            runs = runs[runs["signed"] & (runs["sign"] == sign)]
+        return self._some(runs)
+
+    def chosen(self, here: NDArray[np.bool_]) -> Units:
+        """Those of the units alone where `here`, (unit,), is true."""
+        run = np.repeat(np.arange(len(self.runs)), self.lengths)[here]
+        return self._some(_joined(self.indices[here], self.runs[run]))
+
+    def at(self, larger: Units) -> Indices:
+        """(unit,): the positions of these units among those of a larger selection."""
+        return np.searchsorted(larger.indices, self.indices)
+
+    def passed_on(self, layer: str) -> Units:
         """The same units as those of a layer that passes them on, counted from 0."""
-        return Population(layer, tuple(_from_zero(self.runs)))
+        runs = self.runs.copy()
+        runs["stop"] = np.cumsum(self.lengths)
+        runs["start"] = runs["stop"] - self.lengths
+        table = None
+        if (whole := self.table) is not None:
+            at = self.indices
+            columns = {name: column[at] for name, column in whole.columns.items()}
+            table = Rows(whole.names[at], columns, self.signs)
+        return Units(layer, runs, table=table, passed=self)
+
+
+def _joined(indices: Indices, each: NDArray[np.void]) -> NDArray[np.void]:
+    """The runs of units: neighbours of one area and sign stand in one. `each` (unit,) of RUN."""
+    same = (indices[1:] == indices[:-1] + 1) & (each["area"][1:] == each["area"][:-1])
+    same &= each["sign"][1:] == each["sign"][:-1]
+    first = np.flatnonzero(np.concatenate(([True], ~same))) if len(indices) else indices
+    runs = each[first]
+    runs["start"] = indices[first]
+    runs["stop"] = indices[np.append(first[1:], len(indices)) - 1] + 1
+    return runs
+
+
+def units_of_areas(layer: str, areas: Iterable[tuple[str, int, float | None]]) -> Units:
+    """A layer's units, from (area, size, excitatory fraction) of each of its areas.
+
+    The first round-half-up(excitatory x size) units of each are excitatory, the rest inhibitory.
+    """
+    runs: list[tuple[Any, ...]] = []
+    start = 0
+    for area, size, fraction in areas:
+        middle = start + (size if fraction is None else round_half_up(fraction, size))
+        signed = fraction is not None
+        runs += [(start, middle, int(signed), signed, area), (middle, start + size, -1, True, area)]
+        start += size
+    return Units(layer, np.array([run for run in runs if run[1] > run[0]], RUN))
+
+
+def units_of_table(layer: str, table: Table) -> Units:
+    """All units of a layer, from its node table."""
+    each = np.zeros(len(table.names), RUN)
+    each["area"] = table.columns.get("area", "")
+    each["signed"] = table.signs is not None
+    each["sign"] = 0 if table.signs is None else table.signs
+    return Units(layer, _joined(np.arange(len(each)), each), table=table)
+
+
+def units_of_input(width: int, channels: Mapping[str, Sequence[int]]) -> Units:
+    """A network's input; `channels` are the inputs that have a name."""
+    if not channels:
+        return units_of_areas(INPUT, [("", width, None)])
+    names = {unit: name for name, units in channels.items() for unit in units}
+    return units_of_areas(INPUT, [(names.get(unit, ""), 1, None) for unit in range(width)])
+
+
+# Which units are meant
+
+
+def spelled(selection: str | Wanted) -> str:
+    """A selection in one word, as names of random streams have it: `kind=sensory,inter`."""
+    if isinstance(selection, str):
+        return selection
+    return "&".join(
+        f"{key}={','.join(map(written, value)) if isinstance(value, list) else written(value)}"
+        for key, value in sorted(selection.items())
+    )
+
+
+def select(here: Here, whole: Units, wanted: str | Wanted, verb: str = "reads") -> Units | None:
+    """The units that a selection means among those of one layer; None with a problem noted.
+
+    A selection is the name of the layer or of an area, each perhaps with `.excitatory` or
+    `.inhibitory`, or columns of the node table with their values. `verb` says what the map, or the
+    regularizer, does to the units.
+    """
+    if not isinstance(wanted, str):
+        if wanted.get(LAYER, whole.layer) != whole.layer:
+            what = f"this map {verb} `{whole.layer}`"
+            here[LAYER].problem("NB302", what, f"remove `{LAYER}`", key=True)
+            return None
+        return _of_columns(here, whole, wanted)
+    name = wanted.partition(".")[0]
+    known = [whole.layer, *whole.areas]
+    if name not in known:
+        what = f"`{show(name)}` is no area of `{whole.layer}`"
+        if whole.layer == INPUT:
+            what = f"no channel of the input is named `{show(name)}`"
+        if name in (*here.context.layer_names, INPUT):
+            what = f"this map {verb} `{whole.layer}`, not `{name}`"
+        hint = f"write `{whole.layer}.{name}`" if name in SIGNS and whole.signed else ""
+        here.problem("NB302", what, hint or here.context.near(name, known))
+        return None
+    return part_of(here, whole, wanted)
+
+
+def part_of(here: Here, whole: Units, text: str) -> Units | None:
+    """The units of `hidden`, `V1` or `V1.excitatory`, whose first word `whole` has."""
+    name, dot, part = text.partition(".")
+    if not is_part(here, text, whole):
+        return None
+    chosen = whole if name == whole.layer else whole.part(area=name)
+    if not dot:
+        return chosen
+    if not chosen.signed:
+        hint = f"give `{name}` a key `excitatory`, e.g. `excitatory: 0.8`"
+        if whole.table is not None:
+            hint = "give its node table a column of signs"
+        here.problem("NB302", f"the units of `{name}` have no signs", hint)
+        return None
+    signed = chosen.part(sign=SIGNS[part])
+    if not signed.size:
+        what, count = f"`{name}` has no {part} units", chosen.size
+        here.problem("NB302", what, f"its {count} units are all of the other sign")
+        return None
+    return signed
+
+
+def is_part(here: Here, text: str, whole: Units | None) -> bool:
+    """Whether a selection has no second word, or one that it may have; `whole` has its first."""
+    name, dot, part = text.partition(".")
+    if not dot:
+        return True
+    if part not in SIGNS:
+        hint = area_meant(text, whole.areas if whole else ())
+        hint = hint or here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
+        here.problem("NB302", f"`{show(text)}` names no units", hint)
+        return False
+    if INPUT in (name, whole.layer if whole else ""):
+        here.problem("NB302", "a network's inputs have no signs", f"read `{name}`")
+        return False
+    return True
 
 
 def area_meant(text: str, areas: Iterable[str]) -> str:
@@ -96,26 +322,55 @@ def area_meant(text: str, areas: Iterable[str]) -> str:
     return f"an area is named alone: write `{rest}`" if known else ""
 
 
-def _from_zero(runs: Iterable[Run]) -> Iterator[Run]:
-    start = 0
-    for run in runs:
-        yield replace(run, start=start, stop=start + len(run))
-        start += len(run)
+def _of_columns(here: Here, whole: Units, wanted: Wanted) -> Units | None:
+    """The units whose columns have the wanted values."""
+    asked = {key: value for key, value in wanted.items() if key != LAYER}
+    if not asked:
+        return whole
+    if whole.table is None:
+        what = f"the units of `{whole.layer}` have no node table to select by"
+        hint = "name them: `V1`, `hidden.excitatory`; a table comes with `connectome`"
+        here.problem("NB302", what, hint)
+        return None
+    kept = np.ones(whole.size, dtype=bool)
+    for key, value in asked.items():
+        values = value if isinstance(value, list) else [value]
+        found = _where(here[key], whole, key, values)
+        if found is None:
+            return None
+        kept &= found
+    if not kept.any():
+        what = f"no unit of `{whole.layer}` is all of this: {show(spelled(asked))}"
+        here.problem("NB302", what)
+        return None
+    return whole.chosen(kept)
 
 
-def units(layer: str, parts: Iterable[tuple[str, int, float | None]]) -> Population:
-    """A layer's population from (area, size, excitatory fraction) of each of its areas.
+def _where(here: Here, whole: Units, key: str, values: list[Value]) -> NDArray[np.bool_] | None:
+    """(unit,): whether a column has one of the values; each of them must be there.
 
-    The first round-half-up(excitatory x size) units of each are excitatory, the rest inhibitory.
+    A number fits the cells of its value, text those of the same text alone; names are text.
     """
-    runs: list[Run] = []
-    start = 0
-    for area, size, fraction in parts:
-        stop = start + size
-        if fraction is None:
-            runs.append(Run(start, stop, None, area))
-        else:
-            middle = start + round_half_up(fraction, size)
-            runs += [Run(start, middle, 1, area), Run(middle, stop, -1, area)]
-        start = stop
-    return Population(layer, tuple(run for run in runs if len(run)))
+    column = whole.column(key)
+    if column is None:
+        assert whole.table is not None
+        known = [*whole.table.columns, "name", *(["sign"] if whole.signed else [])]
+        what = f"the node table of `{whole.layer}` has no column `{show(key)}`"
+        here.problem("NB302", what, here.context.near(key, known), key=True)
+        return None
+    has_one = np.zeros(whole.size, dtype=bool)
+    numbers = column
+    if key != "name" and not all(isinstance(value, str) for value in values):
+        numbers = np.array([plain(cell) for cell in column.tolist()], object)
+    for value in values:
+        text = str(SIGNS.get(str(value), value)) if key == "sign" else str(value)
+        by_value = key != "name" and not isinstance(value, str)
+        found = numbers == written(value) if by_value else column == text
+        if not found.any():
+            known = list(dict.fromkeys(column.tolist()))
+            hint = here.context.near(text, known) if len(known) <= MOST_VALUES else ""
+            what = f"no unit of `{whole.layer}` has `{show(key)}: {show(str(value))}`"
+            here.problem("NB302", what, hint)
+            return None
+        has_one |= found
+    return has_one

@@ -2,232 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.check_maps import Matrix, Site, arrays_of, bias_of, check_map
-from netbuild.language.check_selection import LAYER, Wanted, select, spelled
-from netbuild.language.context import Context
+from netbuild.language.check_maps import bias_of, check_map
+from netbuild.language.check_masks import signs_of
+from netbuild.language.context import Here
 from netbuild.language.maps import Map, Projection, RecurrentMap
-from netbuild.language.named import Named
-from netbuild.language.plan import BlockPlan, MapPlan
-from netbuild.language.population import Population, area_meant
+from netbuild.language.plan import BlockPlan, MapPlan, Site
+from netbuild.language.population import Units, select, spelled
 from netbuild.language.storage import stored
-from netbuild.yamltree.nodes import Location, show
+from netbuild.wiring import Connections
 
-PARTS = {"excitatory": 1, "inhibitory": -1}
 NORMAL = weights.Normal.model_construct(init="normal")
+MATRICES = ("weight", "sparsity_mask", "plasticity_mask")  # keys that may hold one
+Ends = tuple[Units, Units]  # the units that a projection reads, and those that it reaches
 
 
-class Ends(NamedTuple):
-    """The units that a projection reads and reaches, and where they stand in its map."""
-
-    reads: Population
-    reaches: Population
-    sources: Matrix  # (input,)
-    targets: Matrix  # (output,)
-
-
-def check_projected(context: Context, site: Site) -> MapPlan:
-    """The arrays of a map that may have projections."""
-    words = site.words
-    projections = getattr(words, "projections", None)
-    if site.wired is not None:
-        site = _without_wiring(context, site)
-        projections = None
+def check_projected(site: Site) -> MapPlan:
+    """The plan of a map that may have projections."""
+    signs = signs_of(site)
+    projections: Sequence[Projection] | None = getattr(site.words, "projections", None)
     if projections is None:
-        return check_map(context, site)
-    site = _without_matrices(context, site)
-    whole = check_map(context, replace(site, words=_signs_only(site.words)))
-    ends = [_ends(context, site, k, projection) for k, projection in enumerate(projections)]
-    if not _disjoint(context, site, ends):
+        return check_map(site, signs)
+    base = _inheritable(site)
+    whole = MapPlan(
+        **vars(site),
+        connections=Connections(site.input_dim, site.output_dim),
+        signs=signs,
+        weight_learns=site.words.weight.learn,
+    )
+    ends = [_ends(site, k, projection) for k, projection in enumerate(projections)]
+    if not _disjoint(site, ends):
         return whole  # before any array is made: many that are alike would take much memory
     blocks = [
-        _block(context, site, k, pair, whole.signs)
-        for k, pair in enumerate(ends)
+        _block(replace(whole, words=base), k, projection, pair)
+        for k, (projection, pair) in enumerate(zip(projections, ends, strict=True))
         if pair is not None
     ]
     if len(blocks) < len(projections):
         return whole  # which connections there are cannot be told
-    _check_learning(context, site, blocks)
-    connected = np.zeros(site.shape, dtype=bool)
-    plasticity = np.ones(site.shape, dtype=np.float32)
-    for block in blocks:
-        where = np.ix_(block.sources, block.targets)
-        connected[where] = True if block.plan.connected is None else block.plan.connected
-        if block.plan.plasticity is not None:
-            plasticity[where] = block.plan.plasticity
-    plastic = any(block.plan.plasticity is not None for block in blocks)
-    plan = replace(
-        whole,
-        connected=connected,
-        plasticity=plasticity if plastic else None,
-        bias=bias_of(context, site),
-        blocks=tuple(blocks),
-    )
-    return stored(site.words, plan)
+    _check_learning(site, blocks)
+    return _laid(whole, blocks)
 
 
-def _without_wiring(context: Context, site: Site) -> Site:
-    """The words of a map without what says which connections exist, where a connectome does."""
-    words = site.words
-    for key in ("projections", "density", "sparsity_mask", "ei_mask"):
-        if getattr(words, key, None) is not None:
-            what = f"`connectome` says it already, and `{key}` too"
-            context.problem("NB308", (*site.here, key), what, "take one away", key=True)
-            words = words.model_copy(update={key: None})
-    return replace(site, words=words)
-
-
-def _without_matrices(context: Context, site: Site) -> Site:
-    """The map without matrices of the whole of it, which do not go with projections."""
-    words = site.words
-    for key in ("weight", "sparsity_mask", "plasticity_mask"):
+def _inheritable(site: Site) -> Map:
+    """What a map with projections says for them; a problem for each key that cannot be theirs."""
+    words: Map = site.words
+    nothing: dict[str, Any] = {"bias": None, "projections": None, "storage": "dense"}
+    if isinstance(words, RecurrentMap):
+        nothing["spectral_radius"] = None
+    for key in MATRICES:
         if hasattr(getattr(words, key), "rows"):
             what = "a matrix of the whole map does not go with its projections"
             hint = "write it into the projections, each with the matrix of its own units"
-            context.problem("NB308", (*site.here, key), what, hint, key=True)
-            nothing = NORMAL if key == "weight" else None
-            words = words.model_copy(update={key: nothing})
-    if not words.self_connections and not site.returns:
+            site.here[key].problem("NB308", what, hint, key=True)
+            nothing[key] = NORMAL if key == "weight" else None
+    if not words.self_connections and not site.is_recurrent:
         what = "this map leads to other units than it reads, and has no self-connections"
-        context.problem(
-            "NB308",
-            (*site.here, "self_connections"),
-            what,
-            "take `self_connections` away",
-            key=True,
-        )
-        words = words.model_copy(update={"self_connections": True})
-    return replace(site, words=words)
-
-
-def _signs_only(words: Map) -> Map:
-    """The map without what its projections say."""
-    nothing: dict[str, Any] = dict.fromkeys(("density", "sparsity_mask", "plasticity_mask"))
-    plain = weights.Zero.model_construct(init="zero")
-    nothing |= {"weight": plain, "self_connections": True, "dale": "project", "bias": None}
-    nothing["storage"] = "dense"
+        location = site.here["self_connections"]
+        location.problem("NB308", what, "remove `self_connections`", key=True)
+        nothing["self_connections"] = True
     return words.model_copy(update=nothing)
 
 
-def _ends(context: Context, site: Site, k: int, projection: Projection) -> Ends | None:
+def _ends(site: Site, k: int, projection: Projection) -> Ends | None:
     """Whom a projection reads and reaches, or None with a problem noted."""
-    here: Location = (*site.here, "projections", k)
-    reads = selected(context, (*here, "from"), projection.from_, site.reads, "reads")
-    reaches = selected(context, (*here, "to"), projection.to, site.reaches, "reaches")
-    if reads is None or reaches is None:
-        return None
-    return Ends(reads, reaches, _positions(site.reads, reads), _positions(site.reaches, reaches))
+    here = site.here["projections"][k]
+    reads = select(here["from"], site.reads, projection.from_, "reads")
+    gives = select(here["to"], site.gives, projection.to, "reaches")
+    return None if reads is None or gives is None else (reads, gives)
 
 
-def _block(context: Context, site: Site, k: int, ends: Ends, signs: Matrix | None) -> BlockPlan:
-    here: Location = (*site.here, "projections", k)
-    projection = site.words.projections[k]  # type: ignore[attr-defined]
-    reads, reaches, sources, targets = ends
-    if signs is not None:
-        signs = signs[sources] if signs.ndim == 1 else signs[np.ix_(sources, targets)]
-    words = _inherited(site.words, projection)
-    if words.ei_balance != "none" and words.ei_mask is None and not reads.signed:
-        if projection.ei_balance is not None:
-            named = spelled(projection.from_)
-            what = f"there are no signs to balance: the units of `{named}` have none"
-            context.problem("NB308", (*here, "ei_balance"), what, "take it away")
-        words = words.model_copy(update={"ei_balance": "none"})
-    name = f"{site.name}/{spelled(projection.from_)}/{spelled(projection.to)}"
-    plan = arrays_of(context, Site(here, name, words, reads, reaches), signs)
-    return BlockPlan(name, words, plan, sources, targets)
-
-
-def _inherited(words: Map, projection: Projection) -> Map:
-    """The map's words as a projection changes them."""
-    said = {
-        key: getattr(projection, key)
-        for key in Projection.model_fields
-        if key not in ("from_", "to") and getattr(projection, key) is not None
-    }
-    if "density" in said:
-        said.setdefault("sparsity_mask", None)
-    elif "sparsity_mask" in said:
-        said["density"] = None
-    said |= {"bias": None, "projections": None, "storage": "dense"}
-    if isinstance(words, RecurrentMap):
-        said["spectral_radius"] = None
-    return words.model_copy(update=said)
-
-
-def selected(
-    context: Context, location: Location, text: str | Wanted, whole: Population, verb: str
-) -> Population | None:
-    """The units that a map reads or reaches, and a projection names; None with a problem noted."""
-    if not isinstance(text, str):
-        if text.get(LAYER, whole.layer) != whole.layer:
-            what = f"this map {verb} `{whole.layer}`"
-            context.problem("NB302", (*location, LAYER), what, f"take `{LAYER}` away", key=True)
-            return None
-        return select(context, location, whole, text)
-    name, dot, part = text.partition(".")
-    known = [whole.layer, *whole.areas]
-    if name not in known:
-        what = f"`{show(name)}` is no area of `{whole.layer}`"
-        if whole.layer == "input":
-            what = f"no channel of the input is named `{show(name)}`"
-        if name in (*context.layer_names, "input"):
-            what = f"this map {verb} `{whole.layer}`, not `{name}`"
-        hint = f"write `{whole.layer}.{name}`" if name in PARTS and whole.signed else ""
-        context.problem("NB302", location, what, hint or context.near(name, known))
-        return None
-    chosen = whole if name == whole.layer else whole.part(area=name)
-    if not dot:
-        return chosen
-    if part not in PARTS:
-        hint = area_meant(text, whole.areas)
-        hint = hint or context.near(text, [f"{name}.{part}" for part in PARTS])
-        context.problem("NB302", location, f"`{show(text)}` names no units", hint)
-        return None
-    if not chosen.signed:
-        what = f"the units of `{name}` have no signs"
-        hint = "" if whole.layer == "input" else "give it `excitatory`, e.g. `excitatory: 0.8`"
-        hint = "give its node table a column of signs" if isinstance(whole, Named) else hint
-        context.problem("NB302", location, what, hint)
-        return None
-    part_of = chosen.part(sign=PARTS[part])
-    if not part_of.size:
-        context.problem("NB302", location, f"`{name}` has no {part} units", "all have other signs")
-        return None
-    return part_of
-
-
-def _positions(whole: Population, chosen: Population) -> Matrix:
-    """(unit,): where the chosen units stand among those of `whole`, whose order they keep."""
-    return np.searchsorted(whole.indices, chosen.indices)
-
-
-def _disjoint(context: Context, site: Site, ends: Sequence[Ends | None]) -> bool:
+def _disjoint(site: Site, ends: Sequence[Ends | None]) -> bool:
     """Whether no pair of units is in two projections; a problem names the first that has one."""
-    taken = np.full(site.shape, -1, dtype=np.int32)
+    taken = np.full((site.output_dim, site.input_dim), -1, dtype=np.int32)
     for k, pair in enumerate(ends):
         if pair is None:
             continue
-        where = np.ix_(pair.sources, pair.targets)
-        before = taken[where]
-        if (before >= 0).any():
-            here = (*site.here, "projections", k)
-            what = f"some of these pairs of units are in projections[{int(before.max())}] too"
-            context.problem("NB308", here, what, "a pair can be in one projection only")
+        where = np.ix_(pair[1].at(site.gives), pair[0].at(site.reads))
+        before = int(taken[where].max(initial=-1))
+        if before >= 0:
+            here = site.here["projections"][k]
+            what = f"some of these pairs of units are in projections[{before}] too"
+            here.problem("NB308", what, "a pair can be in one projection only")
             return False
         taken[where] = k
     return True
 
 
-def _check_learning(context: Context, site: Site, blocks: Iterable[BlockPlan]) -> None:
-    learns = [block.words.weight.learn for block in blocks]
+def _block(whole: MapPlan, k: int, projection: Projection, ends: Ends) -> BlockPlan:
+    """One projection, checked as a map of its own; `whole.words` are those that it inherits."""
+    here: Here = whole.here["projections"][k]
+    reads, gives = ends
+    sources, targets, signs = reads.at(whole.reads), gives.at(whole.gives), whole.signs
+    if signs is not None:
+        signs = signs[sources] if signs.ndim == 1 else signs[np.ix_(targets, sources)]
+    words = _inherited(whole.words, projection)
+    if words.ei_balance != "none" and words.ei_mask is None and not reads.signed:
+        if projection.ei_balance is not None:
+            named = spelled(projection.from_)
+            what = f"there are no signs to balance: the units of `{named}` have none"
+            here["ei_balance"].problem("NB308", what, "remove it")
+        words = words.model_copy(update={"ei_balance": "none"})
+    name = f"{whole.name}/{spelled(projection.from_)}/{spelled(projection.to)}"
+    plan = check_map(Site(here, name, words, reads, gives), signs)
+    return BlockPlan(plan, sources, targets)
+
+
+def _inherited(words: Map, projection: Projection) -> Map:
+    """The map's words as a projection changes them."""
+    said = {
+        key: value for key, value in projection if key not in ("from_", "to") and value is not None
+    }
+    if "density" in said:
+        said.setdefault("sparsity_mask", None)
+    elif "sparsity_mask" in said:
+        said["density"] = None
+    return words.model_copy(update=said)
+
+
+def _check_learning(site: Site, blocks: Sequence[BlockPlan]) -> None:
+    learns = [block.plan.weight_learns for block in blocks]
     if len(set(learns)) > 1:
-        k = learns.index(not site.words.weight.learn)  # so it is one that says so itself
+        k = learns.index(not site.words.weight.learn)  # this projection overrides the map's `learn`
         what = "some projections learn and some do not"
         hint = "a frozen projection has `plasticity_mask: {generate: random, density: 0}`"
-        context.problem("NB308", (*site.here, "projections", k, "weight"), what, hint)
+        site.here["projections"][k]["weight"].problem("NB308", what, hint)
+
+
+def _laid(whole: MapPlan, blocks: Sequence[BlockPlan]) -> MapPlan:
+    """The plan of a map with the arrays of its projections in their places."""
+    shape = whole.output_dim, whole.input_dim
+    matrix = np.zeros(shape, dtype=bool)
+    plasticity = np.ones(shape, dtype=np.float32)
+    for block in blocks:
+        matrix[block.where] = block.plan.connections.whole()
+        if block.plan.plasticity is not None:
+            plasticity[block.where] = block.plan.plasticity
+    kept = stored(whole.words, Connections(whole.input_dim, whole.output_dim, matrix))
+    plastic = any(block.plan.plasticity is not None for block in blocks)
+    return replace(
+        whole,
+        connections=kept,
+        plasticity=kept.of(plasticity) if plastic else None,
+        bias=bias_of(whole),
+        blocks=tuple(blocks),
+        weight_learns=blocks[0].plan.weight_learns,
+    )

@@ -17,172 +17,136 @@ import numpy as np
 
 from netbuild.language import weights
 from netbuild.language.base import Model
-from netbuild.language.check_maps import Matrix, Site, sure_value
-from netbuild.language.context import LARGEST, SMALLEST, Context, fits
-from netbuild.language.maps import Map, RecurrentMap
-from netbuild.language.plan import MapPlan
-from netbuild.language.storage import as_dense
-from netbuild.wiring import Wiring, from_matrix
-from netbuild.yamltree.nodes import Location
+from netbuild.language.check_maps import sure_value
+from netbuild.language.context import LARGEST, SMALLEST, Here
+from netbuild.language.maps import Map
+from netbuild.language.plan import MapPlan, Matrix
+from netbuild.wiring import Connections, Wiring
 
-MOST_UNITS = 2000  # whose eigenvalues are computed here; of more only the wiring is looked at
+MOST_UNITS = 2000  # the largest network whose eigenvalues are computed
 DRAWS = 1000
 LEAST_CHANCE = 0.021  # (1 - 0.021) ** 1000 < 1e-9
 SAMPLES = 20  # patterns that are drawn before single cycles are looked for
 MOST_STEPS = 200_000  # of that search
 
 
-def check_radius(context: Context, site: Site, plan: MapPlan) -> MapPlan:
+def check_radius(plan: MapPlan) -> MapPlan:
     """The plan, with how often its weights may be drawn until their spectral radius is not 0."""
-    words = site.words
-    if not isinstance(words, RecurrentMap) or words.spectral_radius is None:
+    words = plan.words
+    if words.spectral_radius is None:
         return plan
     if words.projections is not None and not plan.blocks:
         return plan  # some of them have problems of their own
-    here = (*site.here, "spectral_radius")
-    if not fits(context, here, words.spectral_radius):
+    here = plan.here["spectral_radius"]
+    if not here.fits(words.spectral_radius):
         return plan
-    if all(isinstance(part.weight, weights.Zero) for part, _, _ in _parts(words, plan)):
+    parts = [block.plan for block in plan.blocks] or [plan]
+    if all(isinstance(part.words.weight, weights.Zero) for part in parts):
         what = "weights that start at 0 have no spectral radius"
-        context.problem("NB308", here, what, "take it away, or another init: `weight: normal`")
+        here.problem("NB308", what, "remove it, or take another init: `weight: normal`")
         return plan
-    if plan.wiring is not None and plan.input_dim > MOST_UNITS:
-        return _check_large(context, here, words, plan, plan.wiring)
-    whole = plan if plan.wiring is None else as_dense(plan)
-    start, chance = _start_and_chance(words, whole)
-    if not has_cycle(chance > 0):
-        wired = whole.connected is None or has_cycle(whole.connected)
-        _no_cycle(context, here, wired=wired)
+    connections = plan.connections
+    if plan.blocks or plan.input_dim <= MOST_UNITS:
+        connections = connections.as_dense()
+    start, chance = _start_and_chance(plan, connections)
+    graph, kept = connections.graph(chance > 0), connections.listed(chance)
+    kept = kept[kept > 0]
+    if not graph.has_cycle():
+        _no_cycle(here, wired=plan.connections.graph().has_cycle())
     elif start is not None:
-        _check_eigenvalues(context, here, start)
-    elif (chance[chance > 0] < 1).any():
-        graph = from_matrix(chance)
-        return _drawn_again(context, here, plan, graph, graph.of(chance))
+        if plan.input_dim <= MOST_UNITS:
+            _check_eigenvalues(here, start)
+    elif (kept < 1).any():
+        return _drawn_again(here, plan, graph, kept)
     return plan
 
 
-def _check_large(
-    context: Context, here: Location, words: Map, plan: MapPlan, wiring: Wiring
-) -> MapPlan:
-    """As above, of a map that is too large for its matrix."""
-    from netbuild.connectomes.cycles import has_cycle as leads_back
-
-    signs = plan.signs
-    if signs is not None:
-        signs = signs[wiring.sources] if signs.ndim == 1 else wiring.of(signs)
-    known = _known(words, plan)
-    if known is None:
-        chance = _chance(words, signs, plan.input_dim, (len(wiring),))
-    else:
-        chance = (_signed(words, np.broadcast_to(known, len(wiring)), signs) != 0).astype(float)
-    graph = wiring.keep(chance > 0)
-    if not leads_back(graph):
-        _no_cycle(context, here, wired=len(graph) < len(wiring) and leads_back(wiring))
-    elif (chance[chance > 0] < 1).any():
-        return _drawn_again(context, here, plan, graph, chance[chance > 0])
-    return plan
-
-
-def _no_cycle(context: Context, here: Location, *, wired: bool) -> None:
+def _no_cycle(here: Here, *, wired: bool) -> None:
     which = "weights that do not start at 0" if wired else "connections"
     what = f"the {which} form no cycle, so that their spectral radius is 0"
-    context.problem("NB308", here, what, "take it away, or connect the units in a circle")
+    here.problem("NB308", what, "remove it, or connect the units in a circle")
 
 
-def _check_eigenvalues(context: Context, here: Location, start: Matrix) -> None:
+def _check_eigenvalues(here: Here, start: Matrix) -> None:
     """Whether known weights (post, pre) can be scaled, as a layer does it in float32."""
-    if len(start) > MOST_UNITS or np.abs(start).max() > LARGEST:  # told where they are written
+    if np.abs(start).max() > LARGEST:  # told where they are written
         return
     start = start.astype(np.float32).astype(np.float64)
     largest = np.abs(np.linalg.eigvals(start)).max()
     if not largest > 1e-6 * np.abs(start).max():
         what = "the spectral radius of these weights is 0"
-        context.problem("NB308", here, what, "no factor changes that; take it away")
+        here.problem("NB308", what, "no factor changes that; remove it")
     elif largest < SMALLEST:
         what = f"the spectral radius of these weights, {largest:g}, is too near to 0 for float32"
-        context.problem("NB308", here, what, "take it away, or give larger weights")
+        here.problem("NB308", what, "remove it, or give larger weights")
 
 
-def _drawn_again(
-    context: Context, here: Location, plan: MapPlan, graph: Wiring, chance: Matrix
-) -> MapPlan:
+def _drawn_again(here: Here, plan: MapPlan, graph: Wiring, chance: Matrix) -> MapPlan:
     """The plan, with so many draws that one of them surely leaves a cycle; else a problem."""
     if _samples_have_cycle(graph, chance) or has_likely_cycle(graph, chance):
         return replace(plan, draws=DRAWS)
     what = "`dale_init: clamp` sets drawn weights of the wrong sign to 0, and hardly ever leaves"
     hint = "write `dale_init: abs`, or connect more units in circles"
-    context.problem("NB308", here, f"{what} a cycle of them: their spectral radius is 0", hint)
+    here.problem("NB308", f"{what} a cycle of them: their spectral radius is 0", hint)
     return plan
 
 
 def _samples_have_cycle(graph: Wiring, chance: Matrix) -> bool:
     """Whether a cycle is left in one of a few patterns: many unlikely cycles make a likely one."""
-    from netbuild.connectomes.cycles import has_cycle as leads_back
-
     rng = np.random.default_rng(0)
     patterns = (rng.random(len(chance)) < chance for _ in range(SAMPLES))
-    return any(leads_back(graph.keep(pattern)) for pattern in patterns)
+    return any(graph.keep(pattern).has_cycle() for pattern in patterns)
 
 
-def _parts(words: Map, plan: MapPlan) -> Iterator[tuple[Map, MapPlan, tuple[Matrix, ...]]]:
-    """The projections of a map, or itself, each with its place in (pre, post)."""
-    for block in plan.blocks:
-        yield block.words, block.plan, np.ix_(block.sources, block.targets)
-    if not plan.blocks:
-        yield words, plan, np.ix_(np.arange(plan.input_dim), np.arange(plan.output_dim))
+def _start_and_chance(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
+    """The effective weights at the start, and how likely each is not 0, in the layout of `kept`.
 
-
-def _start_and_chance(words: Map, plan: MapPlan) -> tuple[Matrix | None, Matrix]:
-    """The effective weights at the start (post, pre), and how likely each is not 0 (pre, post).
-
-    The weights are None where chance has a part in them.
+    The weights are None where chance has a part in them. `kept` are the plan's own connections, or
+    these as a matrix.
     """
-    shape = plan.input_dim, plan.output_dim
-    start, chance, known = np.zeros(shape[::-1]), np.zeros(shape), True
-    for part, part_plan, where in _parts(words, plan):
-        found = _known_start(part, part_plan)
-        if found is not None:
-            start.T[where] = found.T
-            chance[where] = found.T != 0
-            continue
-        known = False
-        signs = part_plan.signs
-        signs = signs[:, None] if signs is not None and signs.ndim == 1 else signs
-        own = part_plan.input_dim, part_plan.output_dim
-        kept = _chance(part, signs, part_plan.input_dim, own)
-        chance[where] = kept if part_plan.connected is None else kept * part_plan.connected
+    if not plan.blocks:
+        return _part(plan, kept)
+    start, chance, known = np.zeros(kept.shape), np.zeros(kept.shape), True
+    for block in plan.blocks:
+        found, chance[block.where] = _part(block.plan, block.plan.connections)
+        if found is None:
+            known = False
+        else:
+            start[block.where] = found
     return start if known else None, chance
 
 
-def _known_start(words: Map, plan: MapPlan) -> Matrix | None:
-    """(post, pre): the effective weights at the start, where chance has no part in them."""
-    known = _known(words, plan)
+def _part(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
+    """As `_start_and_chance`, of a map without projections."""
+    words = plan.words
+    signs = None if plan.signs is None or words.dale == "none" else kept.of(plan.signs)
+    known = _known(plan, kept)
     if known is None:
-        return None
-    weight = np.broadcast_to(known, (plan.output_dim, plan.input_dim)).astype(np.float64)
-    if plan.connected is not None:
-        weight = np.where(plan.connected.T, weight, 0.0)
-    if plan.signs is None or words.dale == "none":
-        return weight
-    signs = plan.signs if plan.signs.ndim == 1 else plan.signs.T
-    signs = np.broadcast_to(signs, weight.shape).astype(np.float64)
-    return _balanced(_signed(words, weight, signs), signs, words.ei_balance)
+        return None, kept.masked(_chance(words, signs, plan.input_dim, kept.shape))
+    weight = kept.masked(np.broadcast_to(known, kept.shape).astype(np.float64))
+    if signs is not None:
+        weight = _signed(words, weight, signs)
+        if (
+            plan.input_dim <= MOST_UNITS
+        ):  # balance sets no weight to 0, which is all that counts else
+            weight = _balanced(weight, signs.astype(np.float64), words.ei_balance)
+    return weight, (weight != 0).astype(np.float64)
 
 
-def _known(words: Map, plan: MapPlan) -> Matrix | None:
-    """The weights before any constraint, (), (post, pre) or (connection,); None if drawn."""
-    value = sure_value(words.weight)
-    if value is not None:
+def _known(plan: MapPlan, kept: Connections) -> Matrix | None:
+    """The weights before any constraint, () or in the layout of `kept`; None if drawn."""
+    source = plan.words.weight
+    if (value := sure_value(source)) is not None:
         return np.array(value)
-    if isinstance(words.weight, weights.Identity):
-        return np.eye(plan.output_dim, plan.input_dim) * words.weight.gain
-    return plan.weight
+    if isinstance(source, weights.Identity):
+        return kept.of(np.eye(plan.output_dim, plan.input_dim) * source.gain)
+    if plan.weight is None or kept.shape == plan.weight.shape:
+        return plan.weight
+    return plan.connections.whole(plan.weight)
 
 
-def _signed(words: Map, weight: Matrix, signs: Matrix | None) -> Matrix:
+def _signed(words: Map, weight: Matrix, signs: Matrix) -> Matrix:
     """Known weights as their signs leave them: flipped, or set to 0 where they are wrong."""
-    if signs is None or words.dale == "none":
-        return weight
     given = isinstance(
         words.weight, (weights.WeightFile, weights.WeightValues, weights.ConnectomeCounts)
     )
@@ -195,11 +159,10 @@ def _signed(words: Map, weight: Matrix, signs: Matrix | None) -> Matrix:
 
 def _chance(words: Map, signs: Matrix | None, inputs: int, shape: tuple[int, ...]) -> Matrix:
     """How likely each weight of a drawn map is to be kept, not set to 0 for its sign."""
-    if signs is None or words.dale == "none" or words.dale_init != "clamp":
+    if signs is None or words.dale_init != "clamp":
         return np.ones(shape)
     above = chance_above_zero(words.weight, inputs)
-    each: Matrix = np.where(signs > 0, above, np.where(signs < 0, 1 - above, 1.0))
-    return np.broadcast_to(each, shape).copy()
+    return np.where(signs > 0, above, np.where(signs < 0, 1 - above, 1.0))
 
 
 def chance_above_zero(source: Model, inputs: int) -> float:
@@ -236,18 +199,6 @@ def _balanced(weight: Matrix, signs: Matrix, kind: str) -> Matrix:
     where = (signs != 0) & (smaller > 0)
     balanced: Matrix = weight * np.divide(smaller, own, out=np.ones_like(weight), where=where)
     return balanced
-
-
-def has_cycle(connected: Matrix) -> bool:
-    """Whether a (pre, post) wiring leads from some unit back to itself."""
-    left = np.ones(len(connected), dtype=bool)
-    count = connected.sum(axis=0)  # presynaptic partners that are left
-    while True:
-        ends = left & (count == 0)
-        if not ends.any():
-            return bool(left.any())
-        left &= ~ends
-        count = count - connected[ends].sum(axis=0)
 
 
 def has_likely_cycle(graph: Wiring, chance: Matrix) -> bool:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from netbuild.language.base import Fraction, Model, Name, OneOf, Positive, Size, key
 from netbuild.language.connectome import Connectome
+from netbuild.language.context import Here
+from netbuild.language.plan import LayerPlan, Site
+from netbuild.language.population import Units
 from netbuild.language.selection import Selection
 from netbuild.language.shorthand import Shorthand, text
+
+if TYPE_CHECKING:  # which reads files that few specs name
+    from netbuild.language.connectome import Wired
 
 
 class Power(Model):
@@ -45,7 +51,11 @@ RELU = Named.model_construct(type="relu")
 
 
 class AnyLayer(Model):
-    """What every layer has."""
+    """What every layer has, and what every type of layer answers."""
+
+    passes_on: ClassVar[bool] = False  # whether its units are those that it reads
+    needs_time: ClassVar[bool] = False  # whether what it reads must be sequences
+    wired: ClassVar[str] = ""  # the name of the map whose connections a connectome says
 
     name: Name
     from_: Selection | None = key(
@@ -57,6 +67,18 @@ class AnyLayer(Model):
         also="pre source",
         alias="from",
     )
+
+    def gives(self, here: Here, reads: Units | None) -> Units | None:
+        """The units of the layer; None with a problem noted, here or where `reads` began."""
+        raise NotImplementedError
+
+    def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
+        """Its maps by name, before their arrays are known."""
+        return {}
+
+    def check(self, here: Here, plan: LayerPlan) -> LayerPlan | None:
+        """The plan with its maps; None, with a problem noted, where these cannot be told."""
+        return plan
 
 
 class LayerOfUnits(AnyLayer):
@@ -76,3 +98,20 @@ class LayerOfUnits(AnyLayer):
         also="connectivity wiring edge_list",
     )
     excitatory: Excitatory = None
+
+    def own_units(self, here: Here) -> Units | None:
+        """The units that the keys of this type of layer mean; None with a problem noted."""
+        raise NotImplementedError
+
+    def gives(self, here: Here, reads: Units | None) -> Units | None:
+        """The neurons of the connectome, or the units that the layer's own keys mean."""
+        if self.connectome is None:
+            return self.own_units(here)
+        from netbuild.language.connectome import neurons_of
+
+        return neurons_of(here.context, int(here.location[1]), self)
+
+    def wiring(self, here: Here) -> Wired | None:
+        """The layer's connectome, which `gives` has read."""
+        found: Wired | None = here.context.connectomes.get(int(here.location[1]))
+        return found

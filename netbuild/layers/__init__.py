@@ -1,13 +1,12 @@
-"""The layers, and what keeps their constraints: a table of contents."""
+"""The layers, and the constraints that are kept while they train: a table of contents."""
 
-from netbuild.layers.activations import activation
+from netbuild.layers.arguments import activation
 from netbuild.layers.constraints import Check, attach, verify
 from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
-from netbuild.layers.linear import LinearLayer
+from netbuild.layers.linear import LinearLayer, linear_maps
 from netbuild.layers.network import Network, Source, evaluating
-from netbuild.layers.sparse import SparseLinearLayer, linear_layer
-from netbuild.layers.wiring import PerConnection
+from netbuild.layers.storage import PerConnection
 
 __all__ = [
     "CTRNNLayer",
@@ -17,10 +16,9 @@ __all__ = [
     "Network",
     "PerConnection",
     "Source",
-    "SparseLinearLayer",
     "activation",
     "attach",
     "evaluating",
-    "linear_layer",
+    "linear_maps",
     "verify",
 ]

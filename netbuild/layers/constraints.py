@@ -1,4 +1,4 @@
-"""Constraints that hold by themselves: attached to an optimizer, and proven on a module."""
+"""Constraints that hold by themselves: attached to an optimizer, and verified on a module."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from netbuild.layers.bounds import keep_where, project
+from netbuild.layers.bounds import clamp_, keep_where
 from netbuild.layers.linear import MASKS, LinearLayer
 
-_KEEPER = "_netbuild_keeper"  # an optimizer's attribute: copying or pickling one leaves it behind
+# An optimizer's hooks own its keeper; by weak references here a second `attach` finds it. A copied
+# or unpickled optimizer has neither the hooks nor an entry.
+_KEEPERS: weakref.WeakKeyDictionary[Optimizer, weakref.ref[_Keeper]] = weakref.WeakKeyDictionary()
 
 
 def attach(module: nn.Module, optimizer: Optimizer) -> None:
@@ -29,15 +31,16 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     its plasticity p times what the optimizer wants, whatever the optimizer: the weight goes to
     lerp(before, after, p), which is the very bits of before where p = 0; (c) absent connections
     and wrong signs are then set to 0; (d) an LBFGS forgets its curvature, which was measured on
-    the other side of that projection. What a recurrent layer learns beside its weights (alpha) is
+    the other side of that clamp. What a recurrent layer learns beside its weights (alpha) is
     clamped to the range in which it makes sense, as scales of connections are.
 
-    Calling it again changes nothing. Several optimizers may each own a part of the module.
-    Parameters of the module that the optimizer is given later (by `add_param_group`, or in place of
-    others) are taken in at the next step, whose gradients are zeroed then, and those of later steps
-    as in (a). Masks that are edited in place, or replaced, hold from then on. Attach a copy
-    (`copy.deepcopy`) or an unpickled optimizer anew. Pruning (`torch.nn.utils.prune`) before or
-    after makes no difference: the constraints are of the parameter that is pruned.
+    Calling it again changes nothing. Several optimizers may each own a part of the module. An
+    optimizer that is given parameters of the module later (by `add_param_group`, or in place of
+    others) keeps their constraints from its next step on, whose gradients are zeroed then, and
+    those of later steps as in (a). Masks that are edited in place, or replaced, hold from then on.
+    Attach a copy (`copy.deepcopy`) or an unpickled optimizer again. Pruning
+    (`torch.nn.utils.prune`) before or after makes no difference: the constraints are those of the
+    parameter that is pruned.
 
     Args:
         module: any module that holds LinearLayers, or one itself.
@@ -54,35 +57,34 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     owned = _owned(optimizer)
     if not any(id(p) in owned for p in module.parameters()):
         raise ValueError("the optimizer holds no parameter of this module")
-    keeper = vars(optimizer).get(_KEEPER)
+    known = _KEEPERS.get(optimizer)
+    keeper = None if known is None else known()
     if keeper is None:
         keeper = _Keeper(optimizer)
-        setattr(optimizer, _KEEPER, keeper)
+        _KEEPERS[optimizer] = weakref.ref(keeper)
     keeper.modules[module] = None
-    keeper.look(optimizer)
+    keeper.update(optimizer)
 
 
 class _Keeper:
-    """What one optimizer does around its step, to the layers whose weights it holds.
+    """Keeps the constraints of the layers whose weights one optimizer holds, around its steps.
 
-    The optimizer owns its keeper, the keeper its modules: when the optimizer goes, the hooks on
-    the gradients go too.
+    The optimizer owns its keeper, by its hooks, and the keeper its modules: when the optimizer is
+    deleted, the hooks on the gradients are removed too.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.modules: dict[nn.Module, None] = {}  # in the order in which they were attached
-        self.groups: list[
-            list[nn.Parameter]
-        ] = []  # the optimizer's, when layers were last looked for
-        self.kept: dict[LinearLayer, _Kept] = {}
+        self.groups: list[list[nn.Parameter]] = []  # of the optimizer, at the last update
+        self.weights: dict[LinearLayer, _ConstrainedWeight] = {}
         self.bounded: dict[tuple[nn.Module, str], tuple[nn.Parameter, tuple[float, float]]] = {}
         self.handles: list[RemovableHandle] = []
         weakref.finalize(self, _remove, self.handles).atexit = False
         optimizer.register_step_pre_hook(self.before_step)
         optimizer.register_step_post_hook(self.after_step)
 
-    def look(self, optimizer: Optimizer) -> None:
-        """Take in every layer whose weight the optimizer holds; ValueError for what it cannot."""
+    def update(self, optimizer: Optimizer) -> None:
+        """Find every layer whose weight the optimizer holds; ValueError where none can be kept."""
         owned = _owned(optimizer)
         self.bounded = {}
         for module in self.modules:
@@ -92,19 +94,19 @@ class _Keeper:
                     if id(parameter) in owned:
                         self.bounded[layer, name] = parameter, bounds
                 if isinstance(layer, LinearLayer):
-                    self.look_at(path, layer, owned)
+                    self.update_layer(path, layer, owned)
         self.groups = [list(group["params"]) for group in optimizer.param_groups]
 
-    def look_at(self, path: str, layer: LinearLayer, owned: set[int]) -> None:
-        """Keep a layer's weight if the optimizer holds it, in place of the one before."""
-        weight, kept = layer.stored_weight, self.kept.get(layer)
+    def update_layer(self, path: str, layer: LinearLayer, owned: set[int]) -> None:
+        """Constrain a layer's weight if the optimizer holds it, in place of the one before."""
+        weight, known = layer.stored_weight, self.weights.get(layer)
         held = weight is not None and id(weight) in owned
-        if kept is not None and (kept.weight is not weight or not held):
-            if not held and id(kept.weight) in owned:
+        if known is not None and (known.weight is not weight or not held):
+            if not held and id(known.weight) in owned:
                 raise ValueError(_computed("weight", path) if weight is None else _replaced(path))
-            kept.handle.remove()
-            del self.kept[layer]
-        elif kept is not None:
+            known.handle.remove()
+            del self.weights[layer]
+        elif known is not None:
             return
         if weight is None or not held or not layer.is_constrained:
             return
@@ -112,12 +114,12 @@ class _Keeper:
             self.add(layer, weight)
 
     def shares(self, path: str, layer: LinearLayer, weight: nn.Parameter) -> bool:
-        """Whether the weight is kept already, for another layer with the same masks.
+        """Whether another layer with the same masks constrains this weight already.
 
-        ValueError where a part of each update is due to one mask, and another part to the other.
+        ValueError where the masks differ, so that two fractions of each update would apply.
         """
-        for other, kept in self.kept.items():
-            if kept.weight is weight and layer.fractional and other.fractional:
+        for other, known in self.weights.items():
+            if known.weight is weight and layer.fractional and other.fractional:
                 if not _have_equal_masks(layer, other):
                     raise ValueError(
                         f"{_named(path)} shares its weight with a layer of other masks, and "
@@ -128,13 +130,14 @@ class _Keeper:
 
     def add(self, layer: LinearLayer, weight: nn.Parameter) -> None:
         hook = _ZeroGradient(layer)
-        self.kept[layer] = kept = _Kept(layer, weight, _hook(weight, hook))
-        self.handles.append(kept.handle)
+        handle = _register(weight, hook)
+        self.weights[layer] = _ConstrainedWeight(layer, weight, handle)
+        self.handles.append(handle)
         with torch.no_grad():
             hook(weight)  # the gradient that it has already
 
     def is_stale(self, optimizer: Optimizer) -> bool:
-        """Whether parameters of the optimizer or of the layers are others than at the last look."""
+        """Whether the optimizer or a layer has other parameters than at the last update."""
         groups = optimizer.param_groups
         if len(groups) != len(self.groups):
             return True
@@ -142,9 +145,9 @@ class _Keeper:
             now = group["params"]
             if len(now) != len(seen) or not all(map(operator.is_, now, seen)):
                 return True
-        for layer, kept in self.kept.items():
+        for layer, known in self.weights.items():
             weight = layer._parameters.get("weight")
-            if weight is not kept.weight and layer.stored_weight is not kept.weight:
+            if weight is not known.weight and layer.stored_weight is not known.weight:
                 return True
         for (module, name), (parameter, _) in self.bounded.items():
             if module._parameters.get(name) is not parameter:
@@ -154,36 +157,36 @@ class _Keeper:
     @torch.no_grad()
     def before_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         if self.is_stale(optimizer):
-            self.look(optimizer)
-        for kept in self.kept.values():
-            kept.remember()
+            self.update(optimizer)
+        for weight in self.weights.values():
+            weight.before_step()
 
     @torch.no_grad()
     def after_step(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        for kept in self.kept.values():
-            kept.project()
+        for weight in self.weights.values():
+            weight.after_step()
         for parameter, bounds in self.bounded.values():
             parameter.clamp_(*bounds)
-        if (self.kept or self.bounded) and isinstance(optimizer, LBFGS):
+        if (self.weights or self.bounded) and isinstance(optimizer, LBFGS):
             optimizer.state.clear()
 
 
-class _Kept:
-    """One weight between two steps, and what holds it where it may not move.
+class _ConstrainedWeight:
+    """One weight whose constraints are kept after each step.
 
-    Where every p is 0 or 1, absent and frozen weights are pinned between equal bounds, and one
-    clamp is all that a step needs. Where some p lies between, a copy of the weight is kept. Both
-    are made anew when the weight was changed since the last step, as its version tells. A write
-    to `.data` is not told; it counts as a part of the next step's update.
+    Where every p is 0 or 1, absent and frozen weights are fixed between equal bounds, and one clamp
+    is all that a step needs. Where some p lies between, a copy of the weight is kept. Both are made
+    again when the weight has been changed since the last step, as its version says. A write to
+    `.data` does not change the version; it counts as a part of the next step's update.
     """
 
-    gate: Tensor | None  # 0 where the weight may not move
+    update_mask: Tensor | None  # 0 where the weight is absent or frozen
     lower: Tensor | None
     upper: Tensor | None
     before: Tensor | None  # the weight before this step, if some p is fractional
-    held: Tensor | None  # what absent and frozen weights are held at; None if there are none
-    minus_zero: bool  # whether one of these is -0.0, which neither a lerp nor a clamp respects
-    probes: tuple[Tensor, ...]  # the smallest and the largest of those by magnitude, as views
+    fixed: Tensor | None  # holds the values of absent and frozen weights; None if there are none
+    minus_zero: bool  # whether one of these is -0.0, which a lerp or a clamp may turn into 0.0
+    extremes: tuple[Tensor, ...]  # views of the smallest and the largest of these, by magnitude
 
     def __init__(self, layer: LinearLayer, weight: nn.Parameter, handle: RemovableHandle) -> None:
         self.layer = layer
@@ -191,96 +194,100 @@ class _Kept:
         self.handle = handle
         self.seen = (-1, -1, -1)
 
-    def remember(self) -> None:
-        """Before a step."""
+    def before_step(self) -> None:
+        """Derive the bounds and copies again if weight or masks have changed."""
         self.layer.follow_masks()
-        if self.seen != self._state():
-            self._renew()
+        if self.seen != self._versions():
+            self._derive()
 
-    def project(self) -> None:
-        """After a step: take back what p withholds, then clamp."""
+    def after_step(self) -> None:
+        """Undo the part of the update that p withholds, then clamp."""
         weight = self.weight
         if self.before is not None:
-            assert self.gate is not None
-            torch.lerp(self.before, weight, self.gate, out=weight)
+            assert self.update_mask is not None
+            torch.lerp(self.before, weight, self.update_mask, out=weight)
         if self.lower is not None:
             torch.clamp(weight, self.lower, self.upper, out=weight)
-        if self.held is not None and (self.minus_zero or self._may_be_nan()):
-            assert self.gate is not None
-            torch.where(self.gate == 0, self.held, weight, out=weight)
+        if self.fixed is not None and (self.minus_zero or self._some_fixed_may_be_nan()):
+            assert self.update_mask is not None
+            torch.where(self.update_mask == 0, self.fixed, weight, out=weight)
         if self.before is not None:
             self.before.copy_(weight)
-        self.seen = self._state()
+        self.seen = self._versions()
 
-    def _may_be_nan(self) -> bool:
-        """Whether held weights need more than a lerp or a clamp, which let NaN through.
+    def _some_fixed_may_be_nan(self) -> bool:
+        """Whether fixed weights need more than a lerp or a clamp, which both pass NaN on.
 
-        Their gradients are 0, so two things make them NaN. A factor of the whole tensor (a
-        clipping norm, a learning rate) strikes all of them. An optimizer without an eps divides
-        0 by 0 where decay is 0, or is so small that its square is, as that of absent weights
-        always is; or infinity by infinity where decay is too large. So the smallest and the
-        largest magnitude tell of all. Asking a GPU costs more than the cure. NaN in a weight
-        that learns stays: it is for the training loop to see.
+        The `torch.where` that repairs them takes as long as all the rest of this step, so that it
+        runs only where it must. The gradients of fixed weights are 0, which leaves two ways to NaN.
+        A factor of the whole tensor (a clipping norm, a learning rate) is NaN: then all of them
+        are. Or an optimizer without an eps computes 0/0 where the decay term is 0 or its square
+        underflows, which it does first for the smallest magnitude, or inf/inf where the decay term
+        overflows, first for the largest. So these two weights stand for all. Reading them from a
+        GPU would cost more than the repair. NaN in a weight that learns stays, for the training
+        loop to see.
         """
-        return not self.weight.is_cpu or any(math.isnan(probe.item()) for probe in self.probes)
+        if not self.weight.is_cpu:
+            return True
+        return any(math.isnan(value.item()) for value in self.extremes)
 
-    def _state(self) -> tuple[int, int, int]:
+    def _versions(self) -> tuple[int, int, int]:
         return (self.weight._version, self.weight.data_ptr(), self.layer.mask_version)
 
-    def _renew(self) -> None:
+    def _derive(self) -> None:
         """Bounds and copies, from the masks and the weight as they are now."""
         layer = self.layer
-        self.lower, self.upper, self.gate = layer.lower, layer.upper, layer.gate
-        self.before = self.held = None
+        self.lower, self.upper, self.update_mask = layer.lower, layer.upper, layer.update_mask
+        self.before = self.fixed = None
         self.minus_zero = False
-        if self.gate is None:
+        if self.update_mask is None:
             return
         now = torch.empty_like(self.weight, requires_grad=False).copy_(self.weight)
-        project(now, layer.present, layer.lower, layer.upper)
-        still = self.gate == 0
+        clamp_(now, layer.present, layer.lower, layer.upper)
+        still = self.update_mask == 0
         frozen = still if layer.present is None else still & (layer.present != 0)
         minus_zero = frozen & (now == 0) & (self.weight == 0) & self.weight.signbit()
         self.minus_zero = bool(minus_zero.any())
         if self.minus_zero:
             now[minus_zero] = -0.0
         if layer.fractional:
-            self.before = self.held = now
+            self.before = self.fixed = now
         else:
             infinity = torch.full_like(now, torch.inf)
             self.lower = torch.where(still, now, -infinity if self.lower is None else self.lower)
             self.upper = torch.where(still, now, infinity if self.upper is None else self.upper)
-            self.held = self.lower
+            self.fixed = self.lower
         if not still.any():
-            self.held = None
+            self.fixed = None
             return
         size = now.abs()
         places = int(size.where(still, torch.inf).argmin()), int(size.where(still, -1.0).argmax())
         weight = self.weight.detach()
         # By position on each axis: a weight whose memory is not contiguous has no flat view.
-        self.probes = tuple(weight[np.unravel_index(place, weight.shape)] for place in places)
+        self.extremes = tuple(weight[np.unravel_index(place, weight.shape)] for place in places)
 
 
 class _ZeroGradient:
-    """A hook of one weight: where there is no connection or no plasticity, no gradient."""
+    """A hook of one weight that zeroes the gradient of absent and frozen entries."""
 
     def __init__(self, layer: LinearLayer) -> None:
         self.layer = weakref.ref(layer)  # the weight owns this hook, and the layer the weight
 
     def __call__(self, weight: Tensor) -> None:
         layer, gradient = self.layer(), weight.grad
-        gate = None if layer is None else layer.gate
-        if gate is None or gradient is None:
+        mask = None if layer is None else layer.update_mask
+        if mask is None or gradient is None:
             return
         if gradient.requires_grad:  # a backward pass with create_graph=True
-            gradient.masked_fill_(gate == 0, 0.0)
+            gradient.masked_fill_(mask == 0, 0.0)
         else:
-            keep_where(gradient, gate, out=gradient)
+            keep_where(gradient, mask, out=gradient)
 
 
 def _refuse_computed(path: str, layer: nn.Module, owned: set[int]) -> None:
-    """ValueError where constraints are of a tensor that torch computes from what the optimizer has.
+    """ValueError where torch computes a constrained tensor from parameters of the optimizer.
 
-    So do parametrizations, `weight_norm` and `spectral_norm`, of which no bound is known.
+    Parametrizations, `weight_norm` and `spectral_norm` do; no bounds of theirs are known.
     """
     computed = [
         name for name in getattr(layer, "bounded_parameters", {}) if _is_computed(layer, name)
@@ -331,8 +338,8 @@ def _bounded(layer: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[float,
             yield name, parameter, bounds
 
 
-def _hook(weight: nn.Parameter, hook: _ZeroGradient) -> RemovableHandle:
-    """Register a hook, on a weight that is frozen now too: it may learn later."""
+def _register(weight: nn.Parameter, hook: _ZeroGradient) -> RemovableHandle:
+    """Register a hook, also on a weight that does not learn now: it may learn later."""
     learns = weight.requires_grad
     weight.requires_grad_(True)
     handle: RemovableHandle = weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
@@ -364,10 +371,10 @@ class Check:
 def verify(module: nn.Module, initial: Mapping[str, Tensor] | None = None) -> list[Check]:
     """Count the weights that violate each constraint of each layer in `module`.
 
-    `sign` (connections that have a sign; 0 and NaN: 0 obeys, NaN violates) and `absent` are of
-    the effective weight. `frozen` compares connections of plasticity 0, as parameters, bit for
-    bit with `initial`, and is listed only where that is given. `range` is of parameters that have
-    one: alpha.
+    `sign` (connections that have a sign; 0 obeys it, NaN violates it) and `absent` judge the
+    effective weight. `frozen` compares connections of plasticity 0, as parameters, bit for
+    bit with `initial`, and is listed only where that is given. `range` judges parameters that have
+    a range, as alpha and scales do.
 
     Args:
         module: any module that holds LinearLayers, or one itself.
@@ -388,19 +395,19 @@ def verify(module: nn.Module, initial: Mapping[str, Tensor] | None = None) -> li
 
 def _checks(path: str, layer: LinearLayer, initial: Mapping[str, Tensor] | None) -> list[Check]:
     weight, connected, checks = layer.effective_weight, layer.connected, []
-    here = torch.ones_like(weight, dtype=torch.bool) if connected is None else connected
+    there = torch.ones_like(weight, dtype=torch.bool) if connected is None else connected
     if layer.sign is not None and layer.dale != "none":
-        signed = here & (layer.sign != 0)
+        signed = there & (layer.sign != 0)
         wrong = signed & ~(weight * layer.sign >= 0)
         checks.append(Check(path, "sign", int(signed.sum()), int(wrong.sum())))
     stored, entries = weight.numel(), layer.input_dim * layer.output_dim
     if connected is not None:
-        wrong = ~here & (weight != 0)
-        checks.append(Check(path, "absent", int((~here).sum()), int(wrong.sum())))
-    elif layer.is_wired:  # what is not stored cannot be violated
+        wrong = ~there & (weight != 0)
+        checks.append(Check(path, "absent", int((~there).sum()), int(wrong.sum())))
+    elif layer.is_wired:  # what is not stored cannot violate anything
         checks.append(Check(path, "absent", entries - stored, 0))
     if layer.plasticity is not None and initial is not None:
-        frozen = here & (layer.plasticity == 0)
+        frozen = there & (layer.plasticity == 0)
         now = layer.stored_weight
         now = layer.weight if now is None else now
         name = f"{path}.weight" if path else "weight"

@@ -6,7 +6,7 @@ B batch, T time, I inputs, N units, G groups of units that share one alpha.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -16,28 +16,31 @@ from torch.nn import functional
 
 from netbuild import kernels
 from netbuild.kernels import FORMULATIONS, SparseWeight, State, autocast, sparse_linear, traced
-from netbuild.layers.activations import activation as activation_of
-from netbuild.layers.given import array, dimension, flag, known_keys, one_of, unknown
+from netbuild.layers.arguments import (
+    activation as activation_of,
+)
+from netbuild.layers.arguments import (
+    array,
+    dimension,
+    known_keys,
+    made_from,
+    one_of,
+    value_and_learn,
+)
 from netbuild.layers.initial import StartError
 from netbuild.layers.linear import LinearLayer
-from netbuild.layers.sparse import linear_layer
 from netbuild.layers.spectrum import spectral_radius
 from netbuild.streams import seed_of
 
 SCALINGS = ("euler_maruyama", "nn4n", "none")
 KERNELS = ("fused", "reference")
-KEYS = (
-    *("input_dim", "size", "alpha", "tau", "dt", "groups", "formulation", "activation"),
-    *("initial_state", "noise", "rate_noise", "input_noise", "input", "recurrent"),
-    *("kernel", "seed", "name"),
-)
-FEW = 128  # inputs, for which one more, of ones, is cheaper than adding the bias to every row
-QUICK = 2_000_000  # values of a weight whose spectral radius is told without being asked for
-SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is held: a time constant of 10,000 steps
+FEW = 128  # up to so many inputs, one more that is always 1 costs less than adding the bias
+QUICK = 2_000_000  # values of the largest weight whose spectral radius is computed unasked
+SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is clamped: a time constant of 10,000 steps
 
 
 class Parameters(NamedTuple):
-    """What one step of a layer needs: weights are effective ones."""
+    """The parameters of one step of a layer; weights are effective ones."""
 
     input_weight: Tensor | SparseWeight  # (N, I)
     recurrent_weight: Tensor | SparseWeight  # (N, N)
@@ -96,7 +99,7 @@ class CTRNNLayer(nn.Module):
         input_noise: on what the layer reads, as much as `noise` would be if it went through W_in:
             sqrt(2 / alpha) sigma N(0, 1) in `euler_maruyama`, which needs one alpha that is not
             learnt; sigma N(0, 1) in the other scalings.
-        input, recurrent: the words of `linear_layer` without the sizes, e.g. `{weight: normal}`;
+        input, recurrent: the words of `LinearLayer` without the sizes, e.g. `{weight: normal}`;
             with `storage: sparse` values are kept for the connections alone.
         kernel: `fused`, or `reference`: a plain loop over `step`, whose gradient can be
             differentiated again. Under autocast, and while torch compiles, exports or transforms
@@ -147,15 +150,16 @@ class CTRNNLayer(nn.Module):
         self.size = self.output_dim = dimension("size", size)
         self.formulation = one_of("formulation", formulation, FORMULATIONS)
         self.kernel = one_of("kernel", kernel, KERNELS)
-        self.activation: Callable[[Tensor], Tensor] = activation_of(activation)
-        self._fused = kernels.activation(*_words_of(activation))
-        self._register_alpha(alpha, tau, dt, groups)
-        self._register_initial_state(initial_state)
+        self.activation = activation_of(activation)
+        groups = None if groups is None else _groups(groups, self.size)
+        self.register_buffer("groups", groups)
+        self._register("alpha", *_alpha(alpha, tau, dt, groups, self.size))
+        self._register("initial_state", *_initial_state(initial_state, self.size))
         self.noise = _noise("noise", noise)
-        self.rate_noise = _sigma("rate_noise", rate_noise)
+        self.rate_noise = 0.0 if rate_noise is None else _sigma("rate_noise", rate_noise)
         self.input_noise = _noise("input_noise", input_noise)
         if self.input_noise and self.input_noise.scaling == "euler_maruyama":
-            self._check_one_alpha()
+            self._refuse_many_alphas()
         self.input = self._map("input", input, self.input_dim, seed)
         self.recurrent = self._map("recurrent", recurrent, self.size, seed)
         self.seed = seed or 0
@@ -168,11 +172,7 @@ class CTRNNLayer(nn.Module):
 
         Raises ValueError for a missing `input_dim` or `size` and for an unknown key.
         """
-        known_keys("a ctrnn layer", layer_struct, KEYS)
-        missing = [key for key in KEYS[:2] if key not in layer_struct]
-        if missing:
-            raise ValueError(f"a ctrnn layer needs {' and '.join(missing)}")
-        return cls(**layer_struct)
+        return made_from(cls, "a ctrnn layer", layer_struct, ("input_dim", "size"))
 
     # What the layer computes
 
@@ -278,7 +278,7 @@ class CTRNNLayer(nn.Module):
             params.alpha,
             self.initial(u.shape[1]),
             formulation=self.formulation,
-            activation=self._fused,
+            activation=self.activation,
             noise=noise,
             rate_noise=rate_noise,
         )
@@ -318,7 +318,22 @@ class CTRNNLayer(nn.Module):
             generator = torch.Generator(like.device).manual_seed(seed)
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
-    # What the layer tells of itself
+    # What the layer says of itself
+
+    @torch.no_grad()
+    def equation(self) -> dict[str, Any]:
+        """The formulation, alpha of each unit (N,), and the state and rate before the first step.
+
+        The initial state is v in the formulation `current`, and r in the others.
+        """
+        alpha = torch.as_tensor(self.parameters_of_step().alpha, dtype=torch.float32)
+        first = self.initial()
+        return {
+            "formulation": self.formulation,
+            "alpha": alpha.expand(self.size),
+            "initial_state": first.rate if first.potential is None else first.potential,
+            "initial_rate": first.rate,
+        }
 
     def get_specs(self, *, spectrum: bool = False) -> dict[str, int | float | bool | None]:
         """Sizes, the range of alpha, and the spectral radius of the effective recurrent weight.
@@ -365,57 +380,19 @@ class CTRNNLayer(nn.Module):
         if seed is not None:
             words.setdefault("seed", seed_of(seed, what))
         try:
-            return linear_layer({"input_dim": input_dim, "output_dim": self.size} | words)
+            return LinearLayer.from_dict({"input_dim": input_dim, "output_dim": self.size} | words)
         except StartError as error:
-            raise type(error)(f"{what}: {error}") from None
+            error.map = what
+            raise
 
-    def _register_alpha(self, alpha: Any, tau: Any, dt: float | None, groups: Any) -> None:
-        if (alpha is None) == (tau is None):
-            raise ValueError("a ctrnn layer needs either alpha, or tau and dt")
-        if (tau is None) != (dt is None):
-            raise ValueError("tau and dt go together: alpha = dt / tau")
-        count = self.size
-        if groups is not None:
-            indices = array("groups", groups).to(torch.long)
-            if indices.shape != (self.size,) or indices.min() < 0:
-                raise ValueError(f"groups must be {self.size} whole numbers from 0")
-            count = int(indices.max()) + 1
-            groups = indices
-        self.register_buffer("groups", groups)
-        values, learn = _values("alpha" if tau is None else "tau", alpha if tau is None else tau)
-        if dt is not None:
-            values = dt / values
-        if values.shape not in ((), (count,)):
-            raise ValueError(f"alpha is {tuple(values.shape)}; expected a number or ({count},)")
-        if groups is not None and not values.ndim:
-            values = values.expand(count).clone()
-        if not bool(((values > 0) & (values <= 1)).all()):
-            raise ValueError(
-                f"alpha must lie in (0, 1]; got {values.min():g} to {values.max():g}"
-                + ("" if dt is None else ": tau must not be below dt")
-            )
-        values = values.to(torch.get_default_dtype())
-        if learn:
-            self.alpha = nn.Parameter(values)
+    def _register(self, name: str, values: Tensor | None, learn: bool) -> None:
+        """A parameter where it learns, else a buffer."""
+        if learn and values is not None:
+            self.register_parameter(name, nn.Parameter(values))
         else:
-            self.register_buffer("alpha", values)
+            self.register_buffer(name, values)
 
-    def _register_initial_state(self, given: Any) -> None:
-        if isinstance(given, str):
-            one_of("initial_state", given, ("zero",))
-            self.register_buffer("initial_state", None)
-            return
-        values, learn = _values("initial_state", given)
-        if values.shape not in ((), (self.size,)):
-            shape = tuple(values.shape)
-            raise ValueError(f"initial_state is {shape}; expected a number or ({self.size},)")
-        values = values.to(torch.get_default_dtype())
-        if learn:  # each unit learns its own
-            self.initial_state = nn.Parameter(values.expand(self.size).clone())
-        else:
-            self.register_buffer("initial_state", values)
-
-    def _check_one_alpha(self) -> None:
+    def _refuse_many_alphas(self) -> None:
         if self.alpha.ndim or self.alpha.requires_grad:
             raise ValueError(
                 "input_noise scaled by 'euler_maruyama' needs one alpha that is not learnt: "
@@ -430,44 +407,73 @@ def _product(x: Tensor, weight: Tensor | SparseWeight, bias: Tensor | None = Non
     return functional.linear(x, weight, bias)
 
 
-def _words_of(given: str | Mapping[str, Any]) -> tuple[Any, ...]:
-    """An activation's name, and its exponent if it has one."""
-    if isinstance(given, str):
-        return (given,)
-    return (given["type"], given["n"]) if "n" in given else (given["type"],)
-
-
 def _values(what: str, given: Any) -> tuple[Tensor, bool]:
     """Numbers (float64) and whether they learn, from these or `{value: ..., learn: ...}`."""
-    learn = False
-    if isinstance(given, Mapping):
-        known_keys(what, given, ("value", "learn"))
-        if "value" not in given:
-            raise ValueError(f"{what} needs `value`")
-        learn = flag(f"{what}.learn", given.get("learn", False))
-        given = given["value"]
+    given, learn = value_and_learn(what, given, learn=False)
+    if given is None:
+        raise ValueError(f"{what} needs `value`")
     if isinstance(given, bool):
         raise TypeError(f"{what} must be a number or an array; got {given!r}")
     return array(what, given), learn
+
+
+def _groups(given: Any, size: int) -> Tensor:
+    groups = array("groups", given).to(torch.long)
+    if groups.shape != (size,) or groups.min() < 0:
+        raise ValueError(f"groups must be {size} whole numbers from 0")
+    return groups
+
+
+def _alpha(
+    alpha: Any, tau: Any, dt: float | None, groups: Tensor | None, size: int
+) -> tuple[Tensor, bool]:
+    """Alpha, (), (size,) or one for each group, and whether it learns."""
+    if (alpha is None) == (tau is None):
+        raise ValueError("a ctrnn layer needs either alpha, or tau and dt")
+    if (tau is None) != (dt is None):
+        raise ValueError("tau and dt go together: alpha = dt / tau")
+    values, learn = _values("alpha", alpha) if tau is None else _values("tau", tau)
+    if dt is not None:
+        values = dt / values
+    count = size if groups is None else int(groups.max()) + 1
+    if values.shape not in ((), (count,)):
+        raise ValueError(f"alpha is {tuple(values.shape)}; expected a number or ({count},)")
+    if groups is not None and not values.ndim:
+        values = values.expand(count).clone()
+    if not bool(((values > 0) & (values <= 1)).all()):
+        raise ValueError(
+            f"alpha must lie in (0, 1]; got {values.min():g} to {values.max():g}"
+            + ("" if dt is None else ": tau must not be below dt")
+        )
+    return values.to(torch.get_default_dtype()), learn
+
+
+def _initial_state(given: Any, size: int) -> tuple[Tensor | None, bool]:
+    """The state before the first step, () or (size,), None for zero; and whether it learns."""
+    if isinstance(given, str):
+        one_of("initial_state", given, ("zero",))
+        return None, False
+    values, learn = _values("initial_state", given)
+    if values.shape not in ((), (size,)):
+        shape = tuple(values.shape)
+        raise ValueError(f"initial_state is {shape}; expected a number or ({size},)")
+    values = values.to(torch.get_default_dtype())
+    return (values.expand(size).clone() if learn else values), learn  # each unit learns its own
 
 
 def _noise(what: str, given: Any) -> Noise | None:
     if given is None:
         return None
     words = dict(given) if isinstance(given, Mapping) else {"sigma": given}
-    known_keys(what, words, ("sigma", "scaling"))
+    known_keys(what, words, Noise._fields)
     if "sigma" not in words:
         raise ValueError(f"{what} needs `sigma`")
-    scaling = words.get("scaling", "euler_maruyama")
-    if scaling not in SCALINGS:
-        raise unknown(f"scaling of {what}", scaling, SCALINGS)
     sigma = _sigma(what, words["sigma"])
+    scaling = one_of(f"scaling of {what}", words.get("scaling", "euler_maruyama"), SCALINGS)
     return Noise(sigma, scaling) if sigma else None
 
 
 def _sigma(what: str, given: Any) -> float:
-    if given is None:
-        return 0.0
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise TypeError(f"{what} must be a number; got {given!r}")
     if not 0 <= given < math.inf:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,8 @@ class Dropout(nn.Module):
     Raises:
         ValueError: p outside [0, 1).
     """
+
+    keeps_width: ClassVar[bool] = True  # it gives as many units as it reads
 
     def __init__(self, p: float, *, seed: int = 0, name: str = "") -> None:
         super().__init__()

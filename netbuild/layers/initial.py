@@ -1,4 +1,4 @@
-"""Initial values: the schemes by name, as pure functions, and how a caller's words become values.
+"""Initial values: the schemes by name, as pure functions.
 
 Every scheme is a function of (shape, fan_in, generator) and its own keyword arguments; it draws
 on the CPU, in torch's default dtype. `fan_in` is `input_dim`, whatever the masks are.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from netbuild.layers.given import all_finite, flag, known_keys, one_of, shaped, unknown
+from netbuild.layers.arguments import all_finite, one_of, unknown
 
 Shape = tuple[int, ...]
 Random = Generator | None  # None is torch's global generator
@@ -137,7 +137,16 @@ def identity(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0)
 
 
 class StartError(ValueError):
-    """Initial values from which a layer cannot start: too large for their precision, say."""
+    """Initial values from which a layer cannot start: too large for their precision, say.
+
+    `map` names the map of a layer that the error is about, where the layer has several.
+    """
+
+    map: str = ""
+
+    def __str__(self) -> str:
+        what = super().__str__()
+        return f"{self.map}: {what}" if self.map else what
 
 
 SCHEMES: Mapping[str, Callable[..., Tensor]] = {
@@ -225,65 +234,6 @@ def _connections(
         return normal(count, fan_in, generator, std=std)
     bound = math.sqrt(3) * std
     return uniform(count, fan_in, generator, low=-bound, high=bound)
-
-
-class Start(NamedTuple):
-    """The values that a weight or bias starts from, before any constraint."""
-
-    values: Tensor
-    drawn: bool  # False: the caller's own numbers
-    learn: bool
-
-
-def start_of(
-    what: str, given: Any, axes: Mapping[str, int], fan_in: int, generator: Random
-) -> Start:
-    """What a caller wrote for a weight or bias, as values.
-
-    `given` is a scheme's name, `{init: NAME, <arguments>, learn: bool}`, an array of the shape
-    that `axes` spell, `{value: array, learn: bool}`, or, for a bias, None (zero, not learnt).
-    """
-    if given is None and what == "bias":
-        return Start(zero(tuple(axes.values()), fan_in, generator), drawn=True, learn=False)
-    said = said_of(what, given)
-    if said.init is None:
-        return Start(parameter_values(what, said.value, axes), drawn=False, learn=said.learn)
-    values = draw(said.init, tuple(axes.values()), fan_in, generator, **said.arguments)
-    return Start(values, drawn=True, learn=said.learn)
-
-
-class Said(NamedTuple):
-    """What a caller wrote for a parameter: an init with its arguments, or values of his own."""
-
-    init: str | None
-    arguments: dict[str, Any]
-    value: Any
-    learn: bool
-
-
-def said_of(what: str, given: Any) -> Said:
-    """A caller's words, told apart; see `start_of`."""
-    if given is None:
-        raise TypeError(f"{what} must be an init's name, a mapping or an array; got None")
-    words = dict(given) if isinstance(given, Mapping) else {}
-    learn = flag(f"{what}.learn", words.pop("learn", True))
-    if isinstance(given, Mapping) and "value" in words and "init" not in words:
-        known_keys(what, words, ("value", "learn"))
-        given = words["value"]
-    elif isinstance(given, Mapping):
-        if "init" not in words:
-            raise ValueError(f"{what} needs `init` or `value`; got {', '.join(map(repr, given))}")
-        given = words.pop("init")
-        if not isinstance(given, str):
-            raise TypeError(f"{what}.init must be the name of a scheme; got {given!r}")
-    if isinstance(given, str):
-        return Said(given, words, None, learn)
-    return Said(None, {}, given, learn)
-
-
-def parameter_values(what: str, given: Any, axes: Mapping[str, int]) -> Tensor:
-    """A caller's array in torch's default dtype; StartError if it overflows there."""
-    return as_parameter(what, shaped(what, given, **axes))
 
 
 def as_parameter(what: str, numbers: Tensor) -> Tensor:

@@ -14,47 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from netbuild.layers.balance import EI_BALANCES, balance_factors
-from netbuild.layers.bounds import bounds_of, effective, project
-from netbuild.layers.given import array, dimension, known_keys, one_of, shaped
-from netbuild.layers.initial import (
-    Start,
-    StartError,
-    as_parameter,
-    draw,
-    parameter_values,
-    said_of,
-    start_of,
-)
-from netbuild.layers.scale import scale_of
-from netbuild.layers.spectrum import scaled_to
-from netbuild.layers.wiring import (
-    PerConnection,
-    connections_of,
-    is_array,
-    per_connection,
-    targets_of,
-)
-from netbuild.streams import seed_of
+from netbuild.kernels import traced
+from netbuild.layers.arguments import dimension, made_from, one_of
+from netbuild.layers.bounds import bounds_of, clamp_, effective, scaled
+from netbuild.layers.start import MapArguments, draw_map, stored_bias, stored_weight
+from netbuild.layers.storage import Dense, Sparse, Storage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from netbuild.kernels.sparse import SparseWeight
+    from netbuild.kernels import SparseWeight
 
-DALE = ("project", "abs", "none")
-DALE_INITS = ("abs", "clamp")
-KEYS = (
-    *("input_dim", "output_dim", "weight", "bias"),
-    *("ei_mask", "sparsity_mask", "plasticity_mask"),
-    *("dale_init", "ei_balance", "spectral_radius", "dale", "scale_groups", "scale", "seed"),
-)
-
-
-MASKS = ("sign", "connected", "plasticity")  # the buffers that bounds follow from
+MASKS = ("sign", "connected", "plasticity")  # the buffers from which bounds are derived
 
 
 class Connections(NamedTuple):
@@ -68,7 +41,7 @@ class Connections(NamedTuple):
 class LinearLayer(nn.Module):
     """y = x Wᵀ + b under Dale's law, a sparse wiring and a plasticity mask.
 
-    Absent connections are exactly 0 and signs are right from the start. To hold them while an
+    Absent connections are exactly 0 and signs are right from the start. To keep them so while an
     optimizer trains the layer, attach it: `netbuild.attach(network, optimizer)`.
 
     Args:
@@ -98,13 +71,24 @@ class LinearLayer(nn.Module):
             scale that learns moves frozen connections of its group too.
         scale: with groups: a number, an array (G,), or `{value: ..., learn: bool}` of these, none
             below 0; 1 and learnt when left out. Without an array, G is counted from the groups of
-            what is stored. `attach` holds learnt scales at 0 or above.
+            what is stored. `attach` keeps learnt scales at 0 or above.
+        storage: `dense`; or `sparse`, which keeps values for the connections alone, so that no
+            absent weight can appear. It needs a sparsity mask. Drawn values have the distribution
+            that dense storage draws, with the fans of the whole map, but are other numbers: none is
+            drawn for what is not connected. `orthogonal` is refused. What arrays hold for pairs
+            that are not connected is dropped.
         seed: of the initial values; weight and bias have a stream each. None draws from torch's
             global generator.
 
     Arrays may be numpy arrays, tensors or nested lists; they are copied, never aliased. A
     sparsity mask may also be a scipy.sparse array or a wiring (see `connections_of`), and with a
     sparsity mask the other arrays of this shape may be `PerConnection`.
+
+    In sparse storage the parameter `weight`, its gradient and `effective_weight` are (connection,),
+    as are the buffers `sign`, `plasticity` and `scale_groups`; `connected` is None, and the buffers
+    `starts` (output_dim + 1,) and `sources` (connection,) say where the connections stand: those
+    onto unit j are [starts[j], starts[j + 1]). All of these are in the state dict. A forward pass
+    under `torch.func` or torch.compile makes the whole matrix.
 
     Raises:
         ValueError: a wrong shape, size, word or key; NaN or Inf in an array; p outside [0, 1];
@@ -115,20 +99,26 @@ class LinearLayer(nn.Module):
         TypeError: an array that does not hold real numbers; a flag that is not a bool.
     """
 
-    sign: Tensor | None  # (O, I) int8: 1 excitatory, -1 inhibitory, 0 free
-    connected: Tensor | None  # (O, I) bool
-    plasticity: Tensor | None  # (O, I), the weight's dtype
+    weight: nn.Parameter
+    bias: nn.Parameter
+    # (O, I), or (connection,) in sparse storage
+    sign: Tensor | None  # int8: 1 excitatory, -1 inhibitory, 0 free
+    connected: Tensor | None  # bool; None in sparse storage
+    plasticity: Tensor | None  # of the weight's dtype
+    scale_groups: Tensor | None  # int32
     scale: Tensor | None  # (G,)
-    scale_groups: Tensor | None  # (O, I) int32
+    starts: Tensor | None  # (O + 1,) int32, in sparse storage
+    sources: Tensor | None  # (connection,) int32, in sparse storage
     # Derived from the first three, and not saved; see `Bounds`.
     present: Tensor | None
-    rate: Tensor | None
+    plastic: Tensor | None
     lower: Tensor | None
     upper: Tensor | None
     fractional: bool  # some plasticity lies strictly between 0 and 1
-    mask_version: int  # counts the changes of the masks
-    storage: ClassVar[str] = "dense"
+    mask_version: int = 0  # counts the changes of the masks
     bounded_parameters: ClassVar[Mapping[str, tuple[float, float]]] = {"scale": (0.0, math.inf)}
+    # Not buffers: buffers that appear at first use are missing in copies that were made before.
+    _sparse: Sparse | None = None
 
     def __init__(
         self,
@@ -146,33 +136,39 @@ class LinearLayer(nn.Module):
         dale: str = "project",
         scale_groups: Any = None,
         scale: Any = None,
+        storage: str = "dense",
         seed: int | None = None,
     ) -> None:
         super().__init__()
         self.input_dim = dimension("input_dim", input_dim)
         self.output_dim = dimension("output_dim", output_dim)
-        self.dale = one_of("dale", dale, DALE)
-        one_of("dale_init", dale_init, DALE_INITS)
-        one_of("ei_balance", ei_balance, EI_BALANCES)
+        self.dale = dale
         self._learnt_before_freeze: dict[str, bool] | None = None
-
-        self._register_masks(ei_mask, sparsity_mask, plasticity_mask)
+        start = draw_map(
+            MapArguments(
+                *(self.input_dim, self.output_dim, weight, bias),
+                *(ei_mask, sparsity_mask, plasticity_mask),
+                dale_init=dale_init,
+                ei_balance=ei_balance,
+                spectral_radius=spectral_radius,
+                dale=dale,
+                scale_groups=scale_groups,
+                scale=scale,
+                storage=storage,
+                seed=seed,
+            )
+        )
+        for name in ("starts", "sources", "connected"):
+            self.register_buffer(name, getattr(start.storage, name, None))
+        for name in ("sign", "plasticity", "scale_groups"):
+            self.register_buffer(name, getattr(start, name))
+        self.scale = None
+        for name in ("scale", "weight", "bias"):
+            if (values := getattr(start, name)) is not None:
+                setattr(self, name, nn.Parameter(values, name in start.learning))
+        # Whether the parameter is another tensor than the weight that the forward pass uses.
+        self.is_raw = dale == "abs" or start.scale_groups is not None
         self._derive_bounds()
-        groups = None if scale_groups is None else self._array("scale_groups", scale_groups)
-        self.scale, groups = scale_of(scale, groups)
-        self.register_buffer("scale_groups", groups)
-        # Whether the parameter is something else than what the forward pass uses.
-        self.is_raw = dale == "abs" or groups is not None
-        start = self._start(weight, _generator(seed, "weight"))
-        self._refuse_raw_zeros(start, dale_init)
-        values = self._constrained(start, dale_init, ei_balance)
-        if spectral_radius is not None:
-            seen = self._matrix(self._effective(values).detach())
-            values = scaled_to(values, seen, spectral_radius)
-        self.weight = nn.Parameter(values, requires_grad=start.learn)
-        axes = {"output_dim": self.output_dim}
-        start = start_of("bias", bias, axes, self.input_dim, _generator(seed, "bias"))
-        self.bias = nn.Parameter(start.values, requires_grad=start.learn)
         self.register_load_state_dict_post_hook(_derive_bounds_again)  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -181,11 +177,7 @@ class LinearLayer(nn.Module):
 
         Raises ValueError for a missing `input_dim` or `output_dim` and for an unknown key.
         """
-        known_keys("a linear layer", layer_struct, KEYS)
-        missing = [key for key in KEYS[:2] if key not in layer_struct]
-        if missing:
-            raise ValueError(f"a linear layer needs {' and '.join(missing)}")
-        return cls(**layer_struct)
+        return made_from(cls, "a linear layer", layer_struct, ("input_dim", "output_dim"))
 
     # What the layer computes
 
@@ -202,29 +194,56 @@ class LinearLayer(nn.Module):
         return found
 
     @property
-    def gate(self) -> Tensor | None:
-        """(output_dim, input_dim): 0 where the weight may not move; None if it may everywhere."""
+    def storage(self) -> Storage:
+        """How the weight is stored, dense or sparse, with the tensors that say where."""
+        buffers = self._buffers  # an attribute of a module would be found there, but slowly
+        starts, sources = buffers["starts"], buffers["sources"]
+        if starts is None or sources is None:
+            return Dense(self.output_dim, self.input_dim, buffers["connected"])
+        found = self._sparse
+        if found is None or found.starts is not starts or found.sources is not sources:
+            found = Sparse(self.output_dim, self.input_dim, starts, sources)
+            if not traced():
+                self._sparse = found
+        return found
+
+    @property
+    def targets(self) -> Tensor | None:
+        """(connection,) int32: the postsynaptic unit of each; None in dense storage."""
+        storage = self.storage
+        return storage.targets if isinstance(storage, Sparse) else None
+
+    @property
+    def update_mask(self) -> Tensor | None:
+        """The part of an update that each weight takes, as stored: 0 where it is fixed or absent.
+
+        None if all of them take all of it.
+        """
         self.follow_masks()
-        return self.present if self.rate is None else self.rate
+        return self.present if self.plastic is None else self.plastic
 
     @property
     def is_constrained(self) -> bool:
         """Whether an optimizer could violate anything."""
-        return self.gate is not None or self.lower is not None
+        return self.update_mask is not None or self.lower is not None
 
     @property
     def is_wired(self) -> bool:
         """Whether a mask says which connections there are."""
-        return self.connected is not None
+        return self.connected is not None or self.sources is not None
 
     @property
     def effective_weight(self) -> Tensor:
-        """(output_dim, input_dim): the weight that the forward pass uses."""
-        return self._effective(self.given_weight)
+        """The weight that the forward pass uses, as it is stored: (output_dim, input_dim), or
+        (connection,) in sparse storage."""
+        weight = self.given_weight
+        if self.dale == "abs":
+            weight = effective(weight, self.sign, self.connected)
+        return scaled(weight, self.scale, self.scale_groups)
 
     @property
     def given_weight(self) -> Tensor:
-        """(output_dim, input_dim): the weight before signs and scales.
+        """The weight before signs and scales, as it is stored.
 
         It is the parameter, what is left of it after `torch.nn.utils.prune`, or what a
         parametrization computes. Pruning sets `weight` only where a layer is called, which the maps
@@ -240,58 +259,57 @@ class LinearLayer(nn.Module):
 
     @property
     def factor(self) -> Tensor | SparseWeight:
-        """What the forward pass multiplies with; for the kernels."""
-        return self.effective_weight
+        """The effective weight as the kernels multiply with it."""
+        return self.storage.factor(self.effective_weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., input_dim) to (..., output_dim)."""
+        """(..., input_dim) to (..., output_dim); the memory is (output_dim, ...) if sparse."""
         weight = self.effective_weight if self.is_raw else self.given_weight
-        if x.ndim == 3 and x.stride(0) < x.stride(1):
-            # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
-            return functional.linear(x.transpose(0, 1), weight, self.bias).transpose(0, 1)
-        return functional.linear(x, weight, self.bias)
+        return self.storage.linear(x, weight, self.bias)
 
-    # The masks, as they were given
+    # The masks, (input_dim, output_dim), as they were given; in sparse storage scipy.sparse arrays
 
     @property
-    def ei_mask(self) -> Tensor | None:
+    def ei_mask(self) -> Tensor | Any | None:
         """(input_dim, output_dim) signs: 1 excitatory, -1 inhibitory, 0 free."""
-        return None if self.sign is None else self.sign.T
+        return None if self.sign is None else self.storage.mask(self.sign)
 
     @property
-    def sparsity_mask(self) -> Tensor | None:
+    def sparsity_mask(self) -> Tensor | Any | None:
         """(input_dim, output_dim): True where there is a connection."""
-        return None if self.connected is None else self.connected.T
+        if self.sources is not None:
+            return self.storage.mask(torch.ones_like(self.sources, dtype=torch.bool))
+        return None if self.connected is None else self.storage.mask(self.connected)
 
     @property
-    def plasticity_mask(self) -> Tensor | None:
+    def plasticity_mask(self) -> Tensor | Any | None:
         """(input_dim, output_dim): the part of each update that is made, in [0, 1]."""
-        return None if self.plasticity is None else self.plasticity.T
+        return None if self.plasticity is None else self.storage.mask(self.plasticity)
 
-    # What a caller may change
+    # Changes by a caller
 
     @torch.no_grad()
     def set_weight(self, value: Any) -> None:
-        """Copy an array (output_dim, input_dim) into the weight and project it.
+        """Copy an array (output_dim, input_dim) into the weight and clamp it.
 
         Raises ValueError for a weight that is computed from other parameters.
         """
-        self._own_weight().copy_(self._values(value))
+        self._own_weight().copy_(stored_weight(self.storage, value))
         self.enforce_constraints()
 
     @torch.no_grad()
     def set_bias(self, value: Any) -> None:
         """Copy an array (output_dim,) into the bias."""
-        self.bias.copy_(parameter_values("bias", value, {"output_dim": self.output_dim}))
+        self.bias.copy_(stored_bias(self.output_dim, value))
 
     @torch.no_grad()
     def enforce_constraints(self) -> None:
-        """Project the weight in place: absent connections and wrong signs become 0.
+        """Clamp the weight in place: absent connections and wrong signs become 0.
 
         Raises ValueError for a weight that is computed from other parameters.
         """
         self.follow_masks()
-        project(self._own_weight(), self.present, self.lower, self.upper)
+        clamp_(self._own_weight(), self.present, self.lower, self.upper)
 
     def follow_masks(self) -> None:
         """Derive the bounds again if a mask was edited in place, or replaced, since they were."""
@@ -323,14 +341,15 @@ class LinearLayer(nn.Module):
     def auto_rescale(self, parameter: str) -> None:
         """Multiply the weight or the bias by input_dim / (most connections that a unit receives).
 
-        It makes up for the input that a sparse wiring takes away. Every call multiplies again.
+        This makes up for the input that a sparse wiring lacks. Every call multiplies again.
         Without a sparsity mask, or without a connection, the factor is 1.
 
         Args:
             parameter: `weight` or `bias`.
         """
         one_of("parameter", parameter, ("weight", "bias"))
-        if most := self._most_received():
+        received = self.storage.received()
+        if received is not None and (most := int(received.max())):
             getattr(self, parameter).mul_(self.input_dim / most)
 
     def freeze(self) -> None:
@@ -350,13 +369,14 @@ class LinearLayer(nn.Module):
                 self.get_parameter(name).requires_grad_(learnt)
             self._learnt_before_freeze = None
 
-    # What the layer tells of itself
+    # What the layer says of itself
 
-    def get_specs(self) -> dict[str, int | float | bool]:
+    def get_specs(self, *, spectrum: bool = False) -> dict[str, int | float | bool]:
         """Sizes, ranges and counts, as plain numbers.
 
         Ranges are the effective weight's, absent connections included; the n are connections;
-        `frozen_fraction` is the part of the connections whose plasticity is 0.
+        `frozen_fraction` is the part of the connections whose plasticity is 0. `spectrum` has no
+        effect here; see `Network.get_specs`.
         """
         weight = self.effective_weight.detach()
         entries = self.input_dim * self.output_dim
@@ -394,14 +414,12 @@ class LinearLayer(nn.Module):
 
     def connections(self) -> Connections:
         """The connections and their effective weights, as columns of numbers."""
-        here = self.effective_weight.new_ones(()) if self.connected is None else self.connected
-        post, pre = here.expand(self.output_dim, self.input_dim).nonzero(as_tuple=True)
-        weight = self.effective_weight.detach()[post, pre].cpu().numpy()
-        return Connections(pre.int().cpu().numpy(), post.int().cpu().numpy(), weight)
+        columns = self.storage.connections(self.effective_weight.detach())
+        return Connections(*(column.cpu().numpy() for column in columns))
 
     def matrix(self) -> Tensor | Any:
-        """(output_dim, input_dim): the effective weight, detached."""
-        return self._matrix(self.effective_weight.detach())
+        """(output_dim, input_dim): the effective weight, detached; scipy.sparse if sparse."""
+        return self.storage.matrix(self.effective_weight.detach())
 
     def plot_layer(
         self, kind: Literal["weight", "dist"] = "weight", ax: Axes | None = None
@@ -444,98 +462,15 @@ class LinearLayer(nn.Module):
 
     # How it is made
 
-    def _register_masks(self, ei_mask: Any, sparsity_mask: Any, plasticity_mask: Any) -> None:
-        """The masks as buffers in the weight's shape; None where one is not given."""
-        self._register_wiring(sparsity_mask)
-        ei = None if ei_mask is None else self._array("ei_mask", ei_mask, vector=True)
-        plasticity = None
-        if plasticity_mask is not None:
-            plasticity = self._array("plasticity_mask", plasticity_mask)
-        if plasticity is not None:
-            outside = plasticity[(plasticity < 0) | (plasticity > 1)]
-            if len(outside):
-                raise ValueError(f"plasticity_mask must lie in [0, 1]; it holds {outside[0]:g}")
-            plasticity = plasticity.to(torch.get_default_dtype())
-        self.register_buffer("sign", None if ei is None else ei.sign().to(torch.int8))
-        self.register_buffer("plasticity", plasticity)
-
-    def _register_wiring(self, sparsity_mask: Any) -> None:
-        connected = None
-        if sparsity_mask is not None and is_array(sparsity_mask):
-            connected = self._array("sparsity_mask", sparsity_mask) > 0
-        elif sparsity_mask is not None:
-            starts, sources = connections_of(sparsity_mask, self.input_dim, self.output_dim)
-            connected = torch.zeros((self.output_dim, self.input_dim), dtype=torch.bool)
-            connected[targets_of(starts).long(), sources.long()] = True
-        self.register_buffer("connected", connected)
-
-    def _array(self, what: str, given: Any, vector: bool = False) -> Tensor:
-        """A mask given as (I, O), or as (I,) where a vector will do, copied into (O, I)."""
-        if isinstance(given, PerConnection):
-            return self._spread(what, given)
-        values = array(what, given)
-        if vector and values.ndim == 1:
-            values = shaped(what, values, input_dim=self.input_dim)
-            return values.expand(self.output_dim, -1).contiguous()
-        sizes = {"input_dim": self.input_dim, "output_dim": self.output_dim}
-        return shaped(what, values, **sizes).T.contiguous()
-
-    def _spread(self, what: str, given: PerConnection) -> Tensor:
-        """(O, I) with the values in their places, and 0 elsewhere."""
-        if self.connected is None:
-            raise ValueError(f"{what} is per connection, but there is no sparsity_mask")
-        values = per_connection(what, given, int(self.connected.sum()))
-        return torch.zeros(self.connected.shape, dtype=values.dtype).masked_scatter_(
-            self.connected.cpu(), values
-        )
-
-    def _values(self, given: Any) -> Tensor:
-        """A caller's weight in the parameter's shape and the default dtype."""
-        if isinstance(given, PerConnection):
-            return as_parameter("weight", self._spread("weight", given))
-        axes = {"output_dim": self.output_dim, "input_dim": self.input_dim}
-        return parameter_values("weight", given, axes)
-
-    def _drawn(self, scheme: str, generator: torch.Generator | None, **arguments: Any) -> Tensor:
-        shape = (self.output_dim, self.input_dim)
-        return draw(scheme, shape, self.input_dim, generator, **arguments)
-
-    def _start(self, weight: Any, generator: torch.Generator | None) -> Start:
-        """What the caller wrote for the weight, as values."""
-        said = said_of("weight", weight)
-        if said.init is None:
-            return Start(self._values(said.value), drawn=False, learn=said.learn)
-        values = self._drawn(said.init, generator, **said.arguments)
-        return Start(values, drawn=True, learn=said.learn)
-
-    def _effective(self, weight: Tensor) -> Tensor:
-        """What the forward pass uses of a parameter's values."""
-        if self.dale == "abs":
-            weight = effective(weight, self.sign, self.connected)
-        if self.scale is not None and self.scale_groups is not None:
-            factors = self.scale.index_select(0, self.scale_groups.flatten())
-            weight = weight * factors.view_as(weight)
-        return weight
-
-    def _matrix(self, weight: Tensor) -> Tensor | Any:
-        """(O, I), for what reads matrices."""
-        return weight
-
-    def _balance(self, weight: Tensor, sign: Tensor, kind: str) -> Tensor:
-        return balance_factors(weight, sign, kind)
-
     def _count(self, condition: Tensor) -> int:
         """How many connections fulfil a condition on the weight's entries."""
         if self.connected is not None:
             condition = condition & self.connected
         return int(condition.sum())
 
-    def _most_received(self) -> int:
-        """The most connections that a unit receives; 0 where nothing says so."""
-        return 0 if self.connected is None else int(self.connected.sum(-1).max())
-
     def _derive_bounds(self) -> None:
-        """What a step needs of the masks; again whenever the masks change."""
+        """Derive what a step needs from the masks; again whenever the masks change."""
+        self._sparse = None  # `load_state_dict` copies into the same buffers
         weight = self.stored_weight
         dtype = torch.get_default_dtype() if weight is None else weight.dtype
         sign = self.sign if self.dale == "project" else None
@@ -543,50 +478,17 @@ class LinearLayer(nn.Module):
         for name, values in bounds._asdict().items():
             self.register_buffer(name, values, persistent=False)
         if self.plasticity is None or not self.plasticity.is_meta:
-            self.fractional = self.rate is not None and bool(
-                ((self.rate > 0) & (self.rate < 1)).any()
+            self.fractional = self.plastic is not None and bool(
+                ((self.plastic > 0) & (self.plastic < 1)).any()
             )
-        self.mask_version = getattr(self, "mask_version", 0) + 1
+        self.mask_version += 1
         masks = [(name, self._buffers[name]) for name in MASKS]
         self._masks_seen = [(name, m, 0 if m is None else m._version) for name, m in masks]
 
-    def _refuse_raw_zeros(self, start: Start, dale_init: str) -> None:
-        """|w| has no gradient at 0, so a raw weight that is drawn there never leaves it."""
-        if self.dale != "abs" or not start.drawn or self.sign is None or not self.sign.any():
-            return
-        why = "|w| has no gradient at 0, so these weights would never learn"
-        if dale_init == "clamp":
-            raise StartError(
-                f"dale='abs' with dale_init='clamp' sets weights of the wrong sign to 0: {why}; "
-                "use dale_init='abs' or dale='project'"
-            )
-        if start.learn and not start.values.any():
-            raise StartError(
-                f"dale='abs' with a weight that starts at 0 everywhere: {why}; "
-                "use another init or dale='project'"
-            )
 
-    def _constrained(self, start: Start, dale_init: str, ei_balance: str) -> Tensor:
-        """The start after signs, wiring and balance, in this order."""
-        weight = start.values
-        sign = None if self.dale == "none" else self.sign
-        if sign is not None and start.drawn and dale_init == "abs":
-            weight = effective(weight, sign, None)
-        elif sign is not None and (start.drawn or self.dale == "project"):
-            bounds = bounds_of(sign, None, None, weight.dtype)
-            weight = torch.clamp(weight, bounds.lower, bounds.upper)
-        if self.connected is not None:
-            weight = weight.where(self.connected, 0.0)
-        if sign is not None and ei_balance != "none":
-            weight = weight * self._balance(self._effective(weight).detach(), sign, ei_balance)
-        return weight + 0.0  # -0.0 becomes 0.0
-
-
-def _generator(seed: int | None, stream: str) -> torch.Generator | None:
-    """The generator of a layer's stream; None, for torch's own, without a seed."""
-    if seed is None:
-        return None
-    return torch.Generator().manual_seed(seed_of(seed, stream))
+def linear_maps(module: nn.Module) -> dict[str, LinearLayer]:
+    """{path: map} of every linear map in a module: a layer of its own, or one inside a layer."""
+    return {path: each for path, each in module.named_modules() if isinstance(each, LinearLayer)}
 
 
 def _derive_bounds_again(layer: LinearLayer, _incompatible: Any) -> None:

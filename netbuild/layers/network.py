@@ -6,7 +6,7 @@ B batch, T time, N units.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -14,13 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netbuild.kernels import Activation
 from netbuild.layers import constraints
-from netbuild.layers.activations import activation
+from netbuild.layers.arguments import activation, dimension, unknown
 from netbuild.layers.constraints import Check
-from netbuild.layers.ctrnn import CTRNNLayer
-from netbuild.layers.dropout import Dropout
-from netbuild.layers.given import dimension, unknown
-from netbuild.layers.linear import LinearLayer
+from netbuild.layers.linear import LinearLayer, linear_maps
 
 INPUT = "input"  # the source that is not a layer
 
@@ -33,12 +31,12 @@ class Source(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One layer of the forward pass, with all that it needs looked up beforehand."""
+    """One layer of the forward pass, with everything looked up that it needs."""
 
     name: str
     source: str
     units: slice | str | None  # a str names the buffer that holds the indices
-    activate: Callable[[Tensor], Tensor] | None
+    activate: Activation | None
 
 
 class Network(nn.Module):
@@ -148,10 +146,10 @@ class Network(nn.Module):
     ) -> dict[str, dict[str, int | float | bool | None]]:
         """{path: specs} of every layer, and every map inside a layer, that has them.
 
-        `spectrum`: with the spectral radius of recurrent weights whose radius takes seconds too.
+        With `spectrum` also the spectral radius of recurrent weights whose radius takes seconds.
         """
         return {
-            path: getter(spectrum=True) if spectrum and isinstance(module, CTRNNLayer) else getter()
+            path: getter(spectrum=spectrum)
             for path, module in self.named_modules()
             if module is not self and callable(getter := getattr(module, "get_specs", None))
         }
@@ -159,9 +157,9 @@ class Network(nn.Module):
     def effective_weights(self) -> dict[str, Tensor]:
         """{"<layer>.effective_weight": tensor} of the layers whose parameter is raw."""
         return {
-            f"{path}.effective_weight": module.effective_weight
-            for path, module in self.named_modules()
-            if isinstance(module, LinearLayer) and module.is_raw
+            f"{path}.effective_weight": map.effective_weight
+            for path, map in linear_maps(self).items()
+            if map.is_raw
         }
 
     def effective_parameter(self, name: str) -> Tensor:
@@ -253,7 +251,7 @@ def _separate_streams(layers: Mapping[str, nn.Module]) -> None:
     streams: dict[tuple[str, int, str], str] = {}
     for name, layer in layers.items():
         for path, module in layer.named_modules(prefix=name):
-            if not isinstance(module, (CTRNNLayer, Dropout)):
+            if not hasattr(module, "draws"):
                 continue
             module.name = module.name or path
             if not module.draws:
@@ -284,7 +282,7 @@ def _selected(width: int | None, units: tuple[int, ...] | slice | None) -> int |
 
 def _width_after(name: str, layer: nn.Module, width: int | None) -> int | None:
     """The width of a layer's activity, given what it reads; ValueError if they do not fit."""
-    if isinstance(layer, Dropout):
+    if getattr(layer, "keeps_width", False):
         return width
     reads = getattr(layer, "input_dim", None)
     if isinstance(reads, int) and width is not None and reads != width:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netbuild.drawing.look import name_of, new_figure, own_look
-from netbuild.layers import LinearLayer, Network
+from netbuild.layers import Network, linear_maps
 from netbuild.plots.drawing import GREY, figure_of
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ def name_spans(ax: Axes, spans: Sequence[Span], low: float, high: float) -> floa
 @own_look
 def layers(network: Network, kind: str = "weights") -> Figure:
     """The weight matrix of every linear layer, or the distribution of its weights."""
-    maps = {
-        name: layer for name, layer in network.named_modules() if isinstance(layer, LinearLayer)
-    }
+    maps = linear_maps(network)
     places = new_panels(len(maps), min(COLUMNS, len(maps)), 4.2, 3.6)
     for axes, (name, layer) in zip(places, maps.items(), strict=True):
         layer.plot_layer("weight" if kind == "weights" else "dist", ax=axes)

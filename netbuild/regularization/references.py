@@ -1,11 +1,17 @@
-"""Reference weights: checked copies of the caller's, or signs drawn after Dale's law."""
+"""Reference weights: checked copies of the caller's, or signs drawn after Dale's law.
+
+A reference has the shape of its parameter, (output_dim, input_dim) on a torch weight: axis 1 is
+presynaptic. For a weight in sparse storage only the references of its connections are kept. They
+may be given so, (connection,), or as the whole matrix, which is read at the connections: entries
+elsewhere would add a constant to a term (a distance, say) that no weight can change.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -13,22 +19,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
-from netbuild.regularization.parameters import Places
+from netbuild.regularization.targets import GivenTensors, NamedParameters, Places
 from netbuild.rounding import round_half_up
 from netbuild.streams import rng_of
 
+References: TypeAlias = Iterable[Any] | Mapping[str, Any]
 
-def as_references(
-    names: Sequence[str],
-    params: Sequence[Tensor],
-    references: Iterable[Any] | Mapping[str, Any],
-    places: Sequence[Places | None] | None = None,
+
+class DaleWords(TypedDict, total=False):
+    """How to draw references, in the words of `draw_dale_reference`."""
+
+    inh_ratio: float
+    rho: float
+    inh_first: bool
+    seed: int
+
+
+def given_references(
+    targets: GivenTensors | NamedParameters, references: References
 ) -> list[Tensor]:
-    """Copies of `references`, one per parameter, each with its dtype and device.
+    """Copies of the caller's references, one per parameter, each with its dtype and device.
 
     Tensors, arrays and nested lists will do; a mapping is matched by the parameters' names.
-    `places` says of each parameter in sparse storage where its entries stand; a reference that is
-    a whole matrix is read there.
 
     Raises:
         TypeError: one tensor or array came where a list of them belongs.
@@ -36,6 +48,7 @@ def as_references(
     """
     if isinstance(references, (Tensor, np.ndarray)):
         raise TypeError("reference_weights must be a list of arrays, not a single array: [array]")
+    names, params = targets.names, targets.read()
     if isinstance(references, Mapping):
         missing = [name for name in names if name not in references]
         if missing:
@@ -48,7 +61,7 @@ def as_references(
             f"as many references as parameters are needed: {len(params)} parameters, "
             f"{len(references)} reference_weights"
         )
-    places = places or [None] * len(params)
+    places = map(targets.places, range(len(params)))
     return [_as_reference(*item) for item in zip(names, params, references, places, strict=True)]
 
 
@@ -70,6 +83,31 @@ def _as_reference(name: str, param: Tensor, reference: Any, where: Places | None
     return copy.to(device=param.device, dtype=param.dtype)
 
 
+def reference_signs(
+    targets: GivenTensors | NamedParameters, given: References | None, words: DaleWords, owner: str
+) -> list[Tensor]:
+    """The signs of the given references, or drawn signs in the parameters' shapes.
+
+    All are drawn from one stream, so that equal shapes do not get equal references. Raises
+    ValueError for words that `owner` does not know, and TypeError for words beside references.
+    """
+    refuse_unknown(words, tuple(DaleWords.__annotations__), owner)
+    if given is not None:
+        if words:
+            named = ", ".join(words)
+            raise TypeError(f"{named}: for drawn references only, but reference_weights are given")
+        return [torch.sign(reference) for reference in given_references(targets, given)]
+    generator = dale_generator(words.get("seed", 0))
+    signs = []
+    for index, param in enumerate(targets.read()):
+        where = targets.places(index)
+        shape = param.shape if where is None else where.shape
+        columns = None if where is None else where.columns.cpu().numpy()
+        drawn = draw_dale_reference(shape, **words, generator=generator, columns=columns)
+        signs.append(drawn.to(param))
+    return signs
+
+
 def draw_dale_reference(
     shape: Sequence[int],
     inh_ratio: float = 0.5,
@@ -79,23 +117,23 @@ def draw_dale_reference(
     generator: np.random.Generator | None = None,
     columns: NDArray[np.integer[Any]] | None = None,
 ) -> Tensor:
-    """Signs that obey Dale's law: all opinions about one presynaptic unit's weights are alike.
+    """Signs that obey Dale's law: all signs of one presynaptic unit's weights are alike.
 
     Args:
         shape: of the weight, (..., output_dim, input_dim); the last axis is presynaptic (axis 1
             of a torch weight). Any shape will do.
         inh_ratio: the share of inhibitory units in [0, 1], of n units round-half-up(inh_ratio n).
-        rho: the share of entries that have an opinion, in [0, 1]; the others, drawn without
-            regard to the unit, are 0. Of N entries round-half-up(rho N) have one.
+        rho: the share of entries that have a sign, in [0, 1]; the others, drawn without
+            regard to the unit, are 0. Of N entries round-half-up(rho N) have a sign.
         inh_first: the inhibitory units are the first ones; else they are drawn.
         seed: of the draw; equal seeds give equal references.
-        generator: draws in place of one made from `seed`.
-        columns: (connection,), the presynaptic unit of each entry of a weight in sparse storage,
-            for which alone signs are drawn then; N is their number.
+        generator: used in place of a generator made from `seed`.
+        columns: (connection,), the presynaptic unit of each entry of a weight in sparse storage.
+            Signs are then drawn for these entries only, and N is their number.
 
     Returns:
         A tensor of `shape`, or (connection,), on the CPU: +1 excitatory, -1 inhibitory, 0 no
-        opinion.
+        reference sign.
 
     Raises:
         TypeError: seed is not an integer. ValueError: a share outside [0, 1].
@@ -109,12 +147,12 @@ def draw_dale_reference(
     if not inh_first:
         rng.shuffle(inhibitory)
     entries = math.prod(shape) if columns is None else len(columns)
-    opinion = np.arange(entries) < round_half_up(rho, entries)
-    rng.shuffle(opinion)
+    has_sign = np.arange(entries) < round_half_up(rho, entries)
+    rng.shuffle(has_sign)
     signs = np.where(inhibitory, np.int8(-1), np.int8(1))
     if columns is not None:
-        return torch.from_numpy(signs[columns] * opinion).to(torch.get_default_dtype())
-    signs = signs * opinion.reshape(*shape[:-1], units)
+        return torch.from_numpy(signs[columns] * has_sign).to(torch.get_default_dtype())
+    signs = signs * has_sign.reshape(*shape[:-1], units)
     return torch.from_numpy(signs).to(torch.get_default_dtype()).reshape(tuple(shape))
 
 

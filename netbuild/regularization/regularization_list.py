@@ -1,56 +1,33 @@
-"""RegularizationList: the regularizers of a network, by name, and the sum of their terms."""
+"""The regularizers of a network, by name, and the weighted sum of their terms."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from netbuild.regularization.activity import FiringRateL1, FiringRateL2, FiringRateVariance
 from netbuild.regularization.arguments import bounded, did_you_mean
-from netbuild.regularization.base import BaseRegularization, step_on
-from netbuild.regularization.connectome import (
-    DaleHinge,
-    DaleLaw,
-    DaleLawL2,
-    ExcRatioTargetRegularization,
-    InhRatioTargetRegularization,
-    WeightsDistance,
+from netbuild.regularization.regularizers import (
+    LAMBDA,
+    REGULARIZATIONS,
+    Activity,
+    BaseRegularization,
+    Optimizer,
+    step_on,
 )
-from netbuild.regularization.norms import L1, L2, Lp
-from netbuild.regularization.parameters import Params
-
-# Every `type` that a struct may name; what is not here is not resolved.
-REGULARIZATIONS: dict[str, type[BaseRegularization]] = {
-    kind.__name__: kind
-    for kind in (
-        Lp,
-        L1,
-        L2,
-        DaleLaw,
-        DaleLawL2,
-        DaleHinge,
-        ExcRatioTargetRegularization,
-        InhRatioTargetRegularization,
-        WeightsDistance,
-        FiringRateL1,
-        FiringRateL2,
-        FiringRateVariance,
-    )
-}
-Activity: TypeAlias = Mapping[str, Tensor]  # layer name to (..., unit)
+from netbuild.regularization.targets import Params
 
 
 class RegularizationList(nn.Module):
     """sum_k Lambda Lambda_k R_k, each R_k with a name; an empty list is a zero.
 
     Args:
-        regularizations: an iterable of them, or a dict by name. A name is a word without dots;
-            one that is not given is the class's in snake case, numbered from the second on:
-            `l1`, `l1_2`.
+        regularizations: an iterable of them, a dict by name, or another list. A name is a word
+            without dots; one that is not given is the class's in snake case, numbered from the
+            second on: `l1`, `l1_2`.
         Lambda: multiplies the whole sum, >= 0; each keeps its own Lambda_k besides.
         optimizer: steps on the whole sum in `on_optimization_end`. Without one, each
             regularization steps by its own, if it has one.
@@ -61,8 +38,8 @@ class RegularizationList(nn.Module):
     def __init__(
         self,
         regularizations: Iterable[BaseRegularization] | Mapping[str, BaseRegularization] = (),
-        Lambda: float = 1.0,
-        optimizer: torch.optim.Optimizer | None = None,
+        Lambda: float = LAMBDA,
+        optimizer: Optimizer = None,
     ) -> None:
         super().__init__()
         self.Lambda = bounded("Lambda", Lambda, 0.0, math.inf)
@@ -76,7 +53,7 @@ class RegularizationList(nn.Module):
         cls,
         structs: Iterable[Mapping[str, Any]],
         params: Params | None = None,
-        Lambda: float = 1.0,
+        Lambda: float = LAMBDA,
     ) -> Self:
         """The list that `[{"type": "DaleLawL2", "alpha": 0.8, "name": ...}, ...]` describes.
 
@@ -90,11 +67,16 @@ class RegularizationList(nn.Module):
             ValueError: no or an unknown type, an unknown word, no params, a name twice.
         """
         result = cls(Lambda=Lambda)
-        given = None if params is None else _reusable(params)
+        # A generator is read once, but several structs may need its parameters.
+        given = list(params) if isinstance(params, Iterator) else params
         for struct in structs:
             words = dict(struct)
-            name = words.pop("name", None)
-            result.append(_class_of(words).from_dict(words, given), name)
+            name, kind = words.pop("name", None), words.get("type")
+            if kind not in REGULARIZATIONS:
+                near, known = did_you_mean(str(kind), REGULARIZATIONS), ", ".join(REGULARIZATIONS)
+                what = f"no regularization has the type {kind!r}{near}"
+                raise ValueError(f"{what} (there are: {known})")
+            result.append(REGULARIZATIONS[kind].from_dict(words, given), name)
         return result
 
     def append(self, regularization: BaseRegularization, name: str | None = None) -> None:
@@ -115,13 +97,18 @@ class RegularizationList(nn.Module):
             raise ValueError(f"{name!r} cannot be the name of a regularization")
         self.regularizations[name] = regularization
 
+    def _free_name(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self.regularizations:
+            number += 1
+            name = f"{wanted}_{number}"
+        return name
+
     def extend(
         self, regularizations: Iterable[BaseRegularization] | Mapping[str, BaseRegularization]
     ) -> None:
         """Add several at the end; of a dict, or of another list, the names are kept."""
-        if isinstance(regularizations, RegularizationList):
-            regularizations = dict(regularizations.items())
-        if isinstance(regularizations, Mapping):
+        if isinstance(regularizations, (Mapping, RegularizationList)):
             for name, regularization in regularizations.items():
                 self.append(regularization, name)
         else:
@@ -131,20 +118,30 @@ class RegularizationList(nn.Module):
     @property
     def names(self) -> list[str]:
         """The names, in order."""
-        return list(self.regularizations.keys())
+        return list(self.regularizations)
 
     def items(self) -> list[tuple[str, BaseRegularization]]:
         """The names and their regularizations, in order."""
-        return list(self.regularizations._modules.items())  # type: ignore[arg-type]
+        return list(self.regularizations.items())  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.regularizations)
 
     def __iter__(self) -> Iterator[BaseRegularization]:
-        return iter([regularization for _, regularization in self.items()])
+        return iter(self.regularizations.values())  # type: ignore[arg-type]
 
     def __getitem__(self, key: int | str) -> BaseRegularization:
-        return self.items()[key][1] if isinstance(key, int) else dict(self.items())[key]
+        name = self.names[key] if isinstance(key, int) else key
+        return self.regularizations[name]  # type: ignore[return-value]
+
+    @property
+    def needs_activity(self) -> bool:
+        """Whether any of them reads the network's activity."""
+        return any(item.needs_activity for item in self)
+
+    def weight(self, name: str) -> float:
+        """The factor of the raw term called `name`: Lambda of the list times its own."""
+        return self.Lambda * self[name].Lambda
 
     def raw_terms(
         self, activity: Activity | None = None, steps: Tensor | None = None
@@ -162,23 +159,14 @@ class RegularizationList(nn.Module):
         """
         return {name: _raw(name, item, activity, steps) for name, item in self.items()}
 
-    @property
-    def needs_activity(self) -> bool:
-        """Whether any of them reads the network's activity."""
-        return any(item.needs_activity for item in self)
-
-    def weight(self, name: str) -> float:
-        """What multiplies the raw term called `name`: Lambda of the list times its own."""
-        return self.Lambda * self[name].Lambda
-
     def total(self, raw_terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of what `raw_terms` returned: bit for bit what `forward` gives.
 
-        For a training loop that logs the raw terms of the very step that it takes.
+        For a training loop that logs the raw terms of the step that it takes.
         """
         total: Tensor | None = None
-        for name, regularization in self.items():
-            raw, weight = raw_terms[name], self.Lambda * regularization.Lambda
+        for name, raw in raw_terms.items():
+            weight = self.weight(name)
             # A product and a sum in one operation: these are scalars, and only calls cost.
             total = raw * weight if total is None else torch.add(total, raw, alpha=weight)
         return torch.zeros_like(self._zero, requires_grad=True) if total is None else total
@@ -186,13 +174,6 @@ class RegularizationList(nn.Module):
     def forward(self, activity: Activity | None = None, steps: Tensor | None = None) -> Tensor:
         """sum_k Lambda Lambda_k R_k: a 0-d tensor that can be backpropagated; see `raw_terms`."""
         return self.total(self.raw_terms(activity, steps))
-
-    def terms(
-        self, activity: Activity | None = None, steps: Tensor | None = None
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Each R_k and Lambda Lambda_k R_k by name; see `raw_terms`."""
-        raws = self.raw_terms(activity, steps)
-        return {name: (raw, raw * self.weight(name)) for name, raw in raws.items()}
 
     def on_optimization_end(self, trainer: object) -> None:
         """Step by the list's optimizer on the sum, or by each regularization's own on its term."""
@@ -206,40 +187,14 @@ class RegularizationList(nn.Module):
         """What a progress bar may show: each weighted term by name (those of activity left out)."""
         with torch.no_grad():
             return {
-                name: (_raw(name, item) * self.weight(name)).item()
+                name: (item.raw() * self.weight(name)).item()
                 for name, item in self.items()
                 if not item.needs_activity
             }
 
-    def _free_name(self, wanted: str) -> str:
-        name, number = wanted, 1
-        while name in self.regularizations:
-            number += 1
-            name = f"{wanted}_{number}"
-        return name
-
-
-def _class_of(struct: Mapping[str, Any]) -> type[BaseRegularization]:
-    kind = struct.get("type")
-    if kind not in REGULARIZATIONS:
-        known = ", ".join(REGULARIZATIONS)
-        raise ValueError(
-            f"no regularization has the type {kind!r}{did_you_mean(str(kind), REGULARIZATIONS)} "
-            f"(there are: {known})"
-        )
-    return REGULARIZATIONS[kind]
-
-
-def _reusable(params: Params) -> Params:
-    """A generator is read once, but several structs may need what it yields."""
-    return list(params) if isinstance(params, Iterator) else params
-
 
 def _raw(
-    name: str,
-    regularization: BaseRegularization,
-    activity: Activity | None = None,
-    steps: Tensor | None = None,
+    name: str, regularization: BaseRegularization, activity: Activity | None, steps: Tensor | None
 ) -> Tensor:
     if not regularization.needs_activity:
         return regularization.raw()

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from netbuild.language import Spec
-from netbuild.layers import CTRNNLayer, Network
+from netbuild.layers import Network
 
 Array = NDArray[Any]
 
@@ -20,10 +20,10 @@ class Equation(NamedTuple):
 
     activation: str
     exponent: float | None  # of the activation `power`
-    formulation: str | None
-    alpha: Array | None  # (unit,), dt / tau, in (0, 1]
-    initial_state: Array | None  # (unit,): v in the formulation `current`, r in others
-    initial_rate: Array | None  # (unit,): r, which is 0 where `initial_state: zero` is written
+    formulation: str | None = None
+    alpha: Array | None = None  # (unit,), dt / tau, in (0, 1]
+    initial_state: Array | None = None  # (unit,): v in the formulation `current`, r in others
+    initial_rate: Array | None = None  # (unit,): r, which is 0 under `initial_state: zero`
 
 
 def equations_of(network: Network, spec: Spec) -> dict[str, Equation]:
@@ -35,19 +35,13 @@ def equations_of(network: Network, spec: Spec) -> dict[str, Equation]:
             continue
         given = words.model_dump()
         module = network.get_submodule(layer.name)
-        own = _recurrent(module) if isinstance(module, CTRNNLayer) else (None,) * 4
-        found[layer.name] = Equation(given["type"], given.get("n"), *own)
+        own: dict[str, Any] = getattr(module, "equation", dict)()
+        numbers: dict[str, Any] = {
+            key: value.detach().float().cpu().numpy().copy() if isinstance(value, Tensor) else value
+            for key, value in own.items()
+        }
+        found[layer.name] = Equation(given["type"], given.get("n"), **numbers)
     return found
-
-
-def _recurrent(layer: CTRNNLayer) -> tuple[str, Array, Array, Array]:
-    with torch.no_grad():
-        alpha = torch.as_tensor(layer.parameters_of_step().alpha, dtype=torch.float32)
-        first = layer.initial()
-    state = first.rate if first.potential is None else first.potential
-    arrays = (alpha.expand(layer.size), state, first.rate)
-    numbers = [value.detach().float().cpu().numpy().copy() for value in arrays]
-    return layer.formulation, numbers[0], numbers[1], numbers[2]
 
 
 def equation_arrays(equations: Mapping[str, Equation], dt: float | None) -> dict[str, Array]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netbuild.language.plan import LayerPlan
-from netbuild.language.population import Population
-from netbuild.layers import LinearLayer, Network, SparseLinearLayer
+from netbuild.language.plan import LayerPlan, maps_of
+from netbuild.language.population import Units as LayerUnits
+from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.results.units import Units, units_of
 
 Array = NDArray[Any]
@@ -50,25 +50,22 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
     """
     found: dict[str, LabelledMap] = {}
     known: dict[int, Units] = {}  # one for both ends of a recurrent map
+    known_maps = {each.name: each for each in maps_of(plans)}
 
-    def units(population: Population) -> Units:
+    def units(population: LayerUnits) -> Units:
         if id(population) not in known:
             known[id(population)] = units_of(population, plans)
         return known[id(population)]
 
-    for name, module in network.named_modules():
-        if not isinstance(module, LinearLayer):
-            continue
-        layer, _, which = name.partition(".")
-        plan = plans[layer]
-        pre = plan.gives if which == "recurrent" else plan.reads
+    for name, module in linear_maps(network).items():
+        plan = known_maps[name]
         found[name] = LabelledMap(
             _numbers(module.matrix()),
             module.bias.detach().float().cpu().numpy().copy(),
             None if module.connected is None else module.connected.cpu().numpy().copy(),
-            units(pre),
+            units(plan.reads),
             units(plan.gives),
-            _held_signs(module, units(pre).sign),
+            _held_signs(module, units(plan.reads).sign),
         )
     return found
 
@@ -78,7 +75,7 @@ def _held_signs(module: LinearLayer, signs: Array) -> Array:
     if module.dale == "none" or module.sign is None:
         return np.zeros_like(signs)
     held = module.sign.cpu().numpy()
-    if isinstance(module, SparseLinearLayer):  # (connection,)
+    if module.sources is not None:  # (connection,)
         sources = module.sources.cpu().numpy()
         free = np.zeros(len(signs), bool)
         free[sources[held != signs[sources]]] = True

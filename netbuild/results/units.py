@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.errors import Exit, NetbuildError
-from netbuild.language.check_selection import SIGNS
-from netbuild.language.named import Named
 from netbuild.language.plan import LayerPlan
-from netbuild.language.population import Population
+from netbuild.language.population import SIGNS
+from netbuild.language.population import Units as LayerUnits
 from netbuild.yamltree.paths import near
 
 COLUMN = "column/"  # before the name of a column, in files
@@ -129,40 +128,26 @@ def units_from(arrays: Mapping[str, NDArray[Any]]) -> Units:
     return Units(arrays["name"], arrays["area"], arrays["sign"], columns)
 
 
-def _named(population: Named) -> Units:
-    """Units as their node table names them."""
-    count = population.size
-    area, signs = population.area, population.signs
-    return Units(
-        population.names.astype(np.str_),
-        np.zeros(count, "U1") if area is None else area.astype(np.str_),
-        np.zeros(count, np.int8) if signs is None else signs,
-        {
-            name: values[population.chosen].astype(np.str_)
-            for name, values in population.table.columns.items()
-            if name not in OWN
-        },
-    )
+def units_of(units: LayerUnits, plans: Mapping[str, LayerPlan]) -> Units:
+    """The units that a map reads or gives; `plans` are all the layers'.
 
-
-def units_of(population: Population, plans: Mapping[str, LayerPlan]) -> Units:
-    """The units of a population; `plans` are all the layers'.
-
-    A unit has the same name wherever it is read: it is numbered in its own area of its own layer.
+    A unit has the same name wherever it is read: its node table's, or its number in its own area
+    of its own layer.
     """
-    if isinstance(population, Named):
-        return _named(population)
-    layer = plans[population.layer].gives if population.layer in plans else population
-    first: dict[str, int] = {}
-    for run in layer.runs:
-        first[run.area] = min(first.get(run.area, run.start), run.start)
-    names = [
-        f"{run.area or population.layer}_{i - first[run.area]}"
-        for run in population.runs
-        for i in range(run.start, run.stop)
-    ]
-    lengths = [len(run) for run in population.runs]
-    areas = np.repeat(np.array([run.area for run in population.runs], dtype=np.str_), lengths)
-    signs = population.signs
-    none = np.zeros(population.size, np.int8)
-    return Units(np.array(names, dtype=np.str_), areas, none if signs is None else signs)
+    signs, columns = units.signs, {}
+    if units.table is not None:
+        names = units.names
+        columns = {
+            name: values[units.indices].astype(np.str_)
+            for name, values in units.table.columns.items()
+            if name not in OWN
+        }
+    else:
+        layer = plans[units.layer].gives if units.layer in plans else units
+        names = units.numbered(layer)
+    return Units(
+        names.astype(np.str_),
+        units.area.astype(np.str_),
+        np.zeros(units.size, np.int8) if signs is None else signs,
+        columns,
+    )

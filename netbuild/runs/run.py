@@ -19,7 +19,7 @@ from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
 from netbuild.language.environments import TaskWidths
-from netbuild.layers import LinearLayer, Network
+from netbuild.layers import Network, linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
 from netbuild.results.table import trial_columns, trial_frame
@@ -241,14 +241,14 @@ class Run:
         names = dict(network.named_parameters())
         known = name if name in names else f"{name}.weight"
         if known not in names:
-            maps = [n.removesuffix(".weight") for n in names if n.endswith(".weight")]
-            own = [n for n in maps if n.startswith(f"{name}.")]
+            weights = [n.removesuffix(".weight") for n in names if n.endswith(".weight")]
+            own = [n for n in weights if n.startswith(f"{name}.")]
             what = f"{name!r} has several maps" if own else f"there is no map {name!r}"
-            raise KeyError(f"{what}; name one of {', '.join(own or maps)}")
+            raise KeyError(f"{what}; name one of {', '.join(own or weights)}")
         path, _, leaf = known.rpartition(".")
-        layer = network.get_submodule(path)
-        if leaf == "weight" and isinstance(layer, LinearLayer):
-            return layer.matrix()
+        maps = linear_maps(network)
+        if leaf == "weight" and path in maps:
+            return maps[path].matrix()
         return network.effective_parameter(known).detach()
 
     def batch(self, trials: int | None = None, *, part: Spec | None = None) -> Batch:

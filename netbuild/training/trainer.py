@@ -17,7 +17,7 @@ from torch import Tensor
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language.training import Training
-from netbuild.layers import CTRNNLayer, Dropout, Network
+from netbuild.layers import Network
 from netbuild.regularization import RegularizationList
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, Task, evaluation_batch
@@ -72,7 +72,7 @@ class Trainer:
         self._learnt = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self._learnt[0].device
         self._modules = list(network.modules())
-        self._drawing = [m for m in self._modules if isinstance(m, (Dropout, CTRNNLayer))]
+        self._drawing: list[Any] = [m for m in self._modules[1:] if hasattr(m, "set_step")]
         self._regularizers = own if isinstance(own, RegularizationList) else RegularizationList()
         self._needs_activity = self._regularizers.needs_activity
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checks import HEAD, plan_of, said_of, spec_of
+from checks import HEAD, connected, plan_of, said_of, spec_of
 from drawn_connectomes import Drawn, draw_connectome
 from edge_lists import read_connectome
 
@@ -26,7 +26,6 @@ from netbuild.errors import DataFileError, NetbuildError, SpecError
 from netbuild.files import door
 from netbuild.language import Spec, load
 from netbuild.language.connectome import EdgeFile, NeuronFile
-from netbuild.language.named import Named
 from netbuild.language.plan import MapPlan
 
 NEURONS = """\
@@ -59,7 +58,7 @@ def recurrent_of(folder: Path, own: str = "", words: str = "") -> MapPlan:
 def matrix_of(plan: MapPlan) -> Any:
     """(pre, post): the initial weights, however they are kept."""
     assert plan.weight is not None
-    return plan.weight.T if plan.wiring is None else plan.wiring.matrix(plan.weight)
+    return plan.connections.whole(plan.weight).T
 
 
 def drawn(folder: Path, seed: int) -> tuple[Drawn, Spec]:
@@ -79,7 +78,7 @@ def test_drawn_connectomes_are_what_their_files_say(tmp_path: Path) -> None:
         expected, spec = drawn(tmp_path, seed)
         plan = spec.plan.layers["brain"]
         gives = plan.gives
-        assert isinstance(gives, Named)
+        assert gives.table is not None
         assert tuple(gives.names) == expected.names
         columns = {key: tuple(gives.table.columns[key]) for key in expected.columns}
         assert columns == expected.columns
@@ -101,16 +100,14 @@ def test_counts_are_weights_under_the_signs_of_the_neurons(folder: Path) -> None
     plan = recurrent_of(folder)
     np.testing.assert_array_equal(matrix_of(plan), COUNTS * SIGNS[:, None])
     np.testing.assert_array_equal(plan.signs, SIGNS)
-    assert plan.connected is not None
-    np.testing.assert_array_equal(plan.connected, COUNTS > 0)
+    np.testing.assert_array_equal(connected(plan), COUNTS > 0)
     text = (BRAIN % ("", "")).replace(
         "weight: connectome", "weight: {init: connectome, scale: 0.5}, self_connections: false"
     )
     plan = plan_of(folder, text).layers["brain"].maps["recurrent"]
     halves = 0.5 * COUNTS * SIGNS[:, None] * ~np.eye(4, dtype=bool)
     np.testing.assert_array_equal(matrix_of(plan), halves)
-    assert plan.connected is not None
-    np.testing.assert_array_equal(plan.connected, halves != 0)
+    np.testing.assert_array_equal(connected(plan), halves != 0)
 
 
 def test_neurons_without_a_sign_have_positive_counts(folder: Path) -> None:
@@ -166,7 +163,7 @@ def test_what_is_learnt_is_a_choice(folder: Path) -> None:
 def test_connections_between_two_types_share_a_factor(folder: Path, storage: str) -> None:
     plan = recurrent_of(folder, ", learn: scale_per_type, types: kind", f", storage: {storage}")
     assert plan.groups is not None
-    groups = plan.groups if plan.wiring is None else plan.wiring.matrix(plan.groups)
+    groups = plan.connections.whole(plan.groups).T
     kinds = ["sensory", "inter", "inter", "motor"]
     for pre, post in zip(*np.nonzero(COUNTS), strict=True):
         assert plan.group_names[groups[pre, post]] == f"{kinds[pre]}->{kinds[post]}"
@@ -296,13 +293,12 @@ def test_one_connectome_of_two_layers_is_read_once(folder: Path, reads: list[str
     found = plan_of(folder, text % "").layers
     assert reads == ["edges.csv"]
     np.testing.assert_array_equal(
-        found["two"].maps["recurrent"].connected, found["brain"].maps["recurrent"].connected
+        connected(found["two"].maps["recurrent"]), connected(found["brain"].maps["recurrent"])
     )
     del reads[:]
     spec = spec_of(folder, text % ", min_weight: 3")
     assert reads == ["edges.csv"] * 2
-    connected = spec.plan.layers["two"].maps["recurrent"].connected
-    np.testing.assert_array_equal(connected, COUNTS >= 3)
+    np.testing.assert_array_equal(connected(spec.plan.layers["two"].maps["recurrent"]), COUNTS >= 3)
 
 
 def test_stages_do_not_read_it_again(folder: Path, reads: list[str]) -> None:
@@ -441,8 +437,7 @@ def test_a_linear_layer_is_wired_from_the_units_that_it_reads(folder: Path) -> N
     plans = plan_of(folder, f"layers: [{first}, {LINEAR % ('b', '', '')}]\n").layers
     for plan in plans.values():
         assert plan.map is not None
-        assert plan.map.connected is not None
-        np.testing.assert_array_equal(plan.map.connected, COUNTS > 0)
+        np.testing.assert_array_equal(connected(plan.map), COUNTS > 0)
     second = plans["b"].map
     assert second is not None
     np.testing.assert_array_equal(matrix_of(second), COUNTS * SIGNS[:, None])
@@ -492,7 +487,7 @@ def test_memory_goes_by_the_connections_where_they_alone_are_kept(tmp_path: Path
         path.write_text(HEAD + text.replace("STORAGE", storage))
         if fits:
             spec = load(path, memory_limit=10_000_000)
-            assert spec.plan.layers["brain"].maps["recurrent"].wiring is not None
+            assert spec.plan.layers["brain"].maps["recurrent"].connections.is_sparse
         else:
             with pytest.raises(SpecError, match="training needs 306"):
                 load(path, memory_limit=10_000_000)

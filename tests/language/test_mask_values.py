@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from netbuild.errors import DataFileError
-from netbuild.language.mask_values import as_plasticity, as_signs, as_sparsity, finite, oriented
+from netbuild.language.mask_values import as_plasticity, as_signs, as_sparsity, finite
 
 MATRIX = np.arange(12.0).reshape(3, 4)
 dtypes = st.one_of(
@@ -99,46 +99,15 @@ def test_plasticity() -> None:
     )
 
 
-def test_oriented() -> None:
-    assert (oriented(MATRIX, "pre", 3, 4) == MATRIX).all()
-    assert (oriented(MATRIX, "post", 4, 3) == MATRIX.T).all()
-    square = MATRIX[:, :3]
-    assert (oriented(square, "pre", 3, 3) == square).all()
-    assert (oriented(square, "post", 3, 3) == square.T).all()
-    for rows in ("pre", "post"):
-        assert np.shares_memory(oriented(square, rows, 3, 3), square)
-
-
 @pytest.mark.parametrize("use", [as_sparsity, as_signs, as_plasticity])
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.float32, np.float64])
 def test_a_mask_is_copied_once(use: Callable[[np.ndarray], np.ndarray], dtype: type) -> None:
     array = np.eye(1000, dtype=dtype)
     tracemalloc.start()
     try:
-        found = use(oriented(array, "post", 1000, 1000))
+        found = use(array.T)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert not np.shares_memory(found, array)
     assert peak < found.nbytes + array.size + 300_000  # itself, and one array of booleans
-
-
-def test_shapes_are_named() -> None:
-    matrix = np.zeros((50, 40))
-    assert fault(lambda: oriented(matrix, "pre", 40, 50)) == (
-        "NB201",
-        "the matrix is (50, 40); this map expects (input_dim=40, output_dim=50)",
-        "it looks transposed; say `{file: NAME, rows: post}`",
-    )
-    assert fault(lambda: oriented(matrix, "post", 50, 40, "masks/ei.npy")) == (
-        "NB201",
-        "the matrix in masks/ei.npy is (50, 40); this map expects (output_dim=40, input_dim=50) "
-        "with `rows: post`",
-        "it looks transposed; say `{file: masks/ei.npy, rows: pre}`",
-    )
-    for shape in ((50,), (50, 41), (1, 50, 40), (40, 50, 1)):
-        array = np.zeros(shape)
-        code, what, hint = fault(lambda array=array: oriented(array, "pre", 40, 50))
-        assert code == "NB201"
-        assert hint == ("" if len(shape) == 2 else "a matrix has two dimensions")
-        assert str(shape) in what

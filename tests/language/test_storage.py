@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checks import HEAD, map_of, plan_of, said_of
+from checks import HEAD, connected, map_of, plan_of, said_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,18 +18,8 @@ from netbuild.language import load
 from netbuild.language.maps import Map
 from netbuild.language.memory import BYTES_PER_CONNECTION, BYTES_PER_UNIT, BYTES_PER_WEIGHT
 from netbuild.language.storage import LEAST_PAIRS, MOST_DENSITY, wants_sparse
-from netbuild.wiring import Wiring
 
 FLY = 139_255  # neurons of a fruit fly
-
-
-def connected(plan: Any) -> np.ndarray[Any, Any]:
-    """(pre, post): the connections of a map, however it is kept."""
-    if plan.wiring is not None:
-        found: np.ndarray[Any, Any] = plan.wiring.matrix()
-        return found
-    whole = np.ones((plan.input_dim, plan.output_dim), bool)
-    return whole if plan.connected is None else plan.connected
 
 
 @given(
@@ -68,9 +58,8 @@ def test_sparse_storage_keeps_the_connections_of_dense_storage(tmp_path: Path, w
     arrays = {"m": np.array([[0, 1, 1], [0, 0, 1]]), "c": np.array([[0, 1, 3], [5, 2, 4]])}
     dense = map_of(tmp_path, f"{words}, storage: dense", **arrays)
     sparse = map_of(tmp_path, f"{words}, storage: sparse", **arrays)
-    assert dense.wiring is None
-    assert sparse.wiring is not None
-    assert sparse.connected is None
+    assert not dense.connections.is_sparse
+    assert sparse.connections.is_sparse
     np.testing.assert_array_equal(connected(dense), connected(sparse))
 
 
@@ -80,10 +69,9 @@ def test_arrays_of_connections_are_those_of_the_matrices(tmp_path: Path) -> None
     plastic, weight = rng.random((2, 3)), rng.normal(size=(2, 3))
     words = "sparsity_mask: m.npy, plasticity_mask: p.npy, weight: w.npy, storage: sparse"
     found = map_of(tmp_path, words, m=mask, p=plastic, w=weight)
-    assert found.wiring is not None
     # By postsynaptic unit, then by presynaptic: (1, 0), (0, 1), (0, 2), (1, 2).
-    assert found.wiring.sources.tolist() == [1, 0, 0, 1]
-    assert found.wiring.targets.tolist() == [0, 1, 2, 2]
+    assert found.connections.graph().sources.tolist() == [1, 0, 0, 1]
+    assert found.connections.graph().targets.tolist() == [0, 1, 2, 2]
     for array, whole in ((found.plasticity, plastic), (found.weight, weight)):
         assert array is not None
         assert array.dtype == np.float32
@@ -124,9 +112,7 @@ def test_both_storages_compute_the_same(tmp_path: Path, words: str, recurrent: b
         (tmp_path / "spec.yaml").write_text(HEAD + said)
         network = build(load(tmp_path / "spec.yaml"), device="cpu")
         module: Any = network.a.recurrent if recurrent else network.a  # type: ignore[union-attr]
-        assert type(module).__name__ == (
-            "SparseLinearLayer" if storage == "sparse" else "LinearLayer"
-        )
+        assert (module.sources is not None) == (storage == "sparse")
         y = network(x)
         y.square().sum().backward()
         gradient = module.weight.grad
@@ -145,8 +131,8 @@ def test_a_map_that_is_too_large_for_a_matrix_is_never_made_one(tmp_path: Path) 
     (found,) = plan_of(tmp_path, f"layers: [{{{words}{tail}}}]\n").layers.values()
     plan = found.map
     assert plan is not None
-    assert isinstance(plan.wiring, Wiring)
-    assert len(plan.wiring) == 14_400
+    assert plan.connections.is_sparse
+    assert plan.connections.count == 14_400
     assert plan.plasticity is not None
     assert plan.plasticity.shape == (14_400,)
     assert plan.plasticity.sum() == 3_600
@@ -175,7 +161,7 @@ def test_a_matrix_of_the_size_of_a_fly_is_refused(tmp_path: Path, words: str) ->
 def test_values_of_its_connections_alone_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(HEAD + BRAIN.format(FLY, "density: 1e-5"))
     spec = load(tmp_path / "spec.yaml", memory_limit=16 << 30)
-    wiring = spec.plan.layers["brain"].maps["recurrent"].wiring
+    wiring = spec.plan.layers["brain"].maps["recurrent"].connections.wiring
     assert wiring is not None
     assert len(wiring) == round(1e-5 * FLY**2)
 
@@ -233,6 +219,7 @@ def test_large_maps_without_self_connections_are_drawn_as_pairs(tmp_path: Path) 
     text = f"layers: [{{{words}, self_connections: false}}]\n"
     (found,) = plan_of(tmp_path, text).layers.values()
     assert found.map is not None
-    assert found.map.wiring is not None
-    assert (found.map.wiring.sources != found.map.wiring.targets).all()
-    assert len(found.map.wiring) == round(0.0001 * 11_000 * 10_999)
+    wiring = found.map.connections.wiring
+    assert wiring is not None
+    assert (wiring.sources != wiring.targets).all()
+    assert len(wiring) == round(0.0001 * 11_000 * 10_999)

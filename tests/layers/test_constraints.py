@@ -152,7 +152,7 @@ def test_clipping_sees_no_gradient_of_absent_or_frozen_weights(plasticity):
     layer = layer_of(plasticity)
     optimizer = optim.SGD(layer.parameters(), lr=0.1)
     attach(layer, optimizer)
-    still = layer.gate == 0
+    still = layer.update_mask == 0
     for _ in range(2):  # gradients accumulate
         layer(torch.ones(12)).sum().backward()
         assert not layer.weight.grad[still].any()
@@ -167,7 +167,7 @@ def test_an_unmasked_gradient_is_unchanged():
     attach(layer, optimizer)
     for each in (layer, twin):
         each(torch.arange(12.0)).square().sum().backward()
-    assert torch.equal(layer.weight.grad, twin.weight.grad.where(layer.gate > 0, 0.0))
+    assert torch.equal(layer.weight.grad, twin.weight.grad.where(layer.update_mask > 0, 0.0))
 
 
 @pytest.mark.parametrize("plasticity", ["binary", "fractional"])
@@ -200,7 +200,7 @@ def test_a_quotient_of_zeros_in_some_held_weights_leaves_all_of_them_alone(
 ):
     """Decay keeps a frozen weight finite where an absent one, or a tiny one, is 0/0."""
     layer = layer_of(plasticity, wiring=wiring)
-    frozen = (layer.gate == 0) & (True if layer.connected is None else layer.connected)
+    frozen = (layer.update_mask == 0) & (True if layer.connected is None else layer.connected)
     row, column = frozen.nonzero()[len(frozen) // 2]
     state = layer.state_dict()
     if wiring == "sparse":
@@ -307,7 +307,7 @@ def test_groups_added_after_attach_are_held_from_the_next_step_on():
             layer(torch.ones(12)).square().sum().backward()
         optimizer.step()
         assert_holds(net, start)
-        assert not late.weight.grad[late.gate == 0].any()
+        assert not late.weight.grad[late.update_mask == 0].any()
     assert not optimizer.state[late.weight]["exp_avg"][~late.connected].any()
     assert hooks(net, optimizer) == (2, 1, 1)
 
@@ -381,7 +381,7 @@ def test_missing_gradients_and_a_layer_that_learns_later():
     for _ in range(3):
         optimizer.zero_grad(set_to_none=False)
         layer(torch.ones(12)).square().sum().backward()
-        assert not layer.weight.grad[layer.gate == 0].any()
+        assert not layer.weight.grad[layer.update_mask == 0].any()
         optimizer.step()
     assert_holds(layer, start)
 
@@ -407,7 +407,7 @@ def test_gradients_of_gradients():
     loss = layer(torch.ones(12)).pow(3).sum()
     loss.backward(create_graph=True)
     assert layer.weight.grad.requires_grad
-    assert not layer.weight.grad[layer.gate == 0].any()
+    assert not layer.weight.grad[layer.update_mask == 0].any()
     layer.weight.grad.square().sum().backward()
     optimizer.zero_grad()
 
@@ -601,7 +601,7 @@ def test_a_learnt_scale_that_replaces_another_stays_in_its_range():
 @pytest.mark.parametrize("signs", ["units", "none"])
 def test_a_frozen_minus_zero_keeps_its_bits(plasticity, name, signs):
     layer = layer_of(plasticity, signs)
-    frozen = (layer.gate == 0) & layer.connected
+    frozen = (layer.update_mask == 0) & layer.connected
     with torch.no_grad():
         layer.weight[frozen.nonzero()[::2].unbind(1)] = -0.0
     start = start_of(layer)

@@ -271,7 +271,7 @@ def test_a_weight_that_is_not_finite_has_no_spectral_radius() -> None:
     """In a process of its own: LAPACK may end it, or never return."""
     code = """
 import torch
-from netbuild.analysis.stability import multipliers
+from netbuild.analysis.dynamics import multipliers
 from netbuild.layers import CTRNNLayer
 for bad in (float("nan"), float("inf")):
     for storage in ("dense", "sparse"):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from netbuild.layers import CTRNNLayer, Network, linear_layer
+from netbuild.layers import CTRNNLayer, LinearLayer, Network
 
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 STORAGES = ("dense", "sparse")
@@ -37,7 +37,7 @@ def network(storage: str = "dense", seed: int = 1) -> Network:
     )
     everything = torch.ones(6, 2).numpy()
     words = {"input_dim": 6, "output_dim": 2, "sparsity_mask": everything, "storage": storage}
-    readout = linear_layer(words | {"seed": seed})
+    readout = LinearLayer.from_dict(words | {"seed": seed})
     return Network({"hidden": hidden, "readout": readout}, input_dim=3).eval()
 
 

@@ -18,7 +18,7 @@ from netbuild.builder import build
 from netbuild.errors import NetbuildError
 from netbuild.inspect import areas, summary
 from netbuild.language import Spec
-from netbuild.layers import LinearLayer, Network, SparseLinearLayer
+from netbuild.layers import LinearLayer, Network
 from netbuild.results.maps import LabelledMap, labelled_maps, map_arrays
 from netbuild.results.units import Units
 from netbuild.runs.checkpoint import load_network, network_tensors
@@ -42,10 +42,10 @@ regularizers:
 """
 
 
-def sparse_copy(layer: LinearLayer) -> SparseLinearLayer:
+def sparse_copy(layer: LinearLayer) -> LinearLayer:
     words: dict[str, Any] = {"weight": layer.weight, "bias": layer.bias, "ei_mask": layer.ei_mask}
     words |= {"sparsity_mask": layer.sparsity_mask, "dale": layer.dale}
-    return SparseLinearLayer(layer.input_dim, layer.output_dim, **words)
+    return LinearLayer(layer.input_dim, layer.output_dim, storage="sparse", **words)
 
 
 @pytest.fixture

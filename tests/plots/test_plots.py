@@ -25,7 +25,7 @@ import netbuild
 from netbuild import plots
 from netbuild.drawing.look import new_axes
 from netbuild.drawing.matrices import MOST, MOST_SPARSE, binned, matrix
-from netbuild.layers import LinearLayer, SparseLinearLayer
+from netbuild.layers import LinearLayer
 from netbuild.plots.conditions import condition_of, grouped
 from netbuild.plots.drawing import colours, write_table
 from netbuild.plots.panels import Span, name_spans
@@ -124,7 +124,7 @@ def test_signs_are_shown_where_the_map_holds_its_weights_to_them(small: Path) ->
 def test_units_whose_weights_have_other_signs_show_none() -> None:
     signs, wired = [[1, 1], [1, -1], [-1, -1]], [[1, 1], [1, 0], [1, 1]]
     layer = LinearLayer(3, 2, ei_mask=signs, seed=0)
-    sparse = SparseLinearLayer(3, 2, ei_mask=signs, sparsity_mask=wired, seed=0)
+    sparse = LinearLayer(3, 2, storage="sparse", ei_mask=signs, sparsity_mask=wired, seed=0)
     units = np.array([1, 1, 1], np.int8)
     assert _held_signs(layer, units).tolist() == [1, 0, 0]
     assert _held_signs(sparse, units).tolist() == [1, 1, 0]  # its other connection is absent

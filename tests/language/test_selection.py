@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checks import HEAD, plan_of, said_of, spec_of
+from checks import HEAD, connected, plan_of, said_of, spec_of
 from drawn_connectomes import draw_connectome
 from drawn_specs import Units
 
@@ -19,7 +19,7 @@ from netbuild.builder import build
 from netbuild.errors import SpecError
 from netbuild.explanations import EXPLANATIONS
 from netbuild.language import load
-from netbuild.language.check_selection import spelled
+from netbuild.language.population import spelled
 
 NEURONS = """\
 name,kind,sign,area,level
@@ -176,14 +176,10 @@ def test_projections_connect_the_units_that_are_meant(folder: Path) -> None:
         " Y}, {from: V1.excitatory, to: Y}]}}\n"
     )
     plans = plan_of(folder, text).layers
-    connected = plans["brain"].maps["input"].connected
-    assert connected is not None
-    assert connected.tolist() == [[True, False, True, True, True]] * 2
-    connected = plans["next"].maps["input"].connected
-    assert connected is not None
+    assert connected(plans["brain"].maps["input"]).tolist() == [[True, False, True, True, True]] * 2
     #                                A              B                    C            D      E
     to_x, to_y = [False, False, True, True, False], [True, True, False, False, True]
-    assert connected.T.tolist() == [to_x, to_x, to_y]
+    assert connected(plans["next"].maps["input"]).T.tolist() == [to_x, to_x, to_y]
 
 
 @pytest.mark.parametrize("storage", ["dense", "sparse"])
@@ -204,7 +200,7 @@ def test_plasticity_between_units(
     network: Any = build(spec, device="cpu")
     plan = spec.plan.layers["brain"].maps["recurrent"]
     assert plan.plasticity is not None
-    whole = plan.plasticity if plan.wiring is None else plan.wiring.matrix(plan.plasticity)
+    whole = plan.connections.whole(plan.plasticity).T
     for line in EDGES.splitlines()[1:]:
         pre, post, _ = line.split(",")
         learns = pre in sends and post in receives
@@ -216,7 +212,7 @@ def test_plasticity_between_units(
     layer.weight.grad = torch.ones_like(layer.weight)
     optimizer.step()
     moved = (layer.weight.detach() != before).numpy()
-    moved = moved.T if plan.wiring is None else plan.wiring.matrix(moved)
+    moved = plan.connections.whole(moved).T
     assert (whole[moved] == 1).all()
     assert moved.any() == (words != "{from: {name: A}, to: {name: E}}")
 
@@ -311,13 +307,13 @@ def test_a_selection_in_a_word_does_not_depend_on_the_order_of_its_keys() -> Non
 
 
 def test_masks_of_a_projection_are_drawn_alike_however_its_keys_stand(folder: Path) -> None:
-    def connected(to: str) -> Any:
+    def connected_to(to: str) -> Any:
         words = f"{{from: input, to: {to}, density: 0.5}}"
         text = f"{BRAIN}    input: {{projections: [{words}]}}\n"
-        return plan_of(folder, text).layers["brain"].maps["input"].connected
+        return connected(plan_of(folder, text).layers["brain"].maps["input"])
 
-    found = connected("{kind: [inter, motor], level: [2, 30]}")
-    np.testing.assert_array_equal(found, connected("{level: [2, 30], kind: [inter, motor]}"))
+    found = connected_to("{kind: [inter, motor], level: [2, 30]}")
+    np.testing.assert_array_equal(found, connected_to("{level: [2, 30], kind: [inter, motor]}"))
     assert found.sum() == 4
 
 

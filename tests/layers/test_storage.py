@@ -1,4 +1,4 @@
-"""SparseLinearLayer: what dense storage computes, from values for the connections alone."""
+"""Sparse storage computes what dense storage does, from values for the connections alone."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from netbuild.layers import (
     LinearLayer,
     Network,
     PerConnection,
-    SparseLinearLayer,
     attach,
-    linear_layer,
     verify,
 )
 from netbuild.layers.initial import SCHEMES
 from netbuild.regularization import REGULARIZATIONS, RegularizationList
-from netbuild.regularization.parameters import NamedParameters
+from netbuild.regularization.targets import NamedParameters
 
 OPTIMIZERS = {
     "sgd": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
@@ -60,22 +58,26 @@ def words_of(
     return words | more
 
 
-def pair(**words: Any) -> tuple[LinearLayer, SparseLinearLayer]:
+def sparse_layer(*arguments: Any, **words: Any) -> LinearLayer:
+    return LinearLayer(*arguments, storage="sparse", **words)
+
+
+def pair(**words: Any) -> tuple[LinearLayer, LinearLayer]:
     """The same layer in both storages."""
     words = words_of(**words)
-    sparse = linear_layer(words | {"storage": "sparse"})
-    assert isinstance(sparse, SparseLinearLayer)
-    dense = linear_layer(words | {"storage": "dense"})
-    assert type(dense) is LinearLayer
+    sparse = LinearLayer.from_dict(words | {"storage": "sparse"})
+    assert sparse.sources is not None
+    dense = LinearLayer.from_dict(words | {"storage": "dense"})
+    assert dense.sources is None
     return dense, sparse
 
 
-def at(layer: SparseLinearLayer, matrix: Tensor) -> Tensor:
+def at(layer: LinearLayer, matrix: Tensor) -> Tensor:
     """The entries of a matrix (output_dim, input_dim) at the connections."""
     return matrix[layer.targets.long(), layer.sources.long()]
 
 
-def assert_same(dense: LinearLayer, sparse: SparseLinearLayer) -> None:
+def assert_same(dense: LinearLayer, sparse: LinearLayer) -> None:
     close = {"rtol": 1e-5, "atol": 1e-5}
     torch.testing.assert_close(sparse.weight, at(sparse, dense.weight), **close)
     torch.testing.assert_close(sparse.bias, dense.bias, **close)
@@ -142,9 +144,9 @@ def test_specs_are_dense_storage_s_own() -> None:
     assert list(dense) == list(sparse)
     assert [type(value) for value in dense.values()] == [type(v) for v in sparse.values()]
     positive = words_of(weight=np.ones((9, 12)), ei_mask=None)
-    assert linear_layer(positive | {"storage": "sparse"}).get_specs()["weight_min"] == 0
+    assert LinearLayer.from_dict(positive | {"storage": "sparse"}).get_specs()["weight_min"] == 0
     full = positive | {"sparsity_mask": np.ones((12, 9)), "storage": "sparse"}
-    assert linear_layer(full).get_specs()["weight_min"] == 1
+    assert LinearLayer.from_dict(full).get_specs()["weight_min"] == 1
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.floats(0, 1), st.integers(0, 99))
@@ -157,7 +159,7 @@ def test_every_wiring_in_every_form(n: int, m: int, density: float, seed: int) -
     for form in forms:
         for storage in ("sparse", "dense"):
             words = {"weight": weight, "sparsity_mask": form, "storage": storage}
-            layer = linear_layer({"input_dim": n, "output_dim": m} | words)
+            layer = LinearLayer.from_dict({"input_dim": n, "output_dim": m} | words)
             matrix = layer.matrix()
             whole = matrix.numpy() if storage == "dense" else matrix.toarray()
             np.testing.assert_array_equal(whole, np.where(mask.T, weight, 0))
@@ -177,13 +179,13 @@ def test_arrays_per_connection_are_the_matrix_s_entries() -> None:
     for key in ("ei_mask", "plasticity_mask", "scale_groups"):
         listed[key] = PerConnection(wires.of(words[key]))
     for storage in ("dense", "sparse"):
-        one, other = (linear_layer(w | {"storage": storage}) for w in (words, listed))
+        one, other = (LinearLayer.from_dict(w | {"storage": storage}) for w in (words, listed))
         for key, value in one.state_dict().items():
             if storage == "sparse" or key in ("weight", "bias", "scale", "connected"):
                 assert torch.equal(value, other.state_dict()[key]), key
     listed["weight"] = PerConnection([1.0])
     with pytest.raises(ValueError, match=r"weight is \(1,\) per connection; expected"):
-        linear_layer(listed | {"storage": "sparse"})
+        LinearLayer.from_dict(listed | {"storage": "sparse"})
     with pytest.raises(ValueError, match="is per connection, but there is no sparsity_mask"):
         LinearLayer(3, 4, PerConnection([1.0]))
 
@@ -195,10 +197,10 @@ def test_drawn_values_have_dense_storage_s_distribution(scheme: str) -> None:
     words["sparsity_mask"] = np.random.default_rng(0).random((300, 100)) < 0.5
     if scheme == "orthogonal":
         with pytest.raises(ValueError, match="is of a whole matrix"):
-            linear_layer(words | {"storage": "sparse"})
+            LinearLayer.from_dict(words | {"storage": "sparse"})
         return
-    dense, sparse = (linear_layer(words | {"storage": s}) for s in ("dense", "sparse"))
-    assert isinstance(sparse, SparseLinearLayer)
+    dense, sparse = (LinearLayer.from_dict(words | {"storage": s}) for s in ("dense", "sparse"))
+    assert sparse.sources is not None
     values, expected = sparse.weight.detach(), at(sparse, dense.weight.detach())
     if scheme in ("zero", "constant", "identity"):
         torch.testing.assert_close(values, expected)
@@ -207,22 +209,22 @@ def test_drawn_values_have_dense_storage_s_distribution(scheme: str) -> None:
     assert values.mean().abs() < 0.02 * values.std()
     if "normal" not in scheme or scheme == "trunc_normal":
         assert values.max().item() == pytest.approx(expected.max().item(), rel=0.01)
-    again = linear_layer(words | {"storage": "sparse"})
+    again = LinearLayer.from_dict(words | {"storage": "sparse"})
     assert torch.equal(values, again.weight)
 
 
 def test_kaiming_s_arguments_reach_the_draw() -> None:
     init = {"init": "kaiming_normal", "mode": "fan_out", "nonlinearity": "relu"}
     mask = np.ones((400, 100))
-    layer = SparseLinearLayer(400, 100, init, sparsity_mask=mask, seed=1)
+    layer = sparse_layer(400, 100, init, sparsity_mask=mask, seed=1)
     assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / 100), rel=0.02)
     with pytest.raises(ValueError, match="did you mean 'gain'"):
-        SparseLinearLayer(4, 4, {"init": "identity", "gian": 2}, sparsity_mask=np.ones((4, 4)))
+        sparse_layer(4, 4, {"init": "identity", "gian": 2}, sparsity_mask=np.ones((4, 4)))
 
 
 def test_signs_of_drawn_values() -> None:
     for dale_init, least in (("abs", 1.0), ("clamp", 0.3)):
-        layer = SparseLinearLayer(
+        layer = sparse_layer(
             50,
             40,
             "normal",
@@ -235,7 +237,7 @@ def test_signs_of_drawn_values() -> None:
         assert ((layer.weight * layer.sign) >= 0).all()
         assert (layer.weight != 0).float().mean() >= least
     with pytest.raises(ValueError, match="never learn"):
-        SparseLinearLayer(3, 3, "zero", ei_mask=[1, 1, 1], sparsity_mask=np.eye(3), dale="abs")
+        sparse_layer(3, 3, "zero", ei_mask=[1, 1, 1], sparsity_mask=np.eye(3), dale="abs")
 
 
 def test_masks_come_back_as_sparse_arrays() -> None:
@@ -247,7 +249,7 @@ def test_masks_come_back_as_sparse_arrays() -> None:
     np.testing.assert_array_equal(
         sparse.plasticity_mask.toarray(), dense.plasticity_mask.numpy() * here
     )
-    again = SparseLinearLayer(12, 9, sparsity_mask=sparse.sparsity_mask)
+    again = sparse_layer(12, 9, sparsity_mask=sparse.sparsity_mask)
     assert torch.equal(again.sources, sparse.sources)
     assert again.ei_mask is again.plasticity_mask is None
     sparse.sparsity_mask.indices[:] = 0
@@ -264,10 +266,10 @@ def test_state_dict_and_copies() -> None:
     assert torch.equal(twin(x), sparse(x))
     double = copy.deepcopy(sparse).to(torch.float64)
     torch.testing.assert_close(double(x.double()).float(), sparse(x))
-    other = linear_layer(words_of(seed=7) | {"storage": "sparse"})
-    assert isinstance(other, SparseLinearLayer)
+    other = LinearLayer.from_dict(words_of(seed=7) | {"storage": "sparse"})
+    assert other.sources is not None
     wires = wiring.from_matrix(np.roll(words_of()["sparsity_mask"], 1, axis=0))
-    rolled = SparseLinearLayer(
+    rolled = sparse_layer(
         12, 9, ei_mask=[0] * 12, plasticity_mask=np.ones((12, 9)), sparsity_mask=wires
     )
     rolled.load_state_dict(sparse.state_dict())
@@ -316,7 +318,7 @@ def test_freeze_and_plasticity_by_hand() -> None:
 )
 def test_what_is_refused(words: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        linear_layer(words_of() | {"storage": "sparse"} | words)
+        LinearLayer.from_dict(words_of() | {"storage": "sparse"} | words)
 
 
 @pytest.mark.parametrize(
@@ -335,9 +337,9 @@ def test_what_is_refused(words: dict[str, Any], message: str) -> None:
 def test_wirings_out_of_order_are_refused(starts: list[int], sources: list[int]) -> None:
     bad = wiring.Wiring(3, 2, np.array(starts, np.int32), np.array(sources, np.int32))
     with pytest.raises(ValueError, match="must"):
-        SparseLinearLayer(3, 2, sparsity_mask=bad)
+        sparse_layer(3, 2, sparsity_mask=bad)
     right = wiring.Wiring(3, 3, np.array([0, 2, 2, 3], np.int32), np.array([1, 2, 0], np.int32))
-    assert len(SparseLinearLayer(3, 3, sparsity_mask=right).sources) == 3
+    assert len(sparse_layer(3, 3, sparsity_mask=right).sources) == 3
 
 
 # Scales
@@ -349,7 +351,10 @@ def test_scales_multiply_and_stay_above_zero(storage: str, dale: str) -> None:
     groups = np.add.outer(np.arange(12) % 2 * 2, np.arange(9) % 2)  # of two types on each side
     words = words_of(plasticity="none", dale=dale, scale_groups=groups, storage=storage)
     words["weight"] = {"value": words["weight"], "learn": False}
-    layer, plain = linear_layer(words), linear_layer(words | {"scale_groups": None})
+    layer, plain = (
+        LinearLayer.from_dict(words),
+        LinearLayer.from_dict(words | {"scale_groups": None}),
+    )
     assert torch.equal(layer.effective_weight, plain.effective_weight)
     optimizer = optim.SGD([p for p in layer.parameters() if p.requires_grad], lr=0.5)
     attach(layer, optimizer)
@@ -425,7 +430,7 @@ def test_recurrent_layers_agree_with_dense_storage(formulation: str, kernel: str
         y.square().sum().backward()
         found.append((layer, x, y))
     (dense, x, y), (sparse, x2, y2) = found
-    assert isinstance(sparse.recurrent, SparseLinearLayer)
+    assert sparse.recurrent.sources is not None
     close = {"rtol": 1e-5, "atol": 1e-5}
     torch.testing.assert_close(y2, y, **close)
     torch.testing.assert_close(x2.grad, x.grad, **close)
@@ -498,7 +503,7 @@ def test_regularizers_are_the_same_number_in_both_storages(term: dict[str, Any],
 def test_references_per_connection_and_off_the_pattern() -> None:
     _, network = networks()
     layer = network.get_submodule("map")
-    assert isinstance(layer, SparseLinearLayer)
+    assert isinstance(layer, LinearLayer)
     whole = torch.randn(9, 12, generator=torch.Generator().manual_seed(0))
     kind, params = REGULARIZATIONS["WeightsDistance"], NamedParameters(network, ["map.weight"])
     terms = [kind(params, reference_weights=[each]) for each in (whole, at(layer, whole))]
@@ -511,7 +516,7 @@ def test_references_per_connection_and_off_the_pattern() -> None:
 def test_drawn_references_are_of_the_presynaptic_units() -> None:
     _, network = networks(ei_mask=None)
     layer = network.get_submodule("map")
-    assert isinstance(layer, SparseLinearLayer)
+    assert isinstance(layer, LinearLayer)
     params = NamedParameters(network, ["map.weight"])
     term = REGULARIZATIONS["DaleLaw"](params, inh_ratio=0.25, rho=1.0)
     (signs,) = term.reference_weights
@@ -552,7 +557,7 @@ def test_a_network_s_effective_weights() -> None:
 
 @pytest.mark.parametrize("use_buffers", [False, True])
 def test_averages_can_be_made_before_the_first_forward_pass(use_buffers: bool) -> None:
-    layer = SparseLinearLayer.from_dict(words_of(5, 8, dale="project", seed=1))
+    layer = LinearLayer.from_dict(words_of(5, 8, storage="sparse", seed=1))
     start = {name: value.clone() for name, value in layer.state_dict().items()}
     averaged = AveragedModel(layer, use_buffers=use_buffers)
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)

@@ -11,9 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netbuild.layers import sparse_spectrum
-from netbuild.layers.sparse_spectrum import radius_of
-from netbuild.layers.spectrum import SpectrumError, scaled_to, spectral_radius
+from netbuild.layers import spectrum
+from netbuild.layers.spectrum import SpectrumError, radius_of, scaled_to, spectral_radius
 
 
 def dense_radius(matrix: scipy.sparse.csr_array) -> float:
@@ -59,7 +58,7 @@ def test_ties_in_magnitude() -> None:
 
 
 def test_blocks_are_solved_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse_spectrum, "DENSE", 100)
+    monkeypatch.setattr(spectrum, "DENSE", 100)
     sizes = [200, 40, 3, 1, 1]
     parts = [random_matrix(n, min(n, 6), seed=n) for n in sizes]
     for largest in range(len(sizes)):
@@ -93,7 +92,7 @@ def test_rings_and_stars(n: int) -> None:
 @pytest.mark.parametrize("dense", [20, 500])
 def test_cycles_of_classes(period: int, dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Classes of units in a ring: eigenvalues come in groups of `period` of one magnitude."""
-    monkeypatch.setattr(sparse_spectrum, "DENSE", dense)
+    monkeypatch.setattr(spectrum, "DENSE", dense)
     rng = np.random.default_rng(period)
     sizes = [100 + 20 * k for k in range(period)]
     blocks = [[None] * period for _ in range(period)]
@@ -128,8 +127,8 @@ def test_numbers_that_are_not_finite() -> None:
 
 
 def test_a_search_without_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse_spectrum, "RESTARTS", 1)
-    monkeypatch.setattr(sparse_spectrum, "TOLERANCE", 0.0)
+    monkeypatch.setattr(spectrum, "RESTARTS", 1)
+    monkeypatch.setattr(spectrum, "TOLERANCE", 0.0)
     with pytest.raises(ArithmeticError, match="was not found; it is near"):
         radius_of(random_matrix(600, 10))
 

@@ -1,4 +1,4 @@
-"""Activations by name: their formulas, and what is refused."""
+"""Checks of what a caller gives: activations by name, their formulas, and refusals."""
 
 import math
 import pickle
@@ -6,8 +6,8 @@ import pickle
 import pytest
 import torch
 
+from netbuild.kernels import ACTIVATIONS
 from netbuild.layers import activation
-from netbuild.layers.activations import ACTIVATIONS
 
 FORMULAS = {
     "linear": lambda x: x,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checks import plan_of, said_of, spec_of
+from checks import connected, plan_of, said_of, spec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,14 +135,14 @@ def test_projections_are_blocks_of_one_map(tmp_path: Path) -> None:
         size="",
     )
     layer = built(tmp_path, text)
-    connected, weight = layer.recurrent.sparsity_mask, layer.recurrent.weight.T.detach()
-    assert connected is not None
-    assert connected[:6, :6].sum() == 30  # all but itself
-    assert connected[:3, 6:].sum() == 6
-    assert connected[3:6, 6:].sum() == 0
-    assert connected[6:, 3:6].sum() == 12
-    assert connected[6:, :3].sum() == 0
-    assert connected[6:, 6:].sum() == 0
+    present, weight = layer.recurrent.sparsity_mask, layer.recurrent.weight.T.detach()
+    assert present is not None
+    assert present[:6, :6].sum() == 30  # all but itself
+    assert present[:3, 6:].sum() == 6
+    assert present[3:6, 6:].sum() == 0
+    assert present[6:, 3:6].sum() == 12
+    assert present[6:, :3].sum() == 0
+    assert present[6:, 6:].sum() == 0
     assert set(weight[:3, 6:].flatten().tolist()) == {0.0, float(np.float32(0.3))}
     assert (weight[3:6] <= 0).all()
     frozen = layer.recurrent.plasticity_mask
@@ -169,10 +169,9 @@ def test_density_is_exact_where_a_block_holds_some_self_connections(tmp_path: Pa
         "projections: [{from: h, to: V1}]}",
         size="",
     )
-    connected = layer_plan(tmp_path, text).maps["recurrent"].connected
-    assert connected is not None
-    assert connected[:, :6].sum() == 27  # half of 60 - 6
-    assert not connected.diagonal().any()
+    found = connected(layer_plan(tmp_path, text).maps["recurrent"])
+    assert found[:, :6].sum() == 27  # half of 60 - 6
+    assert not found.diagonal().any()
 
 
 def test_the_spectral_radius_of_projections(tmp_path: Path) -> None:
@@ -284,7 +283,7 @@ def test_the_spectral_radius_of_projections(tmp_path: Path) -> None:
         ),
         (
             one(f"{AREAS}, input: {{projections: [{{from: input.excitatory, to: V1}}]}}", size=""),
-            "NB302 layers[h].input.projections[0].from: the units of `input` have no signs",
+            "NB302 layers[h].input.projections[0].from: a network's inputs have no signs",
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V1, to: h}}, "

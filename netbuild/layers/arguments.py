@@ -1,16 +1,21 @@
-"""What a caller gives: words matched to the nearest right one, arrays copied and checked."""
+"""Checks of what a caller gives: words matched to the nearest right one, arrays copied."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import operator
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from netbuild import kernels
+
+Made = TypeVar("Made")
 
 
 def unknown(what: str, word: object, known: Iterable[str]) -> ValueError:
@@ -35,6 +40,17 @@ def known_keys(what: str, given: Mapping[str, Any], known: Iterable[str]) -> Non
     for key in given:
         if key not in words:
             raise unknown(f"key of {what}", key, words)
+
+
+def made_from(
+    make: Callable[..., Made], what: str, given: Mapping[str, Any], needed: tuple[str, ...]
+) -> Made:
+    """`make(**given)`; ValueError for a key that it does not take, and for a needed one missing."""
+    known_keys(what, given, inspect.signature(make).parameters)
+    missing = [key for key in needed if key not in given]
+    if missing:
+        raise ValueError(f"{what} needs {' and '.join(missing)}")
+    return make(**given)
 
 
 def flag(what: str, value: object) -> bool:
@@ -71,7 +87,7 @@ def array(what: str, value: Any) -> Tensor:
 
 
 def all_finite(values: Tensor) -> bool:
-    """Whether no value is NaN or Inf: their sum tells, unless it is too large itself."""
+    """Whether no value is NaN or Inf: their sum tells, unless it overflows itself."""
     return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
 
 
@@ -86,3 +102,28 @@ def shaped(what: str, value: Any, **shape: int) -> Tensor:
         hint = ": it looks transposed" if turned else ""
         raise ValueError(f"{what} is {tuple(numbers.shape)}; expected {expected}{hint}")
     return numbers
+
+
+def value_and_learn(what: str, given: Any, learn: bool) -> tuple[Any, bool]:
+    """What a caller gave as it is or as `{value: ..., learn: bool}`; `learn` where he left it out.
+
+    The value is None where the mapping has none.
+    """
+    if not isinstance(given, Mapping):
+        return given, learn
+    known_keys(what, given, ("value", "learn"))
+    return given.get("value"), flag(f"{what}.learn", given.get("learn", learn))
+
+
+def activation(given: str | Mapping[str, Any]) -> kernels.Activation:
+    """The function of that name, or of `{type: NAME, <arguments>}`.
+
+    Only `power` takes an argument: `n`, a number above 0 (2 when left out).
+
+    Raises:
+        ValueError: an unknown name or argument (the nearest right one is named); n <= 0.
+    """
+    words = {"type": given} if isinstance(given, str) else dict(given)
+    name = one_of("activation", words.pop("type", None), kernels.ACTIVATIONS)
+    known_keys(f"activation {name!r}", words, ("n",) if name == "power" else ())
+    return kernels.activation(name, **words)

@@ -1,4 +1,4 @@
-"""Where a regularization finds its parameters: tensors it was given, or names in a network.
+"""Where a regularizer finds its parameters: tensors it was given, or names in a network.
 
 Neither way registers anything: a parameter that belongs to two modules would be listed twice by
 `state_dict()`, which safetensors refuses to save and `.to("meta")` tears apart.
@@ -6,19 +6,18 @@ Neither way registers anything: a parameter that belongs to two modules would be
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
 from netbuild.regularization.arguments import did_you_mean
 
 
-@dataclass(frozen=True, eq=False)
-class Places:
-    """Where the entries of a parameter that is stored for connections alone stand in its matrix."""
+class Places(NamedTuple):
+    """Where the entries of a parameter in sparse storage stand in its matrix."""
 
     rows: Tensor  # (connection,): postsynaptic units
     columns: Tensor  # (connection,): presynaptic units
@@ -45,15 +44,15 @@ class GivenTensors:
         return list(self._tensors)
 
     def learnable(self) -> list[tuple[int, Tensor]]:
-        """The position and the tensor of each one that asks for a gradient."""
+        """The position and the tensor of each one that requires a gradient."""
         return [(i, tensor) for i, tensor in enumerate(self._tensors) if tensor.requires_grad]
 
     def entries(self, index: int) -> int:
-        """How many entries a parameter has."""
+        """How many entries parameter number `index` has."""
         return self._tensors[index].numel()
 
     def places(self, index: int) -> Places | None:
-        """Where they stand, if it is stored for connections alone; tensors are whole."""
+        """None: a given tensor is never in sparse storage."""
         return None
 
 
@@ -61,18 +60,18 @@ class NamedParameters:
     """Parameters of a network by name, looked up at each call.
 
     So they are the right ones after `.to()` has replaced them, after a layer was exchanged, and
-    in a `copy.deepcopy` of the network, whose regularizations read the copy. Of a layer with an
+    in a `copy.deepcopy` of the network, whose regularizers read the copy. Of a layer with an
     `effective_weight` property (a layer that learns magnitudes and fixes the signs), `weight` is
-    that: the weight which the forward pass uses.
+    the effective weight, which the forward pass uses.
 
     Args:
         owner: the network. It is not registered as a submodule of anything, and not kept alive: a
-            network whose regularizations named it so would only end with the garbage collector.
+            network whose regularizers did so would only be freed by the garbage collector.
             Pickle it together with what names its parameters.
         names: dotted names as `owner.named_parameters()` spells them, each once.
-        among: of each parameter the entries that are meant, as positions in it when it is
-            flattened (entry,), and how many entries there are with those that sparse storage leaves
-            out. None: all of all.
+        among: for each parameter the entries that are regularized, as positions in it when it is
+            flattened (entry,), and how many entries these are with those that sparse storage
+            leaves out. None: all entries of all parameters.
 
     Raises:
         ValueError: a name that the owner does not have, with the nearest one, or a name twice.
@@ -93,7 +92,7 @@ class NamedParameters:
         if among is not None and len(among) != len(self.names):
             raise ValueError(f"`among` is of {len(among)} parameters, `names` of {len(self.names)}")
         self._owner = weakref.ref(owner)
-        self._paths = tuple(_split(name) for name in self.names)
+        self._paths = tuple(tuple(name.split(".")) for name in self.names)
         known = [name for name, _ in owner.named_parameters(remove_duplicate=False)]
         for name in self.names:
             if name not in known:
@@ -106,7 +105,7 @@ class NamedParameters:
         return [self._value(i, *found) for i, found in enumerate(self._lookup())]
 
     def learnable(self) -> list[tuple[int, Tensor]]:
-        """The position and the (effective) tensor of each parameter that is learnt."""
+        """The position and the (effective) tensor of each parameter that learns."""
         return [
             (i, self._value(i, module, leaf, param))
             for i, (module, leaf, param) in enumerate(self._lookup())
@@ -114,25 +113,24 @@ class NamedParameters:
         ]
 
     def entries(self, index: int) -> int:
-        """How many entries a parameter has; in sparse storage those that are not stored count."""
+        """How many entries parameter number `index` has, absent connections included."""
         if self._among is not None:
             return self._among[index][1]
         module, leaf, param = self._lookup()[index]
-        if leaf == "weight" and hasattr(type(module), "targets"):
-            return int(module.input_dim) * int(module.output_dim)  # type: ignore[arg-type]
-        return param.numel()
+        return math.prod(_shape(module)) if _is_sparse(module, leaf) else param.numel()
 
     def places(self, index: int) -> Places | None:
-        """Where they stand, if it is stored for connections alone, as a layer says that has
-        `targets` and `sources`."""
+        """Where the entries of parameter number `index` stand, if it is in sparse storage."""
         module, leaf, _ = self._lookup()[index]
-        if self._among is not None or leaf != "weight" or not hasattr(type(module), "targets"):
+        if self._among is not None or not _is_sparse(module, leaf):
             return None
-        shape = (int(module.output_dim), int(module.input_dim))  # type: ignore[arg-type]
-        return Places(module.targets, module.sources, shape)  # type: ignore[arg-type]
+        return Places(module.targets, module.sources, _shape(module))  # type: ignore[arg-type]
 
     def _value(self, index: int, module: nn.Module, leaf: str, param: nn.Parameter) -> Tensor:
-        whole = _effective(module, leaf, param)
+        whole: Tensor = param
+        # Asked of the class: a failing getattr on a Module itself costs a microsecond.
+        if leaf == "weight" and hasattr(type(module), "effective_weight"):
+            whole = module.effective_weight  # type: ignore[assignment]
         if self._among is None:
             return whole
         return whole.flatten()[self._among[index][0].to(whole.device)]
@@ -152,17 +150,16 @@ class NamedParameters:
         vars(self).update(state | {"_owner": weakref.ref(state["_owner"])})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NamedParameters:
-        """In a copy of the network, of that copy; else of the same network."""
+        """In a copy of the network, the copy's parameters; else those of the same network."""
         twin = object.__new__(type(self))
-        vars(twin).update(vars(self))
-        twin._owner = weakref.ref(memo.get(id(self.owner), self.owner))
+        twin.__setstate__(vars(self) | {"_owner": memo.get(id(self.owner), self.owner)})
         return twin
 
     def _lookup(self) -> list[tuple[nn.Module, str, nn.Parameter]]:
         # Down the modules' own dictionaries: about 0.2 microseconds a name, where get_parameter
-        # takes ten times that, and nothing is remembered that could go stale.
+        # takes ten times as long, and no remembered parameter can be out of date.
         found, owner = [], self.owner
-        for modules, leaf in self._paths:
+        for *modules, leaf in self._paths:
             module = owner
             for name in modules:
                 module = module._modules[name]  # type: ignore[assignment]
@@ -176,21 +173,17 @@ class NamedParameters:
 Params: TypeAlias = Iterable[Tensor] | Mapping[str, Tensor] | NamedParameters
 
 
-def _split(name: str) -> tuple[tuple[str, ...], str]:
-    *modules, leaf = name.split(".")
-    return tuple(modules), leaf
+def _is_sparse(module: nn.Module, leaf: str) -> bool:
+    """Whether a parameter is the weight of a layer in sparse storage, which alone has `sources`."""
+    return leaf == "weight" and getattr(module, "sources", None) is not None
 
 
-def _effective(module: nn.Module, leaf: str, param: nn.Parameter) -> Tensor:
-    # Asked of the class: a failing getattr on a Module itself costs a microsecond.
-    if leaf == "weight" and hasattr(type(module), "effective_weight"):
-        effective: Tensor = module.effective_weight  # type: ignore[assignment]
-        return effective
-    return param
+def _shape(module: nn.Module) -> tuple[int, int]:
+    return int(module.output_dim), int(module.input_dim)  # type: ignore[arg-type]
 
 
 def _scale_learns(module: nn.Module) -> bool:
-    """Whether a weight that is not learnt itself is multiplied with scales that are."""
+    """Whether a weight that does not learn itself is multiplied with scales that learn."""
     scale = module._parameters.get("scale")
     return scale is not None and scale.requires_grad
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,41 +14,45 @@ from torch import nn
 
 from netbuild.builder import build
 from netbuild.language.draw import unit_signs
-from netbuild.language.population import Population, Run, units
+from netbuild.language.population import Units, units_of_areas
 from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
 from netbuild.regularization import L1, RegularizationList
 
 A = "{name: a, type: linear, input_dim: 4, output_dim: 5, excitatory: 0.6}"
 
 
+def read(units: Units) -> tuple[str, list[int], list[int] | None]:
+    signs = units.signs
+    return units.layer, units.indices.tolist(), None if signs is None else signs.tolist()
+
+
 @given(st.integers(1, 40), st.floats(0, 1))
 def test_signs_are_those_of_the_masks(size: int, fraction: float) -> None:
-    signs = unit_signs(size, fraction)
-    population = units("a", [("", size, fraction)])
-    assert population.size == size
-    assert population.signs is not None
-    assert (population.signs == signs).all()
+    found = units_of_areas("a", [("", size, fraction)])
+    assert found.size == size
+    assert found.signs is not None
+    assert (found.signs == unit_signs(size, fraction)).all()
 
 
 @pytest.mark.parametrize(
     ("source", "reads"),
     [
-        ("a", Population("a", (Run(0, 3, 1), Run(3, 5, -1)))),
-        ("a.excitatory", Population("a", (Run(0, 3, 1),), whole=False)),
-        ("a.inhibitory", Population("a", (Run(3, 5, -1),), whole=False)),
-        ("input", Population("input", (Run(0, 4),))),
+        ("a", ("a", [0, 1, 2, 3, 4], [1, 1, 1, -1, -1])),
+        ("a.excitatory", ("a", [0, 1, 2], [1, 1, 1])),
+        ("a.inhibitory", ("a", [3, 4], [-1, -1])),
+        ("input", ("input", [0, 1, 2, 3], None)),
     ],
 )
-def test_selections(tmp_path: Path, source: str, reads: Population) -> None:
+def test_selections(tmp_path: Path, source: str, reads: Any) -> None:
     text = f"layers: [{A}, {{name: b, type: linear, from: {source}, output_dim: 2}}]\n"
-    assert layer_of(tmp_path, text).reads == reads
+    assert read(layer_of(tmp_path, text).reads) == reads
 
 
 def test_a_layer_reads_the_one_before_it(tmp_path: Path) -> None:
     text = f"layers: [{A}, {{name: b, type: linear, output_dim: 2}}]\n"
     plans = plan_of(tmp_path, text).layers
-    assert plans["a"].reads == Population("input", (Run(0, 4),))
-    assert plans["b"].reads == plans["a"].gives == Population("a", (Run(0, 3, 1), Run(3, 5, -1)))
+    assert read(plans["a"].reads) == ("input", [0, 1, 2, 3], None)
+    assert plans["b"].reads is plans["a"].gives
 
 
 def test_dropout_passes_units_and_signs_on(tmp_path: Path) -> None:
@@ -58,11 +63,8 @@ def test_dropout_passes_units_and_signs_on(tmp_path: Path) -> None:
 - {{name: b, type: linear, output_dim: 2}}
 """
     plans = plan_of(tmp_path, text).layers
-    assert plans["d"].gives == Population("d", (Run(0, 2, -1),))
-    assert plans["b"].reads == Population("e", (Run(0, 2, -1),))
-    signs = plans["b"].reads.signs
-    assert signs is not None
-    assert signs.tolist() == [-1, -1]
+    assert read(plans["d"].gives) == ("d", [0, 1], [-1, -1])
+    assert read(plans["b"].reads) == ("e", [0, 1], [-1, -1])
 
 
 def test_any_reader_of_the_input_tells_its_width(tmp_path: Path) -> None:

@@ -1,0 +1,287 @@
+"""Where a map starts: its masks, initial weights, biases and scales, drawn as one pure function.
+
+I is `input_dim` (presynaptic), O is `output_dim` (postsynaptic). "As it is stored" means (O, I), or
+(connection,) in sparse storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from netbuild.layers.arguments import array, flag, one_of, shaped, value_and_learn
+from netbuild.layers.bounds import bounds_of, effective, scaled
+from netbuild.layers.initial import StartError, as_parameter, draw
+from netbuild.layers.spectrum import scaled_to
+from netbuild.layers.storage import PerConnection, Sparse, Storage, storage_of
+from netbuild.streams import seed_of
+
+DALE = ("project", "abs", "none")
+DALE_INITS = ("abs", "clamp")
+EI_BALANCES = ("none", "row", "global", "nn4n")
+STORAGES = ("dense", "sparse")
+
+
+@dataclass(frozen=True, eq=False)
+class MapArguments:
+    """The arguments of `LinearLayer`, which says what they mean."""
+
+    input_dim: int
+    output_dim: int
+    weight: Any = "uniform"
+    bias: Any = "uniform"
+    ei_mask: Any = None
+    sparsity_mask: Any = None
+    plasticity_mask: Any = None
+    dale_init: str = "abs"
+    ei_balance: str = "none"
+    spectral_radius: float | None = None
+    dale: str = "project"
+    scale_groups: Any = None
+    scale: Any = None
+    storage: str = "dense"
+    seed: int | None = None
+
+
+class MapTensors(NamedTuple):
+    """All tensors of a map, its parameters and which of them learn."""
+
+    storage: Storage
+    weight: Tensor  # as it is stored
+    bias: Tensor  # (O,)
+    scale: Tensor | None  # (G,)
+    sign: Tensor | None  # as it is stored, int8: 1 excitatory, -1 inhibitory, 0 free
+    plasticity: Tensor | None  # as it is stored, of the weight's dtype
+    scale_groups: Tensor | None  # as it is stored, int32
+    learning: frozenset[str]  # among "weight", "bias", "scale"
+
+
+def draw_map(map: MapArguments) -> MapTensors:
+    """The tensors that a map with these arguments starts from.
+
+    A function of its arguments alone where `seed` is given. The initial weight is drawn, or taken
+    from the caller; then signs, wiring, the balance of excitation and inhibition, and the spectral
+    radius shape it, in this order.
+
+    Raises what `LinearLayer` raises.
+    """
+    one_of("dale", map.dale, DALE)
+    one_of("dale_init", map.dale_init, DALE_INITS)
+    one_of("ei_balance", map.ei_balance, EI_BALANCES)
+    one_of("storage", map.storage, STORAGES)
+    storage = storage_of(map.storage, map.input_dim, map.output_dim, map.sparsity_mask)
+    sign = _mask("ei_mask", map.ei_mask, storage)
+    sign = None if sign is None else sign.sign().to(torch.int8)
+    plasticity = _plasticity(map.plasticity_mask, storage)
+    groups = _groups(map.scale_groups, storage)
+    scale, scale_learns = _scale(map.scale, groups)
+    weight = _initial("weight", map.weight)
+    values = _weight(map, weight, storage, sign, scale, groups)
+    bias = _initial("bias", {"init": "zero", "learn": False} if map.bias is None else map.bias)
+    learns = {"weight": weight.learn, "bias": bias.learn, "scale": scale_learns}
+    return MapTensors(
+        storage=storage,
+        weight=values,
+        bias=_bias(map, bias),
+        scale=scale,
+        sign=sign,
+        plasticity=plasticity,
+        scale_groups=groups,
+        learning=frozenset(name for name, learn in learns.items() if learn),
+    )
+
+
+def stored_weight(storage: Storage, given: Any) -> Tensor:
+    """A caller's weight as it is stored, in the default dtype; StartError if it overflows there."""
+    if isinstance(given, PerConnection):
+        return as_parameter("weight", storage.of_connections("weight", given))
+    sizes = {"output_dim": storage.output_dim, "input_dim": storage.input_dim}
+    return as_parameter("weight", storage.of_matrix(shaped("weight", given, **sizes)))
+
+
+def stored_bias(output_dim: int, given: Any) -> Tensor:
+    """A caller's bias in the default dtype; StartError if it overflows there."""
+    return as_parameter("bias", shaped("bias", given, output_dim=output_dim))
+
+
+# Masks and scales
+
+
+def _mask(what: str, given: Any, storage: Storage) -> Tensor | None:
+    """A mask (I, O), (I,) or per connection, as it is stored, in float64."""
+    if given is None:
+        return None
+    if isinstance(given, PerConnection):
+        return storage.of_connections(what, given)
+    values = array(what, given)
+    if what == "ei_mask" and values.ndim == 1:  # a sign for each presynaptic unit
+        return storage.of_inputs(shaped(what, values, input_dim=storage.input_dim))
+    sizes = {"input_dim": storage.input_dim, "output_dim": storage.output_dim}
+    return storage.of_matrix(shaped(what, values, **sizes).T)
+
+
+def _plasticity(given: Any, storage: Storage) -> Tensor | None:
+    plasticity = _mask("plasticity_mask", given, storage)
+    if plasticity is None:
+        return None
+    outside = plasticity[(plasticity < 0) | (plasticity > 1)]
+    if len(outside):
+        raise ValueError(f"plasticity_mask must lie in [0, 1]; it holds {outside[0]:g}")
+    return plasticity.to(torch.get_default_dtype())
+
+
+def _groups(given: Any, storage: Storage) -> Tensor | None:
+    groups = _mask("scale_groups", given, storage)
+    if groups is None:
+        return None
+    if bool((groups != groups.round()).any()) or (groups.numel() and groups.min() < 0):
+        raise ValueError("scale_groups must hold whole numbers from 0")
+    return groups.to(torch.int32)
+
+
+def _scale(given: Any, groups: Tensor | None) -> tuple[Tensor | None, bool]:
+    """The scales (G,), one for each group (more will do), and whether they learn."""
+    if groups is None:
+        if given is not None:
+            raise ValueError("scale needs scale_groups")
+        return None, False
+    count = int(groups.max()) + 1 if groups.numel() else 1
+    given, learn = value_and_learn("scale", given, learn=True)
+    values = array("scale", 1.0 if given is None else given)
+    if values.ndim and (values.ndim > 1 or len(values) < count):
+        raise ValueError(f"scale is {tuple(values.shape)}; expected a number or ({count},)")
+    if not bool((values >= 0).all()):
+        raise ValueError(f"scale must not be below 0; got {values.min():g}")
+    values = values.expand(count).clone() if not values.ndim else values
+    return values.to(torch.get_default_dtype()), learn
+
+
+# Initial values
+
+
+class _Initial(NamedTuple):
+    """What a caller wrote for a parameter: an init with its arguments, or values of his own."""
+
+    scheme: str | None
+    arguments: Mapping[str, Any]
+    value: Any
+    learn: bool
+
+
+def _initial(what: str, given: Any) -> _Initial:
+    if given is None:
+        raise TypeError(f"{what} must be an init's name, a mapping or an array; got None")
+    if isinstance(given, str):
+        return _Initial(given, {}, None, True)
+    if not isinstance(given, Mapping) or ("value" in given and "init" not in given):
+        return _Initial(None, {}, *value_and_learn(what, given, learn=True))
+    words = dict(given)
+    learn = flag(f"{what}.learn", words.pop("learn", True))
+    if "init" not in words:
+        raise ValueError(f"{what} needs `init` or `value`; got {', '.join(map(repr, given))}")
+    scheme = words.pop("init")
+    if not isinstance(scheme, str):
+        raise TypeError(f"{what}.init must be the name of a scheme; got {scheme!r}")
+    return _Initial(scheme, words, None, learn)
+
+
+def _generator(map: MapArguments, stream: str) -> torch.Generator | None:
+    """The generator of one of a map's streams; None, for torch's own, without a seed."""
+    if map.seed is None:
+        return None
+    return torch.Generator().manual_seed(seed_of(map.seed, stream))
+
+
+def _bias(map: MapArguments, bias: _Initial) -> Tensor:
+    if bias.scheme is None:
+        return stored_bias(map.output_dim, bias.value)
+    generator = _generator(map, "bias")
+    return draw(bias.scheme, (map.output_dim,), map.input_dim, generator, **bias.arguments)
+
+
+def _weight(
+    map: MapArguments,
+    initial: _Initial,
+    storage: Storage,
+    sign: Tensor | None,
+    scale: Tensor | None,
+    groups: Tensor | None,
+) -> Tensor:
+    """The initial weight, as it is stored, after signs, wiring, balance and spectral radius."""
+    connected = None if isinstance(storage, Sparse) else storage.connected
+    drawn = initial.scheme is not None
+    if initial.scheme is None:
+        weight = stored_weight(storage, initial.value)
+    else:
+        weight = storage.draw(initial.scheme, _generator(map, "weight"), initial.arguments)
+    if map.dale == "none":
+        sign = None
+    if map.dale == "abs" and drawn and sign is not None and sign.any():
+        _refuse_zeros(map, initial.learn, weight)
+    if sign is not None and drawn and map.dale_init == "abs":
+        weight = effective(weight, sign, None)
+    elif sign is not None and (drawn or map.dale == "project"):
+        bounds = bounds_of(sign, None, None, weight.dtype)
+        weight = torch.clamp(weight, bounds.lower, bounds.upper)
+    if connected is not None:
+        weight = weight.where(connected, 0.0)
+
+    def used(weight: Tensor) -> Tensor:
+        """The weight that the forward pass will use."""
+        return scaled(effective(weight, sign if map.dale == "abs" else None, None), scale, groups)
+
+    if sign is not None and map.ei_balance != "none":
+        weight = weight * balance_factors(used(weight), sign, map.ei_balance, storage)
+    weight = weight + 0.0  # -0.0 becomes 0.0
+    if map.spectral_radius is not None:
+        weight = scaled_to(weight, storage.matrix(used(weight)), map.spectral_radius)
+    return weight
+
+
+def _refuse_zeros(map: MapArguments, learn: bool, weight: Tensor) -> None:
+    """|w| has no gradient at 0, so a raw weight that is drawn there never leaves it."""
+    why = "|w| has no gradient at 0, so these weights would never learn"
+    if map.dale_init == "clamp":
+        raise StartError(
+            f"dale='abs' with dale_init='clamp' sets weights of the wrong sign to 0: {why}; "
+            "use dale_init='abs' or dale='project'"
+        )
+    if learn and not weight.any():
+        raise StartError(
+            f"dale='abs' with a weight that starts at 0 everywhere: {why}; "
+            "use another init or dale='project'"
+        )
+
+
+def balance_factors(weight: Tensor, sign: Tensor, kind: str, storage: Storage) -> Tensor:
+    """Factors for a weight matrix, with which its excitatory and inhibitory sums cancel.
+
+    The side with the larger sum is scaled down to the other: for each postsynaptic unit alone
+    (`row`) or over the whole matrix (`global`). Where one of the two sums is zero there is
+    nothing to balance, and the factor is 1; but `nn4n` divides the whole matrix by ten, free
+    weights with it, as nn4n's LinearLayer does. Free weights (sign 0) are otherwise left alone.
+
+    Args:
+        weight: effective weights that obey their signs, as they are stored.
+        sign: 1 excitatory, -1 inhibitory, 0 free; as the weight.
+        kind: `none`, `row`, `global` or `nn4n`.
+        storage: of the weight.
+
+    Returns:
+        Factors in (0, 1], of the weight's shape and dtype.
+    """
+    if kind == "none":
+        return torch.ones_like(weight)
+    numbers, by_row = weight.double(), kind == "row"
+    excitation = storage.sums(numbers.where(sign > 0, 0.0), by_row)
+    inhibition = -storage.sums(numbers.where(sign < 0, 0.0), by_row)
+    smaller = torch.minimum(excitation, inhibition)
+    factors = torch.where(sign > 0, smaller / excitation, smaller / inhibition)
+    factors = torch.where((sign != 0) & (smaller > 0), factors, 1.0)
+    if kind == "nn4n":
+        factors = torch.where(smaller > 0, factors, 0.1)
+    return factors.to(weight.dtype)
