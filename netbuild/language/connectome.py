@@ -15,9 +15,8 @@ from netbuild.errors import DataFileError
 from netbuild.files.door import FORMATS, TABLES
 from netbuild.language.base import Model, NonNegative, Seed, key
 from netbuild.language.context import Context, FileRecord, Here
-from netbuild.language.population import Units, units_of_table
-from netbuild.language.selection import ByColumns
 from netbuild.language.shorthand import Shorthand, text
+from netbuild.language.units import ByColumns, Units, units_of_table
 from netbuild.language.weights import Array, FileName, Rows
 from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
