@@ -73,7 +73,10 @@ class BinaryTable:
         # A text that many rows share is stored once, and stays so as the entry of a dictionary.
         texts = [column for column in columns if is_any(self.schema[column], TEXTS)]
         file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts)
-        batches, size = [], 0
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+        self.judge(sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns))
+        batches, size = [], 0  # the metadata may lie, so that the size is counted too
         for batch in file.iter_batches(BATCH, columns=list(columns)):
             batches.append(batch)
             size += batch.nbytes

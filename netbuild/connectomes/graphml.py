@@ -38,7 +38,8 @@ SIZE_CAP = 256 << 20  # bytes
 DEPTH_CAP = 16  # elements inside each other; a graph needs 4
 TEXT_CAP = 1 << 12  # characters of one value
 HEAD = 1 << 10  # bytes in which an XML declaration ends
-DECLARATION = re.compile(rb"\?\0?>")  # its end, in any encoding that expat knows by itself
+# In any encoding that expat knows by itself: of UTF-16 every other byte is 0.
+DECLARATION = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\0?<\0?\?\0?x\0?m\0?l[^>]*\?\0?>")
 VALUES = ("data", "default")  # elements whose text is a value
 REFUSED = ("hyperedge", "port")
 
@@ -268,7 +269,7 @@ class Reader:
         """Read it all; raises DataFileError."""
         parser = self.parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        declaration = DECLARATION.search(content, 0, HEAD)
+        declaration = DECLARATION.match(content, 0, HEAD)
         begun = declaration.end() + 1 if declaration else 0
         try:
             # The declaration of an encoding is parsed alone, before there are handlers, so that

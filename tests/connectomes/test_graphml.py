@@ -160,3 +160,15 @@ def test_faults_of_graphml(old: str, new: str, code: str, said: str) -> None:
     assert old in GRAPH
     text = refused(code, GRAPH.replace(old, new).encode(), ".graphml", words())
     assert re.search(said, text), text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_instruction_after_the_first_element_is_no_declaration(
+    encoding: str, declared: bool
+) -> None:
+    text = GRAPH[GRAPH.index("<graphml") :].replace("<key", "<?x?><key", 1)
+    if declared:
+        text = f'<?xml version="1.0" encoding="{encoding[:6].strip("-")}"?>{text}'
+    edges = graphml.read(source(Path("g.graphml"), text.encode(encoding)), words())
+    assert as_dict(edges) == {("ADAL", "ADAR"): 2.5, ("ADAR", "ADAR"): 1}
