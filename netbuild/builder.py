@@ -20,9 +20,9 @@ from netbuild.language.base import Model
 from netbuild.language.ctrnn import CTRNN
 from netbuild.language.neurogym_task import Neurogym, NeurogymPlan
 from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
-from netbuild.language.population import Units
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.training import Training
+from netbuild.language.units import Units
 from netbuild.layers import (
     CTRNNLayer,
     Dropout,

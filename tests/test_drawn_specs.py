@@ -22,7 +22,7 @@ from netbuild.language import Spec, load
 from netbuild.language.dump import dump_yaml
 from netbuild.language.grammar import fields_of, homes
 from netbuild.layers.spectrum import spectral_radius
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
 EACH = 100
 FEW, ALL = range(4), range(20)  # chunks of so many specs each, which workers share

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netbuild.language import masks as sources
 from netbuild.language.context import Context, Here
 from netbuild.language.plan import LayerPlan, MapPlan, maps_of
-from netbuild.language.population import INPUT
+from netbuild.language.units import INPUT
 from netbuild.splits import round_half_up
 
 MOST_LISTED = 8  # units in a message

@@ -14,9 +14,9 @@ from pydantic import Field
 from netbuild.language.base import Model, Name, OneOf, Positive, Seed, key
 from netbuild.language.context import Context
 from netbuild.language.plan import TaskInputs
-from netbuild.language.population import Units
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.training import Training
+from netbuild.language.units import Units
 
 if TYPE_CHECKING:
     from netbuild.environments.recipe import Recipe

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.language.context import Here
-from netbuild.language.population import Units
+from netbuild.language.units import Units
 from netbuild.splits import SampleSplit
 from netbuild.wiring import Connections
 

@@ -13,7 +13,7 @@ from resuming import assert_same, begun, killed_at, stopped_at
 
 import netbuild
 from netbuild.language.training import StopWhen
-from netbuild.training.stopping import should_stop
+from netbuild.training.rules import should_stop
 
 BASE = """layers: [{name: out, type: linear, output_dim: 2}]
 task: {type: arrays, inputs: x.npy, targets: y.npy, split: {train: 0.5}}
@@ -35,7 +35,7 @@ def arrays() -> dict[str, Any]:
     return {"x": x, "y": (x[:, 0] > 0).astype(int)}
 
 
-def records(run: netbuild.training.Run) -> list[dict[str, Any]]:
+def records(run: netbuild.Run) -> list[dict[str, Any]]:
     return [record for record in run.metrics if record["kind"] == "train"]
 
 

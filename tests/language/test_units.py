@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.language.population import (
+from netbuild.language.units import (
     MOST_AREAS,
-    Rows,
+    Nodes,
     Units,
     area_meant,
     units_of_areas,
@@ -120,7 +120,7 @@ def table(rows: list[tuple[str, int]], *, signs: bool = True, areas: bool = True
     names = np.array([f"n{k}" for k in range(n)], object)
     columns = {"area": np.array([area for area, _ in rows], object)} if areas else {}
     values = np.array([sign for _, sign in rows], np.int8) if signs else None
-    return units_of_table("brain", Rows(names, columns, values))
+    return units_of_table("brain", Nodes(names, columns, values))
 
 
 @given(ROWS)
