@@ -16,7 +16,7 @@ class DrawnReference(Model):
     """Signs drawn for presynaptic units, for maps that have none of their own."""
 
     inh_ratio: Fraction = key(..., "fraction of inhibitory units", 0.2)
-    rho: Fraction = key(1.0, "fraction of connections about which it has an opinion", 0.99)
+    rho: Fraction = key(1.0, "fraction of connections that have a reference sign", 0.99)
     inh_first: bool = key(True, "whether the inhibitory units come first, or are drawn", False)
     seed: Seed | None = key(None, "a seed of its own", 0)
 
@@ -142,7 +142,7 @@ class ActivityRegularizer(Model):
     name: Name | None = key(None, "its name in logs", "rates")
     layers: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=64)]],
-        key(..., "the layers whose rates are meant", ["hidden"], min_length=1),
+        key(..., "the layers whose rates are regularized", ["hidden"], min_length=1),
         Shorthand(listed, {"type": "string"}),
     ]
     units: Selection | None = key(None, "only the rates of these units", {"kind": "motor"})

@@ -1,51 +1,21 @@
-"""Trials by neurogym: every environment, its draws, its periods, and the windows of `Dataset`."""
+"""Trials by neurogym: every environment, its draws, its periods, and the table of a batch."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
+from recipes import LEARNABLE, PERCEPTUAL, TIMING, drawn, mixed, recipe, same
 
-from netbuild.environments.facts import facts_of, overruled, parameters_of, periods_of, settable
-from netbuild.environments.player import EnvironmentFailed, Player
-from netbuild.environments.recipe import Environment, Levels, Recipe
-from netbuild.environments.registry import environment_names, quietly
-from netbuild.environments.trials import Drawn, draw_trials
+from netbuild.environments.facts import facts_of
+from netbuild.environments.player import Player
+from netbuild.environments.recipe import Levels
+from netbuild.environments.registry import quietly
+from netbuild.environments.trials import draw_trials
 from netbuild.environments.windows import CACHED, WindowSource
 from netbuild.streams import rng_of
-
-PERCEPTUAL = "PerceptualDecisionMaking-v0"
-TIMING = {"fixation": ["choice", [40, 100]], "stimulus": ["choice", [100, 200, 400]]}
-FROM_REWARDS = ["Bandit-v0", "DawTwoStep-v0", "EconomicDecisionMaking-v0", "Null-v0"]
-ANGLES = ["Reaching1D-v0", "Reaching1DWithSelfDistraction-v0"]
-NEEDED = {"AnnubesEnv-v0": {"session": {"v": 0.5, "o": 0.5}, "catch_prob": 0.5}}
-
-
-def recipe(env: str = PERCEPTUAL, dt: float = 20, **words: Any) -> Recipe:
-    kwargs = words.pop("kwargs", {"timing": TIMING} if env == PERCEPTUAL else NEEDED.get(env, {}))
-    trials = words.pop("trials", {})
-    return Recipe((Environment(env, kwargs=kwargs, trials=trials),), dt, **words)
-
-
-def drawn(given: Recipe, count: int = 8, step: int = 0, seed: int = 0) -> Drawn:
-    return draw_trials(given, count, rng_of(seed, "train", step))
-
-
-def same(one: Drawn, other: Drawn) -> bool:
-    arrays = [(a.inputs, a.targets, a.loss_mask) for a in (one, other)]
-    if not all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True)):
-        return False
-    a, b = one.trials or {}, other.trials or {}
-    return list(a) == list(b) and all(
-        a[key].dtype == b[key].dtype and a[key].tobytes() == b[key].tobytes() for key in a
-    )
-
-
-LEARNABLE = [n for n in environment_names() if n not in (*FROM_REWARDS, *ANGLES)]
 
 
 @pytest.mark.parametrize("env", LEARNABLE)
@@ -110,31 +80,6 @@ def test_either_rule_comes_first() -> None:
     tables = [drawn(recipe("HierarchicalReasoning-v0"), 2, step).trials for step in range(20)]
     first = {int(table["rule"][0]) for table in tables if table is not None}
     assert first == {0, 1}
-
-
-def test_windows_that_failed_begin_anew() -> None:
-    words = recipe(window=40)
-    source, other = WindowSource(words, 5), WindowSource(words, 5)
-    source.batch(0, 3)
-    player = source._streams[1].players[0]
-    player._new_trial = lambda **_: 1 / 0
-    with pytest.raises(EnvironmentFailed, match="division by zero"):
-        source.batch(8, 3)
-    assert same(source.batch(1, 3), other.batch(1, 3))
-
-
-@pytest.mark.parametrize("env", FROM_REWARDS)
-def test_tasks_without_right_answers_are_refused(env: str) -> None:
-    with pytest.raises(EnvironmentFailed, match=f"{env} has no ground truth"):
-        facts_of(Environment(env), 20)
-
-
-@pytest.mark.parametrize("env", ANGLES)
-def test_angles_as_actions_are_refused(env: str) -> None:
-    with pytest.raises(
-        EnvironmentFailed, match=r"right answers of .* 0 to 6, but it has 3 actions"
-    ):
-        facts_of(Environment(env), 20)
 
 
 def test_trials_are_those_of_the_environment_itself() -> None:
@@ -219,15 +164,6 @@ def test_periods_weigh_in_the_loss() -> None:
         assert np.array_equal(mask, wanted)
 
 
-def mixed(**words: Any) -> Recipe:
-    parts = (
-        Environment("yang19.go-v0", "go", weight=5),
-        Environment("yang19.dm1-v0", "dm", weight=1),
-        Environment("yang19.dms-v0", weight=4),
-    )
-    return Recipe(parts, 20, rule_input=True, **words)
-
-
 def test_environments_are_mixed_by_weight_with_their_rule() -> None:
     found = drawn(mixed(), 400)
     assert found.trials is not None
@@ -265,103 +201,3 @@ def test_the_ideal_observer_does_what_it_must(cohs: list[float], duration: int, 
         chosen = right[found.trials["coh"] == coh]
         wanted = 0.5 * (1 + math.erf(coh / 100 * math.sqrt(duration / 2) / math.sqrt(2)))
         assert abs(chosen.mean() - wanted) < 3 * math.sqrt(wanted * (1 - wanted) / len(chosen))
-
-
-@pytest.mark.filterwarnings("ignore:.*WARN:UserWarning")  # it uses gymnasium's old ways
-def test_windows_are_those_of_the_dataset() -> None:
-    """With its environments seeded as ours are, neurogym's `Dataset` gives the same windows."""
-    from neurogym import Dataset
-
-    rows, steps = 16, 100
-    source = WindowSource(recipe(window=steps), seed=3)
-    words = {"dt": 20, "timing": TIMING}
-    theirs = Dataset(PERCEPTUAL, words, rows, seq_len=steps, batch_first=True)
-    step = 0
-    for filling in range(2):
-        seeds = rng_of(3, "train", "windows", filling).integers(0, 2**32, size=(rows, 2))[:, 0]
-        for env, seed in zip(theirs.envs, seeds, strict=True):
-            env.unwrapped.seed(int(seed))
-        theirs._cache()
-        for _ in range(15):  # 1600 steps are kept, and the last window of them never comes
-            inputs, targets = theirs()
-            ours = source.batch(step, rows)
-            assert np.array_equal(ours.inputs, inputs)
-            assert np.array_equal(ours.targets, targets)
-            assert ours.loss_mask is None
-            assert ours.trials is None
-            step += 1
-    assert theirs._seq_end + steps >= theirs._cache_len
-
-
-def test_windows_are_functions_of_their_step() -> None:
-    source = WindowSource(mixed(window=50, period_weights={"decision": 1}), seed=1)
-    steps = [0, 3, 1, 40, 2, 3]
-    found = {step: source.batch(step, 4) for step in steps}
-    for step in steps:
-        again = WindowSource(mixed(window=50, period_weights={"decision": 1}), seed=1)
-        assert same(again.batch(step, 4), found[step])
-    assert not same(found[0], found[1])
-    assert found[0].inputs.shape == (4, 50, 36)
-    assert found[0].loss_mask is not None
-    assert 0 < found[0].loss_mask.mean() < 0.5
-
-
-def test_what_is_given_is_the_callers_own() -> None:
-    source = WindowSource(recipe(window=20), seed=0)
-    first = source.batch(0, 3)
-    kept = first.inputs.copy()
-    first.inputs[:] = -1
-    source.batch(1, 3)
-    assert np.array_equal(source.batch(0, 3).inputs, kept)
-
-
-def test_a_recipe_is_plain_data() -> None:
-    words = mixed(window=7, levels=Levels(0.1, 0.9, False), period_weights={"decision": 2.0})
-    data = json.loads(json.dumps(words.to_data()))
-    assert Recipe.from_data(data) == words
-
-
-def test_facts() -> None:
-    facts = facts_of(Environment(PERCEPTUAL, kwargs={"timing": {"delay": 0}}), 20)
-    assert (facts.inputs, facts.actions, facts.values) == (3, 3, 0)
-    assert facts.channels == {"fixation": (0,), "stimulus": (1, 2)}
-    assert facts.choices == {"fixation": (0,), "choice": (1, 2)}
-    assert facts.periods == ("fixation", "stimulus", "decision")
-    assert set(facts.variables) == {"ground_truth", "coh"}
-    assert facts.constant["stimulus"] == 2000
-
-
-def test_arguments_and_periods() -> None:
-    assert set(parameters_of(PERCEPTUAL, 20)) >= {"timing", "cohs", "sigma", "dim_ring"}
-    assert parameters_of("AnnubesEnv-v0", 20)["session"]
-    assert not parameters_of("yang19.dm1-v0", 20)["cohs"]
-    assert "dt" not in parameters_of("yang19.dm1-v0", 20)
-    found = periods_of(Environment(PERCEPTUAL, kwargs={"timing": {"stimulsu": 1}}), 20)
-    assert list(found) == ["fixation", "stimulus", "delay", "decision"]
-
-
-def test_what_an_environment_overrules_is_found() -> None:
-    given = {"timing": {"delay": 1000}, "anti": True}
-    assert set(overruled(Environment("yang19.dlygo-v0", kwargs=given), 20)) == {
-        "timing.delay",
-        "anti",
-    }
-    assert overruled(Environment(PERCEPTUAL, kwargs={"timing": TIMING, "sigma": 2}), 20) == []
-
-
-def test_settable() -> None:
-    assert settable(Environment(PERCEPTUAL), 20, "coh", 100)
-    assert not settable(Environment("yang19.dm1-v0"), 20, "coh1_mod1", 0.5)
-    with pytest.raises(EnvironmentFailed, match=r"cannot give a trial with ground_truth: 7"):
-        settable(Environment(PERCEPTUAL), 20, "ground_truth", 7)
-
-
-def test_an_unknown_name_is_never_imported() -> None:
-    with pytest.raises(ValueError, match="registers no environment os:system"):
-        facts_of(Environment("os:system"), 20)
-
-
-def test_long_trials_are_refused_before_they_are_made() -> None:
-    environment = Environment(PERCEPTUAL, kwargs={"timing": {"stimulus": 1e9}})
-    with pytest.raises(EnvironmentFailed, match="more than 10,000,000 numbers"):
-        facts_of(environment, 20)

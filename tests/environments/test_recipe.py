@@ -1,0 +1,15 @@
+"""A recipe goes through JSON."""
+
+from __future__ import annotations
+
+import json
+
+from recipes import mixed
+
+from netbuild.environments.recipe import Levels, Recipe
+
+
+def test_a_recipe_is_plain_data() -> None:
+    words = mixed(window=7, levels=Levels(0.1, 0.9, False), period_weights={"decision": 2.0})
+    data = json.loads(json.dumps(words.to_data()))
+    assert Recipe.from_data(data) == words
