@@ -245,7 +245,7 @@ def as_parameter(what: str, numbers: Tensor) -> Tensor:
 
 
 def _finite(scheme: str, drawn: Callable[[], Tensor]) -> Tensor:
-    """What a scheme draws; StartError where that leaves torch's default dtype."""
+    """The values of a scheme; StartError where they leave torch's default dtype."""
     try:
         values = drawn()
     except (OverflowError, RuntimeError) as error:  # torch refuses such a range or scale
