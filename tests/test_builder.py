@@ -17,8 +17,8 @@ from netbuild.builder import build, build_layer, build_optimizer, build_task, de
 from netbuild.errors import Exit, NetbuildError
 from netbuild.kernels import ACTIVATIONS
 from netbuild.language import regularizers, weights
+from netbuild.language.layer import Named, Power
 from netbuild.language.reserved import RESERVED
-from netbuild.language.units import Named, Power
 from netbuild.layers import LinearLayer
 from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, arguments_of
 from netbuild.layers.network import reserved_names
@@ -184,7 +184,7 @@ def test_the_words_are_those_of_the_maths() -> None:
         if not (inspect.isclass(model) and "type" in getattr(model, "model_fields", {})):
             continue
         (kind,) = model.model_fields["type"].annotation.__args__
-        known = set(REGULARIZATIONS[kind].words())
+        known = set(REGULARIZATIONS[kind].options())
         words = set(model.model_fields) - {"type", "name", "params", "reference", "from_", "to"}
         assert words <= known, name
 
