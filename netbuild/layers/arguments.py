@@ -1,4 +1,4 @@
-"""Checks of what a caller gives: words matched to the nearest right one, arrays copied."""
+"""Checks of a caller's arguments: names, numbers and arrays; errors suggest the nearest name."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def array(what: str, value: Any) -> Tensor:
 
 
 def all_finite(values: Tensor) -> bool:
-    """Whether no value is NaN or Inf: their sum tells, unless it overflows itself."""
+    """Whether no value is NaN or Inf; a finite sum proves it, without a look at each of them."""
     return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
 
 
@@ -105,9 +105,9 @@ def shaped(what: str, value: Any, **shape: int) -> Tensor:
 
 
 def value_and_learn(what: str, given: Any, learn: bool) -> tuple[Any, bool]:
-    """What a caller gave as it is or as `{value: ..., learn: bool}`; `learn` where he left it out.
+    """The value, and whether it learns, of `{value: ..., learn: bool}` or of a value alone.
 
-    The value is None where the mapping has none.
+    `learn` is the default; the value is None where a mapping has none.
     """
     if not isinstance(given, Mapping):
         return given, learn

@@ -31,8 +31,7 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
     its plasticity p times what the optimizer wants, whatever the optimizer: the weight goes to
     lerp(before, after, p), which is the very bits of before where p = 0; (c) absent connections
     and wrong signs are then set to 0; (d) an LBFGS forgets its curvature, which was measured on
-    the other side of that clamp. What a recurrent layer learns beside its weights (alpha) is
-    clamped to the range in which it makes sense, as scales of connections are.
+    the other side of that clamp; (e) a learnt alpha and learnt scales are clamped to their ranges.
 
     Calling it again changes nothing. Several optimizers may each own a part of the module. An
     optimizer that is given parameters of the module later (by `add_param_group`, or in place of
@@ -50,9 +49,9 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
         ValueError: the optimizer holds no parameter of the module, as after a copy of one alone; a
             constrained weight (or alpha, or scales) that is computed from parameters that it holds,
             as by `torch.nn.utils.parametrize`; layers that share a weight under different masks
-            with plasticity between 0 and 1. What arises later is raised by the next
-            `optimizer.step()`, before it changes anything; so is a weight that was replaced where
-            the optimizer holds the one before (`load_state_dict(assign=True)`).
+            with plasticity between 0 and 1. Where one of these arises later, or a weight is
+            replaced while the optimizer holds the one before (`load_state_dict(assign=True)`), the
+            next `optimizer.step()` raises, before it changes anything.
     """
     owned = _owned(optimizer)
     if not any(id(p) in owned for p in module.parameters()):
@@ -100,15 +99,15 @@ class _Keeper:
     def update_layer(self, path: str, layer: LinearLayer, owned: set[int]) -> None:
         """Constrain a layer's weight if the optimizer holds it, in place of the one before."""
         weight, known = layer.stored_weight, self.weights.get(layer)
-        held = weight is not None and id(weight) in owned
-        if known is not None and (known.weight is not weight or not held):
-            if not held and id(known.weight) in owned:
+        is_owned = weight is not None and id(weight) in owned
+        if known is not None and (known.weight is not weight or not is_owned):
+            if not is_owned and id(known.weight) in owned:
                 raise ValueError(_computed("weight", path) if weight is None else _replaced(path))
             known.handle.remove()
             del self.weights[layer]
         elif known is not None:
             return
-        if weight is None or not held or not layer.is_constrained:
+        if weight is None or not is_owned or not layer.is_constrained:
             return
         if not self.shares(path, layer, weight):
             self.add(layer, weight)
@@ -404,7 +403,7 @@ def _checks(path: str, layer: LinearLayer, initial: Mapping[str, Tensor] | None)
     if connected is not None:
         wrong = ~there & (weight != 0)
         checks.append(Check(path, "absent", int((~there).sum()), int(wrong.sum())))
-    elif layer.is_wired:  # what is not stored cannot violate anything
+    elif layer.is_wired:  # absent weights are not stored, so none of them can be wrong
         checks.append(Check(path, "absent", entries - stored, 0))
     if layer.plasticity is not None and initial is not None:
         frozen = there & (layer.plasticity == 0)

@@ -16,17 +16,8 @@ from torch.nn import functional
 
 from netbuild import kernels
 from netbuild.kernels import FORMULATIONS, SparseWeight, State, autocast, sparse_linear, traced
-from netbuild.layers.arguments import (
-    activation as activation_of,
-)
-from netbuild.layers.arguments import (
-    array,
-    dimension,
-    known_keys,
-    made_from,
-    one_of,
-    value_and_learn,
-)
+from netbuild.layers import arguments
+from netbuild.layers.arguments import array, dimension, known_keys, one_of, value_and_learn
 from netbuild.layers.initial import StartError
 from netbuild.layers.linear import LinearLayer
 from netbuild.layers.spectrum import spectral_radius
@@ -55,7 +46,7 @@ class Noise(NamedTuple):
     scaling: str = "euler_maruyama"
 
     def factor(self, alpha: Tensor | float) -> Tensor | float:
-        """What N(0, 1) is multiplied with before it is added to alpha (W r + ...).
+        """The factor of N(0, 1), before this noise is added to alpha (W r + ...).
 
         `euler_maruyama`: sqrt(2 alpha) sigma, with which a unit without input has a stationary
         standard deviation of sigma sqrt(2 / (2 - alpha)), whatever dt is.
@@ -80,34 +71,35 @@ class CTRNNLayer(nn.Module):
 
     n[t] is the noise of this step. The state before the first step is v = r = 0, or the given one.
     `input` and `recurrent` are LinearLayers, so that signs, wiring and plasticity hold for them as
-    for any other: attach the layer, or its network, to the optimizer. A learnt alpha is then held
-    in [1e-4, 1].
+    for any other: attach the layer, or its network, to the optimizer. A learnt alpha then
+    stays within [1e-4, 1].
 
     Args:
         input_dim: number of inputs.
         size: number of units.
         alpha: leak of a step in (0, 1]: a number, an array (size,), or (G,) with `groups`, or
-            `{value: ..., learn: bool}` of these. Not learnt when left at a number or an array.
-        tau, dt: the same in another form, alpha = dt / tau; both in the same unit of time.
-        groups: (size,) whole numbers from 0 to G - 1: the group of each unit, whose alpha it has.
+            `{value: ..., learn: bool}` of these. A number or an array alone is not learnt.
+        tau, dt: in place of alpha, which is dt / tau; both in the same unit of time.
+        groups: (size,) whole numbers from 0 to G - 1: the group of each unit. All units of a group
+            share one alpha.
         formulation: `current`, `rate` or `update`.
         activation: f, by name or as `{type: ..., ...}`.
         initial_state: `zero`; or a number or an array (size,), or `{value: ..., learn: bool}`: the
             v before the first step, where r = f(v); in `rate` and `update` the r.
         noise: on the pre-activation: sigma, or `{sigma: ..., scaling: ...}`.
-        rate_noise: standard deviation of noise on the rates, with which they are read and fed back.
-        input_noise: on what the layer reads, as much as `noise` would be if it went through W_in:
+        rate_noise: standard deviation of noise on the rates; later layers, and the next step of
+            this one, read the noisy rates.
+        input_noise: noise on the input of the layer, which after W_in is as strong as `noise`:
             sqrt(2 / alpha) sigma N(0, 1) in `euler_maruyama`, which needs one alpha that is not
             learnt; sigma N(0, 1) in the other scalings.
-        input, recurrent: the words of `LinearLayer` without the sizes, e.g. `{weight: normal}`;
-            with `storage: sparse` values are kept for the connections alone.
+        input, recurrent: the arguments of `LinearLayer` without the sizes, e.g. `{weight: normal}`.
         kernel: `fused`, or `reference`: a plain loop over `step`, whose gradient can be
             differentiated again. Under autocast, and while torch compiles, exports or transforms
-            (`torch.func`), that loop is taken whatever is given here.
+            (`torch.func`), the layer always runs that loop.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
             initial values come from torch's global generator, the noise from seed 0.
-        name: of the layer; the noise of layers of one seed needs different ones. A `Network` gives
-            its layers their names where they have none.
+        name: of the layer; layers with noise and the same seed need different names. A `Network`
+            names the layers that have none.
 
     Noise is drawn in training only. After `set_step` it is a function of (seed, name, step), until
     then it comes from torch's global generator, as that of `torch.nn.Dropout` does.
@@ -150,7 +142,7 @@ class CTRNNLayer(nn.Module):
         self.size = self.output_dim = dimension("size", size)
         self.formulation = one_of("formulation", formulation, FORMULATIONS)
         self.kernel = one_of("kernel", kernel, KERNELS)
-        self.activation = activation_of(activation)
+        self.activation = arguments.activation(activation)
         groups = None if groups is None else _groups(groups, self.size)
         self.register_buffer("groups", groups)
         self._register("alpha", *_alpha(alpha, tau, dt, groups, self.size))
@@ -172,9 +164,9 @@ class CTRNNLayer(nn.Module):
 
         Raises ValueError for a missing `input_dim` or `size` and for an unknown key.
         """
-        return made_from(cls, "a ctrnn layer", layer_struct, ("input_dim", "size"))
+        return arguments.made_from(cls, "a ctrnn layer", layer_struct, ("input_dim", "size"))
 
-    # What the layer computes
+    # Computation
 
     @property
     def draws(self) -> bool:
@@ -192,7 +184,7 @@ class CTRNNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, time, input) to the rates, (batch, time, unit).
 
-        The memory of what is returned is time-major.
+        The memory of the result is time-major.
         """
         if x.ndim != 3:
             raise ValueError(
@@ -318,7 +310,7 @@ class CTRNNLayer(nn.Module):
             generator = torch.Generator(like.device).manual_seed(seed)
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
-    # What the layer says of itself
+    # Descriptions
 
     @torch.no_grad()
     def equation(self) -> dict[str, Any]:

@@ -16,13 +16,13 @@ class Dropout(nn.Module):
     In evaluation it is the identity (Srivastava et al. 2014, "inverted"). After `set_step` the mask
     is drawn on the input's device from a stream of its own: the same seed, name, step, shape and
     device give the same mask, whatever else was drawn before. Until then it comes from torch's
-    global generator, as that of `torch.nn.Dropout` does.
+    global generator, as masks of `torch.nn.Dropout` do.
 
     Args:
         p: probability of a zero, in [0, 1).
         seed: of the masks.
-        name: of the layer; layers of one seed need different ones. A `Network` gives its layers
-            their names where they have none.
+        name: of the layer; layers of one seed need different names. A `Network` names the layers
+            that have none.
 
     Raises:
         ValueError: p outside [0, 1).

@@ -1,139 +1,23 @@
-"""Initial values: the schemes by name, as pure functions.
+"""Initial values: a table of schemes by name, and how one is drawn.
 
-Every scheme is a function of (shape, fan_in, generator) and its own keyword arguments; it draws
-on the CPU, in torch's default dtype. `fan_in` is `input_dim`, whatever the masks are.
+Values are drawn on the CPU, in torch's default dtype. `fan_in` is `input_dim`, whatever the masks
+are.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
+from torch.nn import init
 
 from netbuild.layers.arguments import all_finite, one_of, unknown
 
 Shape = tuple[int, ...]
 Random = Generator | None  # None is torch's global generator
-
-
-def uniform(
-    shape: Shape,
-    fan_in: int,
-    generator: Random,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-) -> Tensor:
-    """U(low, high); the bounds left out are -1/sqrt(fan_in) and 1/sqrt(fan_in)."""
-    bound = 1 / math.sqrt(fan_in)
-    low = -bound if low is None else low
-    high = bound if high is None else high
-    _in_order("low", low, "high", high)
-    return nn.init.uniform_(_empty(shape), low, high, generator=generator)
-
-
-def normal(
-    shape: Shape,
-    fan_in: int,
-    generator: Random,
-    *,
-    mean: float = 0.0,
-    std: float | None = None,
-) -> Tensor:
-    """N(mean, std²); the std left out is 1/sqrt(fan_in)."""
-    std = 1 / math.sqrt(fan_in) if std is None else std
-    _not_negative("std", std)
-    return nn.init.normal_(_empty(shape), mean, std, generator=generator)
-
-
-def trunc_normal(
-    shape: Shape,
-    fan_in: int,
-    generator: Random,
-    *,
-    mean: float = 0.0,
-    std: float | None = None,
-    low: float | None = None,
-    high: float | None = None,
-) -> Tensor:
-    """N(mean, std²) within [low, high]; left out: 1/sqrt(fan_in), and mean ± 2 std."""
-    std = 1 / math.sqrt(fan_in) if std is None else std
-    if not std > 0:
-        raise ValueError(f"std must be above 0; got {std!r}")
-    low = mean - 2 * std if low is None else low
-    high = mean + 2 * std if high is None else high
-    _in_order("low", low, "high", high)
-    return nn.init.trunc_normal_(_empty(shape), mean, std, low, high, generator=generator)
-
-
-def zero(shape: Shape, fan_in: int, generator: Random) -> Tensor:
-    """0 everywhere."""
-    return torch.zeros(shape, device="cpu")
-
-
-def constant(shape: Shape, fan_in: int, generator: Random, *, value: float) -> Tensor:
-    """`value` everywhere."""
-    return nn.init.constant_(_empty(shape), value)
-
-
-def xavier_uniform(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0) -> Tensor:
-    """U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    return nn.init.xavier_uniform_(_empty(shape), gain, generator)
-
-
-def xavier_normal(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0) -> Tensor:
-    """N(0, std²), std = gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    return nn.init.xavier_normal_(_empty(shape), gain, generator)
-
-
-def kaiming_uniform(
-    shape: Shape,
-    fan_in: int,
-    generator: Random,
-    *,
-    a: float = 0.0,
-    mode: str = "fan_in",
-    nonlinearity: str = "leaky_relu",
-) -> Tensor:
-    """U(-b, b), b = gain sqrt(3 / fan), of He et al. 2015, by `torch.nn.init`."""
-    return nn.init.kaiming_uniform_(_empty(shape), a, mode, nonlinearity, generator)  # type: ignore[arg-type]
-
-
-def kaiming_normal(
-    shape: Shape,
-    fan_in: int,
-    generator: Random,
-    *,
-    a: float = 0.0,
-    mode: str = "fan_in",
-    nonlinearity: str = "leaky_relu",
-) -> Tensor:
-    """N(0, std²), std = gain / sqrt(fan), of He et al. 2015, by `torch.nn.init`."""
-    return nn.init.kaiming_normal_(_empty(shape), a, mode, nonlinearity, generator)  # type: ignore[arg-type]
-
-
-def orthogonal(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0) -> Tensor:
-    """A (semi-)orthogonal matrix times `gain` (Saxe, McClelland and Ganguli 2013).
-
-    The same bits for any number of threads.
-    """
-    # It comes of a QR decomposition, whose sums LAPACK orders by the number of threads. In
-    # float64, rounded, the bits would differ rarely, but they would: one thread is sure.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return nn.init.orthogonal_(_empty(shape), gain, generator)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def identity(shape: Shape, fan_in: int, generator: Random, *, gain: float = 1.0) -> Tensor:
-    """`gain` on the diagonal and 0 off it, also of a matrix that is not square."""
-    return nn.init.eye_(_empty(shape)).mul_(gain)
 
 
 class StartError(ValueError):
@@ -149,26 +33,98 @@ class StartError(ValueError):
         return f"{self.map}: {what}" if self.map else what
 
 
-SCHEMES: Mapping[str, Callable[..., Tensor]] = {
-    "uniform": uniform,
-    "normal": normal,
-    "trunc_normal": trunc_normal,
-    "zero": zero,
-    "constant": constant,
-    "xavier_uniform": xavier_uniform,
-    "xavier_normal": xavier_normal,
-    "kaiming_uniform": kaiming_uniform,
-    "kaiming_normal": kaiming_normal,
-    "orthogonal": orthogonal,
-    "identity": identity,
+def _uniform(
+    w: Tensor, fan_in: int, g: Random, low: float | None = None, high: float | None = None
+) -> Tensor:
+    bound = 1 / math.sqrt(fan_in)
+    low, high = -bound if low is None else low, bound if high is None else high
+    _in_order(low, high)
+    return init.uniform_(w, low, high, g)
+
+
+def _normal(
+    w: Tensor, fan_in: int, g: Random, mean: float = 0.0, std: float | None = None
+) -> Tensor:
+    std = 1 / math.sqrt(fan_in) if std is None else std
+    if not std >= 0:
+        raise ValueError(f"std must not be negative; got {std!r}")
+    return init.normal_(w, mean, std, g)
+
+
+def _trunc_normal(
+    w: Tensor,
+    fan_in: int,
+    g: Random,
+    mean: float,
+    std: float | None,
+    low: float | None,
+    high: float | None,
+) -> Tensor:
+    std = 1 / math.sqrt(fan_in) if std is None else std
+    if not std > 0:
+        raise ValueError(f"std must be above 0; got {std!r}")
+    low, high = mean - 2 * std if low is None else low, mean + 2 * std if high is None else high
+    _in_order(low, high)
+    return init.trunc_normal_(w, mean, std, low, high, g)
+
+
+def _in_order(low: float, high: float) -> None:
+    if not low <= high:
+        raise ValueError(f"low must not be above high; got {low!r} and {high!r}")
+
+
+def _orthogonal(w: Tensor, fan_in: int, g: Random, gain: float) -> Tensor:
+    # The sums of a QR decomposition depend on the number of threads, so that even in float64,
+    # rounded, the bits would differ now and then. With one thread they never do.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return init.orthogonal_(w, gain, g)
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Scheme(NamedTuple):
+    """How initial values are drawn."""
+
+    fill: Callable[..., Tensor]
+    """(values, fan_in, generator, **arguments): fills the values and returns them."""
+
+    defaults: Mapping[str, Any]
+    """The arguments, and their values where a caller gives none; None follows from `fan_in`."""
+
+
+KAIMING = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}
+SCHEMES: Mapping[str, Scheme] = {
+    # U(low, high), by default U(-1/sqrt(fan_in), 1/sqrt(fan_in))
+    "uniform": Scheme(_uniform, {"low": None, "high": None}),
+    # N(mean, std^2), by default with std 1/sqrt(fan_in)
+    "normal": Scheme(_normal, {"mean": 0.0, "std": None}),
+    # the same within [low, high], by default mean - 2 std and mean + 2 std
+    "trunc_normal": Scheme(_trunc_normal, {"mean": 0.0, "std": None, "low": None, "high": None}),
+    "zero": Scheme(lambda w, _, g: init.zeros_(w), {}),
+    "constant": Scheme(lambda w, _, g, value: init.constant_(w, value), {"value": None}),
+    # Glorot and Bengio 2010: std = gain sqrt(2 / (fan_in + fan_out))
+    "xavier_uniform": Scheme(lambda w, _, g, gain: init.xavier_uniform_(w, gain, g), {"gain": 1.0}),
+    "xavier_normal": Scheme(lambda w, _, g, gain: init.xavier_normal_(w, gain, g), {"gain": 1.0}),
+    # He et al. 2015: std = gain(nonlinearity, a) / sqrt(fan)
+    "kaiming_uniform": Scheme(
+        lambda w, _, g, **he: init.kaiming_uniform_(w, **he, generator=g), KAIMING
+    ),
+    "kaiming_normal": Scheme(
+        lambda w, _, g, **he: init.kaiming_normal_(w, **he, generator=g), KAIMING
+    ),
+    # Saxe, McClelland and Ganguli 2013: a (semi-)orthogonal matrix times gain
+    "orthogonal": Scheme(_orthogonal, {"gain": 1.0}),
+    # gain on the diagonal, also of a matrix that is not square
+    "identity": Scheme(lambda w, _, g, gain: init.eye_(w).mul_(gain), {"gain": 1.0}),
 }
 FOR_A_BIAS = ("uniform", "normal", "trunc_normal", "zero", "constant")  # the rest need a matrix
 
 
 def arguments_of(scheme: str) -> tuple[str, ...]:
     """The names of the arguments that a scheme takes, e.g. ("mean", "std") for `normal`."""
-    parameters = inspect.signature(SCHEMES[scheme]).parameters.values()
-    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    return tuple(SCHEMES[scheme].defaults)
 
 
 def draw(
@@ -186,7 +142,9 @@ def draw(
             raise ValueError(f"init {scheme!r} needs a matrix; a bias takes {', '.join(known)}")
         raise unknown("init", scheme, known)
     _check_arguments(scheme, arguments)
-    return _finite(scheme, lambda: SCHEMES[scheme](shape, fan_in, generator, **arguments))
+    fill, defaults = SCHEMES[scheme]
+    values = torch.empty(shape, device="cpu")
+    return _finite(scheme, lambda: fill(values, fan_in, generator, **{**defaults, **arguments}))
 
 
 def draw_connections(
@@ -194,15 +152,14 @@ def draw_connections(
 ) -> Tensor:
     """Values (connection,) for those entries alone of a matrix that are connections.
 
-    The distribution of each value is that of `draw` for the whole matrix: the fans are the
-    matrix's, whatever its wiring is. The numbers are others, since none is drawn for entries that
-    are not there.
+    Each value has the distribution that `draw` gives it in the whole matrix, with the fans of the
+    matrix, whatever its wiring is. The numbers differ, since none is drawn for absent entries.
 
     Args:
         sources, targets: (connection,), columns and rows.
         shape: (output_dim, input_dim).
 
-    Raises ValueError and TypeError as `draw` does, and ValueError for `orthogonal`, which is of
+    Raises ValueError and TypeError as `draw` does, and ValueError for `orthogonal`, which needs
     the whole matrix.
     """
     if scheme not in SCHEMES:
@@ -216,24 +173,24 @@ def draw_connections(
 def _connections(
     scheme: str, sources: Tensor, targets: Tensor, shape: Shape, generator: Random, **arguments: Any
 ) -> Tensor:
-    count, (fan_out, fan_in) = (len(sources),), shape
+    (fan_out, fan_in), (fill, defaults) = shape, SCHEMES[scheme]
+    given = {**defaults, **arguments}
+    values = torch.empty(len(sources), device="cpu")
     if scheme == "orthogonal":
-        raise ValueError("init 'orthogonal' is of a whole matrix; sparse storage has none")
+        raise ValueError("init 'orthogonal' needs a whole matrix, which sparse storage never makes")
     if scheme == "identity":
-        diagonal = (sources == targets).to(torch.get_default_dtype())
-        return diagonal.mul_(arguments.get("gain", 1.0))
+        return (sources == targets).to(values.dtype).mul_(given["gain"])
     if scheme.startswith("xavier"):
-        std = arguments.get("gain", 1.0) * math.sqrt(2 / (fan_in + fan_out))
+        std = given["gain"] * math.sqrt(2 / (fan_in + fan_out))
     elif scheme.startswith("kaiming"):
-        fan = fan_in if arguments.get("mode", "fan_in") == "fan_in" else fan_out
-        kind = arguments.get("nonlinearity", "leaky_relu")
-        std = nn.init.calculate_gain(kind, arguments.get("a", 0.0)) / math.sqrt(fan)
+        gain = init.calculate_gain(given["nonlinearity"], given["a"])
+        std = gain / math.sqrt(fan_in if given["mode"] == "fan_in" else fan_out)
     else:
-        return SCHEMES[scheme](count, fan_in, generator, **arguments)
+        return fill(values, fan_in, generator, **given)
     if scheme.endswith("normal"):
-        return normal(count, fan_in, generator, std=std)
+        return _normal(values, fan_in, generator, std=std)
     bound = math.sqrt(3) * std
-    return uniform(count, fan_in, generator, low=-bound, high=bound)
+    return _uniform(values, fan_in, generator, -bound, bound)
 
 
 def as_parameter(what: str, numbers: Tensor) -> Tensor:
@@ -245,7 +202,7 @@ def as_parameter(what: str, numbers: Tensor) -> Tensor:
 
 
 def _finite(scheme: str, drawn: Callable[[], Tensor]) -> Tensor:
-    """What a scheme draws; StartError where that leaves torch's default dtype."""
+    """The values of a scheme; StartError where they leave torch's default dtype."""
     try:
         values = drawn()
     except (OverflowError, RuntimeError) as error:  # torch refuses such a range or scale
@@ -253,10 +210,6 @@ def _finite(scheme: str, drawn: Callable[[], Tensor]) -> Tensor:
     if not all_finite(values):
         raise StartError(f"init {scheme!r} gives numbers too large for {values.dtype}")
     return values
-
-
-def _empty(shape: Shape) -> Tensor:
-    return torch.empty(shape, device="cpu")
 
 
 def _check_arguments(scheme: str, arguments: Mapping[str, Any]) -> None:
@@ -279,13 +232,3 @@ def _check_argument(scheme: str, name: str, value: Any) -> None:
         raise TypeError(f"{name} of init {scheme!r} must be a number; got {value!r}")
     elif not math.isfinite(value):
         raise ValueError(f"{name} of init {scheme!r} must be finite; got {value!r}")
-
-
-def _in_order(low_name: str, low: float, high_name: str, high: float) -> None:
-    if not low <= high:
-        raise ValueError(f"{low_name} must not be above {high_name}; got {low!r} and {high!r}")
-
-
-def _not_negative(what: str, value: float) -> None:
-    if not value >= 0:
-        raise ValueError(f"{what} must not be negative; got {value!r}")

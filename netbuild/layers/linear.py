@@ -70,13 +70,13 @@ class LinearLayer(nn.Module):
             connection. The effective weight is then the weight times the scale of its group; a
             scale that learns moves frozen connections of its group too.
         scale: with groups: a number, an array (G,), or `{value: ..., learn: bool}` of these, none
-            below 0; 1 and learnt when left out. Without an array, G is counted from the groups of
-            what is stored. `attach` keeps learnt scales at 0 or above.
+            below 0; 1 and learnt when left out. Without an array, G is the number of groups of
+            the stored connections. `attach` keeps learnt scales at 0 or above.
         storage: `dense`; or `sparse`, which keeps values for the connections alone, so that no
             absent weight can appear. It needs a sparsity mask. Drawn values have the distribution
             that dense storage draws, with the fans of the whole map, but are other numbers: none is
-            drawn for what is not connected. `orthogonal` is refused. What arrays hold for pairs
-            that are not connected is dropped.
+            drawn for absent connections. `orthogonal` is refused. Entries of arrays for absent
+            connections are dropped.
         seed: of the initial values; weight and bias have a stream each. None draws from torch's
             global generator.
 
@@ -179,7 +179,7 @@ class LinearLayer(nn.Module):
         """
         return made_from(cls, "a linear layer", layer_struct, ("input_dim", "output_dim"))
 
-    # What the layer computes
+    # Computation
 
     @property
     def stored_weight(self) -> nn.Parameter | None:
@@ -215,9 +215,9 @@ class LinearLayer(nn.Module):
 
     @property
     def update_mask(self) -> Tensor | None:
-        """The part of an update that each weight takes, as stored: 0 where it is fixed or absent.
+        """The fraction of an update that each stored weight takes: 0 for frozen and absent ones.
 
-        None if all of them take all of it.
+        None if every weight takes the full update.
         """
         self.follow_masks()
         return self.present if self.plastic is None else self.plastic
@@ -245,8 +245,8 @@ class LinearLayer(nn.Module):
     def given_weight(self) -> Tensor:
         """The weight before signs and scales, as it is stored.
 
-        It is the parameter, what is left of it after `torch.nn.utils.prune`, or what a
-        parametrization computes. Pruning sets `weight` only where a layer is called, which the maps
+        It is the parameter, its unpruned part after `torch.nn.utils.prune`, or the result of a
+        parametrization. Pruning sets `weight` only where a layer is called, which the maps
         of a recurrent layer never are, so it is done here.
         """
         found = self._parameters.get("weight")
@@ -363,13 +363,13 @@ class LinearLayer(nn.Module):
             parameter.grad = None  # an optimizer would still take a step along it
 
     def unfreeze(self) -> None:
-        """Let learn again what learnt before `freeze`."""
+        """Let those parameters learn again that learnt before `freeze`."""
         if self._learnt_before_freeze is not None:
             for name, learnt in self._learnt_before_freeze.items():
                 self.get_parameter(name).requires_grad_(learnt)
             self._learnt_before_freeze = None
 
-    # What the layer says of itself
+    # Descriptions
 
     def get_specs(self, *, spectrum: bool = False) -> dict[str, int | float | bool]:
         """Sizes, ranges and counts, as plain numbers.
@@ -455,7 +455,7 @@ class LinearLayer(nn.Module):
             words.append(f"scales={self.scale.numel()}")
         return ", ".join(words)
 
-    # How it is made
+    # Bounds
 
     def _count(self, condition: Tensor) -> int:
         """How many connections fulfil a condition on the weight's entries."""
@@ -464,7 +464,7 @@ class LinearLayer(nn.Module):
         return int(condition.sum())
 
     def _derive_bounds(self) -> None:
-        """Derive what a step needs from the masks; again whenever the masks change."""
+        """Derive the bounds of a step from the masks; again whenever the masks change."""
         self._sparse = None  # `load_state_dict` copies into the same buffers
         weight = self.stored_weight
         dtype = torch.get_default_dtype() if weight is None else weight.dtype

@@ -24,7 +24,7 @@ INPUT = "input"  # the source that is not a layer
 
 
 class Source(NamedTuple):
-    """What a layer reads: an earlier layer (or "input"), and which of its units (None: all)."""
+    """The source of a layer: an earlier layer (or "input"), and which of its units (None: all)."""
 
     layer: str
     units: tuple[int, ...] | slice | None = None
@@ -45,7 +45,7 @@ class Network(nn.Module):
     Args:
         layers: name to module, in order; parameters are named `<layer>.weight` and so on.
         input_dim: number of input channels.
-        sources: layer name to what it reads. The default is the layer before; the first layer
+        sources: layer name to its source. The default is the layer before; the first layer
             reads "input". Only earlier layers can be read.
         activations: layer name to its activation, by name or as `{type: ..., ...}`.
         regularizers: a module that returns the sum of its terms when it is called with an
@@ -238,7 +238,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def reserved_names() -> frozenset[str]:
-    """What no layer may be called: "input", and what a network has as an attribute."""
+    """Names that no layer may have: "input", and the attributes of a network."""
     empty = Network({"x": nn.Identity()}, input_dim=1)
     return frozenset((*dir(empty), INPUT)) - {"x"}
 
@@ -281,7 +281,7 @@ def _selected(width: int | None, units: tuple[int, ...] | slice | None) -> int |
 
 
 def _width_after(name: str, layer: nn.Module, width: int | None) -> int | None:
-    """The width of a layer's activity, given what it reads; ValueError if they do not fit."""
+    """The width of a layer's activity, given that of its source; ValueError if they do not fit."""
     if getattr(layer, "keeps_width", False):
         return width
     reads = getattr(layer, "input_dim", None)

@@ -6,9 +6,9 @@ An eigenvalue belongs to one strongly connected component of the graph, so an ac
 the radius 0 and small components are solved exactly. In a large one, the radius is looked for by
 the Krylov-Schur method (Stewart 2001, doi 10.1137/S0895479800371529), in float32 from a fixed
 start. Where all cycles of a component have lengths that a number d > 1 divides (a bipartite graph,
-a ring), its eigenvalues come as d-th roots, all of one magnitude, which no such method tells
-apart. Then d steps take one class of units to itself (Frobenius 1912), and the radius is the d-th
-root of that of this smaller map.
+a ring), its eigenvalues come as d-th roots, all of one magnitude, which no such method can
+separate. Then d steps take one class of units to itself (Frobenius 1912), and the radius is the
+d-th root of that of this smaller map.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 DENSE = 500  # units up to which LAPACK is as fast
 BASIS = 60  # vectors of the Krylov space
 KEPT = 20  # of them, at a restart
-LOOK = 20  # steps between two looks at what has converged
+LOOK = 20  # steps between two checks of convergence
 RESTARTS = 500
 TOLERANCE = 1e-3  # of the residual, relative
 SETTLED = 2e-4  # of the change since the last look, relative
@@ -198,7 +198,7 @@ def _period(matrix: Any) -> tuple[int, Array]:
 
 
 def _periodic_radius(matrix: Any, period: int, phase: Array) -> float:
-    """The radius of a component by what `period` steps make of its smallest class."""
+    """The radius of a component, from the map of its smallest class to itself in `period` steps."""
     units = [np.flatnonzero(phase == k) for k in range(period)]
     first = min(range(period), key=lambda k: len(units[k]))
     classes = [units[(first + k) % period] for k in range(period + 1)]

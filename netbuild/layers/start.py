@@ -28,7 +28,7 @@ STORAGES = ("dense", "sparse")
 
 @dataclass(frozen=True, eq=False)
 class MapArguments:
-    """The arguments of `LinearLayer`, which says what they mean."""
+    """The arguments of `LinearLayer`, whose docstring describes them."""
 
     input_dim: int
     output_dim: int
@@ -67,7 +67,7 @@ def draw_map(map: MapArguments) -> MapTensors:
     from the caller; then signs, wiring, the balance of excitation and inhibition, and the spectral
     radius shape it, in this order.
 
-    Raises what `LinearLayer` raises.
+    Raises the errors of `LinearLayer`.
     """
     one_of("dale", map.dale, DALE)
     one_of("dale_init", map.dale_init, DALE_INITS)
@@ -164,7 +164,7 @@ def _scale(given: Any, groups: Tensor | None) -> tuple[Tensor | None, bool]:
 
 
 class _Initial(NamedTuple):
-    """What a caller wrote for a parameter: an init with its arguments, or values of his own."""
+    """A caller's choice for a parameter: an init with its arguments, or values."""
 
     scheme: str | None
     arguments: Mapping[str, Any]

@@ -25,7 +25,7 @@ from netbuild.layers.initial import draw, draw_connections
 class PerConnection:
     """Values (connection,) for the connections of a layer, in their order.
 
-    The name tells them from a vector over units.
+    The class distinguishes them from a vector over units.
     """
 
     values: Any
@@ -68,7 +68,7 @@ class Dense(NamedTuple):
         return None if self.connected is None else self.connected.sum(-1)
 
     def matrix(self, values: Tensor) -> Tensor | Any:
-        """Stored values as a matrix (O, I), for what reads matrices."""
+        """Stored values as a matrix (O, I), for readers of matrices."""
         return values
 
     def mask(self, values: Tensor) -> Tensor | Any:
@@ -126,7 +126,7 @@ class Sparse:
         return _listed(what, given, len(self.sources))
 
     def draw(self, scheme: str, generator: torch.Generator | None, arguments: Any) -> Tensor:
-        """Initial values: none is drawn for what is not connected."""
+        """Initial values from a scheme; none is drawn for absent connections."""
         shape = (self.output_dim, self.input_dim)
         return draw_connections(scheme, self.sources, self.targets, shape, generator, **arguments)
 

@@ -196,7 +196,7 @@ def test_drawn_values_have_dense_storage_s_distribution(scheme: str) -> None:
     words = {"input_dim": 300, "output_dim": 100, "weight": init, "seed": 4}
     words["sparsity_mask"] = np.random.default_rng(0).random((300, 100)) < 0.5
     if scheme == "orthogonal":
-        with pytest.raises(ValueError, match="is of a whole matrix"):
+        with pytest.raises(ValueError, match="needs a whole matrix"):
             LinearLayer.from_dict(words | {"storage": "sparse"})
         return
     dense, sparse = (LinearLayer.from_dict(words | {"storage": s}) for s in ("dense", "sparse"))

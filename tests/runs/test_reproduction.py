@@ -82,9 +82,9 @@ def test_a_bit_of_a_checkpoint_that_differs_is_named(run: netbuild.Run, name: st
 
 
 def test_another_start_is_told(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netbuild.layers import initial
+    from netbuild.layers import start
 
-    monkeypatch.setattr(initial, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
+    monkeypatch.setattr(start, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
     found = netbuild.reproduce(run.path)
     assert found.difference == "the initial weights differ, in `hidden.bias` first"
 

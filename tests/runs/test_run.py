@@ -271,9 +271,9 @@ def test_a_run_opens_whatever_the_start_would_be_today(
     run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another processor or torch draws another start; the saved one is what counts."""
-    from netbuild.layers import initial
+    from netbuild.layers import start
 
-    monkeypatch.setattr(initial, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
+    monkeypatch.setattr(start, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
     assert torch.equal(netbuild.open_run(run.path).weights("hidden"), run.weights("hidden"))
 
 
