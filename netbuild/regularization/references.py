@@ -20,7 +20,7 @@ from torch import Tensor
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
 from netbuild.regularization.targets import Places, Targets
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 from netbuild.streams import rng_of
 
 References: TypeAlias = Iterable[Any] | Mapping[str, Any]
