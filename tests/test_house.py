@@ -56,7 +56,7 @@ ALLOWED = {
         *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "builder"),
         *("training", "runs"),
     },
-    "analysis": {"streams", "kernels", "layers", "tasks"},
+    "analysis": {"streams", "kernels", "layers", "tasks", "results"},
     "plots": {"errors", "drawing", "layers", "tasks", "runs", "results", "analysis"},
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),

@@ -19,6 +19,7 @@ from netbuild.analysis.fixed_points import FixedPoints, distinct, fixed_points
 from netbuild.analysis.pca import PCA, pca
 from netbuild.layers import Network, evaluating
 from netbuild.layers.ctrnn import CTRNNLayer
+from netbuild.results.activity import is_missing
 from netbuild.streams import rng_of
 from netbuild.tasks import Batch
 
@@ -206,8 +207,10 @@ def _averages(
             raise ValueError(f"trials have no variable {name!r}; there are: {_listed(trials)}")
     columns = [np.asarray(trials[name]).tolist() for name in condition]
     rows = list(zip(*columns, strict=True)) if columns else [()] * len(u)
-    present = {rows[trial] for trial in np.flatnonzero(steps.any(1))}
-    combinations = sorted(row for row in present if not any(map(is_missing, row)))
+    known = steps.any(1)
+    for name in condition:
+        known &= ~is_missing(np.asarray(trials[name]))
+    combinations = sorted({rows[trial] for trial in np.flatnonzero(known)})
     if not combinations:
         raise ValueError("no trial has a step of that period")
     if len(combinations) > MOST_CONDITIONS:
@@ -273,11 +276,6 @@ def labelled(study: Study, dt: float | None = None) -> dict[str, NDArray[Any]]:
         for name, value in found.items()
     }
     return arrays | {"dt": np.array(step)}
-
-
-def is_missing(value: object) -> bool:
-    """Whether a value of a trial's variable says that there is none: NaN, or "" of text."""
-    return value != value or value == ""
 
 
 def _short(value: object) -> str:

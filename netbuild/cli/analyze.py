@@ -168,7 +168,7 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
     """What was asked for and is in no condition: trials without the period, or without a value."""
     import numpy as np
 
-    from netbuild.analysis.study import is_missing
+    from netbuild.results.activity import is_missing
 
     trials = found.trials or {}
     starts = trials.get(f"{found.period}_start") if found.period else None
@@ -181,7 +181,7 @@ def _left_out(found: Study, condition: Sequence[str]) -> Iterator[str]:
         yield f"{what} and are left out; --period names another"
     for name in condition:
         values = np.asarray(trials[name])
-        if missing := sum(map(is_missing, values.tolist())):
+        if missing := int(is_missing(values).sum()):
             yield f"{missing:,} of {len(values):,} trials have no `{name}` and are left out"
 
 
