@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from faults.seams import path_of, wrap
@@ -237,8 +238,10 @@ def nan_passes() -> None:
         def isfinite(value: float) -> bool:
             return True
 
-    for name in ("loop", "step"):
-        _module(f"training.{name}").math = Finite
+    step = _module("training.step")
+    # What is saved is still looked at, by a function that keeps the real `math`.
+    _everywhere("are_finite", FunctionType(step.are_finite.__code__, dict(vars(step))))
+    step.math = _module("training.loop").math = Finite
 
 
 @bug("NaN is looked for in the loss, and not in weights that are saved", "cuts.not_finite", 10)

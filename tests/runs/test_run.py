@@ -24,11 +24,6 @@ from netbuild.runs.writer import RunWriter
 from netbuild.tasks import Batch
 
 
-@pytest.fixture
-def run(small: Path, tmp_path: Path) -> netbuild.Run:
-    return netbuild.train(small, tmp_path / "runs")
-
-
 def test_layout(run: netbuild.Run, small: Path) -> None:
     files = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     inputs = {name for name in files if name.startswith("inputs/")}
