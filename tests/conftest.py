@@ -6,15 +6,21 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
+from decision import decision_run
 from hypothesis import settings
 
+import netbuild
 from netbuild import system
 from netbuild.cli.main import main
+
+if TYPE_CHECKING:
+    from netbuild.results.activity import Activity
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -103,3 +109,27 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Result(int(caught.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def decision(tmp_path_factory: pytest.TempPathFactory) -> netbuild.Run:
+    """A trained run of a decision task, for tests that do not change it."""
+    return decision_run(tmp_path_factory.mktemp("decision"))
+
+
+@pytest.fixture(scope="session")
+def activity(decision: netbuild.Run) -> Activity:
+    """What its units do in its test trials."""
+    return decision.activity()
+
+
+@pytest.fixture(scope="session")
+def several(activity: Activity) -> Activity:
+    """Trials of two environments, of which one has neither coherences nor a stimulus."""
+    go = np.arange(120) % 3 == 0
+    trials = {name: values.copy() for name, values in activity.trials.items()}
+    trials["environment"] = np.where(go, "go", "match")
+    trials["coh"] = np.where(go, np.nan, trials["coh"])
+    for edge in ("start", "end"):
+        trials[f"stimulus_{edge}"][go] = -1
+    return replace(activity, trials=trials)

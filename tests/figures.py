@@ -30,7 +30,7 @@ def drawn_texts(figure: Any) -> dict[Text, Any]:
 
 
 def misplaced(figure: Any) -> list[str]:
-    """What is wrong: texts that leave the figure, and pairs that cover each other."""
+    """What is wrong: texts that leave the figure, that no font draws, or that cover each other."""
     boxes = drawn_texts(figure)
     width, height = figure.bbox.width, figure.bbox.height
     wrong = [
@@ -38,14 +38,11 @@ def misplaced(figure: Any) -> list[str]:
         for text, box in boxes.items()
         if box.x0 < -NEAR or box.y0 < -NEAR or box.x1 > width + NEAR or box.y1 > height + NEAR
     ]
+    words = {text.get_text() for text in boxes}
+    wrong += [repr(word) for word in words if not word.replace("\n", "").isprintable()]
     for (one, a), (two, b) in combinations(boxes.items(), 2):
         across = min(a.x1, b.x1) - max(a.x0, b.x0)
         along = min(a.y1, b.y1) - max(a.y0, b.y0)
         if across > NEAR and along > NEAR:
             wrong.append(f"{one.get_text()!r} and {two.get_text()!r} cross")
     return wrong
-
-
-def words_of(figure: Any) -> set[str]:
-    """The texts of a figure."""
-    return {text.get_text() for text in drawn_texts(figure)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -15,9 +16,9 @@ class PCA(NamedTuple):
     components: Tensor  # (K, N), the direction of the most variance first
     explained: Tensor  # (K,) fractions of the whole variance
 
-    def project(self, states: Tensor) -> Tensor:
+    def project(self, states: Tensor | NDArray[Any]) -> Tensor:
         """(..., N) states as (..., K) coordinates."""
-        return (states.to(self.mean) - self.mean) @ self.components.T
+        return (torch.as_tensor(states).to(self.mean) - self.mean) @ self.components.T
 
 
 def pca(states: Tensor, components: int = 2) -> PCA:

@@ -201,12 +201,13 @@ def _write(found: Study, files: Files, dt: float | None, run: Path | None) -> No
     """Write the arrays and the figure; `run`: into this run."""
     import numpy as np
 
-    from netbuild.analysis import labelled, plots
+    from netbuild import plots
+    from netbuild.analysis import labelled
     from netbuild.durable import need_folder, replace_file
 
     arrays, image = io.BytesIO(), io.BytesIO()
     np.savez(arrays, **labelled(found, dt))  # type: ignore[arg-type]
-    plots.fixed_points(found).savefig(image, format="png", dpi=300)
+    plots.fixed_points(found).figure.savefig(image, format="png", dpi=300)
     folder = files.arrays.parent
     if not folder.parent.is_dir():
         raise NetbuildError(f"there is no folder {folder.parent}", Exit.IO)

@@ -62,9 +62,14 @@ def export(
     found = find_run(run)
     if found is None:
         raise NetbuildError(f"{run} is no run", Exit.USAGE, "train it, and name its run")
-    from netbuild.results.equations import equation_arrays, equations_of
-    from netbuild.results.maps import labelled_maps, map_arrays
-    from netbuild.results.npz import save_npz
+    from netbuild.results.export import need_netcdf, save_npz, write_netcdf
+    from netbuild.results.maps import (
+        equation_arrays,
+        equations_of,
+        labelled_maps,
+        map_arrays,
+        maps_dataset,
+    )
     from netbuild.runs import open_run
 
     opened = open_run(found, verify=False)
@@ -75,8 +80,6 @@ def export(
     path = output or opened.path / f"{name}.npz"
     netcdf = path.suffix.lower() == ".nc"
     if netcdf:
-        from netbuild.results.xarrays import maps_dataset, need_netcdf, write_netcdf
-
         need_netcdf()  # before the trials are run
     if activity:
         rates = opened.activity(500 if trials is None else trials, checkpoint=which)

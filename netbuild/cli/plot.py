@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from enum import StrEnum
-from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from netbuild import plots
 from netbuild.cli.names import file_name
 from netbuild.cli.options import (
     DataRoot,
@@ -24,23 +26,12 @@ from netbuild.cli.options import (
 )
 from netbuild.cli.standard import say, warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
+from netbuild.language import Spec
 
-if TYPE_CHECKING:
-    from netbuild.language import Spec
-    from netbuild.plots import Drawing
-    from netbuild.runs import Run
-
-
-class Kind(StrEnum):
-    """What is drawn."""
-
-    weights = "weights"
-    distributions = "distributions"
-    learning = "learning"
-    psychometric = "psychometric"
-    trajectories = "trajectories"
-    rates = "rates"
-    eigenvalues = "eigenvalues"
+Kind = StrEnum(  # type: ignore[misc]
+    "Kind", [(name, name) for name, command in plots.FIGURES.items() if command == "plot"]
+)
+WEIGHTS = Kind("weights")
 
 
 class Sort(StrEnum):
@@ -49,22 +40,17 @@ class Sort(StrEnum):
     selectivity = "selectivity"
 
 
-# Which options each kind takes, beside the files.
-_TAKES: dict[Kind, tuple[str, ...]] = {
-    Kind.weights: ("layer", "from_", "to", "by", "sort", "trials"),
-    Kind.distributions: (),
-    Kind.learning: ("panel",),
-    Kind.psychometric: ("condition", "environment", "trials"),
-    Kind.trajectories: ("layer", "units", "condition", "align", "environment", "trials"),
-    Kind.rates: ("layer", "units", "condition", "align", "environment", "trials"),
-    Kind.eigenvalues: ("layer",),
-}
-_OF_SPECS = (Kind.weights, Kind.distributions, Kind.eigenvalues)
+# The options of figures: those that a figure takes are the keywords of its function.
+OPTIONS = (
+    *("layer", "condition", "align", "environment", "units", "from_", "to", "by", "sort", "panel"),
+    "trials",
+)
 
 
 def plot(
+    context: typer.Context,
     target: Target,
-    kind: Annotated[Kind, typer.Option("--kind", help="What to draw.")] = Kind.weights,
+    kind: Annotated[Kind, typer.Option("--kind", help="What to draw.")] = WEIGHTS,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -151,90 +137,60 @@ def plot(
     quiet: Quiet = False,
 ) -> None:
     """Draw weights, learning curves, activity or choices, and write the numbers in them."""
-    given = {
-        "layer": layer,
-        "condition": condition,
-        "align": align,
-        "environment": environment,
-        "units": units,
-        "from_": from_,
-        "to": to,
-        "by": by,
-        "sort": None if sort is None else sort.value,
-        "panel": panel,
-        "trials": trials,
-    }
-    options = {name: value for name, value in given.items() if value is not None}
-    _check_files(kind, output, data)
-    for name in options:
-        if name not in _TAKES[kind]:
-            takes = ", ".join(f"--{name.strip('_')}" for name in _TAKES[kind]) or "none of these"
-            what = f"--kind {kind.value} takes no --{name.strip('_')}"
-            raise NetbuildError(what, Exit.USAGE, f"it takes {takes}")
+    _check_files(output, data)
+    options = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
+    if options:
+        _check_options(kind, options)
     named = [(name.strip("_"), str(value)) for name, value in options.items()]
+    from netbuild.results.results import Results
+    from netbuild.runs import open_run
+
     run_path = find_run(target)
     if run_path is not None:
         refuse_changes(run_path, set_, unset)
-        from netbuild.runs import open_run
-
-        run = open_run(run_path, verify=False)
-        drawing = partial(_of_run, run, kind, options)
+        results = Results(open_run(run_path, verify=False))
         name = file_name(kind.value, named)
-        path = output or run.path / "figures" / f"{name}.png"
+        path = output or run_path / "figures" / f"{name}.png"
     else:
         spec = load_spec(target, set_, unset, device, data_root)
-        drawing = partial(_of_spec, spec, kind, options)
+        results = Results(spec=spec, hint=_run_of(spec, kind))
         changes = [("set", text) for text in set_ or ()] + [("unset", text) for text in unset or ()]
         name = file_name(f"{spec.model.name}-{kind.value}", [*named, *changes])
         path = output or Path(f"{name}.png")
     buffer = io.BytesIO()
     with warnings_as_lines():  # of letters that the font lacks, say
-        figure, numbers = drawing()
+        figure, numbers = getattr(plots, kind.value)(results, **options)
+        if data is not None and not numbers:
+            hint = "`--kind weights --data` writes every weight"
+            raise NetbuildError(f"--kind {kind.value} has no --data", Exit.USAGE, hint)
         figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
-    _write(path, buffer.getvalue(), quiet, None if run_path is None or output else run_path)
+    _write(path, buffer.getvalue(), quiet, None if output else run_path)
     if data is not None:
-        from netbuild.plots.drawing import write_table
+        from netbuild.drawing.table import write_table
 
         _write(data, write_table(data, numbers), quiet)
 
 
-def _check_files(kind: Kind, output: Path | None, data: Path | None) -> None:
+def _check_options(kind: Kind, options: Iterable[str]) -> None:
+    """Refuse an option that the figure does not take."""
+    keywords = signature(getattr(plots, kind.value)).parameters
+    takes = [name for name in keywords if name in OPTIONS]
+    for name in options:
+        if name not in takes:
+            known = ", ".join(f"--{name.strip('_')}" for name in takes) or "none of these"
+            what = f"--kind {kind.value} takes no --{name.strip('_')}"
+            raise NetbuildError(what, Exit.USAGE, f"it takes {known}")
+
+
+def _check_files(output: Path | None, data: Path | None) -> None:
     """Refuse, before anything is drawn, what could not be written."""
     if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise NetbuildError(f"{output}: a figure is .png, .svg or .pdf", Exit.USAGE)
     if data is not None and data.suffix.lower() not in (".csv", ".npz"):
         raise NetbuildError(f"{data}: data are .csv or .npz", Exit.USAGE)
-    if data is not None and kind is Kind.distributions:
-        hint = "`--kind weights --data` writes every weight"
-        raise NetbuildError("--kind distributions has no --data", Exit.USAGE, hint)
     for path in (output, data):
         if path is not None and not path.parent.is_dir():
             raise NetbuildError(f"there is no folder {path.parent}", Exit.IO)
-
-
-def _of_run(run: Run, kind: Kind, options: dict[str, Any]) -> Drawing:
-    from netbuild import plots
-
-    if kind is Kind.distributions:
-        return plots.Drawing(plots.layers(run.network(), kind.value), {})
-    found: Drawing = getattr(plots, kind.value)(run, **options)
-    return found
-
-
-def _of_spec(spec: Spec, kind: Kind, options: dict[str, Any]) -> Drawing:
-    if kind not in _OF_SPECS:
-        what = "learning curve" if kind is Kind.learning else "activity"
-        raise NetbuildError(f"a spec has no {what}; name a run", Exit.USAGE, _run_of(spec, kind))
-    from netbuild import plots
-    from netbuild.builder import build
-    from netbuild.results.maps import labelled_maps
-
-    network = build(spec)
-    if kind is Kind.distributions:
-        return plots.Drawing(plots.layers(network, kind.value), {})
-    maps = labelled_maps(network, spec.plan.layers)
-    found: Drawing = getattr(plots, kind.value)(maps, **options)
-    return found
 
 
 def _run_of(spec: Spec, kind: Kind) -> str:

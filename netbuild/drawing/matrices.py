@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netbuild.drawing.panels import figure_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -46,17 +48,15 @@ def matrix(ax: Axes, weight: Weight, percentile: float = 100) -> Figure:
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
-    figure = ax.get_figure(root=True)
-    assert figure is not None
     means = "" if values.shape == tuple(weight.shape) else "mean "
-    figure.colorbar(
+    figure_of(ax).colorbar(
         image,
         ax=ax,
         label=f"{means}weight",
         extend="both" if clipped else "neither",
         format="{x:g}",
     )
-    return figure
+    return figure_of(ax)
 
 
 def binned(weight: Weight, most: int | None = None) -> NDArray[np.float64]:
@@ -123,6 +123,4 @@ def distribution(ax: Axes, weight: Tensor, sign: Tensor | None, connected: Tenso
     ax.set(xlabel="weight", ylabel="connections")
     if ax.has_data():
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.18), fontsize="small")
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return figure_of(ax)

@@ -1,31 +1,52 @@
-"""Figures of networks and runs: each takes data in, draws in Axes, and gives its numbers back.
+"""Figures of networks and runs: each takes results in, draws in Axes, and gives its numbers back.
 
-Nothing here touches pyplot, and nothing is shown.
+A figure is the function of its name in `figures/`, which is loaded when it is first used: this
+file imports no torch. Nothing touches pyplot, and nothing is shown.
 """
 
-from netbuild.plots.drawing import Drawing
-from netbuild.plots.eigen import eigenvalues
-from netbuild.plots.gaussian import Fit, fit_psychometric, wilson
-from netbuild.plots.matrix import weights
-from netbuild.plots.panels import layers
-from netbuild.plots.paths import trajectories
-from netbuild.plots.plane import Plane, principal_plane
-from netbuild.plots.progress import learning
-from netbuild.plots.psth import rates
-from netbuild.plots.psychometry import psychometric
+from __future__ import annotations
 
-__all__ = [
-    "Drawing",
-    "Fit",
-    "Plane",
-    "eigenvalues",
-    "fit_psychometric",
-    "layers",
-    "learning",
-    "principal_plane",
-    "psychometric",
-    "rates",
-    "trajectories",
-    "weights",
-    "wilson",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netbuild.drawing.table import Drawing as Drawing
+    from netbuild.plots.figures.distributions import distributions as distributions
+    from netbuild.plots.figures.eigenvalues import eigenvalues as eigenvalues
+    from netbuild.plots.figures.fixed_points import fixed_points as fixed_points
+    from netbuild.plots.figures.learning import learning as learning
+    from netbuild.plots.figures.psychometric import Fit as Fit
+    from netbuild.plots.figures.psychometric import fit_psychometric as fit_psychometric
+    from netbuild.plots.figures.psychometric import psychometric as psychometric
+    from netbuild.plots.figures.psychometric import wilson as wilson
+    from netbuild.plots.figures.rates import rates as rates
+    from netbuild.plots.figures.trajectories import principal_plane as principal_plane
+    from netbuild.plots.figures.trajectories import trajectories as trajectories
+    from netbuild.plots.figures.weights import weights as weights
+
+# Every figure, and the command that draws it.
+FIGURES = {
+    "weights": "plot",
+    "distributions": "plot",
+    "learning": "plot",
+    "psychometric": "plot",
+    "trajectories": "plot",
+    "rates": "plot",
+    "eigenvalues": "plot",
+    "fixed_points": "analyze",
+}
+_BESIDE = {
+    "Drawing": "netbuild.drawing.table",
+    "Fit": "netbuild.plots.figures.psychometric",
+    "fit_psychometric": "netbuild.plots.figures.psychometric",
+    "principal_plane": "netbuild.plots.figures.trajectories",
+    "wilson": "netbuild.plots.figures.psychometric",
+}
+__all__ = [*FIGURES, *_BESIDE]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    home = f"netbuild.plots.figures.{name}" if name in FIGURES else _BESIDE.get(name)
+    if home is None:
+        raise AttributeError(f"module 'netbuild.plots' has no attribute {name!r}")
+    return getattr(import_module(home), name)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network, evaluating
-from netbuild.results.npz import load_npz, save_npz
+from netbuild.results.export import dataset_of, load_npz, save_npz, write_netcdf
 from netbuild.results.units import Units, units_from
-from netbuild.tasks import Batch
+from netbuild.tasks import Batch, right_choices
 
 Array = NDArray[Any]
-AT_ONCE = 2**26  # values of the activity that is computed at once, at most
-MOST_TRIALS = 256  # computed at once
+AT_ONCE = 2**26  # values of the activity that are computed at once, at most
+MOST_TRIALS = 256  # that are computed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +33,7 @@ class Averages:
     time: Array | None  # (time,), ms from the alignment; in steps without dt; None: no time axis
 
     def __repr__(self) -> str:
-        """What it is of, and its sizes; never the numbers."""
+        """Its sizes; never the numbers."""
         steps = [] if self.time is None else [f"{len(self.time)} steps"]
         layers = [f"{name}: {rates.shape[-1]} units" for name, rates in self.rates.items()]
         return f"Averages({', '.join([f'{len(self.conditions)} conditions', *steps, *layers])})"
@@ -67,7 +67,7 @@ class Activity(Mapping[str, Array]):
         return len(self.rates)
 
     def __repr__(self) -> str:
-        """Trials, time, and the units of each layer with their areas; never the numbers."""
+        """The numbers of trials, steps and units, and of units in each area; never the rates."""
         parts = [f"{len(self.inputs)} trials"]
         if self.steps is not None:
             each = "" if self.dt is None else f" of {self.dt:g} ms"
@@ -147,34 +147,32 @@ class Activity(Mapping[str, Array]):
         """
         values = self._values(condition)
         starts = self._starts(align)
-        kept = ~_missing(values) & (starts >= 0)
+        kept = ~is_missing(values) & (starts >= 0)
         conditions, trials = np.unique(values[kept], return_counts=True)
-        if self.steps is None:
-            groups = [kept & (values == condition) for condition in conditions]
-            counts = np.array([group.sum() for group in groups])
-            rates = {
-                name: np.array([r[group].mean(0, dtype=np.float64) for group in groups])
-                for name, r in self.rates.items()
-            }
-            return Averages(conditions, rates, counts, trials, None)
+        timeless = self.steps is None  # as one step
+        steps = np.ones(len(self.inputs), np.int64) if self.steps is None else self.steps
+        rates = {name: r[:, None] if timeless else r for name, r in self.rates.items()}
         before = int(starts[kept].max(initial=0))
-        after = int((self.steps - starts)[kept].max(initial=0))
+        after = int((steps - starts)[kept].max(initial=int(timeless)))
         counts = np.zeros((len(conditions), before + after), np.int64)
-        sums = {n: np.zeros((*counts.shape, r.shape[-1])) for n, r in self.rates.items()}
+        sums = {n: np.zeros((*counts.shape, r.shape[-1])) for n, r in rates.items()}
         for c, condition in enumerate(conditions):
             group = kept & (values == condition)
-            for start in np.unique(starts[group]):  # those of one start are added at once
+            for start in np.unique(starts[group]):  # trials of one start are added at once
                 here = group & (starts == start)
-                longest = int(self.steps[here].max())
+                longest = int(steps[here].max())
                 window = slice(before - start, before - start + longest)
-                inside = (np.arange(longest) < self.steps[here][:, None])[..., None]
+                inside = (np.arange(longest) < steps[here][:, None])[..., None]
                 counts[c, window] += inside[..., 0].sum(0)
-                for name, r in self.rates.items():
+                for name, r in rates.items():
                     seen = r[here][:, :longest]
                     sums[name][c, window] += np.sum(seen, 0, where=inside, dtype=np.float64)
         divisor = np.where(counts, counts, np.nan)[..., None]
+        means = {name: total / divisor for name, total in sums.items()}
+        if timeless:
+            means = {name: mean[:, 0] for name, mean in means.items()}
+            return Averages(conditions, means, counts[:, 0], trials, None)
         time = (np.arange(before + after) - before) * (1.0 if self.dt is None else self.dt)
-        means = {n: s / divisor for n, s in sums.items()}
         return Averages(conditions, means, counts, trials, time)
 
     def _values(self, condition: str | Array) -> Array:
@@ -218,26 +216,40 @@ class Activity(Mapping[str, Array]):
         save_npz(Path(path), self.to_arrays())
 
     def to_xarray(self) -> Any:
-        """The same as an `xarray.Dataset`; NetbuildError (exit 10) without the extra `xarray`."""
-        from netbuild.results.xarrays import activity_dataset
+        """An `xarray.Dataset`; raises NetbuildError (exit 10) without the extra `xarray`.
 
-        return activity_dataset(self)
+        It has `inputs` and a variable a layer, (trial, time, <layer>_unit), whose units have their
+        names, areas, signs and columns. The trials' variables are coordinates along `trial`, time
+        is in ms where the spec has a dt, and padding is NaN.
+        """
+        steps = () if self.time is None else ("time",)
+        variables: dict[str, Any] = {"inputs": (("trial", *steps, "input"), self.inputs)}
+        for layer, rates in self.rates.items():
+            variables[layer] = (("trial", *steps, f"{layer}_unit"), rates)
+        coordinates: dict[str, Any] = {}
+        if self.time is not None:
+            unit = {"units": "step" if self.dt is None else "ms"}
+            coordinates["time"] = ("time", self.time, unit)
+        units = {f"{layer}_unit": (layer, self.units[layer]) for layer in self.rates}
+        taken = {*variables, *units, "trial", "input", "time"}
+        taken |= {f"{layer}_{label}" for layer in self.rates for label in ("area", "sign")}
+        for name, values in self.trials.items():
+            coordinates[f"trial_{name}" if name in taken else name] = ("trial", values)
+        return dataset_of(variables, coordinates, units)
 
     def save_netcdf(self, path: str | Path) -> None:
         """Write the activity as netCDF; NetbuildError (exit 10) without the extra `xarray`."""
-        from netbuild.results.xarrays import write_netcdf
-
         write_netcdf(self.to_xarray(), Path(path))
 
 
-def _missing(values: Array) -> Array:
-    """(trial,): where a variable says nothing."""
+def is_missing(values: Array) -> Array:
+    """(trial,): where a variable has no value: NaN among numbers, "" among texts."""
     return np.asarray(values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float)))
 
 
 def _is_absent(name: str, values: Array) -> bool:
     """Whether none of the trials has a variable, or the period whose start it is."""
-    missing = _missing(values)
+    missing = is_missing(values)
     if name.endswith("_start"):
         missing = missing | (values == -1)
     return bool(missing.all()) and len(values) > 0
@@ -311,3 +323,34 @@ def activity_of(
         for array in (inputs, *rates.values()):
             array[padding] = np.nan
     return Activity(rates, inputs, units, trials, steps, dt)
+
+
+def selectivity(activity: Activity, layer: str) -> Array:
+    """(unit,): d' = (m1 - m0) / sqrt((s1^2 + s0^2) / 2) between trials of two right choices.
+
+    m and s are mean and standard deviation, over trials, of a trial's mean rate in its period
+    `stimulus`, or, where it has none, in all of it. Trials in which no choice is right are left
+    out. 0 for a unit that never changes. Raises NetbuildError (exit 2) where there are other than
+    two right choices.
+    """
+    given = activity.trials.get("answer", activity.trials.get("target"))
+    if given is None or given.ndim != 1 or given.dtype.kind not in "biuf":
+        raise NetbuildError("these trials have no right choices to select between", Exit.USAGE)
+    right = right_choices(given)
+    kinds = np.unique(right[~np.isnan(right)])
+    if len(kinds) != 2:
+        what = f"selectivity is between two right choices; these trials have {len(kinds)}"
+        raise NetbuildError(what, Exit.USAGE)
+    rates = activity[layer].astype(np.float64)
+    if activity.steps is not None:
+        inside = np.array(activity.mask)
+        if "stimulus" in activity.periods:
+            step = np.arange(rates.shape[1])
+            start, end = (activity.trials[f"stimulus_{edge}"][:, None] for edge in ("start", "end"))
+            seen = (start <= step) & (step < end) & inside
+            inside = np.where(seen.any(1, keepdims=True), seen, inside)
+        rates = np.sum(rates, 1, where=inside[..., None]) / inside.sum(1, keepdims=True)
+    first, second = (rates[right == kind] for kind in kinds)
+    spread = np.sqrt((first.var(0) + second.var(0)) / 2)
+    difference = second.mean(0) - first.mean(0)
+    return np.asarray(difference / np.where(spread > 0, spread, np.inf))

@@ -1,4 +1,4 @@
-"""The effective weights of every map, with what is known of their units."""
+"""The effective weights of every map with their units, and what each layer computes beside them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netbuild.language import Spec
 from netbuild.language.plan import LayerPlan, maps_of
-from netbuild.language.population import Units as LayerUnits
+from netbuild.language.units import Units as LayerUnits
 from netbuild.layers import LinearLayer, Network, linear_maps
+from netbuild.results.export import dataset_of
 from netbuild.results.units import Units, units_of
 
 Array = NDArray[Any]
@@ -61,7 +63,7 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
         plan = known_maps[name]
         found[name] = LabelledMap(
             _numbers(module.matrix()),
-            module.bias.detach().float().cpu().numpy().copy(),
+            _numbers(module.bias),
             None if module.connected is None else module.connected.cpu().numpy().copy(),
             units(plan.reads),
             units(plan.gives),
@@ -88,10 +90,35 @@ def _held_signs(module: LinearLayer, signs: Array) -> Array:
 
 
 def _numbers(weight: Tensor | Any) -> Array | Any:
-    """A copy of a weight in float32, as dense or sparse as it is."""
+    """A copy of numbers in float32, as dense or sparse as they are."""
     if isinstance(weight, Tensor):
-        return weight.float().cpu().numpy().copy()
+        return weight.detach().float().cpu().numpy().copy()
     return weight.astype(np.float32, copy=True)
+
+
+def equations_of(network: Network, spec: Spec) -> dict[str, dict[str, Any]]:
+    """What each layer that has an activation computes beside its weights: texts and arrays.
+
+    `activation`, and `exponent` of the activation `power`; of a recurrent layer the `formulation`,
+    `alpha` (unit,), which is dt / tau, `initial_state` (unit,), v in the formulation `current` and
+    r in others, and `initial_rate` (unit,).
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for layer in spec.model.layers:
+        words = getattr(layer, "activation", None)
+        if words is None:
+            continue
+        given = words.model_dump()
+        found[layer.name] = own = {"activation": given["type"]}
+        if "n" in given:
+            own["exponent"] = given["n"]
+        module = network.get_submodule(layer.name)
+        for key, value in getattr(module, "equation", dict)().items():
+            own[key] = _numbers(value) if isinstance(value, Tensor) else value
+    return found
+
+
+# Files
 
 
 def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
@@ -118,3 +145,47 @@ def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
             for what, values in units.arrays().items():
                 found[f"{name}/{side}/{what}"] = values
     return found
+
+
+def equation_arrays(
+    equations: Mapping[str, Mapping[str, Any]], dt: float | None
+) -> dict[str, Array]:
+    """Names and arrays for a file: `<layer>/alpha` and so on, and `dt` in ms, if there is one."""
+    found: dict[str, Array] = {} if dt is None else {"dt": np.array(dt)}
+    for name, equation in equations.items():
+        found |= {f"{name}/{part}": np.asarray(value) for part, value in equation.items()}
+    return found
+
+
+def maps_dataset(
+    maps: Mapping[str, LabelledMap], equations: Mapping[str, Mapping[str, Any]], dt: float | None
+) -> Any:
+    """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias.
+
+    A sparse map's weight is (<map>_connection,), by postsynaptic and then by presynaptic unit, and
+    the coordinates <map>_from and <map>_to along it are positions in <map>_pre and <map>_post.
+    Of recurrent layers <layer>_alpha, <layer>_initial_state and <layer>_initial_rate, along
+    <layer>_recurrent_post; and as attributes <layer>_activation, <layer>_formulation, and dt in ms.
+    """
+    variables: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {}
+    units: dict[str, tuple[str, Units]] = {}
+    for name, one in maps.items():
+        word = name.replace(".", "_")
+        pre, post = f"{word}_pre", f"{word}_post"
+        if isinstance(one.weight, np.ndarray):
+            variables[f"{word}_weight"] = ((post, pre), one.weight)
+        else:
+            axis, entries = f"{word}_connection", one.weight.tocoo()
+            variables[f"{word}_weight"] = (axis, entries.data)
+            coordinates |= {f"{word}_from": (axis, entries.col), f"{word}_to": (axis, entries.row)}
+        variables[f"{word}_bias"] = (post, one.bias)
+        units |= {pre: (pre, one.pre), post: (post, one.post)}
+    about: dict[str, Any] = {"rows": "post"} | ({} if dt is None else {"dt": dt})
+    for name, equation in equations.items():
+        for part, value in equation.items():
+            if isinstance(value, np.ndarray):
+                variables[f"{name}_{part}"] = (f"{name}_recurrent_post", value)
+            else:
+                about[f"{name}_{part}"] = value
+    return dataset_of(variables, coordinates, units, about)

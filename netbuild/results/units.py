@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language.plan import LayerPlan
-from netbuild.language.population import SIGNS
-from netbuild.language.population import Units as LayerUnits
+from netbuild.language.units import SIGNS
+from netbuild.language.units import Units as LayerUnits
 from netbuild.yamltree.paths import near
 
 COLUMN = "column/"  # before the name of a column, in files
@@ -63,7 +63,7 @@ class Units(NamedTuple):
         for part in selection.split("&"):
             here &= self._of(part)
         if not here.any():
-            raise _unusable(f"no unit is all of this: `{selection}`")
+            raise unusable(f"no unit is all of this: `{selection}`")
         return here
 
     def _called(self, word: str) -> NDArray[np.bool_] | None:
@@ -90,7 +90,7 @@ class Units(NamedTuple):
             every = f"{self.name[0]} .. {self.name[-1]}" if len(names) > 1 else str(self.name[0])
             known = [*words, "an area", *(f"{column}=..." for column in self.columns)]
             hint = hint or f"it can be {', '.join(known)}, or one of {every}"
-            raise _unusable(f"there is no unit called `{part}`", hint)
+            raise unusable(f"there is no unit called `{part}`", hint)
         return here
 
     def _valued(self, name: str, text: str) -> NDArray[np.bool_]:
@@ -107,7 +107,7 @@ class Units(NamedTuple):
             if not found.any():
                 known = np.unique(column).tolist()
                 hint = near(value, known) if len(known) <= MOST_NEAR else ""
-                raise _unusable(f"no unit has `{name}={value}`", hint)
+                raise unusable(f"no unit has `{name}={value}`", hint)
             here |= found
         return here
 
@@ -115,10 +115,11 @@ class Units(NamedTuple):
 def no_column(name: str, known: Iterable[str]) -> NetbuildError:
     """The error of a column that is none of those that are known."""
     hint = near(name, known) or "columns come from the node table of a connectome"
-    return _unusable(f"these units have no column `{name}`", hint)
+    return unusable(f"these units have no column `{name}`", hint)
 
 
-def _unusable(what: str, hint: str = "") -> NetbuildError:
+def unusable(what: str, hint: str = "") -> NetbuildError:
+    """The error (exit 2) of something asked for that these results do not have."""
     return NetbuildError(what, Exit.USAGE, hint)
 
 

@@ -13,9 +13,9 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.files.door import project_root
 from netbuild.folders import ForeignEntryError
 from netbuild.language import Spec, load
-from netbuild.language.check_start import START
 from netbuild.language.compose import standing
 from netbuild.language.context import GivenStart
+from netbuild.language.start import START
 from netbuild.rundir import LATEST
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.runs.lock import take_lock

@@ -21,7 +21,7 @@ from netbuild.durable import LARGEST, digest, hash_beginning
 from netbuild.errors import NetbuildError
 from netbuild.files.door import project_root
 from netbuild.language import Spec
-from netbuild.language.task import Neurogym
+from netbuild.language.neurogym_task import Neurogym
 from netbuild.runs.schema import Environment, Sources
 
 RUNS = "runs"  # the folder that runs are written below unless somebody names another

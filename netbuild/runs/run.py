@@ -18,7 +18,7 @@ from netbuild.durable import digest, is_there, read_file
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
-from netbuild.language.environments import TaskWidths
+from netbuild.language.neurogym_task import NeurogymPlan
 from netbuild.layers import Check, Network, linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
@@ -71,7 +71,7 @@ class Run:
         """The run's resolved spec, with its own copies of the inputs."""
         widths = self.info.task_widths
         with reading(self.path / "run.json", KeyError, TypeError, AttributeError):
-            known = None if widths is None else TaskWidths.from_data(widths)
+            known = None if widths is None else NeurogymPlan.from_data(widths)
         with reading(self.path / "resolved.yaml"):
             self._check_files()
             return load(self.path / "resolved.yaml", data_root=self.path, widths=known)
@@ -121,7 +121,8 @@ class Run:
 
         With a task given in Python nothing more than `spec` is needed.
         """
-        if self.given_task is not None or not isinstance(self.spec.plan.task, TaskWidths):
+        task = self.spec.plan.task
+        if self.given_task is not None or getattr(task, "recipe", task) is not None:
             return self.spec
         try:
             return load(self.path / "resolved.yaml", data_root=self.path)

@@ -27,7 +27,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec, load
 from netbuild.language.context import FileRecord
 from netbuild.language.dump import dump_yaml
-from netbuild.language.environments import EnvironmentPlan
+from netbuild.language.neurogym_task import NeurogymPlan
 from netbuild.runs.checkpoint import INITIAL, pack_initial, refuse_bad_weights
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS
@@ -106,7 +106,7 @@ def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False
         files["git.diff"] = git.difference.encode()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
-    widths = spec.plan.task.widths if isinstance(spec.plan.task, EnvironmentPlan) else None
+    widths = spec.plan.task if isinstance(spec.plan.task, NeurogymPlan) else None
     info = RunInfo(
         format=1,
         id=secrets.token_hex(16),

@@ -10,23 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from decision import decision_run
 
 import netbuild
 from netbuild.results import activity as module
-from netbuild.results.activity import Activity, load_activity
-from netbuild.results.selectivity import selectivity
+from netbuild.results.activity import Activity, load_activity, selectivity
 from netbuild.results.units import Units
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> netbuild.Run:
-    return decision_run(tmp_path_factory.mktemp("decision"))
-
-
-@pytest.fixture(scope="module")
-def activity(run: netbuild.Run) -> Activity:
-    return run.activity()
+def run(decision: netbuild.Run) -> netbuild.Run:
+    return decision
 
 
 def made(rates: Any, steps: Any, **trials: Any) -> Activity:
@@ -289,3 +282,19 @@ def test_without_the_extra_it_says_what_to_install(
         activity.to_xarray()
     assert caught.value.exit_code == 10
     assert caught.value.hint == "pip install 'netbuild[xarray]'"
+
+
+def test_trials_without_a_right_choice_have_no_part_in_selectivity() -> None:
+    rates = np.random.default_rng(0).normal(size=(6, 5, 2)).astype(np.float32)
+    units = Units(np.array(["a_0", "a_1"]), np.array(["", ""]), np.zeros(2, np.int8))
+
+    def of(answer: list[int]) -> Any:
+        own, count = rates[: len(answer)], np.full(len(answer), 5)
+        trials = {"answer": np.array(answer)}
+        return selectivity(Activity({"a": own}, own, {"a": units}, trials, count, 10.0), "a")
+
+    assert np.allclose(of([0, 1, 0, 1]), of([0, 1, 0, 1, -1, -1]))
+    for wrong, words in (([0, 1, 2], "have 3"), ([1, -1, -1], "have 1"), ([-1, -1], "have 0")):
+        with pytest.raises(netbuild.NetbuildError, match=words) as caught:
+            of(wrong)
+        assert caught.value.exit_code == 2

@@ -1,0 +1,1 @@
+"""The figures, one file each: `name(source, ax=None, *, option=...)` returns a Drawing."""

@@ -1,0 +1,116 @@
+"""Files of labelled arrays that any program reads: .npz, and netCDF where the extra `xarray` is."""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netbuild.durable import replace_file
+from netbuild.errors import Exit, NetbuildError
+from netbuild.results.units import Units
+from netbuild.training.trials import plain
+
+Array = NDArray[Any]
+
+
+def save_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write the arrays, in place of a file that is there; the same arrays give the same bytes.
+
+    Raises NetbuildError (exit 7) where that fails.
+    """
+    with _written(path):
+        buffer = io.BytesIO()
+        plains = {name: plain(array) for name, array in arrays.items()}
+        np.savez(buffer, allow_pickle=False, **plains)
+        replace_file(path, buffer.getvalue())
+
+
+def load_npz(path: Path) -> dict[str, Array]:
+    """The arrays of a file; raises NetbuildError (exit 4) for one that is missing or damaged."""
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # whatever the readers of zip and npy make of damaged bytes
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise NetbuildError(f"{path} cannot be read as .npz: {reason}", Exit.DATA) from None
+
+
+def need_netcdf() -> None:
+    """Raise NetbuildError (exit 10) where netCDF files cannot be written."""
+    _needed("xarray")
+    _needed("h5netcdf")
+
+
+def write_netcdf(dataset: Any, path: Path) -> None:
+    """Write a dataset as netCDF-4, in place of a file that is there, at once.
+
+    Raises NetbuildError: exit 10 without h5netcdf, 7 where it cannot be written.
+    """
+    need_netcdf()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    for name, values in dataset.variables.items():  # netCDF has no truth values
+        if values.dtype == np.bool_:
+            dataset[name] = dataset[name].astype(np.int8)
+    with _written(path):
+        try:
+            dataset.to_netcdf(temporary, engine="h5netcdf")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def dataset_of(
+    variables: dict[str, Any],
+    coordinates: dict[str, Any],
+    units: Mapping[str, tuple[str, Units]],
+    attributes: Mapping[str, Any] | None = None,
+) -> Any:
+    """An `xarray.Dataset` whose axes of units have labels; exit 10 without the extra `xarray`.
+
+    `units` are {axis: (start, units)}: the axis has the units' names as its index, and beside it
+    stand <start>_area, <start>_sign and <start>_<column> of a node table. A column whose name is
+    taken gets a `_` behind it.
+    """
+    xarray = _needed("xarray")
+    labels: dict[str, Any] = {}
+    for axis, (start, own) in units.items():
+        labels |= {axis: own.name, f"{start}_area": (axis, own.area)}
+        labels[f"{start}_sign"] = (axis, own.sign)
+    labels |= coordinates
+    for axis, (start, own) in units.items():
+        for column, values in own.columns.items():
+            name = f"{start}_{re.sub(r'[^A-Za-z0-9_]', '_', column)}"
+            while name in labels or name in variables:
+                name += "_"
+            labels[name] = (axis, values)
+    return xarray.Dataset(variables, labels, attributes)
+
+
+def _needed(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        what = f"this needs {name}, which is not installed"
+        hint = "pip install 'netbuild[xarray]'"
+        raise NetbuildError(what, Exit.MISSING, hint) from None
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Raise NetbuildError (exit 7) where a file cannot be written."""
+    if not path.parent.is_dir():
+        raise NetbuildError(f"there is no folder {path.parent}", Exit.IO)
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NetbuildError(f"cannot write {path}: {reason}", Exit.IO) from None
