@@ -61,7 +61,7 @@ def resume(
             _fork(path, spec, [*(set_ or ())], out, data_root, device, signals, form, quiet)
             return
         if spec is not None or set_ or out is not None:
-            what = "--spec, --set and --out go with --fork: a run goes on as it was started"
+            what = "--spec, --set and --out go with --fork: a run is resumed as it was started"
             raise NetbuildError(what, Exit.USAGE)
         changed: IfChanged = "ignore" if as_started else "refuse"
         training.go_on(

@@ -89,7 +89,7 @@ def train(
                 return
             other = of_another_spec(out, checked)
             if other is not None:
-                warn(f"{other} is unfinished, and of another spec: this one begins anew")
+                warn(f"{other} is unfinished, and of another spec: a new run is started")
             start(checked, out, signals, form, quiet)
 
 
@@ -147,7 +147,7 @@ def _tell_ended(run: Run, form: Format, quiet: bool) -> None:
 def follow(
     trainer: Trainer, writer: RunWriter, signals: Signals, form: Format, quiet: bool
 ) -> None:
-    """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""
+    """Train, with a progress bar, and say how it ended; raises typer.Exit after a signal."""
     from netbuild.render import Progress
     from netbuild.runs import open_run
     from netbuild.runs.writer import recording
@@ -188,7 +188,7 @@ def prepare_as(run: Run) -> None:
 
 
 def last_step(trainer: Trainer) -> int | None:
-    """The last step; None where only a stage's `stop_when` tells it."""
+    """The last step; None where only a stage's `stop_when` decides it."""
     from netbuild.language.training import UNTIL
 
     return None if trainer.steps >= UNTIL else trainer.steps

@@ -146,12 +146,12 @@ def other_batches() -> None:
     wrap("batch", batch)
 
 
-@bug("the optimizer begins anew", "cuts.every_step", 4)
+@bug("the optimizer starts again without its state", "cuts.every_step", 4)
 def no_optimizer_state() -> None:
     _when_resumed(lambda trainer: trainer.optimizer.state.clear())
 
 
-@bug("the schedule of the learning rate begins anew", "cuts.every_step", 4)
+@bug("the schedule of the learning rate starts again", "cuts.every_step", 4)
 def schedule_begins_anew() -> None:
     def step(real: Any, trainer: Any, **options: Any) -> Any:
         start = trainer.progress.start

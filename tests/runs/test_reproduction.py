@@ -236,7 +236,7 @@ def test_a_training_that_is_said_to_have_ended_before_is_found(small: Path, tmp_
     path = begun(small, tmp_path / "runs", stopped_at(10))
     rewrite(path / "run.json", lambda about: about.update(status="finished"))
     found = netbuild.reproduce(path)
-    assert found.difference == "the run finished after step 10, and goes on now"
+    assert found.difference == "the run finished after step 10, and continues now"
 
 
 def test_the_command(run: netbuild.Run, cli: Any) -> None:

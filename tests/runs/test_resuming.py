@@ -505,7 +505,7 @@ def test_an_edited_spec_begins_anew_and_tells_of_the_run_that_waits(
     run = begun(small, tmp_path / "runs", stopped_at(10))
     result = cli("train", small, "--out", tmp_path / "runs", "--resume", "--set", "seed=9")
     assert result.code == 0
-    assert f"warning: {run} is unfinished, and of another spec: this one begins anew" in result.err
+    assert f"warning: {run} is unfinished, and of another spec: a new run is started" in result.err
     again = cli("train", small, "--out", tmp_path / "runs", "--resume")
     assert "warning" not in again.err
     assert netbuild.open_run(run).about["status"] == "finished"

@@ -354,7 +354,7 @@ def test_a_checkpoint_that_leads_nowhere_is_an_error(
         run.saved()
 
 
-def test_a_log_that_the_disk_failed_to_take_is_written_anew(
+def test_a_log_that_the_disk_failed_to_take_is_written_again(
     run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting for the same file again would tell nothing: a failure is told once."""
