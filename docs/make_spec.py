@@ -34,7 +34,7 @@ key is an error, tags are refused, anchors and `<<` work.
 # The sections of the page: each has the models of some files of the language.
 SECTIONS = (
     ("A spec", ("spec", "start")),
-    ("Layers", ("layers", "units")),
+    ("Layers", ("layers", "layer")),
     ("Recurrent layers: areas, maps, time constants, noise", ("ctrnn", "maps")),
     ("Connectomes", ("connectome",)),
     ("Parameters: `weight` and `bias`", ("weights",)),

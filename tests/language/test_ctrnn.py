@@ -250,7 +250,7 @@ def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
 KINDS = st.sampled_from(["0.1", "-0.2", "zero", "identity", "{init: normal, mean: 0.5, std: 0}"])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(
     weight=KINDS,
     size=st.integers(1, 4),
