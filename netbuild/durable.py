@@ -79,9 +79,9 @@ def rename(folder: Folder, name: str, to: str) -> None:
 
 
 def steadily(action: Callable[[], Result]) -> Result:
-    """What an action returns; it is tried again where the disk failed in a way that may pass.
+    """What an action returns; it is tried again after an error of the disk that may pass.
 
-    The action must be one that can be begun anew.
+    The action must be one that can be started again.
     """
     for pause in PAUSES:
         try:
@@ -119,7 +119,7 @@ def read_entry(
 ) -> bytes:
     """As `read_file`, of a file in an open folder.
 
-    `limit` tells how many bytes a file may have from what it begins with, given its descriptor.
+    `limit` returns how many bytes a file may have, from the beginning of its open descriptor.
     """
     descriptor = folder.open(name)
     try:
@@ -364,7 +364,7 @@ def sync_folder(path: Path, within: Path | None = None) -> None:
 
 
 def require_space(
-    folder: Path, needed: int, hint: str = "free some, and `netbuild resume` goes on"
+    folder: Path, needed: int, hint: str = "free some, and `netbuild resume` continues"
 ) -> None:
     """Raise NetbuildError (exit 7) unless the disk of a folder has `needed` bytes, and some more.
 

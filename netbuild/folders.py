@@ -62,7 +62,7 @@ def refuse_foreign(path: Path, status: os.stat_result, *, in_place: bool = False
     if in_place and status.st_nlink > 1:
         what = "has another name too (a hard link), and would be written in place"
         error = ForeignEntryError(path, what)
-        error.hint = "copy the run, and go on with the copy"
+        error.hint = "copy the run, and resume the copy"
         raise error
 
 

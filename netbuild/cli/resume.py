@@ -60,7 +60,7 @@ def resume(
         path = run_of(target)
         if not fork:
             if spec is not None or set_ or out is not None:
-                what = "--spec, --set and --out go with --fork: a run resumes as it was started"
+                what = "--spec, --set and --out go with --fork: a run is resumed as it was started"
                 raise NetbuildError(what, Exit.USAGE)
             changed = "ignore" if as_started else "refuse"
             session.resume(path, if_changed=changed, data_root=data_root, device=device)

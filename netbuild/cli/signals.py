@@ -49,13 +49,13 @@ class Signals:
             signal.signal(number, handler)
 
     def take(self, trainer: Trainer) -> None:
-        """To be called with each new trainer: a signal that came between two is not lost."""
+        """To be called as soon as there is a trainer: a signal that came before stops it."""
         self.trainer = trainer
         if self.received is not None:
             trainer.stop = True
 
     def written(self) -> None:
-        """To be called when a record is written: now a process that is to end at once can."""
+        """To be called when a record is written: a process that is to end at once can end now."""
         if self.count > 1:
             self._leave()
 

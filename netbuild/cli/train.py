@@ -78,5 +78,5 @@ def train(
                 return
             other = of_another_spec(out, checked)
             if other is not None:
-                warn(f"{other} is unfinished, and of another spec: this one begins anew")
+                warn(f"{other} is unfinished, and of another spec: a new run is started")
             session.start(checked, out)

@@ -272,7 +272,7 @@ def _state(path: Path, data: bytes) -> State:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        what = f"{path} does not tell where the training stood ({key or 'step'}: {first['msg']})"
+        what = f"{path} does not say where the training stood ({key or 'step'}: {first['msg']})"
         raise NetbuildError(what[:300], Exit.RUN) from None
 
 

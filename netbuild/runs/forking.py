@@ -29,7 +29,7 @@ from netbuild.runs.writer import Watcher
 from netbuild.tasks import Task
 from netbuild.wording import one_line
 
-_STARTS = re.compile(r"\s*start_from\b")  # what a new run does not take over from another
+_STARTS = re.compile(r"\s*start_from\b")  # a new run does not inherit these overrides
 
 
 def unfinished(out: Path, spec: Spec) -> Path | None:
@@ -46,7 +46,10 @@ def finished(out: Path, spec: Spec) -> Path | None:
 
 
 def of_another_spec(out: Path, spec: Spec) -> Path | None:
-    """As `unfinished`, of the same name and another hash: what it may be taken for."""
+    """The newest unfinished run below `out` of a spec's name and another hash.
+
+    Somebody may think that it is a run of this spec.
+    """
     return _newest(out, spec, same=False)
 
 
@@ -86,7 +89,7 @@ def refuse_own_latest(spec: Spec) -> None:
 def only_one(out: Path, spec: Spec) -> Iterator[None]:
     """A lock on starting or resuming this spec below `out`.
 
-    So that of two processes that both find no run only one starts it. Raises NetbuildError.
+    Of two processes that both find no run, only one starts it then. Raises NetbuildError.
     """
     folder = out / spec.model.name
     with io_errors(f"cannot write {folder}"):
@@ -178,4 +181,4 @@ def _newest_whole(run: Run, warn: Warn) -> int:
             first = first or error
     if first is not None:
         raise first
-    return run.step  # which says that there is none
+    return run.step  # raises the error that there is no checkpoint

@@ -129,7 +129,7 @@ def refuse_other_log(run: Path, state: State) -> None:
 
 
 def copy_log(run: Path) -> None:
-    """Keep the log as it is beside itself, before it is cut; raises OSError."""
+    """Keep a copy of the log in the run, before the log is cut; raises OSError."""
     replace_file(run / f"corrupt-{METRICS}-{secrets.token_hex(2)}", read_log(run))
 
 

@@ -86,7 +86,7 @@ def environment_changes(then: Environment, now: Environment) -> list[Difference]
 
 
 def processor() -> str | None:
-    """The model of the processor and a digest of what it can do, where the system tells."""
+    """The model of the processor and a digest of what it can do, where the system says so."""
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]
     except OSError:

@@ -96,7 +96,7 @@ def reproduce(
 
 
 def _device(run: Run) -> torch.device:
-    """That of the first time; raises NetbuildError where it is not there."""
+    """The device of the first training; raises NetbuildError where it is missing."""
     try:
         return device_of(run.info.environment.device)
     except NetbuildError as error:
@@ -151,7 +151,7 @@ class _Again:
                 self.difference = f"the log has no {now['kind']} line of step {now['step']}"
             elif self.awaits_end:
                 status = self.run.info.status
-                self.difference = f"the run {status} after step {self.last}, and goes on now"
+                self.difference = f"the run {status} after step {self.last}, and continues now"
             return
         then, now = self.known[self.lines], _timeless(now)
         if then != now:
@@ -191,7 +191,7 @@ class _Again:
             self.difference = f"the checkpoint of step {step}: {what}"
 
     def _other_state(self, then: State, now: State) -> str:
-        """How it differs where the training stood, or how far the log was; "" if in nothing."""
+        """How the training stood differently, or how the log differs; "" where nothing differs."""
         if then.run != self.run.info.id:
             return "`run` in state.json"
         if found := differences(*(without_nan(each.model_dump()) for each in (then, now))):

@@ -182,7 +182,7 @@ def _restored(run: Run, device: str | None, warn: Warn) -> tuple[Trainer, int]:
     where = device_of(device or run.info.environment.device)
     damaged: dict[Path, NetbuildError] = {}
     for path in reversed(checkpoints(run.path / "checkpoints")):
-        network, optimizer = _built(run, where)  # a fault of these is no fault of the checkpoint
+        network, optimizer = _built(run, where)  # an error here is not one of the checkpoint
         try:
             state = _load_state(run, path, network, optimizer)
             refuse_other_log(run.path, state)
@@ -195,7 +195,7 @@ def _restored(run: Run, device: str | None, warn: Warn) -> tuple[Trainer, int]:
         trainer = Trainer.of(
             run.training_spec, network, optimizer, task=run.given_task, progress=progress
         )
-        _put_away(run, damaged, warn)  # not before one is found to resume from
+        _put_away(run, damaged, warn)  # only now that there is a checkpoint to resume from
         return trainer, state.metrics
     if damaged:
         raise _nothing_left(run, list(damaged.values()))
@@ -264,7 +264,7 @@ def _load_state(run: Run, path: Path, network: Network, optimizer: torch.optim.O
 
 
 def refuse_damage(run: Run) -> None:
-    """Raise NetbuildError (exit 5) where a run's own spec or files are not what it wrote down."""
+    """Raise NetbuildError (exit 5) where a run's own spec or files have been changed."""
     digests = {"resolved.yaml": run.info.resolved_sha256, "spec.yaml": run.info.spec_sha256}
     for name, known in digests.items():
         path = run.path / name
@@ -283,7 +283,7 @@ def refuse_damage(run: Run) -> None:
 
 
 def _note(writer: RunWriter, trainer: Trainer, run: Run, warn: Warn) -> None:
-    """Write down that the run is resumed, and tell where its environment is another one."""
+    """Note in `run.json` that the run is resumed, and warn where its environment has changed."""
     info = writer.info
     here = environment(trainer.device, run.training_spec)
     differences = environment_changes(info.environment, here)

@@ -134,7 +134,7 @@ class State(Progress):
     metrics: Count  # bytes of the run's log then
     metrics_sha256: str  # of these bytes
     optimizer: dict[str, Any]  # the kind, and the groups of parameters
-    sha256: dict[str, str]  # of the files beside it
+    sha256: dict[str, str]  # of the checkpoint's other files
 
 
 def read_info(path: Path) -> RunInfo:

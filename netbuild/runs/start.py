@@ -47,7 +47,7 @@ from netbuild.training.loop import Trainer
 
 LONGEST_NAME = 200  # bytes of the name of a copied file; file systems take 255 with what is added
 LONGEST_ENDING = 20
-STATES = 3  # an optimizer keeps at most two tensors of a parameter's size beside it
+STATES = 3  # a parameter, and the two tensors of its size that an optimizer keeps at most
 
 
 def train(
@@ -85,8 +85,8 @@ def new_trainer(spec: Spec, task: Task | None = None, device: str | None = None)
 def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False) -> RunWriter:
     """Make `out/<name>/<utc>-<hash>-<random>/`, never an existing one, and lock it.
 
-    Its `run.json` is written last: what has none is no run. Raises NetbuildError (exit 7) where it
-    cannot be written, or the disk has no room for two checkpoints.
+    Its `run.json` is written last: a folder without it is no run. Raises NetbuildError (exit 7)
+    where the run cannot be written, or the disk has no room for two checkpoints.
     """
     read, network = _inputs(spec), trainer.network
     refuse_bad_weights(network, None, Exit.DIVERGED, Exit.BUG, "before the first step")
@@ -178,7 +178,7 @@ def input_name(record: FileRecord) -> str:
 def _short(name: str) -> str:
     """A file's name, of at most LONGEST_NAME bytes; a longer one keeps its beginning and extension.
 
-    The digest that stands before it tells files of one beginning apart.
+    The digest before it distinguishes files whose names begin alike.
     """
     if len(os.fsencode(name)) <= LONGEST_NAME:
         return name

@@ -1,4 +1,4 @@
-"""A run directory while its training goes on: each record is written into it as it comes."""
+"""A run directory during training: each record is written into it as it comes."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ Watcher = Callable[[Record, Trainer], None]
 
 @dataclass
 class RunWriter:
-    """A run directory while its training goes on; it is locked until `close`."""
+    """A run directory during training; it is locked until `close`."""
 
     path: Path
     info: RunInfo
     _lock: int = field(repr=False)
-    initial: Mapping[str, Tensor] = field(repr=False)  # the parameters that it all started from
+    initial: Mapping[str, Tensor] = field(repr=False)  # the parameters at the start
     logged: int = 0  # bytes of `metrics.jsonl` that are of this training
     logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
     # The best state, its step and the bytes of its files, until a checkpoint is written.
     _best: tuple[int, dict[str, bytes]] | None = field(default=None, repr=False)
 
     def put(self, record: Record, trainer: Trainer) -> None:
-        """Put a record where it belongs; raises NetbuildError (exit 7) where that fails."""
+        """Write a record where it belongs; raises NetbuildError (exit 7) where that fails."""
         hint = "what was saved before is whole"
         with io_errors(f"cannot write {self.path}", hint=hint):
             if record.kind in ("train", "evaluation"):
@@ -85,9 +85,9 @@ class RunWriter:
         )
 
     def _save(self, trainer: Trainer) -> None:
-        """Write the best state, if it is not on the disk yet, and this one; older ones go.
+        """Write the best state, if it is not on the disk yet, and this one; older ones are removed.
 
-        The log comes first: a checkpoint tells how long it was.
+        The log is synced first, because a checkpoint records how long the log is.
         """
         folder, step = self.path / "checkpoints", trainer.step
         files = self._packed(trainer)
@@ -152,7 +152,7 @@ class RunWriter:
         self.logged, self.logged_hash = size, hash_beginning(path, size)
 
     def close(self) -> None:
-        """Give the lock back; once is enough."""
+        """Release the lock; a second call does nothing."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -234,7 +234,7 @@ def trial_table(trainer: Trainer) -> bytes:
 
 
 def end_of(trainer: Trainer) -> dict[str, Any]:
-    """The scores that `run.json` tells at the end of a training."""
+    """The scores that `run.json` holds at the end of a training."""
     progress = trainer.progress
     last: Mapping[str, Any] = progress.evaluations[-1] if progress.evaluations else {}
     best = {} if progress.best is None else {"best": progress.best}

@@ -45,9 +45,9 @@ class Record:
 class Trainer:
     """Trains a network on a task. `records()` is the training; iterate it to the end.
 
-    `progress` tells where the training stands, `steps` the last step of the stage in hand. `stop`
-    may be set at any time, by a signal handler say: the step in hand is finished, and the last
-    record says "interrupted". `saving` is true while a record of a state to be saved is out.
+    `progress` says where the training stands, `steps` the last step of the current stage. `stop`
+    may be set at any time, by a signal handler say: the current step is finished, and the last
+    record says "interrupted". `saving` is true while the reader of the records saves the state.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class Trainer:
     def records(self) -> Generator[Record]:
         """Train to the end, with a record of each logged step, evaluation and checkpoint due.
 
-        A network is to be saved at each record "checkpoint" and at the "end", which is the last.
-        Close the iterator, or exhaust it: a process of its own may be making the batches.
+        The state is to be saved at each record "checkpoint" and at "end", which is the last one.
+        Close the iterator, or exhaust it: another process may be drawing the batches.
 
         Raises NetbuildError (exit 8) when the loss, or the gradient's norm that it is clipped by,
         is no longer finite; the step that would have applied it has not been taken.
@@ -149,7 +149,7 @@ class Trainer:
 
     @contextmanager
     def _prefetched(self) -> Iterator[None]:
-        """Trials of a spec's task that take a while to draw are drawn by a process of their own."""
+        """Have the trials of a neurogym task drawn ahead by another process, for a spec."""
         if not self.stages or not isinstance(self.task, NeurogymTask):
             yield
             return
@@ -160,7 +160,7 @@ class Trainer:
         self.task = task
 
     def _begin_stage(self) -> None:
-        """Give the network and the optimizer what the stage in hand has of its own."""
+        """Fit the network and the optimizer to the current stage."""
         progress, self.device = self.progress, next(self.network.parameters()).device
         if not progress.start <= progress.step <= self.steps:
             what = f"the checkpoint is of step {progress.step}, the training has {self.steps}"
@@ -211,7 +211,7 @@ class Trainer:
 
     @property
     def _name(self) -> str:
-        """The name of the stage in hand; "" of a training without stages."""
+        """The name of the current stage; "" without stages."""
         return self.stages[self.progress.stage][0] if self.stages else ""
 
     def _record(self, kind: str, values: dict[str, Any], *, is_best: bool = False) -> Record:
@@ -229,7 +229,7 @@ class Trainer:
         size = self.training.batch_size
         if isinstance(self.task, ArraysTask):
             return self.task.batch(step, size)
-        seed = getattr(self.task, "seed", self.seed)  # a task may have one of its own
+        seed = getattr(self.task, "seed", self.seed)  # a task may have its own seed
         batch = self.task.batch(step, size, rng_of(seed, "train", step))
         check_batch(batch, self.network.input_dim)
         return batch.to(self.device)

@@ -54,7 +54,7 @@ def load_optimizer(
     try:
         kind, saved = about["type"], [list(group["params"]) for group in about["groups"]]
     except (KeyError, TypeError):
-        raise NetbuildError(f"{where} does not tell whose state it is", Exit.RUN) from None
+        raise NetbuildError(f"{where} does not say whose state it is", Exit.RUN) from None
     if kind != type(optimizer).__name__:
         what = f"{where} is the state of {kind}, the spec has {type(optimizer).__name__}"
         raise NetbuildError(what, Exit.RUN)

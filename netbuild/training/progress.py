@@ -48,7 +48,7 @@ class Best(BaseModel):
 
 
 class Progress(BaseModel):
-    """Where a training stands, beside its weights and its optimizer.
+    """Where a training stands; its weights and the state of its optimizer are saved elsewhere.
 
     Batches, random numbers and learning rates are functions of the step.
     """
@@ -56,7 +56,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     step: Count = 0  # optimizer steps taken
-    stage: Count = 0  # the number of the stage in hand
+    stage: Count = 0  # the number of the current stage
     start: Count = 0  # the step that this stage began at
     ended: Literal["", "finished", "stopped early"] = ""  # how the stage has ended, if it has
     evaluations: list[Scores] = []  # those of this stage that still count, oldest first

@@ -140,7 +140,7 @@ def diverged(what: str, *, at_start: bool = False) -> NetbuildError:
 
 
 def total_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The norm of all gradients together, (); NaN or Inf if one of them holds such."""
+    """The norm of all gradients together, (); NaN or Inf if one of them holds NaN or Inf."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 

@@ -80,7 +80,7 @@ def anywhere(lab: Lab, most: int = 20) -> Counts:
 
 
 def cold(lab: Lab, most: int = 10) -> Counts:
-    """The commands themselves: `netbuild train` is killed, `netbuild resume` goes on."""
+    """The commands themselves: `netbuild train` is killed, `netbuild resume` continues it."""
     counts = Counts("cold", "`netbuild train` killed at a random time, `netbuild resume`")
     every = {"evaluate": {"every": 100}, "checkpoint": {"every": 50}}
     spec = lab.spec("ctrnn", steps=600, log_every=5, **every)

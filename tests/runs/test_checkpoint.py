@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from resuming import assert_same, begun, lines, stopped_at
+from resuming import assert_same, lines
 
 import netbuild
 from netbuild.builder import build, build_optimizer
@@ -32,11 +32,6 @@ from netbuild.runs.checkpoint import (
 )
 from netbuild.runs.resuming import resume
 from netbuild.training.progress import Progress
-
-
-@pytest.fixture
-def run(small: Path, tmp_path: Path) -> netbuild.Run:
-    return netbuild.train(small, tmp_path / "runs")
 
 
 def test_a_state_that_is_not_finite_is_not_kept(small: Path, tmp_path: Path) -> None:
@@ -155,12 +150,10 @@ def _end(state: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("change", HOSTILE, ids=str)
 def test_a_checkpoint_with_right_digests_and_wrong_content_is_not_used(
-    small: Path, tmp_path: Path, change: str
+    cut: Path, whole: Path, change: str
 ) -> None:
     """Whoever wrote it knows the format; the one before it is used."""
-    whole = netbuild.train(small, tmp_path / "whole")
-    path = begun(small, tmp_path / "cut", stopped_at(20))
-    folder = checkpoints(path / "checkpoints")[-1]
+    folder = checkpoints(cut / "checkpoints")[-1]
     state = unsealed((folder / STATE).read_bytes())
     network, optimizer = (
         unpack((folder / name).read_bytes(), name) for name in (NETWORK, OPTIMIZER)
@@ -172,7 +165,7 @@ def test_a_checkpoint_with_right_digests_and_wrong_content_is_not_used(
         state["sha256"][name] = digest(data)
     (folder / STATE).write_bytes(sealed(state))
     said: list[str] = []
-    again = resume(path, warn=said.append)
+    again = resume(cut, warn=said.append)
     assert len(said) == 1
     assert "is now corrupt-step-00000020-" in said[0]
     assert_same(whole, again)
@@ -206,9 +199,8 @@ def test_a_checkpoint_under_another_name_is_refused(run: netbuild.Run) -> None:
 
 
 def test_a_full_disk_is_told_and_leaves_what_was_there(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = netbuild.train(small, tmp_path / "whole")
     room = SimpleNamespace(f_bavail=1 << 30, f_frsize=1)
     monkeypatch.setattr(os, "statvfs", lambda path: room)
 

@@ -113,7 +113,7 @@ def test_where_a_fork_is_written_may_be_said(
     assert cli("resume", run, "--out", tmp_path / "other").code == Exit.USAGE
 
 
-def test_a_data_root_is_named_anew(small: Path, tmp_path: Path, cli: Any) -> None:
+def test_a_data_root_is_named_again(small: Path, tmp_path: Path, cli: Any) -> None:
     """What a `run.json` says of it would let a run from anybody read any file."""
     home, data = tmp_path / "project", tmp_path / "data"
     home.mkdir()

@@ -19,11 +19,6 @@ from netbuild.runs.checkpoint import checkpoints, pack, unpack
 from netbuild.runs.log import NotNowError
 
 
-@pytest.fixture
-def run(small: Path, tmp_path: Path) -> netbuild.Run:
-    return netbuild.train(small, tmp_path / "runs")
-
-
 def test_a_run_is_the_same_again(run: netbuild.Run) -> None:
     found = netbuild.reproduce(run.path)
     assert found.same, found.difference
@@ -81,10 +76,13 @@ def test_a_bit_of_a_checkpoint_that_differs_is_named(run: netbuild.Run, name: st
     assert found.difference == f"the checkpoint of step {int(folder.name[5:])}: `{key}` in {name}"
 
 
-def test_another_start_is_told(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netbuild.layers import start
-
-    monkeypatch.setattr(start, "draw", lambda scheme, shape, *_, **__: torch.full(shape, 0.5))
+def test_another_start_is_told(run: netbuild.Run) -> None:
+    path = run.path / "initial.safetensors"
+    tensors = unpack(path.read_bytes(), "initial")
+    tensors["hidden.bias"] += 0.5
+    data = pack(tensors, {"format": 1, "step": 0})
+    path.write_bytes(data)
+    rewrite(run.path / "run.json", lambda about: about.update(initial_sha256=digest(data)))
     found = netbuild.reproduce(run.path)
     assert found.difference == "the initial weights differ, in `hidden.bias` first"
 
@@ -238,7 +236,7 @@ def test_a_training_that_is_said_to_have_ended_before_is_found(small: Path, tmp_
     path = begun(small, tmp_path / "runs", stopped_at(10))
     rewrite(path / "run.json", lambda about: about.update(status="finished"))
     found = netbuild.reproduce(path)
-    assert found.difference == "the run finished after step 10, and goes on now"
+    assert found.difference == "the run finished after step 10, and continues now"
 
 
 def test_the_command(run: netbuild.Run, cli: Any) -> None:

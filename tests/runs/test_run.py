@@ -24,11 +24,6 @@ from netbuild.runs.writer import RunWriter
 from netbuild.tasks import Batch
 
 
-@pytest.fixture
-def run(small: Path, tmp_path: Path) -> netbuild.Run:
-    return netbuild.train(small, tmp_path / "runs")
-
-
 def test_layout(run: netbuild.Run, small: Path) -> None:
     files = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     inputs = {name for name in files if name.startswith("inputs/")}
@@ -359,7 +354,7 @@ def test_a_checkpoint_that_leads_nowhere_is_an_error(
         run.saved()
 
 
-def test_a_log_that_the_disk_failed_to_take_is_written_anew(
+def test_a_log_that_the_disk_failed_to_take_is_written_again(
     run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting for the same file again would tell nothing: a failure is told once."""
