@@ -23,7 +23,7 @@ import netbuild
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.streams import rng_of
 from netbuild.tasks import Batch, NeurogymTask, Prefetch
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = ("ei_decision", "delayed_comparison", "context_decision")

@@ -23,12 +23,11 @@ import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
 from netbuild.cli.memory import keep_freed_memory
-from netbuild.runs.recorder import Recorder, Training
-from netbuild.runs.run import parameters_of
-from netbuild.runs.writer import start_run
+from netbuild.runs.start import start_run
+from netbuild.runs.writer import RunWriter
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, Task
-from netbuild.training.course import Happening, follow
+from netbuild.training import Record, Trainer
 from netbuild.training.losses import task_loss
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -76,21 +75,23 @@ def deterministic(function: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def happenings(spec: netbuild.Spec, task: Task | None) -> tuple[Recorder, Iterator[Happening]]:
+def recorded(spec: netbuild.Spec, task: Task | None) -> tuple[Callable[[Record], None], Trainer]:
+    """A training, and what writes each of its records into a run directory."""
     network = build(spec, device="cpu")
     optimizer = build_optimizer(spec.model.training, network)
-    training = Training(spec, network, optimizer, parameters_of(network), task)
-    recorder = Recorder(training, start_run(spec, OUT, network, torch.device("cpu")))
-    return recorder, follow(spec, network, optimizer, training.point, task=task)
+    trainer = Trainer.of(spec, network, optimizer, task=task)
+    writer: RunWriter = start_run(spec, OUT, trainer)
+    return lambda record: writer.put(record, trainer), trainer
 
 
 def ours(spec: netbuild.Spec, task: Task | None = None) -> Callable[[], None]:
-    recorder, course = happenings(spec, task)
+    put, trainer = recorded(spec, task)
+    records = trainer.records()
 
     def run() -> None:
-        for happening in course:
-            recorder.put(happening)
-            if happening.record.kind == "checkpoint":
+        for record in records:
+            put(record)
+            if record.kind == "checkpoint":
                 return
 
     return deterministic(run)
@@ -167,15 +168,16 @@ def compare(title: str, functions: dict[str, Callable[[], None]]) -> None:
 
 def stall(*more: str) -> None:
     """How long the training waits for a checkpoint of the digits network."""
-    recorder, course = happenings(specification(DIGITS, *more, "training.checkpoint.every=3"), None)
+    put, trainer = recorded(specification(DIGITS, *more, "training.checkpoint.every=3"), None)
+    records = trainer.records()
     seconds: list[float] = []
     while len(seconds) < 16:
-        happening = next(course)
+        record = next(records)
         began = perf_counter()
-        recorder.put(happening)
-        if happening.record.kind == "checkpoint":
+        put(record)
+        if record.kind == "checkpoint":
             seconds.append(perf_counter() - began)
-    newest = max((recorder.writer.path / "checkpoints").iterdir())
+    newest = max(OUT.glob("*/*/checkpoints/*"), key=lambda path: path.stat().st_mtime)
     size = sum(file.stat().st_size for file in newest.iterdir())
     took = f"{median(seconds[1:]) * 1e3:.0f} ms, at most {max(seconds[1:]) * 1e3:.0f} ms"
     print(f"a checkpoint of {size / 1e6:.1f} MB: {took}")

@@ -40,7 +40,7 @@ SECTIONS = (
     ("Parameters: `weight` and `bias`", ("weights",)),
     ("Masks", ("masks",)),
     ("Regularizers", ("regularizers",)),
-    ("Task", ("task",)),
+    ("Task", ("arrays_task", "neurogym_task")),
     ("Training", ("training",)),
 )
 

@@ -15,15 +15,14 @@ from torch import nn
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.language import Spec, load
 from netbuild.language import layers as words
+from netbuild.language.arrays_task import Arrays, ArraysPlan
 from netbuild.language.base import Model
 from netbuild.language.ctrnn import CTRNN
-from netbuild.language.data import SequencePlan
-from netbuild.language.environments import EnvironmentPlan
+from netbuild.language.neurogym_task import Neurogym, NeurogymPlan
 from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
-from netbuild.language.population import Units
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
-from netbuild.language.task import Arrays, Neurogym
 from netbuild.language.training import Training
+from netbuild.language.units import Units
 from netbuild.layers import (
     CTRNNLayer,
     Dropout,
@@ -237,24 +236,23 @@ def _regularizer(
 
 def build_task(spec: Spec) -> Task:
     """The task of a spec; raises NetbuildError when it has none."""
-    task, data = spec.model.task, spec.plan.task
-    seed = spec.model.seed
-    if isinstance(task, Neurogym) and isinstance(data, EnvironmentPlan):
+    task, plan, seed = spec.model.task, spec.plan.task, spec.model.seed
+    if isinstance(task, Neurogym) and isinstance(plan, NeurogymPlan) and plan.recipe is not None:
         own = seed if task.seed is None else task.seed
-        return NeurogymTask(data.recipe, seed=own, evaluation=data.evaluation)
-    if not isinstance(task, Arrays) or not isinstance(data, SequencePlan):
-        what = f"{spec.path or 'the spec'} has no `task` to train on"
-        hint = "write `task: {type: arrays, file: ..., inputs: ..., targets: ...}`"
-        raise NetbuildError(what, Exit.SPEC, hint)
-    return ArraysTask(
-        data.inputs,
-        data.targets,
-        train=task.split.train,
-        split_seed=seed if task.split.seed is None else task.split.seed,
-        seed=seed,
-        loss_mask=data.loss_mask,
-        variables=data.variables,
-    )
+        return NeurogymTask(plan.recipe, seed=own, evaluation=plan.evaluation)
+    if isinstance(task, Arrays) and isinstance(plan, ArraysPlan):
+        return ArraysTask(
+            plan.samples,
+            plan.targets,
+            train=task.split.train,
+            split_seed=plan.split.seed,
+            seed=seed,
+            loss_mask=plan.loss_mask,
+            variables=plan.variables,
+        )
+    what = f"{spec.path or 'the spec'} has no `task` to train on"
+    hint = "write `task: {type: arrays, file: ..., inputs: ..., targets: ...}`"
+    raise NetbuildError(what, Exit.SPEC, hint)
 
 
 # Fused where torch has the whole step as one kernel, on the CPU and on CUDA.

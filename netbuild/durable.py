@@ -1,7 +1,8 @@
 """Writing files so that a reader sees the old one or the new one, and never a part of it.
 
-Everything that changes the disk is a function of `os`, looked up when it is called, so that a test
-can count the calls, fail them, or end the process at any of them.
+Whatever is written reaches the disk through `write`, `fsync` and `rename`, and through functions
+of `os`, all looked up when they are called. So a test can count them, fail them, end the process at
+any of them, or put something else in their place.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,37 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, in a few words."""
+    return error.strerror or type(error).__name__
+
+
+@contextmanager
+def io_errors(what: str, exit_code: Exit = Exit.IO, hint: str = "") -> Iterator[None]:
+    """Raise NetbuildError, with `what` and the system's reason, in place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise NetbuildError(f"{what}: {reason_of(error)}", exit_code, hint) from None
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write all bytes, at the place where the open file stands."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view[:PART]) :]
+
+
+def fsync(descriptor: int) -> None:
+    """Wait until an open file or folder is on the disk."""
+    os.fsync(descriptor)
+
+
+def rename(folder: Folder, name: str, to: str) -> None:
+    """Give an entry of an open folder another name, in place of what has that name."""
+    folder.rename(name, to)
+
+
 def steadily(action: Callable[[], Result]) -> Result:
     """What an action returns; it is tried again where the disk failed in a way that may pass.
 
@@ -61,25 +93,14 @@ def steadily(action: Callable[[], Result]) -> Result:
     return action()
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk; raises FileExistsError."""
-    with entered(path.parent) as folder:
-        _write_new(folder, path.name, data)
-
-
 def _write_new(folder: Folder, name: str, data: bytes) -> None:
+    """Write a new file and wait until it is on the disk; raises FileExistsError."""
     descriptor = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        _write_all(descriptor, data)
-        os.fsync(descriptor)
+        write(descriptor, data)
+        fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view[:PART]) :]
 
 
 def read_file(path: Path, most: int = LARGEST, within: Path | None = None) -> bytes:
@@ -159,7 +180,7 @@ def _replace(path: Path, data: bytes, within: Path | None) -> None:
         temporary = _beside(path.name)
         try:
             _write_new(folder, temporary, data)
-            folder.rename(temporary, path.name)
+            rename(folder, temporary, path.name)
         except BaseException:
             with suppress(OSError):
                 folder.remove(temporary)
@@ -175,41 +196,45 @@ def append(path: Path, data: bytes, at: int) -> int:
     """
     most = at
 
-    def write(descriptor: int) -> None:
+    def add() -> None:
         nonlocal most
-        found = os.fstat(descriptor).st_size
-        if not at <= found <= most:
-            what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
-            raise NetbuildError(what, Exit.IO, "what was saved before is whole")
-        most = at + len(data)  # of a second attempt: the first may have come so far
-        os.lseek(descriptor, at, os.SEEK_SET)
-        _write_all(descriptor, data)
+        with _in_place(path) as descriptor:
+            found = os.fstat(descriptor).st_size
+            if not at <= found <= most:
+                what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
+                raise NetbuildError(what, Exit.IO, "what was saved before is whole")
+            most = at + len(data)  # of a second attempt: the first may have come so far
+            os.lseek(descriptor, at, os.SEEK_SET)
+            write(descriptor, data)
 
-    steadily(lambda: _with_descriptor(path, write))
+    steadily(add)
     return at + len(data)
 
 
 def sync_file(path: Path) -> None:
     """Wait until what was appended to a file is on the disk; asked for once."""
-    _with_descriptor(path, os.fsync)
+    with _in_place(path) as descriptor:
+        fsync(descriptor)
 
 
 def cut_file(path: Path, size: int) -> None:
     """Leave the first `size` bytes of a file, and wait until that is on the disk."""
 
-    def cut(descriptor: int) -> None:
-        os.ftruncate(descriptor, size)
-        os.fsync(descriptor)
+    def cut() -> None:
+        with _in_place(path) as descriptor:
+            os.ftruncate(descriptor, size)
+            fsync(descriptor)
 
-    steadily(lambda: _with_descriptor(path, cut))
+    steadily(cut)
 
 
-def _with_descriptor(path: Path, action: Callable[[int], None]) -> None:
-    """Do something with a file that is open for writing, in place."""
+@contextmanager
+def _in_place(path: Path) -> Iterator[int]:
+    """The descriptor of a file that is open for writing, in place."""
     with entered(path.parent) as folder:
         descriptor = folder.open(path.name, os.O_WRONLY)
     try:
-        action(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -229,8 +254,8 @@ def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -
         if folder.has(name):
             # The first attempt got this far. The entry is renamed again, because the system
             # reports a failed fsync only once.
-            folder.rename(name, temporary)
-            folder.rename(temporary, name)
+            rename(folder, name, temporary)
+            rename(folder, temporary, name)
         else:
             folder.mkdir(temporary)
             try:
@@ -238,7 +263,7 @@ def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -
                     for each, data in files.items():
                         _write_new(inner, each, data)
                     _sync(inner)
-                folder.rename(temporary, name)
+                rename(folder, temporary, name)
             except BaseException:
                 with suppress(OSError):  # as far as it can be
                     folder.remove(temporary)
@@ -255,7 +280,7 @@ def remove_folder(path: Path, within: Path | None = None) -> None:
     """Remove a folder of files: it is there whole, or not at all, for who looks for its name."""
     temporary = _beside(path.name)
     with entered(path.parent, within) as folder:
-        folder.rename(path.name, temporary)
+        rename(folder, path.name, temporary)
         try:
             folder.remove(temporary)
         except OSError:  # once more: a failure that passes leaves nothing half-removed
@@ -276,10 +301,10 @@ def remove(path: Path) -> None:
         folder.remove(path.name)
 
 
-def rename(path: Path, to: str, within: Path | None = None) -> Path:
+def rename_entry(path: Path, to: str, within: Path | None = None) -> Path:
     """Give an entry of a folder another name there, on the disk at once; returns its path."""
     with entered(path.parent, within) as folder:
-        folder.rename(path.name, to)
+        rename(folder, path.name, to)
         _sync(folder)
     return path.with_name(to)
 
@@ -316,7 +341,7 @@ def _beside(name: str) -> str:
 def _sync(folder: Folder) -> None:
     with folder.listed() as descriptor:
         if descriptor is not None:  # else there is no waiting for a folder on this system
-            os.fsync(descriptor)
+            fsync(descriptor)
 
 
 def make_folders(path: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.language.plan import LayerPlan
-from netbuild.language.population import Units
+from netbuild.language.units import Units
 from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.regularization import RegularizationList
 

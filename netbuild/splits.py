@@ -1,12 +1,33 @@
-"""Which samples of a task from arrays are trained on, and which are tested; without torch."""
+"""Shares of a number of things, and which samples of a data set are trained on; without torch."""
 
 from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.rounding import round_half_up
 from netbuild.streams import seed_of
+
+HEX_DIGITS = 64  # of a SHA-256
+BLOCK = 1 << 20  # values that are converted at once
+
+
+def round_half_up(fraction: float, n: int) -> int:
+    """`fraction` (0 to 1) of `n`, to the nearest whole number, halves up, exactly as it is written.
+
+    The decimal that prints is meant, not the binary float: 0.29 of 100 is 29, 0.7 of 5 is 4.
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"a fraction is from 0 to 1, got {fraction}")
+    if n < 0:
+        raise ValueError(f"n is at least 0, got {n}")
+    return math.floor(Fraction(str(fraction)) * n + Fraction(1, 2))
 
 
 def permutation(count: int, seed: int) -> NDArray[np.int64]:
@@ -48,3 +69,62 @@ def split_of(count: int, train: float, seed: int) -> tuple[NDArray[np.int64], ND
         raise ValueError(f"{first} of {count} samples to train on (train={train})")
     order = permutation(count, seed_of(seed, "split"))
     return order[:first], order[first:] if first < count else order[:first]
+
+
+@dataclass(frozen=True)
+class SampleSplit:
+    """The samples of a data set that are trained on; the rest is the test set.
+
+    They are the first `trained` of a permutation of all `samples`, which `seed` draws. `file` is
+    the SHA-256 of the file that holds the inputs, and `data` that of their values: as many samples
+    of the same file, or with the same values, are the same samples.
+    """
+
+    file: str
+    data: str
+    samples: int
+    trained: int
+    seed: int
+
+    def leaks_into(self, later: SampleSplit) -> bool:
+        """Whether samples that this split trains on belong to the test set of a later one.
+
+        A later split that trains on all samples has no test set of its own.
+        """
+        same = self.file == later.file or self.data == later.data
+        if not same or self.samples != later.samples or later.trained == later.samples:
+            return False
+        return self.seed != later.seed or self.trained > later.trained
+
+    @property
+    def words(self) -> str:
+        """The split as a spec says it."""
+        return f"split: {{train: {self.trained / self.samples!r}, seed: {self.seed}}}"
+
+    def to_data(self) -> dict[str, Any]:
+        """The split as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> SampleSplit:
+        """The inverse of `to_data`; raises KeyError, TypeError or ValueError for other data."""
+        split = cls(**{field.name: data[field.name] for field in fields(cls)})
+        counts = split.samples, split.trained, split.seed
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("a number of samples, or a seed, is not a count")
+        for found in (split.file, split.data):
+            if not isinstance(found, str) or len(found) != HEX_DIGITS:
+                raise ValueError("a data set without a digest")
+        if not 0 < split.trained <= split.samples:
+            raise ValueError("a split of no data set")
+        return split
+
+
+def digest_of(array: NDArray[Any]) -> str:
+    """The SHA-256 of an array's shape and of its values in float32, in blocks."""
+    found = hashlib.sha256(str(array.shape).encode())
+    flat = array.reshape(-1)
+    with np.errstate(over="ignore"):  # values that float32 cannot hold become infinite
+        for start in range(0, flat.size, BLOCK):
+            found.update(flat[start : start + BLOCK].astype("<f4").tobytes())
+    return found.hexdigest()

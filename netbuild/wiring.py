@@ -178,9 +178,9 @@ class Connections:
         """(output_dim,): which postsynaptic units have a connection."""
         if self.wiring is not None:
             return np.diff(self.wiring.starts) > 0
-        if self.matrix is None:
-            return np.ones(self.output_dim, bool)
-        return np.asarray(self.matrix.any(axis=1))
+        return (
+            np.ones(self.output_dim, bool) if self.matrix is None else np.any(self.matrix, axis=1)
+        )
 
     def of(self, values: Array) -> Array:
         """The weight's layout, of a matrix (output_dim, input_dim) or of one value (input_dim,)

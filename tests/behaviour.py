@@ -33,7 +33,7 @@ from faults.specs import KINDS, write_spec  # noqa: E402
 import netbuild  # noqa: E402
 from netbuild.errors import SpecError  # noqa: E402
 from netbuild.runs.checkpoint import open_checkpoint  # noqa: E402
-from netbuild.runs.environment import _processor as processor  # noqa: E402
+from netbuild.runs.provenance import processor  # noqa: E402
 
 FILE = TESTS / "golden" / "behaviour.json"
 EXAMPLES = TESTS.parent / "examples"
@@ -71,7 +71,8 @@ def of_training(path: Path, folder: Path, changes: tuple[str, ...] = ()) -> str:
     """A digest of the last checkpoint of a short training: weights, optimizer and evaluations."""
     run = netbuild.train(netbuild.load(path, changes), folder)
     found, _ = open_checkpoint(run.checkpoint())
-    kept = {key: found.state[key] for key in ("step", "evaluations", "best", "sha256")}
+    state = json.loads((found.path / "state.json").read_text())
+    kept = {key: state[key] for key in ("step", "evaluations", "best", "sha256")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 

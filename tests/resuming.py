@@ -10,6 +10,7 @@ from typing import Any
 import netbuild
 from netbuild.runs import Run
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
+from netbuild.runs.schema import without_nan
 from netbuild.training import Record, Trainer
 
 Watcher = Callable[[Record, Trainer], None]
@@ -62,7 +63,7 @@ def last_state(run: Path) -> dict[str, Any]:
     """The newest checkpoint: the digests of its tensors, and where the training stood."""
     found, _ = open_checkpoint(checkpoints(run / "checkpoints")[-1])
     without = ("run", "metrics", "metrics_sha256")
-    return {key: value for key, value in found.state.items() if key not in without}
+    return {k: v for k, v in without_nan(found.state.model_dump()).items() if k not in without}
 
 
 def assert_same(one: Run | Path, other: Run | Path) -> None:

@@ -37,7 +37,7 @@ from netbuild.errors import NetbuildError, SpecError
 from netbuild.language import Spec, load
 from netbuild.layers import CTRNNLayer
 from netbuild.render import report
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
 PACKAGE = ROOT / "netbuild"
 CODES = {

@@ -6,10 +6,9 @@ import importlib.util
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from places import ROOT
@@ -46,26 +45,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("block", blocks("console"))
-def test_commands_print_what_the_readme_shows(block: str, project: Path) -> None:
+def test_commands_print_what_the_readme_shows(block: str, project: Path, cli: Any) -> None:
     command, _, expected = block.removeprefix("$ ").partition("\n")
     arguments = shlex.split(command)
     assert arguments.pop(0) == "netbuild"
-    code = "from netbuild.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
-    assert result.returncode in (0, 3, 4), result.stderr
-    shown = result.stderr if result.returncode else result.stdout
+    result = cli(*arguments)
+    assert result.code in (0, 3, 4), result.err
+    shown = result.err if result.code else result.out
     assert VOLATILE.sub("#", shown) == VOLATILE.sub("#", expected)
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
-def test_python_runs(block: str, project: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
+def test_python_runs(block: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(block, "block", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out
 
 
 def lines(text: str) -> list[str]:

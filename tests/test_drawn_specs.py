@@ -1,4 +1,7 @@
-"""What is right is accepted, builds and trains: 2,000 specs that hold every key of the language."""
+"""What is right is accepted, builds and trains: drawn specs that hold every key of the language.
+
+Some hundreds of them are in every run of the tests, 2,000 in the slow ones.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ from netbuild.language import Spec, load
 from netbuild.language.dump import dump_yaml
 from netbuild.language.grammar import fields_of, homes
 from netbuild.layers.spectrum import spectral_radius
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
-CHUNKS = 20  # so that workers share them
 EACH = 100
+FEW, ALL = range(4), range(20)  # chunks of so many specs each, which workers share
 COVERING = 600  # specs in which every key occurs
 
 
@@ -53,7 +56,10 @@ def train(spec: Spec) -> None:
     assert losses
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+CHUNKS = [chunk if chunk in FEW else pytest.param(chunk, marks=pytest.mark.slow) for chunk in ALL]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
 def test_right_specs_are_accepted_build_and_train(tmp_path: Path, chunk: int) -> None:
     for seed in seeds(EACH, start=chunk * EACH):
         try:

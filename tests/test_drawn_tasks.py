@@ -11,15 +11,12 @@ import pytest
 
 import netbuild
 from netbuild.builder import build, build_optimizer, build_task
-from netbuild.environments import (
-    Environment,
-    EnvironmentFailed,
-    Facts,
-    environment_names,
-    facts_of,
-)
+from netbuild.environments.facts import Facts, facts_of
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Environment
+from netbuild.environments.registry import environment_names
 from netbuild.errors import SpecError
-from netbuild.training.trainer import Trainer
+from netbuild.training import Trainer
 
 # Environments with so many actions, and a trial variable of each with values that it may have.
 ENVIRONMENTS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -73,7 +70,17 @@ def draw(seed: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.fixture
+def without_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are made in this process: a worker would be ended while it imports neurogym."""
+    monkeypatch.setattr("netbuild.environments.worker._PROGRAM", "import sys; sys.stdin.read()")
+
+
+CHUNKS = [0, 1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.usefixtures("without_worker")
 def test_right_tasks_are_accepted_build_and_train(chunk: int, tmp_path: Path) -> None:
     for seed in range(10 * chunk, 10 * chunk + 10):
         spec = draw(seed)

@@ -39,13 +39,6 @@ def failing(number: int, code: int) -> Iterator[list[str]]:
         yield made
 
 
-def test_write_file_never_overwrites(tmp_path: Path) -> None:
-    files.write_file(tmp_path / "a", b"one")
-    with pytest.raises(FileExistsError):
-        files.write_file(tmp_path / "a", b"two")
-    assert (tmp_path / "a").read_bytes() == b"one"
-
-
 def test_replace_file_leaves_nothing_beside(tmp_path: Path) -> None:
     for data in (b"one", b"two"):
         files.replace_file(tmp_path / "a", data)

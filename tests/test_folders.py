@@ -46,7 +46,7 @@ def test_what_leads_out_of_a_folder_is_refused(run: Path) -> None:
         lambda: files.remove_folder(run / "linked" / "file", within=run),
         lambda: files.remove_leftovers(run / "linked", within=run),
         lambda: files.names_in(run / "linked", within=run),
-        lambda: files.rename(run / "linked" / "file", "other", within=run),
+        lambda: files.rename_entry(run / "linked" / "file", "other", within=run),
         lambda: check_files(run / "inner", within=run),
         lambda: files.append(run / "inner" / "file", b"more", 8),
         lambda: files.cut_file(run / "inner" / "file", 0),

@@ -17,13 +17,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What each room may import of the others, in type checks and inside functions too.
 ALLOWED = {
     "errors": set(),
-    "rounding": set(),
     "streams": set(),
     "system": set(),
     "wiring": set(),
     "wording": set(),
     "explanations": set(),
-    "splits": {"rounding", "streams"},
+    "splits": {"streams"},
     "folders": {"errors", "system", "wording"},
     "render": {"errors", "wording"},
     "rundir": {"folders"},
@@ -33,7 +32,7 @@ ALLOWED = {
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
     "language": {
-        *("errors", "folders", "rounding", "rundir", "splits", "streams", "system", "wiring"),
+        *("errors", "folders", "rundir", "splits", "streams", "system", "wiring"),
         *("wording", "yamltree", "files", "connectomes", "environments"),
     },
     "convert": {"yamltree", "language"},
@@ -42,16 +41,16 @@ ALLOWED = {
     "kernels": set(),
     "drawing": {"errors"},
     "layers": {"streams", "kernels", "drawing"},
-    "regularization": {"rounding", "streams"},
+    "regularization": {"splits", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},
     "training": {
-        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder", "runs"),
+        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder"),
     },
     "runs": {
         *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
-        *("layers", "durable", "tasks", "builder", "training", "results"),
+        *("layers", "durable", "tasks", "builder", "training", "results", "compare"),
     },
     "results": {
         *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "builder"),
@@ -62,7 +61,7 @@ ALLOWED = {
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
-        *("analysis", "drawing", "plots", "durable", "__init__"),
+        *("analysis", "drawing", "plots", "durable", "rundir", "__init__"),
     },
     "__main__": {"cli"},
     "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},

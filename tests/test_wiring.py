@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from netbuild import wiring as wirings
 from netbuild.language.draw import random_mask, random_wiring
-from netbuild.wiring import Wiring
+from netbuild.wiring import Connections, Wiring
 
 Mask = npt.NDArray[np.bool_]
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 7))
@@ -124,3 +124,51 @@ def test_ids_of_many_units_do_not_overflow() -> None:
     assert order.tolist() == [1, 0]
     assert found.sources.tolist() == [0, n - 1]
     assert found.targets.tolist() == [n - 2, n - 1]
+
+
+@given(MASKS)
+def test_a_cycle_is_found_where_some_power_of_the_matrix_has_a_diagonal(mask: Mask) -> None:
+    n = min(mask.shape)
+    square = mask[:n, :n]
+    power, found = square.astype(float), False
+    for _ in range(n):
+        found |= bool(power.diagonal().any())
+        power = np.minimum(power @ square, 1)
+    assert wirings.from_matrix(square).has_cycle() == found
+
+
+def test_a_long_chain_has_no_cycle_until_it_is_closed() -> None:
+    n = 3000
+    chain = np.arange(n - 1)
+    wiring, _ = wirings.from_pairs(n, n, chain, chain + 1)
+    assert not wiring.has_cycle()
+    ring, _ = wirings.from_pairs(n, n, np.arange(n), (np.arange(n) + 1) % n)
+    assert ring.has_cycle()
+
+
+@given(MASKS, st.booleans())
+def test_connections_answer_alike_however_they_are_kept(mask: Mask, full: bool) -> None:
+    inputs, outputs = mask.shape
+    mask = np.ones_like(mask) if full else mask
+    dense = Connections(inputs, outputs, None if full else mask.T)
+    sparse = dense.as_sparse()
+    assert (dense.is_sparse, sparse.is_sparse) == (False, True)
+    matrix = np.arange(1.0, mask.size + 1).reshape(outputs, inputs)
+    signs = np.resize([1, -1, 0], inputs)
+    sends, receives = np.resize([True, False], inputs), np.resize([False, True, True], outputs)
+    places = [(j, i) for j, i in pairs_of(mask) if sends[i] and receives[j]]
+    for kept in (dense, sparse, sparse.as_dense()):
+        assert kept.count == mask.sum()
+        assert kept.density == pytest.approx(mask.mean())
+        np.testing.assert_array_equal(kept.whole(), mask.T)
+        np.testing.assert_array_equal(kept.sends, mask.any(axis=1))
+        np.testing.assert_array_equal(kept.receives, mask.any(axis=0))
+        assert kept.of(matrix).shape == kept.of(signs).shape == kept.shape
+        np.testing.assert_array_equal(kept.whole(kept.of(matrix)), matrix * mask.T)
+        np.testing.assert_array_equal(kept.whole(kept.of(signs)), signs * mask.T)
+        listed = np.array([matrix[place] for place in pairs_of(mask)])
+        np.testing.assert_array_equal(kept.listed(kept.of(matrix)), listed)
+        np.testing.assert_array_equal(kept.whole(kept.placed(listed)), matrix * mask.T)
+        chosen = kept.between(sends, receives)
+        found = kept.graph(chosen)
+        assert list(zip(found.targets.tolist(), found.sources.tolist(), strict=True)) == places

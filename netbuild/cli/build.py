@@ -27,8 +27,7 @@ def build(
     checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else "text")
     from netbuild.builder import build as build_network
     from netbuild.durable import digest, replace_file
-    from netbuild.runs.checkpoint import network_tensors, refuse_violations
-    from netbuild.runs.tensors import pack
+    from netbuild.runs.checkpoint import network_tensors, pack, refuse_violations
 
     network = build_network(checked)
     refuse_violations(network.verify(), Exit.BUG)

@@ -71,13 +71,14 @@ def evaluate(
 
 def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
     """An error that says, where a checkpoint is at fault, which others may be asked for."""
-    from netbuild.runs.checkpoint import checkpoints, step_of
+    from netbuild.rundir import step_of
+    from netbuild.runs.checkpoint import checkpoints
 
     if error.exit_code == Exit.RUN and not error.hint:
         found = checkpoints(run.path / "checkpoints")
         others = [path for path in found if path.name not in str(error)]
         if 0 < len(others) < len(found):
-            steps = [str(step_of(path)) for path in others]
+            steps = [str(step_of(path.name)) for path in others]
             error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
     return error
 
@@ -94,7 +95,7 @@ def _check_file(output: Path | None) -> None:
 
 def _write(output: Path, found: Evaluation) -> None:
     from netbuild.durable import replace_file
-    from netbuild.results.table import trial_frame
+    from netbuild.training.trials import trial_frame
 
     buffer = io.BytesIO()
     trial_frame(found.columns).write_parquet(buffer)

@@ -37,14 +37,11 @@ def reproduce(target: RunPath, form: Form = Format.text, quiet: Quiet = False) -
         shown = Progress(f"again: {path.name}", quiet=quiet or form is not Format.text)
         with warnings_as_lines(), shown as progress:
 
-            def begin(trainer: Trainer) -> None:
-                progress.begin(training.last_step(trainer))
-
             def watch(record: Record, trainer: Trainer) -> None:
-                words = record.kind, record.step, training.last_step(trainer), record.values
-                progress.update(*words)
+                last = training.last_step(trainer)
+                progress.update(record.kind, record.step, last, record.values)
 
-            found = again(path, watch=watch, watch_start=begin, warn=warn)
+            found = again(path, watch=watch, warn=warn)
     try:
         _tell(path, found, time.perf_counter() - began, form)
         sys.stdout.flush()

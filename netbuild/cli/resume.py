@@ -1,4 +1,4 @@
-"""`netbuild resume`: goes on with a run, to the bits that it would have had without a stop."""
+"""`netbuild resume`: resumes a run, to the bits that it would have had without a stop."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from netbuild.cli.standard import warn
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from netbuild.runs import Run
-    from netbuild.runs.recorder import Watcher
     from netbuild.runs.resuming import IfChanged
-    from netbuild.training import Trainer
 
 RunPath = Annotated[
     str,
@@ -59,7 +54,7 @@ def resume(
     form: Form = Format.text,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a run from its newest checkpoint; it ends with the bits of one never stopped."""
+    """Resume a run from its newest checkpoint; it ends with the bits of one never stopped."""
     with Signals() as signals:
         path = run_of(target)
         if fork:
@@ -106,14 +101,8 @@ def _fork(
     form: Format,
     quiet: bool,
 ) -> None:
-    from netbuild.runs.resuming import forked_spec
+    from netbuild.runs.forking import forked_spec
 
     with located_in(str(spec or path / "spec.yaml")):
         checked = forked_spec(path, spec, changes, warn, data_root=data_root)
-    training.prepare_process(checked)
-    from netbuild.runs import train
-
-    def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
-        return train(checked, out or _beside(path), device=device, watch=watch, watch_start=begin)
-
-    training.show(checked.model.name, start, signals, form, quiet)
+    training.start(checked, out or _beside(path), signals, form, quiet, device=device)

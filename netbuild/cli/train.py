@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,11 +31,9 @@ from netbuild.system import cores, machine_cores
 if TYPE_CHECKING:
     from netbuild.language import Spec
     from netbuild.runs import Run
-    from netbuild.runs.recorder import Watcher
     from netbuild.runs.resuming import IfChanged
-    from netbuild.training import Record, Trainer
-
-    Start = Callable[[Watcher, Callable[[Trainer], None]], Run]
+    from netbuild.runs.writer import RunWriter
+    from netbuild.training import Trainer
 
 
 def train(
@@ -72,9 +69,9 @@ def train(
     with Signals() as signals:
         checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else form)
         if not resume:
-            _begin(checked, out, signals, form, quiet)
+            start(checked, out, signals, form, quiet)
             return
-        from netbuild.runs.resuming import (
+        from netbuild.runs.forking import (
             finished,
             of_another_spec,
             only_one,
@@ -93,17 +90,19 @@ def train(
             other = of_another_spec(out, checked)
             if other is not None:
                 warn(f"{other} is unfinished, and of another spec: this one begins anew")
-            _begin(checked, out, signals, form, quiet)
+            start(checked, out, signals, form, quiet)
 
 
-def _begin(spec: Spec, out: Path, signals: Signals, form: Format, quiet: bool) -> None:
+def start(
+    spec: Spec, out: Path, signals: Signals, form: Format, quiet: bool, device: str | None = None
+) -> None:
+    """Start a new run below `out`."""
     prepare_process(spec)
-    from netbuild.runs import train as run_training
+    from netbuild.runs.start import new_trainer, start_run
 
-    def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
-        return run_training(spec, out, watch=watch, watch_start=begin)
-
-    show(spec.model.name, start, signals, form, quiet)
+    trainer = new_trainer(spec, device=device)
+    signals.take(trainer)
+    follow(trainer, start_run(spec, out, trainer), signals, form, quiet)
 
 
 def go_on(
@@ -118,52 +117,49 @@ def go_on(
 ) -> None:
     """Resume a run, on as many threads as it was started with."""
     from netbuild.runs import open_run
-    from netbuild.runs import resume as resume_run
-    from netbuild.runs.resuming import has_ended
+    from netbuild.runs.resuming import resumed
 
     run = open_run(path, verify=False)
-    if has_ended(run):
-        about = run.about
-        if form is Format.json or quiet:
-            _summary(run, 0.0, form, quiet)
-        else:
-            ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
-            say(f"{ended}; nothing is left to train")
-            say(f"run: {run.path}")
+    if run.info.has_ended:
+        _tell_ended(run, form, quiet)
         return
     prepare_as(run)
-
-    def start(watch: Watcher, begin: Callable[[Trainer], None]) -> Run:
-        return resume_run(
-            path,
-            if_changed=if_changed,
-            data_root=data_root,
-            device=device,
-            watch=watch,
-            watch_start=begin,
-            warn=warn,
-        )
-
-    show(str(run.about["name"]), start, signals, form, quiet)
+    with warnings_as_lines():
+        found = resumed(run, if_changed=if_changed, data_root=data_root, device=device, warn=warn)
+    if found is None:  # another process has just finished it
+        _tell_ended(open_run(path, verify=False), form, quiet)
+        return
+    trainer, writer = found
+    signals.take(trainer)
+    follow(trainer, writer, signals, form, quiet)
 
 
-def show(title: str, start: Start, signals: Signals, form: Format, quiet: bool) -> None:
+def _tell_ended(run: Run, form: Format, quiet: bool) -> None:
+    if form is Format.json or quiet:
+        _summary(run, 0.0, form, quiet)
+        return
+    about = run.about
+    ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
+    say(f"{ended}; nothing is left to train")
+    say(f"run: {run.path}")
+
+
+def follow(
+    trainer: Trainer, writer: RunWriter, signals: Signals, form: Format, quiet: bool
+) -> None:
     """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""
     from netbuild.render import Progress
+    from netbuild.runs import open_run
+    from netbuild.runs.writer import recording
 
     began = time.perf_counter()
-    shown = Progress(title, quiet=quiet or form is not Format.text)
-    with warnings_as_lines(), shown as progress:
-
-        def begin(trainer: Trainer) -> None:
-            signals.take(trainer)
-            progress.begin(last_step(trainer))
-
-        def watch(record: Record, trainer: Trainer) -> None:
+    shown = Progress(writer.info.name, quiet=quiet or form is not Format.text)
+    with warnings_as_lines(), recording(trainer, writer) as records, shown as progress:
+        progress.begin(last_step(trainer))
+        for record in records:
             progress.update(record.kind, record.step, last_step(trainer), record.values)
             signals.written()
-
-        run = start(watch, begin)
+    run = open_run(writer.path, verify=False)
     number = signals.received if run.about["status"] == "interrupted" else None
     try:
         _summary(run, time.perf_counter() - began, form, quiet)
@@ -183,10 +179,7 @@ def prepare_as(run: Run) -> None:
     Cores that the machine has but this process may not use are counted, since the last bits depend
     on the number of threads alone.
     """
-    recorded = run.about.get("environment", {}).get("threads")
-    if type(recorded) is not int or recorded < 1:
-        prepare_process(run.spec)
-        return
+    recorded = run.info.environment.threads
     threads = min(recorded, machine_cores())
     if threads < recorded:
         had = f"the run had {recorded:,} threads, and this machine has {_cores(threads)}"
@@ -245,7 +238,7 @@ def _cores(count: int) -> str:
 
 def _summary(run: Run, seconds: float, form: Format, quiet: bool) -> None:
     final, about = run.final, run.about
-    checks = run.network().verify(run.initial)
+    checks = run.verify()
     if form is Format.json:
         values = {key: final[key] for key in ("loss", "accuracy") if key in final}
         violations = sum(check.violations for check in checks)

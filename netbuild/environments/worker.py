@@ -1,9 +1,10 @@
 """A process that makes batches ahead of the training, and both ends of the pipes to it.
 
-`Worker` starts the process and asks; `main` answers. A request is a line of JSON: first the recipe
-and its seed, then the steps whose batches are wanted. An answer is a frame: its length in 8 bytes,
-a line of JSON that says which arrays follow, and their bytes. The process ends when its input
-does, and so when its parent ends in any way.
+`Worker` starts the process; `main` runs in it. What it reads are lines of JSON: first the recipe
+and its seed, then the step at which to begin. From there on it makes the batch of one step after
+the other, a few more than have been read, until another line comes. What it writes are frames: a
+length in 8 bytes, a line of JSON that says which arrays follow, and their bytes. The process ends
+when its input does, and so when its parent ends in any way.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 import traceback
 import weakref
 from io import FileIO
+from itertools import count
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -30,12 +32,13 @@ from numpy.typing import NDArray
 from netbuild import system
 from netbuild.environments.recipe import Recipe
 from netbuild.environments.registry import creators
-from netbuild.environments.trials import Drawn
-from netbuild.environments.windows import source_of
+from netbuild.environments.trials import Drawn, TrialSource
+from netbuild.environments.windows import WindowSource, source_of
 
 Array = NDArray[Any]
 Answer = tuple[dict[str, Any], Drawn | None]  # what it says, and the batch unless it is an error
 
+AHEAD = 16  # batches; windows come in bursts, when their streams start again
 LENGTH = 8  # bytes of a frame's length
 ALIGNED = 16  # arrays begin at multiples of this, so that they can be used where they lie
 PIPE = 1 << 20  # bytes of a pipe, where the system allows that many
@@ -68,9 +71,9 @@ class Worker:
         """Whether it has not been closed."""
         return self.close.alive
 
-    def ask(self, steps: list[int], size: int) -> bool:
-        """Have batches made; False if nobody reads that, which `receive` will tell by EOFError."""
-        return self._send({"steps": steps, "size": size})
+    def begin(self, step: int, size: int) -> None:
+        """Have the batches of this step and of all later ones made."""
+        self._send({"step": step, "size": size})
 
     def receive(self, patience: float = 0.0) -> Answer | None:
         """The next answer, or None where there is none within so many seconds.
@@ -81,13 +84,10 @@ class Worker:
         content = self._frames.next(patience)
         return None if content is None else parse(content)
 
-    def _send(self, words: dict[str, Any]) -> bool:
+    def _send(self, words: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # nobody reads it: `receive` will say so
             self.process.stdin.write(json.dumps(words).encode() + b"\n")
-        except OSError:
-            return False
-        return True
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -132,29 +132,34 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever an environment prints must not come between the answers
     sys.setswitchinterval(SWITCH)
-    try:
-        begin = json.loads(sys.stdin.buffer.readline())
-        source = source_of(Recipe.from_data(begin["recipe"]), int(begin["seed"]))
+    # Unbuffered, so that `select` sees each line that has not been read.
+    with contextlib.suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as lines:
+        words = json.loads(lines.readline())
+        source = source_of(Recipe.from_data(words["recipe"]), int(words["seed"]))
         creators()
         # A thread of its own writes, so that the next batch is made while this one is not read.
-        frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        frames: queue.Queue[bytes] = queue.Queue(AHEAD)
         threading.Thread(target=_write_all, args=(answers, frames), daemon=True).start()
         frames.put(frame({"ready": True}))
-        for line in sys.stdin.buffer:
+        for line in lines:
             request = json.loads(line)
-            for step in request["steps"]:
-                head = {"step": step, "size": request["size"]}
-                try:
-                    frames.put(frame(head, source.batch(step, request["size"])))
-                except Exception as error:
-                    reason = {"error": str(error), "traceback": traceback.format_exc()}
-                    frames.put(frame(head | reason))
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass  # nobody reads the answers any more
+            for step in count(request["step"]):
+                frames.put(_answer(source, step, request["size"]))
+                if select.select([lines], [], [], 0)[0]:
+                    break
     os._exit(0)  # without a complaint about the pipe
 
 
-def _write_all(stream: BinaryIO, frames: queue.SimpleQueue[bytes]) -> None:
+def _answer(source: TrialSource | WindowSource, step: int, size: int) -> bytes:
+    """The batch of one step, or the error in its place."""
+    head = {"step": step, "size": size}
+    try:
+        return frame(head, source.batch(step, size))
+    except Exception as error:
+        return frame(head | {"error": str(error), "traceback": traceback.format_exc()})
+
+
+def _write_all(stream: BinaryIO, frames: queue.Queue[bytes]) -> None:
     try:
         while True:
             stream.write(frames.get())
@@ -192,9 +197,9 @@ def parse(content: bytearray) -> Answer:
         return head, None
     found: dict[str, Array] = {}
     for name, form, shape in head["arrays"]:
-        dtype, count = np.dtype(form), math.prod(shape)
-        found[name] = np.frombuffer(content, dtype, count, at).reshape(shape)
-        at += -(-count * dtype.itemsize // ALIGNED) * ALIGNED
+        dtype, values = np.dtype(form), math.prod(shape)
+        found[name] = np.frombuffer(content, dtype, values, at).reshape(shape)
+        at += -(-values * dtype.itemsize // ALIGNED) * ALIGNED
     columns = {
         name.removeprefix(TABLE): array for name, array in found.items() if name.startswith(TABLE)
     }
@@ -220,15 +225,15 @@ class Frames:
         """
         until = time.monotonic() + patience
         while True:
-            count = self._stream.readinto(memoryview(self._part)[self._filled :])
-            if count is None:  # nothing there
+            read = self._stream.readinto(memoryview(self._part)[self._filled :])
+            if read is None:  # nothing there
                 rest = until - time.monotonic()
                 if rest <= 0 or not self._ready.poll(math.ceil(rest * 1e3)):
                     return None
                 continue
-            if count == 0:
+            if read == 0:
                 raise EOFError
-            self._filled += count
+            self._filled += read
             if self._filled < len(self._part):
                 continue
             full, self._filled = self._part, 0

@@ -180,10 +180,11 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, grad_rates: Tensor | None, grad_potential: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         count = len(Arguments._fields)
-        x = _with_pattern(Arguments(*ctx.saved_tensors[:count]), ctx.pattern)
+        saved = ctx.saved_tensors  # read once: activation checkpointing allows no second time
+        x = _with_pattern(Arguments(*saved[:count]), ctx.pattern)
         if ctx.alpha is not None:
             x = x._replace(alpha=ctx.alpha)
-        trace = Trace(*ctx.saved_tensors[count:])
+        trace = Trace(*saved[count:])
         if grad_rates is None:
             grad_rates = trace.rates.new_zeros(()).expand(trace.rates.shape)
         gradients = ctx.kernel.backward(

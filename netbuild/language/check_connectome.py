@@ -14,7 +14,7 @@ from netbuild import connectomes
 from netbuild.errors import DataFileError
 from netbuild.language.connectome import Connectome
 from netbuild.language.context import Context, FileRecord
-from netbuild.language.population import Rows, Table, Units, units_of_table
+from netbuild.language.units import Nodes, NodeTable, Units, units_of_table
 from netbuild.streams import rng_of
 from netbuild.wiring import Wiring
 from netbuild.yamltree.nodes import Location, show
@@ -27,7 +27,7 @@ class Wired:
     """A connectome as a layer has it, after its null model if it has one."""
 
     words: Connectome
-    table: Table
+    table: NodeTable
     wiring: Wiring  # (n, n)
     counts: NDArray[np.float32]  # (connection,), > 0
     report: connectomes.Report  # of the files, before any null model
@@ -95,9 +95,9 @@ def _wired(context: Context, i: int, layer: Any) -> Wired | None:
         what = f"the node table has no column `{show(words.types)}`"
         context.problem("NB302", (*here, "types"), what, context.near(words.types, known))
         return None
-    table: Table = read.neurons
+    table: NodeTable = read.neurons
     if read.signs is not table.signs:
-        table = Rows(table.names, dict(table.columns), read.signs)
+        table = Nodes(table.names, dict(table.columns), read.signs)
     found = Wired(words, table, read.wiring, read.counts, read.report)
     if words.control is None:
         return found
@@ -200,7 +200,7 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
         shuffle=control.shuffle,
         rng=rng,
     )
-    table = Rows(found.table.names, dict(found.table.columns), signs)
+    table = Nodes(found.table.names, dict(found.table.columns), signs)
     return replace(found, table=table, wiring=wiring, counts=counts)
 
 

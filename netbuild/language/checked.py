@@ -8,20 +8,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.files.door import project_root
 from netbuild.language.check_files import check_files
-from netbuild.language.check_splits import split_of
-from netbuild.language.check_stages import check_same_files, check_stage, check_stages
-from netbuild.language.check_start import START, check_start
 from netbuild.language.compose import Composed, compose
 from netbuild.language.context import Context, FileRecord, GivenStart, Locator
-from netbuild.language.data import SequencePlan, check_task, check_training, task_width
 from netbuild.language.dump import dump_yaml, resolved
 from netbuild.language.improbable import check_connections
 from netbuild.language.memory import check_memory
+from netbuild.language.neurogym_task import NeurogymPlan
 from netbuild.language.parse import parse
 from netbuild.language.plan import LayerPlan, Plan
 from netbuild.language.sources import (
@@ -32,16 +29,13 @@ from netbuild.language.sources import (
     network_input_of,
 )
 from netbuild.language.spec import NetworkSpec
+from netbuild.language.start import START, check_start
 from netbuild.language.targets import check_regularizers
-from netbuild.language.task import Neurogym
-from netbuild.language.training import Training
+from netbuild.language.training import Training, check_same_files, check_stage, check_training
 from netbuild.yamltree.document import Document, read
 from netbuild.yamltree.document import parse as parse_text
 from netbuild.yamltree.nodes import Location
 from netbuild.yamltree.paths import Segment, Tree, parse_path
-
-if TYPE_CHECKING:  # which takes a while to import, and few specs need
-    from netbuild.language.environments import EnvironmentPlan, TaskWidths
 
 MOST_TOLD = 50  # problems after which the stages of a training are not looked through any more
 
@@ -54,7 +48,7 @@ class Options:
     unset: tuple[str, ...] = ()
     data_root: Path | None = None
     memory_limit: int | None = None  # bytes
-    widths: TaskWidths | None = None  # of a run's environments, which are then not looked at
+    widths: NeurogymPlan | None = None  # of a run's environments, which are then not looked at
     start: GivenStart | None = None  # in place of the document's own `start_from`
 
 
@@ -199,7 +193,7 @@ def load(
     unset: Sequence[str] = (),
     data_root: str | Path | None = None,
     memory_limit: int | None = None,
-    widths: TaskWidths | None = None,
+    widths: NeurogymPlan | None = None,
     start: GivenStart | None = None,
 ) -> Spec:
     """Read and check a spec: a path, or the same as a mapping.
@@ -284,8 +278,11 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
         own = run_checks(context, options.memory_limit)
         is_right = not (context.parsed.problems or context.problems)
         if is_right and whole.parsed.spec is not None:
-            before = [(whole.parsed.spec, plan), *((s.model, s.plan) for s in stages)]
-            check_stage(context, before, (context.parsed.spec, own))
+            before = [
+                (whole.parsed.spec.training, plan),
+                *((s.model.training, s.plan) for s in stages),
+            ]
+            check_stage(context, before, (context.parsed.spec.training, own))
             check_same_files(context, {record.path for record in whole.files.values()})
             stages.append(spec(context, replace(own, layers=plan.layers)))
         problems += [
@@ -300,25 +297,19 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     return spec(whole, plan, stages)
 
 
-def _environments(context: Context) -> EnvironmentPlan | None:
-    if not isinstance(context.parsed.task, Neurogym):
-        return None
-    from netbuild.language.environments import check_environments
-
-    return check_environments(context)
-
-
 def run_checks(
-    context: Context, memory_limit: int | None = None, widths: TaskWidths | None = None
+    context: Context, memory_limit: int | None = None, widths: NeurogymPlan | None = None
 ) -> Plan:
     """Everything that one field alone cannot tell, over whatever parsed."""
     check_files(context)
     check_names(context)
-    environments = widths or _environments(context)
-    check_training(context, environments)
-    check_stages(context)
-    width = task_width(context, environments)
-    network_input = network_input_of(context, width, environments.channels if environments else {})
+    task: Any = context.parsed.task
+    training: Any = context.parsed.training
+    inputs = widths or (task.given(context) if task is not None else None)
+    if training is not None:
+        check_training(context, training, inputs)
+    width = inputs.inputs if inputs else None
+    network_input = network_input_of(context, width, inputs.channels if inputs else {})
     sources = check_sources(context, network_input, width)
     if not check_memory(context, sources, memory_limit):
         return Plan()
@@ -327,18 +318,16 @@ def run_checks(
     check_connections(context, plans)
     last = sources.get(len(context.parsed.layers) - 1)
     regularizers = check_regularizers(context, plans)
-    task = check_task(context, width, last.gives if last else None, environments)
-    check_sequences(context, task)
-    split = None
-    if isinstance(task, SequencePlan):
-        split = split_of(context, len(task.inputs), task.digest)
-    training = context.parsed.training
-    in_stages = isinstance(training, Training) and training.stages is not None
+    output = last.gives if last else None
+    planned = task.check(context, inputs, output, training) if task is not None else None
+    check_sequences(context, planned)
+    split = getattr(planned, "split", None)
+    in_stages = training is not None and training.stages is not None
     scored = None if in_stages else split  # else each stage is looked at by itself
     start, trained_on = check_start(context, plans, scored)
     layers = {plan.name: plan for plan in plans.values()}
     size = network_input.size if network_input else 0
-    return Plan(layers, regularizers, task, start, size, split, trained_on)
+    return Plan(layers, regularizers, planned, start, size, trained_on)
 
 
 def _check_layers(context: Context, sources: Mapping[int, LayerPlan]) -> dict[int, LayerPlan]:

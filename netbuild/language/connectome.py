@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from netbuild.language.base import Model, NonNegative, Seed, key
-from netbuild.language.selection import ByColumns
 from netbuild.language.shorthand import Shorthand, text
+from netbuild.language.units import ByColumns
 from netbuild.language.weights import Array, FileName, Rows
 
 ColumnName = Annotated[str | None, Field(min_length=1, max_length=200)]

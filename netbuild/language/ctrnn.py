@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,15 +11,14 @@ import numpy as np
 
 from netbuild.language import weights
 from netbuild.language.base import Model, NonNegative, OneOf, Size, key
-from netbuild.language.check_maps import check_wired, vector_of
 from netbuild.language.context import LARGEST, Here
-from netbuild.language.maps import InputMap, RecurrentMap
+from netbuild.language.layer import RELU, Activation, Excitatory, LayerOfUnits
+from netbuild.language.maps import InputMap, RecurrentMap, check_wired, vector_of
 from netbuild.language.plan import LayerPlan, MapPlan, Matrix, Site, UnitsPlan
-from netbuild.language.population import Units, units_of_areas
 from netbuild.language.projections import check_projected
 from netbuild.language.shorthand import NUMBERS, Shorthand, number, per_unit
 from netbuild.language.spectrum import check_radius
-from netbuild.language.units import RELU, Activation, Excitatory, LayerOfUnits
+from netbuild.language.units import Units, units_of_areas
 from netbuild.language.weights import Array, FileName
 from netbuild.yamltree.nodes import show
 
@@ -190,7 +188,29 @@ class CTRNN(LayerOfUnits):
 
     def own_units(self, here: Here) -> Units | None:
         """The units of its areas, or as many as `size` says."""
-        return units_of(here, self)
+        if self.areas is None:
+            if self.size is None:
+                hint = "how many units it has; for example `size: 50`, or `areas`"
+                here.problem("NB102", "the key `size` is missing", hint)
+                return None
+            return units_of_areas(self.name, [("", self.size, self.excitatory)])
+        for name in self.areas:
+            if not re.fullmatch(AREA, name) or len(name) > 64:
+                what = f"`{show(name)}` does not fit here"
+                hint = "the name of an area: letters, digits and `_`, beginning with a letter"
+                here["areas"][name].problem("NB106", what, hint, key=True)
+                return None
+        total = sum(area.size for area in self.areas.values())
+        if self.size not in (None, total):
+            what = f"size is {self.size}, but the areas have {total} units together"
+            here["size"].problem("NB301", what, "leave `size` out")
+        return units_of_areas(
+            self.name,
+            (
+                (name, area.size, self.excitatory if area.excitatory is None else area.excitatory)
+                for name, area in self.areas.items()
+            ),
+        )
 
     def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
         """The map from what it reads, and the map to itself."""
@@ -212,33 +232,6 @@ class CTRNN(LayerOfUnits):
         maps = {"input": check_projected(sites["input"]), "recurrent": check_radius(recurrent)}
         check_growth(self, maps["recurrent"])
         return replace(plan, maps=maps, units=check_units(here, self, plan.gives.size))
-
-
-def units_of(here: Here, layer: CTRNN) -> Units | None:
-    """The units of a recurrent layer, or None with a problem noted."""
-    if layer.areas is None:
-        if layer.size is None:
-            hint = "how many units it has; for example `size: 50`, or `areas`"
-            here.problem("NB102", "the key `size` is missing", hint)
-            return None
-        return units_of_areas(layer.name, [("", layer.size, layer.excitatory)])
-    for name in layer.areas:
-        if not re.fullmatch(AREA, name) or len(name) > 64:
-            what = f"`{show(name)}` does not fit here"
-            hint = "the name of an area: letters, digits and `_`, beginning with a letter"
-            here["areas"][name].problem("NB106", what, hint, key=True)
-            return None
-    total = sum(area.size for area in layer.areas.values())
-    if layer.size not in (None, total):
-        what = f"size is {layer.size}, but the areas have {total} units together"
-        here["size"].problem("NB301", what, "leave `size` out")
-    return units_of_areas(
-        layer.name,
-        (
-            (name, area.size, layer.excitatory if area.excitatory is None else area.excitatory)
-            for name, area in layer.areas.items()
-        ),
-    )
 
 
 def check_units(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:
@@ -405,7 +398,7 @@ def check_growth(layer: CTRNN, plan: MapPlan) -> None:
         return
     if plan.signs is None or plan.signs.ndim > 1:
         return
-    magnitude = _mean_magnitude(words.weight, plan.input_dim)
+    magnitude = weights.mean_magnitude(words.weight, plan.input_dim)
     radius = plan.connections.density * float(plan.signs.sum()) * magnitude
     if radius > LARGEST_START:
         what = (
@@ -413,13 +406,3 @@ def check_growth(layer: CTRNN, plan: MapPlan) -> None:
         )
         hint = "write `ei_balance: row` or `spectral_radius: 1`, or the rates may explode"
         plan.here.problem("NB603", what, hint, key=True)
-
-
-def _mean_magnitude(source: weights.Weight, inputs: int) -> float:
-    """E|w| of an init, where it is simple; else 0."""
-    if isinstance(source, weights.Uniform) and source.low is None:
-        return 0.5 / math.sqrt(inputs)
-    if isinstance(source, weights.Normal) and source.mean == 0:
-        std = 1 / math.sqrt(inputs) if source.std is None else source.std
-        return std * math.sqrt(2 / math.pi)
-    return 0.0

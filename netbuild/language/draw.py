@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 from netbuild.wiring import Wiring, from_matrix, from_pairs
 
 Mask = npt.NDArray[np.bool_]

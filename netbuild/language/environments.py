@@ -1,81 +1,79 @@
-"""The environments of a task together: what they give the network, and what the loss compares."""
+"""The environments of a task against what neurogym has: names, arguments, periods, variables.
+
+neurogym takes misspelt periods and trial variables without a word, and trains something else.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from netbuild.environments import Environment, Facts, Levels, Recipe, environment_names, facts_of
-from netbuild.errors import NetbuildError
-from netbuild.language.context import Context, numbers_fit
-from netbuild.language.environment_arguments import (
-    LARGEST,
-    attempt,
-    blamed_for,
-    check_arguments,
-    trials_fit,
+from netbuild.environments.facts import (
+    Facts,
+    facts_of,
+    overruled,
+    parameters_of,
+    periods_of,
+    settable,
 )
-from netbuild.language.environment_plan import EnvironmentPlan, TaskWidths
-from netbuild.language.task import Neurogym, Windows
-from netbuild.yamltree.nodes import Location
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Environment, Levels, Recipe
+from netbuild.environments.registry import environment_names
+from netbuild.errors import NetbuildError
+from netbuild.language.context import Context, Here, Result
+from netbuild.language.neurogym_task import Neurogym, NeurogymPlan, Windows
 
-if TYPE_CHECKING:  # the plan of a whole spec holds this one
-    from netbuild.language.population import Units
-
-__all__ = ["EnvironmentPlan", "TaskWidths", "check_answers", "check_environments"]
-
+LARGEST = 1e6  # of the numbers among an environment's arguments, in either direction
 EXAMPLES = 6  # environments named where a name is like no other
+MOST_BLAMED = 20  # arguments that are removed one by one when an environment fails
+MOST_STEPS = 1e6  # of one period
+MOST_VALUES = 1000  # to choose from
+SEEDS = ("random_seed", "frozen_seed")  # AnnubesEnv's own
+LEAST_LIKELY = 1e-3  # of a truncated exponential, which is drawn again until it fits
+# The distributions of a period's duration in neurogym, and how many numbers each takes.
+DISTRIBUTIONS = {
+    "uniform": (2, 2),
+    "choice": (1, MOST_VALUES),
+    "truncated_exponential": (1, 3),
+    "constant": (1, 1),
+    "until": (1, 1),
+}
 
-TASK: Location = ("task",)
 
-
-@dataclass(frozen=True)
-class _Part:
-    """One environment with the place of its keys."""
-
-    where: Location  # of the section that has `env_kwargs` and `trials`
-    at: Location  # of `env`
-    environment: Environment
-    facts: Facts
-
-
-def check_environments(context: Context) -> EnvironmentPlan | None:
+def check_environments(context: Context, task: Neurogym) -> NeurogymPlan | None:
     """What a task of `type: neurogym` gives, or None with its problems noted."""
-    task = context.parsed.task
-    if not isinstance(task, Neurogym):
-        return None
+    here = context.at("task")
     try:
         names = environment_names()
     except NetbuildError as error:
-        context.problem("NB1001", (*TASK, "type"), str(error), error.hint)
+        here["type"].problem("NB1001", str(error), error.hint)
         return None
     dt = _dt(context)
-    sections = _sections(context, task)
-    if not sections or dt is None:
+    written = _written(here, task, dt or 0.0)
+    if not written or dt is None:
         return None
-    parts = [_part(context, names, dt, *section) for section in sections]
-    found = [part for part in parts if part is not None]
-    if len(found) < len(sections) or not _equal_widths(context, found):
+    parts = [part for part in (each.looked_at(names) for each in written) if part is not None]
+    if len(parts) < len(written) or not _equal_widths(parts):
         return None
-    weights = _period_weights(context, task, found)
-    levels = _levels(context, task, found[0].facts)
-    evaluation = _evaluation(context, task, dt, found)
+    facts = parts[0].facts
+    weights = _period_weights(here["loss_mask"], task, parts)
+    levels = _levels(here["targets"], task, facts)
+    scored = _evaluation(here["evaluation"], task, parts, dt)
     window = task.batches.steps if isinstance(task.batches, Windows) else None
-    environments = tuple(part.environment for part in found)
+    environments = tuple(part.environment for part in parts)
     recipe = Recipe(environments, dt, task.rule_input, window, levels, weights)
-    scored = replace(recipe, environments=evaluation, window=None)
-    facts = found[0].facts
-    rules = {part.environment.label: (facts.inputs + i,) for i, part in enumerate(found)}
-    return EnvironmentPlan(
-        recipe,
-        scored,
-        facts.inputs + (len(found) if task.rule_input else 0),
+    rules = [part.environment.label for part in parts] if task.rule_input else []
+    channels = {rule: (facts.inputs + i,) for i, rule in enumerate(rules)}
+    return NeurogymPlan(
+        facts.inputs + len(rules),
+        {**facts.channels, **channels},
         _outputs(facts, levels),
         facts.actions is not None,
-        {**facts.channels, **(rules if task.rule_input else {})},
+        recipe,
+        replace(recipe, environments=scored, window=None),
     )
 
 
@@ -83,12 +81,329 @@ def _dt(context: Context) -> float | None:
     node = context.parsed.tree.at(("dt",))
     value = node.value if node is not None else None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value) if 0 < value < math.inf else None  # what is not has been told already
+        return float(value) if 0 < value < math.inf else None  # others have a problem already
     if value is None:
-        what = "nothing says how long a time step is"
         hint = "write `dt: 20` (in ms) at the top of the spec"
-        context.problem("NB102", TASK, what, hint, key=True)
+        context.at("task").problem("NB102", "nothing says how long a time step is", hint, key=True)
     return None
+
+
+def _written(here: Here, task: Neurogym, dt: float) -> list[_Written]:
+    """Each environment as it is written; none with a problem where it is not clear which."""
+    if task.env is not None and task.envs:
+        what = "`env` and `envs` both say where the trials come from"
+        here["envs"].problem("NB308", what, "remove one of them", key=True)
+        return []
+    if task.rule_input and not task.envs:
+        what = "one environment needs no input that tells which it is"
+        here["rule_input"].problem("NB308", what, "it belongs to `envs`", key=True)
+    if task.env is not None:
+        environment = Environment(task.env, "", task.env_kwargs, _listed(task.trials))
+        return [_Written(here, here["env"], environment, dt)]
+    if not task.envs:
+        hint = "write `env: PerceptualDecisionMaking-v0`"
+        here.problem("NB102", "no environment is named", hint, key=True)
+        return []
+    for name in ("env_kwargs", "trials"):
+        if getattr(task, name):
+            what = f"`{name}` stands beside `envs`, each of which has its own"
+            here[name].problem("NB308", what, "move it into the items", key=True)
+    seen: set[str] = set()
+    written = []
+    for i, item in enumerate(task.envs):
+        where = here["envs"][i]
+        if (label := item.name or item.env) in seen:
+            what = f"two of the environments are called {label}"
+            where["name" if item.name else "env"].problem("NB303", what, "give each its own `name`")
+        seen.add(label)
+        where.numbers_fit(item)
+        kwargs, trials = item.env_kwargs, _listed(item.trials)
+        environment = Environment(item.env, item.name or "", kwargs, trials, item.weight)
+        written.append(_Written(where, where["env"], environment, dt))
+    return written
+
+
+def _listed(trials: Mapping[str, object]) -> dict[str, list[Any]]:
+    """Each variable's values; a single value is a list of one."""
+    return {name: v if isinstance(v, list) else [v] for name, v in trials.items()}
+
+
+# One environment
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An environment without problems."""
+
+    at: Here  # of `env`
+    environment: Environment
+    facts: Facts
+
+    @property
+    def widths(self) -> tuple[int, int | None, int]:
+        return self.facts.inputs, self.facts.actions, self.facts.values
+
+    @property
+    def sizes(self) -> str:
+        """The widths in words."""
+        values, actions = f"{self.facts.values} values", f"{self.facts.actions} actions"
+        return f"{self.facts.inputs} inputs and {values if self.facts.actions is None else actions}"
+
+
+@dataclass(frozen=True)
+class _Written:
+    """An environment, and where the spec writes it."""
+
+    where: Here  # the section with its `env_kwargs` and `trials`
+    at: Here  # its `env`, which is to blame for what nothing in the section explains
+    environment: Environment
+    dt: float  # ms
+
+    def looked_at(self, names: list[str]) -> _Part | None:
+        """What the environment is; None with a problem in its name, arguments or trials."""
+        env = self.environment.env
+        if env not in names:
+            hint = self.at.context.near(env, names) or _some(env, names)
+            self.at.problem("NB105", f"neurogym registers no environment `{env}`", hint)
+            return None
+        checked = self.with_arguments(self.environment.kwargs)
+        if checked is None:
+            return None
+        facts = checked.attempt(facts_of)
+        if facts is None or not checked._has_no_short_periods(facts):
+            return None
+        if not checked.takes(checked.environment.trials, facts):
+            return None
+        return _Part(self.at, checked.environment, facts)
+
+    def attempt(
+        self, work: Callable[[Environment, float], Result], at: Here | None = None
+    ) -> Result | None:
+        """The result of running the environment; None with a problem `at` a place, or by blame."""
+        try:
+            return work(self.environment, self.dt)
+        except EnvironmentFailed as error:
+            (at or self._blamed()).problem("NB310", str(error))
+            return None
+
+    def _blamed(self) -> Here:
+        """The argument without which the environment does not fail.
+
+        All of them together, if it is fine without any; else the environment itself.
+        """
+        here, given = self.where["env_kwargs"], self.environment.kwargs
+        if not here.given:
+            return self.at
+        for name in list(given)[:MOST_BLAMED]:
+            others = {key: value for key, value in given.items() if key != name}
+            if here[name].given and self._works_with(others):
+                return here[name]
+        return here if self._works_with({}) else self.at
+
+    def _works_with(self, kwargs: Mapping[str, Any]) -> bool:
+        try:
+            facts_of(replace(self.environment, kwargs=kwargs), self.dt)
+        except EnvironmentFailed:
+            return False
+        return True
+
+    def with_arguments(self, given: Mapping[str, Any]) -> _Written | None:
+        """The same without `dt`, when the arguments `given` here are taken and kept."""
+        before = len(self.at.context.problems)
+        here, env = self.where["env_kwargs"], self.environment.env
+        parameters = self.attempt(lambda _, dt: parameters_of(env, dt), self.at)
+        if parameters is None:
+            return None
+        for name, value in given.items():
+            self._check_argument(here[name], name, value, parameters)
+        for name, must in parameters.items():
+            if must and name not in self.environment.kwargs:
+                hint = f"write it into `env_kwargs: {{{name}: ...}}`"
+                self.at.problem("NB102", f"{env} needs the argument `{name}`", hint)
+        if len(self.at.context.problems) > before:
+            return None
+        kwargs = {name: value for name, value in self.environment.kwargs.items() if name != "dt"}
+        checked = replace(self, environment=replace(self.environment, kwargs=kwargs))
+        if given.get("timing") is not None and not checked._has_periods(given["timing"]):
+            return None
+        for path in checked.attempt(overruled) or ():
+            place = here
+            for name in path.split(".", 1):
+                place = place[name]
+            what = f"{env} sets `{path}` to a value of its own; this has no effect"
+            place.problem("NB310", what, key=True)
+        return checked if len(self.at.context.problems) == before else None
+
+    def _check_argument(
+        self, here: Here, name: str, value: object, parameters: Mapping[str, bool]
+    ) -> None:
+        if name == "dt":
+            if type(value) not in (int, float) or value != self.dt:
+                what = f"the time step is the spec's `dt`, {self.dt:g} ms"
+                here.problem("NB308", what, "remove it", key=True)
+        elif name in SEEDS:
+            what = f"`{name}` would make every batch the same; all draws follow from `seed`"
+            here.problem("NB308", what, "remove it", key=True)
+        elif name not in parameters:
+            what = f"{self.environment.env} takes no argument `{name}`"
+            here.problem("NB101", what, here.context.near(name, sorted(parameters)), key=True)
+        _are_fair(here, value)
+
+    def _has_periods(self, timing: object) -> bool:
+        """Whether the periods and durations of `timing` are ones that the environment has."""
+        here = self.where["env_kwargs"]["timing"]
+        before = len(here.context.problems)
+        if not isinstance(timing, dict):
+            hint = "for example `timing: {stimulus: 500}`"
+            here.problem("NB103", "expected a mapping of periods", hint)
+            return False
+        periods = self.attempt(periods_of)
+        if periods is None:
+            return False
+        for period, duration in timing.items():
+            if period not in periods:
+                what = f"{self.environment.env} has no period `{period}`"
+                hint = here.context.near(period, sorted(periods))
+                here[period].problem("NB101", what, hint, key=True)
+            elif period == "decision" and duration == 0:
+                what = "without a decision there is nothing to choose: the right answer is always 0"
+                here[period].problem("NB104", what, f"at least one step, {self.dt:g}")
+            elif wrong := wrong_duration(duration, self.dt):
+                hint = "a number of ms, a list to choose from, or [uniform, [200, 400]]"
+                here[period].problem("NB104", wrong, hint)
+        return len(here.context.problems) == before
+
+    def _has_no_short_periods(self, facts: Facts) -> bool:
+        """Whether no period of constant length is shorter than a step, and so empty."""
+        short = {name: ms for name, ms in facts.constant.items() if 0 < ms < self.dt}
+        for name, ms in short.items():
+            what = f"its period `{name}` lasts {ms:g} ms, less than a time step ({self.dt:g} ms)"
+            hint = f"a smaller `dt`, or `env_kwargs: {{timing: {{{name}: {self.dt:g}}}}}`"
+            self.at.problem("NB310", f"{what}: it would be empty", hint)
+        return not short
+
+    def takes(self, trials: Mapping[str, Any], facts: Facts) -> bool:
+        """Whether its trials have these variables, and keep each of these values."""
+        context, env = self.at.context, self.environment.env
+        before = len(context.problems)
+        for name, values in trials.items():
+            here = self.where["trials"][name]
+            if name not in facts.variables:
+                what = f"trials of {env} have no variable `{name}`"
+                here.problem("NB101", what, context.near(name, facts.variables), key=True)
+            elif not 0 < len(values) <= MOST_VALUES:
+                what = f"1 to {MOST_VALUES:,} values to choose from, not {len(values):,}"
+                here.problem("NB104", what)
+            else:
+                self._check_values(here, name, values)
+        return len(context.problems) == before
+
+    def _check_values(self, here: Here, name: str, values: list[Any]) -> None:
+        written = here.context.parsed.tree.at(here.location)
+        in_list = written is not None and isinstance(written.value, list)
+        for i, value in enumerate(values):
+            spot = here[i] if in_list else here
+            if isinstance(value, dict) or value is None:
+                what = "expected a value, or a list of values to choose from"
+                spot.problem("NB103", what)
+            elif _are_fair(spot, value):
+                work = partial(settable, name=name, value=value)
+                if self.attempt(work, spot) is False:
+                    what = f"{self.environment.env} draws `{name}` by itself; it cannot be given"
+                    here.problem("NB310", what, key=True)
+                    break
+
+
+def _some(word: str, names: list[str]) -> str:
+    """A hint that names the environments that a word is a part of, or else some of them all."""
+    if "." in word or ":" in word:  # the path of a class: nothing is ever imported by it
+        return ""
+    having = sorted((name for name in names if word.casefold() in name.casefold()), key=len)
+    if having:
+        return f"one of {', '.join(f'`{name}`' for name in having[:EXAMPLES])}?"
+    spread = names[:: max(len(names) // EXAMPLES, 1)][:EXAMPLES]
+    return f"there are {len(names)}, such as {', '.join(f'`{name}`' for name in spread)}"
+
+
+def _are_fair(here: Here, value: object) -> bool:
+    """Whether a value holds no numbers that a machine should not be asked to work with."""
+    large = [(at, number) for at, number in _numbers(here, value) if not abs(number) <= LARGEST]
+    for at, number in large:
+        what = f"numbers here are at most {LARGEST:,.0f} in either direction, found {number:g}"
+        at.problem("NB104", what)
+    return not large
+
+
+def _numbers(here: Here, value: object) -> Iterator[tuple[Here, float]]:
+    """Every number in a value, with its place."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from _numbers(here[name], child)
+    elif isinstance(value, list):
+        for i, child in enumerate(value):
+            yield from _numbers(here[i], child)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield here, value
+
+
+def wrong_duration(duration: object, dt: float) -> str:
+    """What is wrong with a period's duration, or "".
+
+    A duration is a number of ms, a list to choose from, or a distribution with its numbers.
+    """
+    kind, numbers = _distribution(duration)
+    if kind not in DISTRIBUTIONS:
+        return f"a duration is not known as `{kind}`; it is {', '.join(DISTRIBUTIONS)}"
+    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
+        return "a duration is made of numbers"
+    if kind in ("constant", "until") and isinstance(duration, list) and duration[1] == numbers:
+        return f"`{kind}` takes one number, not a list"
+    if isinstance(duration, list) and len(duration) > 2 and duration[0] == kind:
+        return f"the numbers of `{kind}` are a list of their own: [{kind}, [200, 400]]"
+    least, most = DISTRIBUTIONS[kind]
+    if not least <= len(numbers) <= most:
+        wanted = f"{least}" if least == most else f"{least} to {most:g}"
+        return f"`{kind}` takes {wanted} numbers, not {len(numbers)}"
+    if any(n < 0 for n in numbers):
+        return "a duration is not negative"
+    if any(n / dt > MOST_STEPS for n in numbers):
+        return f"a period has at most {MOST_STEPS:,.0f} steps (of {dt:g} ms)"
+    if kind in ("choice", "constant") and any(0 < n < dt for n in numbers):
+        short = min(n for n in numbers if n > 0)
+        return f"{short:g} ms are shorter than a time step ({dt:g} ms): the period would be empty"
+    if kind == "truncated_exponential" and _likelihood(*numbers) < LEAST_LIKELY:
+        return "a truncated exponential would hardly ever fall between these bounds"
+    return ""
+
+
+def _distribution(duration: object) -> tuple[str, list[Any]]:
+    """The kind of a duration, and its numbers."""
+    if not isinstance(duration, list):
+        return "constant", [duration]
+    if not duration or not isinstance(duration[0], str):
+        return "choice", duration
+    numbers = duration[1] if len(duration) == 2 else []
+    return duration[0], numbers if isinstance(numbers, list) else [numbers]
+
+
+def _likelihood(mean: float, low: float = 0, high: float = math.inf) -> float:
+    """Of a truncated exponential's draw to fall between its bounds."""
+    if low >= high:
+        return 1.0  # neurogym then takes the upper bound
+    return math.exp(-low / mean) - math.exp(-high / mean) if mean > 0 else 0.0
+
+
+# All environments together
+
+
+def _equal_widths(parts: list[_Part]) -> bool:
+    first, *others = parts
+    different = [part for part in others if part.widths != first.widths]
+    for part in different:
+        what = f"{part.environment.label} has {part.sizes}"
+        what += f", but {first.environment.label} has {first.sizes}"
+        part.at.problem("NB301", what, "environments of one network have the same widths")
+    return not different
 
 
 def _outputs(facts: Facts, levels: Levels | None) -> int:
@@ -97,198 +412,65 @@ def _outputs(facts: Facts, levels: Levels | None) -> int:
     return facts.actions - (levels is not None and not levels.fixation)
 
 
-Section = tuple[Location, Location, Environment]
-
-
-def _sections(context: Context, task: Neurogym) -> list[Section]:
-    """Each environment as it is written: where its keys are, where its name is, and itself."""
-    if task.env is not None and task.envs:
-        what = "`env` and `envs` both say where the trials come from"
-        context.problem("NB308", (*TASK, "envs"), what, "take one away", key=True)
-        return []
-    if task.rule_input and not task.envs:
-        what = "one environment needs no input that tells which it is"
-        context.problem("NB308", (*TASK, "rule_input"), what, "it belongs to `envs`", key=True)
-    if task.env is not None:
-        environment = Environment(task.env, "", task.env_kwargs, _listed(task.trials))
-        return [(TASK, (*TASK, "env"), environment)]
-    if not task.envs:
-        what, hint = "no environment is named", "write `env: PerceptualDecisionMaking-v0`"
-        context.problem("NB102", TASK, what, hint, key=True)
-        return []
-    for key in ("env_kwargs", "trials"):
-        if getattr(task, key):
-            what = f"`{key}` stands beside `envs`, each of which has its own"
-            context.problem("NB308", (*TASK, key), what, "move it into the items", key=True)
-    _check_labels(context, task)
-    for i, item in enumerate(task.envs):
-        numbers_fit(context, (*TASK, "envs", i), item)
-    return [
-        (
-            (*TASK, "envs", i),
-            (*TASK, "envs", i, "env"),
-            Environment(
-                item.env, item.name or "", item.env_kwargs, _listed(item.trials), item.weight
-            ),
-        )
-        for i, item in enumerate(task.envs)
-    ]
-
-
-def _check_labels(context: Context, task: Neurogym) -> None:
-    seen: set[str] = set()
-    for i, item in enumerate(task.envs):
-        label = item.name or item.env
-        if label in seen:
-            key = "name" if item.name else "env"
-            what = f"two of the environments are called {label}"
-            context.problem("NB303", (*TASK, "envs", i, key), what, "give each its own `name`")
-        seen.add(label)
-
-
-def _listed(trials: Mapping[str, object]) -> dict[str, list[Any]]:
-    """Each variable's values; a single value is a list of one."""
-    return {name: v if isinstance(v, list) else [v] for name, v in trials.items()}
-
-
-def _part(
-    context: Context,
-    names: list[str],
-    dt: float,
-    where: Location,
-    at: Location,
-    environment: Environment,
-) -> _Part | None:
-    if environment.env not in names:
-        what = f"neurogym registers no environment `{environment.env}`"
-        hint = context.near(environment.env, names) or _some(environment.env, names)
-        context.problem("NB105", at, what, hint)
-        return None
-    checked = check_arguments(context, dt, where, at, environment, environment.kwargs)
-    if checked is None:
-        return None
-    blamed = partial(blamed_for, context, where, at, environment, dt)
-    facts = attempt(context, blamed, lambda: facts_of(checked, dt))
-    if facts is None or not _periods_fit(context, where, at, checked, facts, dt):
-        return None
-    if not trials_fit(context, where, checked, checked.trials, facts, dt):
-        return None
-    return _Part(where, at, checked, facts)
-
-
-def _some(word: str, names: list[str]) -> str:
-    """A hint that names the environments that a word is a part of, or else some of them all."""
-    if "." in word or ":" in word:  # the path of a class: nothing is ever imported by it
-        return ""
-    having = [name for name in names if word.casefold() in name.casefold()]
-    having.sort(key=len)
-    if having:
-        return f"one of {', '.join(f'`{name}`' for name in having[:EXAMPLES])}?"
-    spread = names[:: max(len(names) // EXAMPLES, 1)][:EXAMPLES]
-    return f"there are {len(names)}, such as {', '.join(f'`{name}`' for name in spread)}"
-
-
-def _periods_fit(
-    context: Context,
-    where: Location,
-    at: Location,
-    environment: Environment,
-    facts: Facts,
-    dt: float,
-) -> bool:
-    """Whether no period that lasts always as long is shorter than a step, and so empty."""
-    short = {name: ms for name, ms in facts.constant.items() if 0 < ms < dt}
-    for name, ms in short.items():
-        what = f"its period `{name}` lasts {ms:g} ms, less than a time step ({dt:g} ms)"
-        hint = f"a smaller `dt`, or `env_kwargs: {{timing: {{{name}: {dt:g}}}}}`"
-        context.problem("NB310", at, f"{what}: it would be empty", hint)
-    return not short
-
-
-def _equal_widths(context: Context, parts: list[_Part]) -> bool:
-    first = parts[0]
-    equal = True
-    for part in parts[1:]:
-        if _widths(part.facts) != _widths(first.facts):
-            what = f"{part.environment.label} has {_said(part.facts)}"
-            what += f", but {first.environment.label} has {_said(first.facts)}"
-            hint = "environments of one network have the same widths"
-            context.problem("NB301", part.at, what, hint)
-            equal = False
-    return equal
-
-
-def _widths(facts: Facts) -> tuple[int, int | None, int]:
-    return facts.inputs, facts.actions, facts.values
-
-
-def _said(facts: Facts) -> str:
-    answers = f"{facts.values} values" if facts.actions is None else f"{facts.actions} actions"
-    return f"{facts.inputs} inputs and {answers}"
-
-
-def _period_weights(
-    context: Context, task: Neurogym, parts: list[_Part]
-) -> dict[str, float] | None:
+def _period_weights(here: Here, task: Neurogym, parts: list[_Part]) -> dict[str, float] | None:
     """How much each period counts in the loss, when all of them are there."""
     if task.loss_mask is None:
         return None
-    place: Location = (*TASK, "loss_mask")
     periods = list(dict.fromkeys(name for part in parts for name in part.facts.periods))
     weights: dict[str, float] = {}
     for name, weight in task.loss_mask.items():
         if name not in periods:
-            what = f"no trial has a period `{name}`"
-            context.problem("NB101", (*place, name), what, context.near(name, periods), key=True)
+            hint = here.context.near(name, periods)
+            here[name].problem("NB101", f"no trial has a period `{name}`", hint, key=True)
         elif not isinstance(weight, (int, float)) or isinstance(weight, bool):
-            context.problem("NB103", (*place, name), "expected a number")
+            here[name].problem("NB103", "expected a number")
         elif not 0 <= weight <= LARGEST:
             what = f"must be between 0 and {LARGEST:,.0f}, found {weight:g}"
-            context.problem("NB104", (*place, name), what)
+            here[name].problem("NB104", what)
         else:
             weights[name] = float(weight)
     if len(weights) == len(task.loss_mask) and not any(weights.values()):
-        what, hint = "nothing counts in the loss", "name a period, for example `decision: 1`"
-        context.problem("NB104", place, what, hint)
+        hint = "name a period, for example `decision: 1`"
+        here.problem("NB104", "nothing counts in the loss", hint)
     return weights
 
 
-def _levels(context: Context, task: Neurogym, facts: Facts) -> Levels | None:
+def _levels(here: Here, task: Neurogym, facts: Facts) -> Levels | None:
     if task.targets is None:
         return None
     if facts.actions is None:
         what = "the environment's answers are values already, not actions"
-        context.problem("NB308", (*TASK, "targets"), what, "take it away", key=True)
-    numbers_fit(context, (*TASK, "targets"), task.targets)
-    if task.targets.low >= task.targets.high:
-        what = f"`low` ({task.targets.low:g}) is not below `high` ({task.targets.high:g})"
-        context.problem("NB104", (*TASK, "targets"), what)
-    return Levels(task.targets.low, task.targets.high, task.targets.fixation)
+        here.problem("NB308", what, "remove it", key=True)
+    here.numbers_fit(task.targets)
+    low, high = task.targets.low, task.targets.high
+    if low >= high:
+        here.problem("NB104", f"`low` ({low:g}) is not below `high` ({high:g})")
+    return Levels(low, high, task.targets.fixation)
 
 
 def _evaluation(
-    context: Context, task: Neurogym, dt: float, parts: list[_Part]
+    here: Here, task: Neurogym, parts: list[_Part], dt: float
 ) -> tuple[Environment, ...]:
     """The environments of the trials that are scored."""
     if task.evaluation is None:
         return tuple(part.environment for part in parts)
-    where: Location = (*TASK, "evaluation")
     kwargs, trials = task.evaluation.env_kwargs, _listed(task.evaluation.trials)
     found: list[Environment] = []
     for part in parts:
         own = part.environment
         merged = replace(own, kwargs=_merged(own.kwargs, kwargs), trials={**own.trials, **trials})
-        checked = check_arguments(context, dt, where, part.at, merged, kwargs)
+        checked = _Written(here, part.at, merged, dt).with_arguments(kwargs)
         if checked is None:
             continue
-        facts = attempt(context, where, partial(facts_of, checked, dt))
+        facts = checked.attempt(facts_of, here)
         if facts is None:
             continue
-        if _widths(facts) != _widths(part.facts):
-            what = f"here {own.label} has {_said(facts)}, and in training {_said(part.facts)}"
-            context.problem("NB301", where, what, key=True)
-        if trials_fit(context, where, checked, trials, facts, dt):
-            found.append(checked)
+        now = replace(part, facts=facts)
+        if now.widths != part.widths:
+            what = f"here {own.label} has {now.sizes}, and in training {part.sizes}"
+            here.problem("NB301", what, key=True)
+        if checked.takes(trials, facts):
+            found.append(checked.environment)
     return tuple(found)
 
 
@@ -299,30 +481,3 @@ def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
         merged[name] = _merged(merged[name], value) if both else value
     return merged
-
-
-def check_answers(
-    context: Context, plan: EnvironmentPlan | TaskWidths, output: Units, loss: str
-) -> None:
-    """Whether the loss can compare the last layer's outputs with the task's answers."""
-    task = context.parsed.task
-    assert isinstance(task, Neurogym)
-    at: Location = (*TASK, "envs" if task.envs else "env")
-    if loss == "mse" and plan.classes and task.targets is None:
-        what = "mse compares values, and this task's answers are actions"
-        hint = "write `targets: {low: 0, high: 1}` in `task`, or `loss: cross_entropy`"
-        context.problem("NB307", at, what, hint)
-    elif loss == "cross_entropy" and not plan.classes:
-        what = "cross_entropy compares classes, and this task's answers are values"
-        context.problem("NB307", at, what, "write `loss: mse` in `training`")
-    elif loss == "cross_entropy" and task.targets is not None:
-        what = "`targets` are values, which cross_entropy does not compare"
-        hint = "write `loss: mse` in `training`, or take it away"
-        context.problem("NB308", (*TASK, "targets"), what, hint, key=True)
-    elif plan.outputs != output.size:
-        kind = "actions" if plan.classes else "values"
-        if task.targets is not None and not task.targets.fixation:
-            kind += " other than fixation"
-        outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
-        what = f"the task has {plan.outputs} {kind}, but `{output.layer}` has {outputs}"
-        context.problem("NB307", at, what, f"its `output_dim` would be {plan.outputs}")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from netbuild.language import masks as sources
 from netbuild.language.context import Context, Here
 from netbuild.language.plan import LayerPlan, MapPlan, maps_of
-from netbuild.language.population import INPUT
-from netbuild.rounding import round_half_up
+from netbuild.language.units import INPUT
+from netbuild.splits import round_half_up
 
 MOST_LISTED = 8  # units in a message
 BY_CHANCE = 0.1  # of the units may be left alone by a drawn mask: a density says how many to expect

@@ -9,14 +9,13 @@ from pydantic import AfterValidator, ConfigDict, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
 from netbuild.language.base import OneOf, Size, key
-from netbuild.language.check_maps import check_wired
 from netbuild.language.context import Here
 from netbuild.language.ctrnn import CTRNN
-from netbuild.language.maps import Map
+from netbuild.language.layer import LINEAR, Activation, AnyLayer, LayerOfUnits
+from netbuild.language.maps import Map, check_wired
 from netbuild.language.plan import LayerPlan, Site
-from netbuild.language.population import Units, units_of_areas
 from netbuild.language.projections import check_projected
-from netbuild.language.units import LINEAR, Activation, AnyLayer, LayerOfUnits
+from netbuild.language.units import Units, units_of_areas
 
 
 def _said_once(value: int | None, info: ValidationInfo) -> int | None:

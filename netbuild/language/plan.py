@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.language.context import Here
-from netbuild.language.population import Units
+from netbuild.language.units import Units
+from netbuild.splits import SampleSplit
 from netbuild.wiring import Connections
-
-if TYPE_CHECKING:  # which takes a while to import, and few specs need
-    from netbuild.language.check_splits import Split
-    from netbuild.language.environments import EnvironmentPlan, TaskWidths
 
 Matrix = NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]
@@ -179,11 +176,11 @@ class RegularizerPlan:
 
 
 @dataclass(frozen=True)
-class TaskPlan:
-    """A task's data: inputs (sample, input), scaled, and targets."""
+class TaskInputs:
+    """What a task gives the network: how many inputs, and which of them have a name."""
 
-    inputs: Matrix
-    targets: Matrix
+    inputs: int
+    channels: Mapping[str, tuple[int, ...]]
 
 
 @dataclass
@@ -192,8 +189,12 @@ class Plan:
 
     layers: dict[str, LayerPlan] = field(default_factory=dict)
     regularizers: list[RegularizerPlan] = field(default_factory=list)
-    task: TaskPlan | EnvironmentPlan | TaskWidths | None = None
+    task: TaskInputs | None = None  # as the kind of task has it
     start: dict[str, Matrix] = field(default_factory=dict)  # parameters that another run gives
     input_dim: int = 0  # of the network: all inputs of the task, whether a layer reads them or not
-    split: Split | None = None  # of the task's samples, where it has a given number of them
-    trained_on: tuple[Split, ...] = ()  # what the weights in `start` were trained on
+    trained_on: tuple[SampleSplit, ...] = ()  # what the weights in `start` were trained on
+
+    @property
+    def split(self) -> SampleSplit | None:
+        """Of the task's samples, where it has a given number of them."""
+        return getattr(self.task, "split", None)

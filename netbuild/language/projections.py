@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.check_maps import bias_of, check_map
-from netbuild.language.check_masks import signs_of
 from netbuild.language.context import Here
-from netbuild.language.maps import Map, Projection, RecurrentMap
+from netbuild.language.maps import Map, Projection, RecurrentMap, bias_of, check_map
+from netbuild.language.masks import signs_of
 from netbuild.language.plan import BlockPlan, MapPlan, Site
-from netbuild.language.population import Units, select, spelled
 from netbuild.language.storage import stored
+from netbuild.language.units import Units, select, spelled
 from netbuild.wiring import Connections
 
 NORMAL = weights.Normal.model_construct(init="normal")

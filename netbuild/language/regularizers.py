@@ -8,8 +8,8 @@ from pydantic import Field
 
 from netbuild.language.base import Fraction, Model, Name, NonNegative, OneOf, Seed, key
 from netbuild.language.masks import MaskFile, MaskValues
-from netbuild.language.selection import Selection
 from netbuild.language.shorthand import ROWS, Shorthand, listed, matrix
+from netbuild.language.units import Selection
 
 
 class DrawnReference(Model):

@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netbuild.language.context import Context
-from netbuild.language.plan import LayerPlan, TaskPlan
-from netbuild.language.population import (
+from netbuild.language.layer import AnyLayer
+from netbuild.language.plan import LayerPlan
+from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
+from netbuild.language.units import (
     INPUT,
     LAYER,
     SIGNS,
+    Columns,
     Units,
-    Wanted,
     is_part,
     part_of,
     select,
     spelled,
     units_of_input,
 )
-from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
-from netbuild.language.units import AnyLayer
 from netbuild.yamltree.nodes import Location, show
 from netbuild.yamltree.paths import names_of
 
@@ -157,7 +157,7 @@ def _source(
     context: Context, i: int, layer: AnyLayer, before: str | None, sources: Sources
 ) -> Units | None:
     """The units that a layer reads, or None with a problem noted, here or where it began."""
-    wanted: str | Wanted | None = layer.from_
+    wanted: str | Columns | None = layer.from_
     if wanted is None:
         return sources.layers.get(before) if before else None
     here = context.at("layers", i, "from")
@@ -231,11 +231,11 @@ def check_learning(context: Context, plans: Mapping[int, LayerPlan]) -> None:
 
 def check_sequences(context: Context, task: object) -> None:
     """A recurrent layer needs a task that has time."""
-    if not isinstance(task, TaskPlan) or task.inputs.ndim == 3:
+    shape = getattr(task, "shape", None)
+    if shape is None or len(shape) == 3:
         return
     for i, layer in enumerate(context.parsed.layers):
         if isinstance(layer, AnyLayer) and layer.needs_time:
-            shape = task.inputs.shape
             what = f"a recurrent layer reads sequences, and the task's inputs are {shape}"
             hint = "the inputs of such a task are (trial, time, input)"
             context.at("layers", i).problem("NB301", what, hint)

@@ -6,15 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from netbuild.language.base import Model, Positive, Seed, key
+from netbuild.language.arrays_task import Arrays
+from netbuild.language.base import Model, OneOf, Positive, Seed, key
 from netbuild.language.layers import Layer
+from netbuild.language.neurogym_task import Neurogym
 from netbuild.language.regularizers import RegularizerSpec
 from netbuild.language.shorthand import Shorthand, listed
 from netbuild.language.start import StartFrom
-from netbuild.language.task import Task
 from netbuild.language.training import Training
 
 LANGUAGE_VERSION = 1
+Task = Annotated[Arrays | Neurogym, OneOf("type")]
 
 
 class NetworkSpec(Model):

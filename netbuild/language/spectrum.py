@@ -16,8 +16,6 @@ from dataclasses import replace
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.base import Model
-from netbuild.language.check_maps import sure_value
 from netbuild.language.context import LARGEST, SMALLEST, Here
 from netbuild.language.maps import Map
 from netbuild.language.plan import MapPlan, Matrix
@@ -27,7 +25,7 @@ MOST_UNITS = 2000  # the largest network whose eigenvalues are computed
 DRAWS = 1000
 LEAST_CHANCE = 0.021  # (1 - 0.021) ** 1000 < 1e-9
 SAMPLES = 20  # patterns that are drawn before single cycles are looked for
-MOST_STEPS = 200_000  # of that search
+MOST_STEPS = 200_000  # of the search for single cycles
 
 
 def check_radius(plan: MapPlan) -> MapPlan:
@@ -126,9 +124,8 @@ def _part(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
     weight = kept.masked(np.broadcast_to(known, kept.shape).astype(np.float64))
     if signs is not None:
         weight = _signed(words, weight, signs)
-        if (
-            plan.input_dim <= MOST_UNITS
-        ):  # balance sets no weight to 0, which is all that counts else
+        # Balance sets no weight to 0, so it matters for eigenvalues alone.
+        if plan.input_dim <= MOST_UNITS:
             weight = _balanced(weight, signs.astype(np.float64), words.ei_balance)
     return weight, (weight != 0).astype(np.float64)
 
@@ -136,7 +133,7 @@ def _part(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
 def _known(plan: MapPlan, kept: Connections) -> Matrix | None:
     """The weights before any constraint, () or in the layout of `kept`; None if drawn."""
     source = plan.words.weight
-    if (value := sure_value(source)) is not None:
+    if (value := weights.sure_value(source)) is not None:
         return np.array(value)
     if isinstance(source, weights.Identity):
         return kept.of(np.eye(plan.output_dim, plan.input_dim) * source.gain)
@@ -158,33 +155,11 @@ def _signed(words: Map, weight: Matrix, signs: Matrix) -> Matrix:
 
 
 def _chance(words: Map, signs: Matrix | None, inputs: int, shape: tuple[int, ...]) -> Matrix:
-    """How likely each weight of a drawn map is to be kept, not set to 0 for its sign."""
+    """The probability that each weight of a drawn map is kept, and not set to 0 for its sign."""
     if signs is None or words.dale_init != "clamp":
         return np.ones(shape)
-    above = chance_above_zero(words.weight, inputs)
+    above = weights.chance_above_zero(words.weight, inputs)
     return np.where(signs > 0, above, np.where(signs < 0, 1 - above, 1.0))
-
-
-def chance_above_zero(source: Model, inputs: int) -> float:
-    """The probability that a weight of a drawing init is above 0."""
-    if isinstance(source, weights.Uniform) and source.low is not None and source.high is not None:
-        return min(max(source.high / (source.high - source.low), 0.0), 1.0)
-    if not isinstance(source, (weights.Normal, weights.TruncNormal)):
-        return 0.5  # all others are symmetric
-    std = 1 / math.sqrt(inputs) if source.std is None else source.std
-    if isinstance(source, weights.Normal):
-        return _below(source.mean / std)
-    low = source.mean - 2 * std if source.low is None else source.low
-    high = source.mean + 2 * std if source.high is None else source.high
-    if low >= 0 or high <= 0:
-        return float(low >= 0)
-    ends = [_below((end - source.mean) / std) for end in (low, 0.0, high)]
-    return (ends[2] - ends[1]) / (ends[2] - ends[0])
-
-
-def _below(value: float) -> float:
-    """The distribution function of N(0, 1)."""
-    return math.erfc(-value / math.sqrt(2)) / 2
 
 
 def _balanced(weight: Matrix, signs: Matrix, kind: str) -> Matrix:
@@ -204,7 +179,7 @@ def _balanced(weight: Matrix, signs: Matrix, kind: str) -> Matrix:
 def has_likely_cycle(graph: Wiring, chance: Matrix) -> bool:
     """Whether the connections of some cycle are all kept with a probability of `LEAST_CHANCE`.
 
-    `chance` (connection,), above 0, is how likely each is kept, whatever becomes of the others.
+    `chance` (connection,), above 0: the probability that each is kept, independent of the others.
     """
     costs = -np.log(chance)  # so that chances multiply where costs add up
     steps = iter(range(MOST_STEPS))
@@ -214,8 +189,8 @@ def has_likely_cycle(graph: Wiring, chance: Matrix) -> bool:
 def _leads_back(graph: Wiring, costs: Matrix, unit: int, steps: Iterator[int]) -> bool:
     """Whether a path from a unit through later ones to itself costs little enough (Dijkstra).
 
-    Where `steps`, of all units together, come to an end, the answer is yes: whether the weights
-    have a cycle is then left to those who draw them.
+    `steps` are shared by all units; where they come to an end, the answer is yes, and drawing the
+    weights will tell.
     """
     most = -math.log(LEAST_CHANCE)
     seen: set[int] = set()

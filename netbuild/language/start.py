@@ -1,14 +1,53 @@
-"""`start_from`: a training that begins with the weights of another one."""
+"""`start_from`: a training that begins with the weights of another run.
+
+Below the keys: whether those weights fit this network, and which run and checkpoint is meant.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import fnmatch
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from netbuild.errors import DataFileError
+from netbuild.files.door import project_root, refuse_what_is_no_path
+from netbuild.files.tensors import TensorsFile, read_tensors
+from netbuild.folders import ForeignEntryError, TooLargeError, check_file, entered
 from netbuild.language.base import NUMBER, WORD, WORD_OR_NUMBER, Model, key
-from netbuild.language.context import LONGEST_RUN
+from netbuild.language.context import LONGEST_RUN, Context, FileRecord
+from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.shorthand import Shorthand, listed
+from netbuild.language.targets import parameter_shapes, weights_of
+from netbuild.language.training import refuse_leaks
+from netbuild.rundir import (
+    CHECKPOINTS,
+    LATEST,
+    NETWORK,
+    RUN,
+    STATE,
+    as_object,
+    checkpoint_name,
+    read_bytes,
+    steps_in,
+    unsealed,
+)
+from netbuild.splits import SampleSplit
+from netbuild.wording import show
+from netbuild.yamltree.nodes import Location
+
+Array: TypeAlias = NDArray[Any]
+HERE: Location = ("start_from",)
+START = "start_from.run"  # of the files that a spec names
+FOLLOW = "copy the layer and its masks, or the `seed` that draws them, from the run's resolved.yaml"
 
 
 class StartFrom(Model):
@@ -46,3 +85,264 @@ class StartFrom(Model):
         ),
         Shorthand(listed, {"type": "string"}),
     ]
+
+
+# Whether its weights fit
+
+
+def check_start(
+    context: Context, plans: dict[int, LayerPlan], split: SampleSplit | None = None
+) -> tuple[dict[str, Array], tuple[SampleSplit, ...]]:
+    """The parameters that `start_from` takes, by name, each in its parameter's own shape.
+
+    And the samples that these weights were trained on, none of which `split` may test on.
+    """
+    words = context.parsed.start_from
+    if not isinstance(words, StartFrom):
+        return {}, ()
+    key = ("start_from", words.run, str(words.checkpoint))
+    if key not in context.kept:  # what the stages of a training all ask for
+        context.kept[key] = context.attempt((*HERE, "run"), lambda: _read(context, words))
+    if context.kept[key] is None:
+        return {}, ()
+    found, path, trained_on = context.kept[key]
+    context.files[START] = FileRecord(words.run, str(path), found.sha256, found.size)
+    refuse_leaks(context.at(*HERE, "run"), "the run", trained_on, split)
+    if len(plans) < len(context.parsed.layers):
+        return {}, trained_on  # what is wrong with the others comes first
+    maps = weights_of(plans)
+    shapes = parameter_shapes(plans) | {name: each.connections.shape for name, each in maps.items()}
+    names = _matched(context, words, shapes)
+    taken = {name: found.arrays[name] for name in names if _fits(context, name, shapes, found)}
+    for name, values in taken.items():
+        if name in maps:
+            _check_map(context, maps[name], found.arrays)
+            _check_signs(context, name, maps[name], values)
+    return taken, trained_on
+
+
+def _matched(context: Context, words: StartFrom, shapes: Mapping[str, Any]) -> list[str]:
+    """The parameters of this network that are to be taken, in its order."""
+    names: set[str] = set()
+    for i, pattern in enumerate(words.params):
+        fitting = [pattern] if pattern in shapes else fnmatch.filter(shapes, pattern)
+        if not fitting:
+            what = f"no parameter of this network is named `{pattern}`"
+            context.problem("NB304", (*HERE, "params", i), what, context.near(pattern, shapes))
+        names.update(fitting)
+    return [name for name in shapes if name in names]
+
+
+def _fits(
+    context: Context, name: str, shapes: Mapping[str, tuple[int, ...]], found: TensorsFile
+) -> bool:
+    values = found.arrays.get(name)
+    what = ""
+    if values is None:
+        what = f"the run has no `{name}`"
+    elif values.shape != shapes[name]:
+        what = f"`{name}` is {values.shape} in the run, and {shapes[name]} here"
+    elif values.dtype != np.float32 or not np.isfinite(values).all():
+        what = f"`{name}` of the run does not hold finite float32"
+    if what:
+        hint = 'name the parameters that are to be taken: `params: "hidden.*"`'
+        context.problem("NB305", (*HERE, "params"), what, hint)
+    return not what
+
+
+# The masks of a map, which come with its weights
+
+
+def _check_map(context: Context, plan: MapPlan, arrays: Mapping[str, Array]) -> None:
+    """Each mask of the map must be the run's own."""
+    for word, mine, theirs in _masks(plan, arrays):
+        if mine.shape == theirs.shape and bool((mine == theirs).all()):
+            continue
+        count = int((mine != theirs).sum()) if mine.shape == theirs.shape else None
+        more = "" if count is None else f": {count:,} of {mine.size:,} entries differ"
+        what = f"the {word} of `{plan.name}` is not that of the run{more}"
+        context.problem("NB305", (*HERE, "params"), what, FOLLOW)
+
+
+def _masks(plan: MapPlan, arrays: Mapping[str, Array]) -> list[tuple[str, Array, Array]]:
+    """Each mask of a map, as this spec has it and as the run does, in the weight's layout."""
+    kept, wiring = plan.connections, plan.connections.wiring
+
+    def theirs(key: str, default: Array) -> Array:
+        return arrays.get(f"{plan.name}.{key}", default)
+
+    if wiring is not None:
+        nothing = np.zeros(0, np.int32)
+        found: list[tuple[str, Array, Array]] = [
+            ("wiring", wiring.starts, theirs("starts", nothing)),
+            ("wiring", wiring.sources, theirs("sources", nothing)),
+        ]
+    else:
+        whole = np.ones(kept.shape, bool)
+        found = [("sparsity mask", kept.whole(), theirs("connected", whole))]
+    signs, plastic = plan.signs_there(), plan.plasticity
+    for word, buffer, mine, default in (
+        ("ei_mask", "sign", None if signs is None else np.sign(signs), 0),
+        ("plasticity mask", "plasticity", plastic, 1),
+    ):
+        same = np.broadcast_to(np.float32(default), kept.shape)
+        found.append((word, same if mine is None else mine, theirs(buffer, same)))
+    return found
+
+
+def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> None:
+    """Weights that were not held to their signs cannot begin where they are."""
+    signs = plan.signs_there()
+    if signs is None or plan.words.dale != "project":
+        return
+    wrong = int((values * np.sign(signs) < 0).sum())
+    if wrong:
+        what = f"{wrong:,} weights of `{name}` in the run have the wrong sign for this spec"
+        context.problem("NB305", (*HERE, "params"), what, "see `dale` there and here")
+
+
+# Which run and which checkpoint is meant
+
+
+Weights: TypeAlias = tuple[TensorsFile, Path, tuple[SampleSplit, ...]]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run directory that somebody else may have filled, and its name in messages."""
+
+    name: str
+    path: Path  # absolute, links resolved
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file of the run; raises DataFileError."""
+        with self._reading(name):
+            return read_bytes(self.path / name, within=self.path)
+
+    def about(self) -> dict[str, Any]:
+        """What `run.json` holds; raises DataFileError."""
+        try:
+            return as_object(self.read(RUN))
+        except ValueError:
+            raise DataFileError("NB204", f"{self.name}/{RUN} cannot be read") from None
+
+    def steps(self) -> list[int]:
+        """The steps of its checkpoints, in order; raises DataFileError where there are none."""
+        with self._reading(CHECKPOINTS), entered(self.path / CHECKPOINTS, self.path) as folder:
+            steps = steps_in(folder.names())
+        if not steps:
+            raise DataFileError("NB202", f"{self.name} has no checkpoint")
+        return steps
+
+    def state(self, step: int) -> dict[str, Any]:
+        """The state of a checkpoint; raises DataFileError unless its seal is right."""
+        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{STATE}"
+        try:
+            return unsealed(self.read(name))
+        except ValueError:
+            what = f"{self.name}/{name} does not have the digest written down"
+            raise DataFileError("NB204", what) from None
+
+    def weights(self, step: int) -> Weights:
+        """The weights of a checkpoint; raises DataFileError."""
+        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{NETWORK}"
+        digests = self.state(step).get("sha256")
+        with self._reading(name):
+            check_file(self.path / name, within=self.path)
+        found = read_tensors(self.path / name)
+        if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
+            what = f"{self.name}/{name} does not have the digest written down"
+            raise DataFileError("NB204", what)
+        return found, self.path / name, _trained_on(found, self.path / name)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Raise DataFileError for what goes wrong while a file or folder of the run is read."""
+        what = f"{self.name}/{name}"
+        try:
+            yield
+        except ForeignEntryError as error:
+            raise DataFileError("NB203", str(error), error.hint) from None
+        except TooLargeError as error:
+            raise DataFileError("NB901", str(error)) from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise DataFileError("NB202", f"there is no file {what}") from None
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise DataFileError("NB204", f"{what} cannot be read ({reason})") from None
+
+
+def _read(context: Context, words: StartFrom) -> Weights:
+    """The weights that are named, and the samples that they were trained on.
+
+    Raises DataFileError.
+    """
+    given = context.parsed.given
+    if given is not None:
+        return _Run(show(str(given.run)), given.run).weights(given.checkpoint)
+    if words.run.endswith(".safetensors"):
+        path = context.locate((*HERE, "run"), words.run)
+        found = read_tensors(path)
+        return found, path, _trained_on(found, path)
+    run = _run(context, words.run)
+    steps = run.steps()
+    step = steps[-1]
+    if words.checkpoint == "best":
+        best = run.state(step).get("best")
+        if not isinstance(best, dict) or best.get("step") not in steps:
+            raise DataFileError("NB202", f"{run.name} has no best checkpoint", "`checkpoint: last`")
+        step = best["step"]
+    elif words.checkpoint != "last":
+        step = int(words.checkpoint)
+    if step not in steps:
+        what = f"{run.name} has no checkpoint of step {step}"
+        raise DataFileError("NB202", what, f"it has those of {', '.join(map(str, steps[-8:]))}")
+    return run.weights(step)
+
+
+def _trained_on(found: TensorsFile, path: Path) -> tuple[SampleSplit, ...]:
+    """The splits that a file of weights tells of; raises DataFileError for anything else there."""
+    try:
+        about = json.loads(found.metadata.get("netbuild", "{}"))
+        return tuple(SampleSplit.from_data(each) for each in about.get("trained_on", ()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        what = f"{show(path.name)} does not tell which samples its weights were trained on"
+        raise DataFileError("NB204", what) from None
+
+
+def _run(context: Context, reference: str) -> _Run:
+    """The run that a spec names, in the spec's project; raises DataFileError."""
+    name = reference.rstrip("/")
+    parent, _, last = name.rpartition("/")
+    if last != LATEST:
+        context.locate((*HERE, "run"), f"{name}/{RUN}")  # raises where there is no such run
+        run = _Run(name, _folder(context, name))
+        run.about()
+        return run
+    parent = parent or "."
+    try:
+        names = os.listdir(_folder(context, parent))
+    except (OSError, ValueError):
+        raise DataFileError("NB202", f"there is no run {parent}") from None
+    started = {}
+    for own in names:
+        with suppress(DataFileError):
+            run = _Run(f"{parent}/{own}", _folder(context, f"{parent}/{own}"))
+            run.steps()
+            started[run] = str(run.about().get("started")), own
+    if not started:
+        raise DataFileError("NB202", f"there is no run with a checkpoint in {parent}")
+    return max(started, key=lambda run: started[run])
+
+
+def _folder(context: Context, name: str) -> Path:
+    """A folder of the spec's project, links resolved; raises DataFileError for one outside."""
+    node = context.parsed.tree.at((*HERE, "run"))
+    source = node.place.source if node else context.parsed.document.source
+    own = context.parsed.folders.get(source, context.parsed.document.folder)
+    root = context.locator.data_root or project_root(own)
+    refuse_what_is_no_path(name)
+    path = Path(os.path.realpath(own / name))
+    if not path.is_relative_to(os.path.realpath(root)):
+        raise DataFileError("NB203", f"{name} is outside the project")
+    return path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netbuild.language import weights
-from netbuild.language.maps import Map
 from netbuild.wiring import Connections
 
 # Where sparse products beat dense ones, forward and backward, as benchmarks/sparse.py measures it.
@@ -15,16 +16,16 @@ LARGE = 10**8
 WHOLE = (weights.Orthogonal, weights.Identity)
 
 
-def wants_sparse(words: Map, pairs: int, connections: int) -> bool:
+def wants_sparse(words: Any, pairs: int, connections: int) -> bool:
     """Whether a map of so many pairs of units and connections keeps values for the connections."""
     if words.storage != "auto":
-        return words.storage == "sparse"
+        return bool(words.storage == "sparse")
     if isinstance(words.weight, WHOLE) or pairs < LEAST_PAIRS:
         return False
     return connections <= MOST_DENSITY * pairs
 
 
-def stored(words: Map, made: Connections) -> Connections:
+def stored(words: Any, made: Connections) -> Connections:
     """Connections as their map's `storage` wants them, whichever way they were made."""
     sparse = wants_sparse(words, made.pairs, made.count)
     return made.as_dense() if not sparse else made if made.is_sparse else made.as_sparse()

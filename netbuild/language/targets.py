@@ -14,9 +14,9 @@ import numpy as np
 from netbuild.errors import DataFileError
 from netbuild.language import regularizers as specs
 from netbuild.language.base import Model
-from netbuild.language.check_masks import array_of, matrix_at
 from netbuild.language.context import Context, Here, as_float32
 from netbuild.language.mask_values import as_signs
+from netbuild.language.masks import array_of, matrix_at
 from netbuild.language.plan import (
     Among,
     LayerPlan,
@@ -26,7 +26,7 @@ from netbuild.language.plan import (
     Shapes,
     maps_of,
 )
-from netbuild.language.population import Units, select
+from netbuild.language.units import Units, select
 from netbuild.yamltree.nodes import show
 
 MOST_LISTED = 8  # parameters in a hint

@@ -1,8 +1,12 @@
-"""Training: how long, on what loss, with which optimizer, and what is written down."""
+"""Training: how long, on what loss, with which optimizer, and what is written down.
+
+Below the keys are the rules among them, and what a stage keeps of the whole training.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -19,7 +23,11 @@ from netbuild.language.base import (
     Positive,
     key,
 )
+from netbuild.language.context import Context, Here
+from netbuild.language.plan import Plan, TaskInputs
 from netbuild.language.shorthand import Shorthand, text
+from netbuild.splits import SampleSplit
+from netbuild.yamltree.paths import follow
 
 UNTIL = 10**15  # the steps of a stage that only its `stop_when` ends
 
@@ -202,3 +210,171 @@ class Training(Model):
     ] = key(
         "auto", "cores used; `auto` takes those at hand when the run starts, and records them", 2
     )
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the spec says anything of training; a network alone can be built and inspected.
+
+        Told by the values and not by the file, since a resolved spec has every default written out.
+        """
+        return self != Training()
+
+
+# The rules among the keys
+
+
+def check_training(context: Context, training: Training, given: TaskInputs | None) -> None:
+    """What the keys say together, and whether the task, which gives this, has what they count."""
+    here = context.at("training")
+    _check_length(here, training)
+    optimizer = training.optimizer
+    if getattr(optimizer, "nesterov", False) and not getattr(optimizer, "momentum", 0):
+        hint = "write `momentum: 0.9` beside it"
+        what = "Nesterov's momentum needs a momentum"
+        here["optimizer"]["nesterov"].problem("NB308", what, hint)
+    if training.steps == UNTIL and isinstance(optimizer.schedule, Cosine):
+        what = "a cosine takes a known number of steps, and this stage ends by `stop_when` alone"
+        here["optimizer"].problem("NB308", what, "give the stage `steps`")
+    if training.stop_when is not None:
+        _check_stop(here, training, training.stop_when, given)
+    if training.stages is not None:
+        _check_stages(here, training, training.stages)
+
+
+def _check_length(here: Here, training: Training) -> None:
+    task, has_task = here.context.parsed.task, here.context.at("task").given
+    lengths = training.steps, training.epochs, training.stages
+    epochs, hint = here["epochs"], "write `steps: 2000`"
+    if training.steps is not None and training.epochs is not None:
+        what = "`steps` and `epochs` both say how long"
+        epochs.problem("NB308", what, "remove one of them", key=True)
+    elif training.epochs is not None and not has_task:
+        what = "`epochs` counts passes over the samples of a task, and there is none"
+        epochs.problem("NB308", what, "write `steps`, or a `task`", key=True)
+    elif training.epochs is not None and not getattr(task, "has_epochs", True):
+        what = "`epochs` counts passes over samples, and this task's trials are always new"
+        epochs.problem("NB308", what, hint, key=True)
+    elif lengths == (None, None, None) and training.is_written and has_task:
+        hint = "write `epochs` or `steps`, e.g. `epochs: 20`"
+        here.problem("NB102", "nothing says how long to train", hint, key=True)
+
+
+def _check_stop(here: Here, training: Training, stop: StopWhen, given: TaskInputs | None) -> None:
+    """Whether the rule that ends a training early can ever hold."""
+    where, every = here["stop_when"], training.evaluate.every
+    if stop.at_least is None and stop.at_most is None and stop.patience is None:
+        hint = "write `at_least`, `at_most` or `patience`"
+        where.problem("NB102", "nothing says when to stop", hint, key=True)
+    if stop.metric == "accuracy" and not 0 <= (stop.at_least or 0) <= 1:
+        what = f"an accuracy lies between 0 and 1, and this asks for {stop.at_least:g}"
+        percent = (stop.at_least or 0) / 100
+        hint = f"85 % is 0.85; here {percent:g}" if 0 < percent <= 1 else ""
+        where["at_least"].problem("NB104", what, hint)
+    if stop.metric == "loss" and stop.at_most is not None and stop.at_most < 0:
+        what = f"a loss is never below 0, and this asks for {stop.at_most:g}"
+        where["at_most"].problem("NB104", what)
+    if stop.metric == "accuracy" and not _has_accuracy(here.context, training, given):
+        what = "this task has no accuracy, since its answers are values, not choices"
+        where["metric"].problem("NB308", what, "its evaluations have `loss`")
+    if every is None:
+        what = "this counts evaluations, and there are none before the end"
+        hint = "write `evaluate: {every: 200}` in `training`"
+        where.problem("NB308", what, hint, key=True)
+    elif training.steps is not None and every > training.steps:
+        what = f"this counts evaluations, and the first one would be after {every:,} of"
+        hint = f"write `evaluate: {{every: {max(training.steps // 10, 1)}}}` in `training`, say"
+        where.problem("NB308", f"{what} {training.steps:,} steps", hint, key=True)
+    if stop.of == "worst_task" and stop.metric != "accuracy":
+        what = f"`worst_task` is of `metric: accuracy`; there is one {stop.metric} for all"
+        where["of"].problem("NB308", what, "write `of: all`")
+    elif stop.of == "worst_task" and getattr(here.context.parsed.task, "parts", 2) < 2:
+        what = "there is no worst of one task: this is of several `envs`"
+        where["of"].problem("NB308", what, "write `of: all`")
+
+
+def _has_accuracy(context: Context, training: Training, given: TaskInputs | None) -> bool:
+    """Whether the task's evaluations have an accuracy, or may have: the task has problems."""
+    if training.loss == "cross_entropy":
+        return True
+    task: Any = context.parsed.task
+    return task is not None and task.answers_are_choices(given) is not False
+
+
+def _check_stages(here: Here, training: Training, stages: Sequence[Stage]) -> None:
+    for name in ("epochs", "stop_when"):
+        if getattr(training, name) is not None:
+            what = f"`{name}` and `stages` both say how long"
+            hint = "write it into the stages" if name == "stop_when" else "stages have `steps`"
+            here[name].problem("NB308", what, hint, key=True)
+    names = [stage.name for stage in stages]
+    for i, stage in enumerate(stages):
+        own = here["stages"][i]
+        if names.index(stage.name) != i:
+            what = f"two stages are named `{stage.name}`"
+            own["name"].problem("NB303", what, "give it another name")
+        if stage.steps is None and stage.stop_when is None and training.steps is None:
+            own.problem(
+                "NB102", "nothing says when this stage ends", "write `steps` or `stop_when`"
+            )
+
+
+# What a stage keeps of the whole training
+
+
+def check_stage(
+    context: Context, before: Sequence[tuple[Training, Plan]], own: tuple[Training, Plan]
+) -> None:
+    """What a stage of a training keeps of the whole spec and of the stages before it.
+
+    The network is one throughout, and so are the meaning of its inputs, the kind of its optimizer,
+    the files of its data and the samples that it is tested on. `before` is the whole spec and then
+    each stage so far.
+    """
+    (whole, plan), *stages = before
+    training, found = own
+    _check_inputs(context, plan, found)
+    if whole.optimizer.type != training.optimizer.type:
+        what = f"the optimizer is {whole.optimizer.type} in the whole spec"
+        hint = "its state is kept from stage to stage; change its `lr`, say"
+        context.at("training", "optimizer").problem("NB308", what, hint)
+    trained_on = [stage.split for _, stage in stages if stage.split is not None]
+    refuse_leaks(context.at("task", "split"), "a stage before this one", trained_on, found.split)
+
+
+def _check_inputs(context: Context, before: Plan, after: Plan) -> None:
+    """Every input of the network means the same in a stage as in the whole spec."""
+    here = context.at("task")
+    if before.input_dim != after.input_dim:
+        what = f"the task gives {after.input_dim} inputs, and {before.input_dim} in the whole spec"
+        here.problem("NB301", what, "the network is one throughout")
+        return
+    one, other = (plan.task.channels if plan.task else {} for plan in (before, after))
+    for name in one.keys() & other.keys():
+        if one[name] != other[name]:
+            what = f"input `{name}` is at another position than in the whole spec"
+            hint = "list the environments in the same order in every stage"
+            here["envs"].problem("NB301", what, hint)
+            return
+
+
+def check_same_files(context: Context, known: Collection[str]) -> None:
+    """Check that a stage names files of the whole spec alone: a run keeps a copy of each of these.
+
+    `known` holds their paths.
+    """
+    for where, record in context.files.items():
+        if record.path not in known:
+            what = f"a stage cannot name a file of its own, {record.reference}"
+            hint = "name it in the whole spec; a stage may choose among the arrays of a file"
+            context.problem("NB308", follow(context.parsed.tree.root, where), what, hint)
+
+
+def refuse_leaks(
+    here: Here, who: str, earlier: Sequence[SampleSplit], now: SampleSplit | None
+) -> None:
+    """Note a problem where a split tests on samples that `who` has trained on."""
+    for split in earlier:
+        if now is not None and split.leaks_into(now):
+            what = f"{who} trained on samples of the same file that are test samples here"
+            here.problem("NB311", what, f"write `task: {{{split.words}}}`")
+            return

@@ -1,117 +1,436 @@
-"""What layers have in common: their name, what they read, their units and their activation."""
+"""The units of a layer, or some of them: their areas, their signs and their node table.
+
+Units that stand together and are alike are kept as one run, so that a layer may declare more units
+than any machine holds and be refused for it before anything is allocated.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from netbuild.language.base import Fraction, Model, Name, OneOf, Positive, Size, key
-from netbuild.language.connectome import Connectome
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from netbuild.files.cells import Value, plain, written
 from netbuild.language.context import Here
-from netbuild.language.plan import LayerPlan, Site
-from netbuild.language.population import Units
-from netbuild.language.selection import Selection
-from netbuild.language.shorthand import Shorthand, text
+from netbuild.splits import round_half_up
+from netbuild.yamltree.nodes import show
 
-if TYPE_CHECKING:  # which reads files that few specs name
-    from netbuild.language.check_connectome import Wired
+INPUT = "input"  # the name of the network's input, which layers read as they read a layer
+SIGNS = {"excitatory": 1, "inhibitory": -1}  # parts of a layer or an area, and values of `sign`
+LAYER = "layer"  # the key of a selection that says whose units are meant, not what they are
+MOST_AREAS = 1000  # of a node table; a column of more distinct words names no areas
+MOST_VALUES = 1000  # of a column in which the nearest word is looked for
+
+Words: TypeAlias = NDArray[np.object_]  # (unit,), text
+Columns: TypeAlias = dict[str, Value | list[Value]]  # of a node table, and the wanted values
+Indices: TypeAlias = NDArray[np.intp]
+
+# Units [start, stop) of a layer with one area ("": none) and one sign (1, -1 or 0); `signed` is
+# false where the sign is not known.
+RUN = np.dtype(
+    [
+        *(("start", np.int64), ("stop", np.int64)),
+        *(("sign", np.int8), ("signed", np.bool_), ("area", np.object_)),
+    ]
+)
 
 
-class Power(Model):
-    """f(v) = max(v, 0)^n."""
+class NodeTable(Protocol):
+    """What a node table says of the units of a layer, in order."""
 
-    type: Literal["power"]
-    n: Positive = key(2.0, "the exponent", 2)
+    @property
+    def names(self) -> Words:
+        """(unit,): distinct."""
+
+    @property
+    def columns(self) -> Mapping[str, Words]:
+        """Each (unit,), as text."""
+
+    @property
+    def signs(self) -> NDArray[np.int8] | None:
+        """(unit,): 1, -1 or 0; None where no sign is known."""
 
 
-class Named(Model):
-    """An activation without arguments."""
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """A node table, made of arrays (unit,)."""
 
-    type: Literal["linear", "relu", "tanh", "sigmoid", "softplus", "retanh"]
+    names: Words
+    columns: Mapping[str, Words]
+    signs: NDArray[np.int8] | None
 
 
-Activation = Annotated[
-    Named | Power,
-    OneOf("type"),
-    Shorthand(
-        text("type"), {"enum": ["linear", "relu", "tanh", "sigmoid", "softplus", "retanh", "power"]}
-    ),
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Units of one layer, in order; `layer` is its name, or "input"."""
+
+    layer: str
+    runs: NDArray[np.void]  # (run,) of RUN, rising
+    whole: bool = True  # all units of the layer
+    table: NodeTable | None = None  # of all units of the layer
+    passed: Units | None = None  # the units of another layer that this layer passes on
+
+    @property
+    def size(self) -> int:
+        """How many units."""
+        return int((self.runs["stop"] - self.runs["start"]).sum())
+
+    @property
+    def lengths(self) -> Indices:
+        """(run,): how many units each run has."""
+        return np.asarray(self.runs["stop"] - self.runs["start"])
+
+    @property
+    def indices(self) -> Indices:
+        """(unit,): the position of each unit in its layer."""
+        before = np.cumsum(self.lengths) - self.lengths
+        starts = np.repeat(self.runs["start"] - before, self.lengths)
+        return np.asarray(starts + np.arange(self.size))
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The units as few [start, stop) of the layer, in order."""
+        start, stop = self.runs["start"], self.runs["stop"]
+        gaps = start[1:] != stop[:-1]
+        first = start[np.concatenate(([True], gaps))] if len(start) else start
+        last = stop[np.concatenate((gaps, [True]))] if len(stop) else stop
+        return tuple(zip(first.tolist(), last.tolist(), strict=True))
+
+    @property
+    def signed(self) -> bool:
+        """Whether the sign of any of them is known."""
+        return bool(self.runs["signed"].any())
+
+    @property
+    def signs(self) -> NDArray[np.int8] | None:
+        """(unit,): 1 excitatory, -1 inhibitory, 0 neither; None where no sign is known."""
+        return np.repeat(self.runs["sign"], self.lengths) if self.signed else None
+
+    @property
+    def area(self) -> Words:
+        """(unit,): the area of each, "" where it has none."""
+        return np.repeat(self.runs["area"], self.lengths)
+
+    @property
+    def areas(self) -> tuple[str, ...]:
+        """The names of the areas, in order; none where a table has too many for that."""
+        found = tuple(dict.fromkeys(area for area in self.runs["area"].tolist() if area))
+        return found if self.table is None or len(found) <= MOST_AREAS else ()
+
+    @property
+    def names(self) -> Words:
+        """(unit,): as the node table has them."""
+        assert self.table is not None
+        return self.table.names[self.indices]
+
+    def numbered(self, layer: Units) -> Words:
+        """(unit,): `V1_3` or `hidden_17`, where `layer` are all the units of their layer."""
+        first: dict[str, int] = {}
+        for start, area in layer.runs[["start", "area"]].tolist():
+            first.setdefault(area, start)
+        named = (
+            f"{area or self.layer}_{unit - first[area]}"
+            for area, unit in zip(self.area.tolist(), self.indices.tolist(), strict=True)
+        )
+        return np.array(list(named), dtype=np.object_)
+
+    def column(self, key: str) -> Words | None:
+        """(unit,): what the node table says under a column, as text; None without the column.
+
+        `name` and `sign` are columns too. Signs are those that the units have, which a null model
+        may have changed.
+        """
+        if self.table is None:
+            return None
+        if key == "name":
+            return self.names.astype(str).astype(object)
+        if key == "sign":
+            return None if self.signs is None else self.signs.astype(str).astype(object)
+        column = self.table.columns.get(key)
+        return None if column is None else column[self.indices]
+
+    @property
+    def origin(self) -> tuple[str, Indices]:
+        """The layer that these units come from, behind any that passes them on, and which."""
+        if self.passed is None:
+            return self.layer, self.indices
+        layer, indices = self.passed.origin
+        return layer, indices[self.indices]
+
+    def _some(self, runs: NDArray[np.void]) -> Units:
+        return Units(self.layer, runs, False, self.table, self.passed)
+
+    def part(self, *, area: str | None = None, sign: int | None = None) -> Units:
+        """The units of one area, of one sign, or both; it may be none."""
+        runs = self.runs
+        if area is not None:
+            runs = runs[runs["area"] == area]
+        if sign is not None:
+            runs = runs[runs["signed"] & (runs["sign"] == sign)]
+        return self._some(runs)
+
+    def chosen(self, here: NDArray[np.bool_]) -> Units:
+        """Those of the units alone where `here`, (unit,), is true."""
+        run = np.repeat(np.arange(len(self.runs)), self.lengths)[here]
+        return self._some(_joined(self.indices[here], self.runs[run]))
+
+    def at(self, larger: Units) -> Indices:
+        """(unit,): the positions of these units among those of a larger selection."""
+        return np.searchsorted(larger.indices, self.indices)
+
+    def passed_on(self, layer: str) -> Units:
+        """The same units as those of a layer that passes them on, counted from 0."""
+        runs = self.runs.copy()
+        runs["stop"] = np.cumsum(self.lengths)
+        runs["start"] = runs["stop"] - self.lengths
+        table = None
+        if (whole := self.table) is not None:
+            at = self.indices
+            columns = {name: column[at] for name, column in whole.columns.items()}
+            table = Nodes(whole.names[at], columns, self.signs)
+        return Units(layer, runs, table=table, passed=self)
+
+
+def _joined(indices: Indices, each: NDArray[np.void]) -> NDArray[np.void]:
+    """The runs of units: neighbours of one area and sign stand in one. `each` (unit,) of RUN."""
+    same = (indices[1:] == indices[:-1] + 1) & (each["area"][1:] == each["area"][:-1])
+    same &= each["sign"][1:] == each["sign"][:-1]
+    first = np.flatnonzero(np.concatenate(([True], ~same))) if len(indices) else indices
+    runs = each[first]
+    runs["start"] = indices[first]
+    runs["stop"] = indices[np.append(first[1:], len(indices)) - 1] + 1
+    return runs
+
+
+def units_of_areas(layer: str, areas: Iterable[tuple[str, int, float | None]]) -> Units:
+    """A layer's units, from (area, size, excitatory fraction) of each of its areas.
+
+    The first round-half-up(excitatory x size) units of each are excitatory, the rest inhibitory.
+    """
+    runs: list[tuple[Any, ...]] = []
+    start = 0
+    for area, size, fraction in areas:
+        middle = start + (size if fraction is None else round_half_up(fraction, size))
+        signed = fraction is not None
+        runs += [(start, middle, int(signed), signed, area), (middle, start + size, -1, True, area)]
+        start += size
+    return Units(layer, np.array([run for run in runs if run[1] > run[0]], RUN))
+
+
+def units_of_table(layer: str, table: NodeTable) -> Units:
+    """All units of a layer, from its node table."""
+    each = np.zeros(len(table.names), RUN)
+    each["area"] = table.columns.get("area", "")
+    each["signed"] = table.signs is not None
+    each["sign"] = 0 if table.signs is None else table.signs
+    return Units(layer, _joined(np.arange(len(each)), each), table=table)
+
+
+def units_of_input(width: int, channels: Mapping[str, Sequence[int]]) -> Units:
+    """A network's input; `channels` are the inputs that have a name."""
+    if not channels:
+        return units_of_areas(INPUT, [("", width, None)])
+    names = {unit: name for name, units in channels.items() for unit in units}
+    return units_of_areas(INPUT, [(names.get(unit, ""), 1, None) for unit in range(width)])
+
+
+# Which units are meant: as the spec may write it
+
+WORD = r"^[A-Za-z][A-Za-z0-9_]*(\.(excitatory|inhibitory))?$"
+MOST = 1000  # values of a column
+EXACT = 2**53  # from here on a floating-point number may stand for several whole ones
+
+
+def is_columns(value: Any) -> bool:
+    """Whether a value is `{kind: sensory}`: columns, each with its value or a list of such."""
+    if not isinstance(value, dict) or not value:
+        return False
+    return all(isinstance(key, str) and _is_value(one) for key, one in value.items())
+
+
+def _is_value(value: Any) -> bool:
+    if isinstance(value, list):
+        return 0 < len(value) <= MOST and all(map(_is_one, value))
+    return _is_one(value)
+
+
+def _is_one(value: Any) -> bool:
+    """Text or a number, which a cell can be compared with."""
+    if type(value) is float:
+        return abs(value) < EXACT
+    return type(value) in (str, int)
+
+
+def _selection(value: Any) -> Any:
+    if isinstance(value, str) or is_columns(value):
+        return value
+    raise PydanticCustomError("selection", "no selection")
+
+
+def _columns(value: Any) -> Any:
+    if is_columns(value):
+        return value
+    raise PydanticCustomError("selection_columns", "no columns")
+
+
+_VALUE = {"type": ["string", "number"]}
+COLUMNS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]},
+}
+# Its form is checked with the layers at hand, which tell more of what was meant than a pattern.
+Selection = Annotated[
+    str | Columns,
+    PlainValidator(_selection, json_schema_input_type=Any),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": WORD}, COLUMNS_SCHEMA]}),
+]
+ByColumns = Annotated[
+    Columns,
+    PlainValidator(_columns, json_schema_input_type=Any),
+    WithJsonSchema(COLUMNS_SCHEMA),
 ]
 
-Excitatory = Annotated[
-    Fraction | None,
-    key(
-        ...,
-        "round-half-up(excitatory x units) units are excitatory, the rest"
-        " inhibitory; every map that reads them obeys the signs",
-        0.8,
-    ),
-]
-LINEAR = Named.model_construct(type="linear")
-RELU = Named.model_construct(type="relu")
+
+# Which units are meant: among those of a layer
 
 
-class AnyLayer(Model):
-    """What every layer has, and what every type of layer answers."""
-
-    passes_on: ClassVar[bool] = False  # whether its units are those that it reads
-    needs_time: ClassVar[bool] = False  # whether what it reads must be sequences
-    wired: ClassVar[str] = ""  # the name of the map whose connections a connectome says
-
-    name: Name
-    from_: Selection | None = key(
-        None,
-        "what this layer reads: `input`, a layer before it or one of its areas, or a"
-        " part of one, `hidden.excitatory`, `V1.inhibitory` or, by columns of the node table,"
-        " `{layer: hidden, kind: motor}`; the layer before when left out",
-        "hidden.excitatory",
-        also="pre source",
-        alias="from",
+def spelled(selection: str | Columns) -> str:
+    """A selection in one word, as names of random streams have it: `kind=sensory,inter`."""
+    if isinstance(selection, str):
+        return selection
+    return "&".join(
+        f"{key}={','.join(map(written, value)) if isinstance(value, list) else written(value)}"
+        for key, value in sorted(selection.items())
     )
 
-    def gives(self, here: Here, reads: Units | None) -> Units | None:
-        """The units of the layer; None with a problem noted, here or where `reads` began."""
-        raise NotImplementedError
 
-    def sites(self, here: Here, plan: LayerPlan) -> dict[str, Site]:
-        """Its maps by name, before their arrays are known."""
-        return {}
+def select(here: Here, whole: Units, wanted: str | Columns, verb: str = "reads") -> Units | None:
+    """The units that a selection means among those of one layer; None with a problem noted.
 
-    def check(self, here: Here, plan: LayerPlan) -> LayerPlan | None:
-        """The plan with its maps; None, with a problem noted, where these cannot be told."""
-        return plan
+    A selection is the name of the layer or of an area, each perhaps with `.excitatory` or
+    `.inhibitory`, or columns of the node table with their values. `verb` says what the map, or the
+    regularizer, does to the units.
+    """
+    if not isinstance(wanted, str):
+        if wanted.get(LAYER, whole.layer) != whole.layer:
+            what = f"this map {verb} `{whole.layer}`"
+            here[LAYER].problem("NB302", what, f"remove `{LAYER}`", key=True)
+            return None
+        return _of_columns(here, whole, wanted)
+    name = wanted.partition(".")[0]
+    known = [whole.layer, *whole.areas]
+    if name not in known:
+        what = f"`{show(name)}` is no area of `{whole.layer}`"
+        if whole.layer == INPUT:
+            what = f"no channel of the input is named `{show(name)}`"
+        if name in (*here.context.layer_names, INPUT):
+            what = f"this map {verb} `{whole.layer}`, not `{name}`"
+        hint = f"write `{whole.layer}.{name}`" if name in SIGNS and whole.signed else ""
+        here.problem("NB302", what, hint or here.context.near(name, known))
+        return None
+    return part_of(here, whole, wanted)
 
 
-class LayerOfUnits(AnyLayer):
-    """What a layer with units of its own has, whose inputs are weighted."""
+def part_of(here: Here, whole: Units, text: str) -> Units | None:
+    """The units of `hidden`, `V1` or `V1.excitatory`, whose first word `whole` has."""
+    name, dot, part = text.partition(".")
+    if not is_part(here, text, whole):
+        return None
+    chosen = whole if name == whole.layer else whole.part(area=name)
+    if not dot:
+        return chosen
+    if not chosen.signed:
+        hint = f"give `{name}` a key `excitatory`, e.g. `excitatory: 0.8`"
+        if whole.table is not None:
+            hint = "give its node table a column of signs"
+        here.problem("NB302", f"the units of `{name}` have no signs", hint)
+        return None
+    signed = chosen.part(sign=SIGNS[part])
+    if not signed.size:
+        what, count = f"`{name}` has no {part} units", chosen.size
+        here.problem("NB302", what, f"its {count} units are all of the other sign")
+        return None
+    return signed
 
-    input_dim: Size | None = key(
-        None,
-        "units read; known from the layer before or the task",
-        64,
-        also="in_features input_size inputs",
-    )
-    connectome: Connectome | None = key(
-        None,
-        "real wiring from files: it says the layer's units, their signs and which"
-        " connections exist",
-        {"edges": "edges.csv", "neurons": "neurons.csv"},
-        also="connectivity wiring edge_list",
-    )
-    excitatory: Excitatory = None
 
-    def own_units(self, here: Here) -> Units | None:
-        """The units that the keys of this type of layer mean; None with a problem noted."""
-        raise NotImplementedError
+def is_part(here: Here, text: str, whole: Units | None) -> bool:
+    """Whether a selection has no second word, or one that it may have; `whole` has its first."""
+    name, dot, part = text.partition(".")
+    if not dot:
+        return True
+    if part not in SIGNS:
+        hint = area_meant(text, whole.areas if whole else ())
+        hint = hint or here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
+        here.problem("NB302", f"`{show(text)}` names no units", hint)
+        return False
+    if INPUT in (name, whole.layer if whole else ""):
+        here.problem("NB302", "a network's inputs have no signs", f"read `{name}`")
+        return False
+    return True
 
-    def gives(self, here: Here, reads: Units | None) -> Units | None:
-        """The neurons of the connectome, or the units that the layer's own keys mean."""
-        if self.connectome is None:
-            return self.own_units(here)
-        from netbuild.language.check_connectome import neurons_of
 
-        return neurons_of(here.context, int(here.location[1]), self)
+def area_meant(text: str, areas: Iterable[str]) -> str:
+    """A hint for `hidden.V1`, where an area is named by itself: `V1`, `V1.excitatory`."""
+    rest = text.partition(".")[2]
+    known = rest.partition(".")[0] in areas
+    return f"an area is named alone: write `{rest}`" if known else ""
 
-    def wiring(self, here: Here) -> Wired | None:
-        """The layer's connectome, which `gives` has read."""
-        found: Wired | None = here.context.connectomes.get(int(here.location[1]))
-        return found
+
+def _of_columns(here: Here, whole: Units, wanted: Columns) -> Units | None:
+    """The units whose columns have the wanted values."""
+    asked = {key: value for key, value in wanted.items() if key != LAYER}
+    if not asked:
+        return whole
+    if whole.table is None:
+        what = f"the units of `{whole.layer}` have no node table to select by"
+        hint = "name them: `V1`, `hidden.excitatory`; a table comes with `connectome`"
+        here.problem("NB302", what, hint)
+        return None
+    kept = np.ones(whole.size, dtype=bool)
+    for key, value in asked.items():
+        values = value if isinstance(value, list) else [value]
+        found = _where(here[key], whole, key, values)
+        if found is None:
+            return None
+        kept &= found
+    if not kept.any():
+        what = f"no unit of `{whole.layer}` is all of this: {show(spelled(asked))}"
+        here.problem("NB302", what)
+        return None
+    return whole.chosen(kept)
+
+
+def _where(here: Here, whole: Units, key: str, values: list[Value]) -> NDArray[np.bool_] | None:
+    """(unit,): whether a column has one of the values; each of them must be there.
+
+    A number fits the cells of its value, text those of the same text alone; names are text.
+    """
+    column = whole.column(key)
+    if column is None:
+        assert whole.table is not None
+        known = [*whole.table.columns, "name", *(["sign"] if whole.signed else [])]
+        what = f"the node table of `{whole.layer}` has no column `{show(key)}`"
+        here.problem("NB302", what, here.context.near(key, known), key=True)
+        return None
+    has_one = np.zeros(whole.size, dtype=bool)
+    numbers = column
+    if key != "name" and not all(isinstance(value, str) for value in values):
+        numbers = np.array([plain(cell) for cell in column.tolist()], object)
+    for value in values:
+        text = str(SIGNS.get(str(value), value)) if key == "sign" else str(value)
+        by_value = key != "name" and not isinstance(value, str)
+        found = numbers == written(value) if by_value else column == text
+        if not found.any():
+            known = list(dict.fromkeys(column.tolist()))
+            hint = here.context.near(text, known) if len(known) <= MOST_VALUES else ""
+            what = f"no unit of `{whole.layer}` has `{show(key)}: {show(str(value))}`"
+            here.problem("NB302", what, hint)
+            return None
+        has_one |= found
+    return has_one

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from netbuild.language.base import Model, NonNegative, OneOf, Positive, key
+from netbuild.language.context import Here
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, parameter
 
 Rows = Annotated[
@@ -193,3 +195,68 @@ Bias = Annotated[
         NUMBERS | {"description": "one value a unit"},
     ),
 ]
+
+
+# What is known of an init's values before they are drawn
+
+
+def check_numbers(here: Here, source: Model, input_dim: int) -> None:
+    """Check the arguments of an init, each by itself and together."""
+    if not here.numbers_fit(source):
+        return
+    low, high = getattr(source, "low", None), getattr(source, "high", None)
+    if low is None and high is None:
+        return
+    if low is None or high is None:
+        missing = "low" if low is None else "high"
+        here.problem("NB308", "`low` and `high` go together", f"write `{missing}` too")
+    elif low >= high:
+        what = f"`low`, {low:g}, is not below `high`, {high:g}"
+        here["low"].problem("NB104", what)
+    elif isinstance(source, TruncNormal):
+        std = source.std if source.std is not None else 1 / math.sqrt(input_dim)
+        if not low - 2 * std <= source.mean <= high + 2 * std:
+            what = f"the mean, {source.mean:g}, is far outside of {low:g} to {high:g}"
+            hint = f"at most 2 standard deviations, here {2 * std:g}, from the range"
+            here.problem("NB308", what, hint)
+
+
+def sure_value(source: Model) -> float | None:
+    """The one value that an init gives to all weights; None where they differ, or are drawn."""
+    if isinstance(source, Zero):
+        return 0.0
+    if isinstance(source, Constant):
+        return source.value
+    return source.mean if isinstance(source, Normal) and source.std == 0 else None
+
+
+def chance_above_zero(source: Model, inputs: int) -> float:
+    """The probability that a weight of a drawing init is above 0."""
+    if isinstance(source, Uniform) and source.low is not None and source.high is not None:
+        return min(max(source.high / (source.high - source.low), 0.0), 1.0)
+    if not isinstance(source, (Normal, TruncNormal)):
+        return 0.5  # all others are symmetric
+    std = 1 / math.sqrt(inputs) if source.std is None else source.std
+    if isinstance(source, Normal):
+        return _below(source.mean / std)
+    low = source.mean - 2 * std if source.low is None else source.low
+    high = source.mean + 2 * std if source.high is None else source.high
+    if low >= 0 or high <= 0:
+        return float(low >= 0)
+    ends = [_below((end - source.mean) / std) for end in (low, 0.0, high)]
+    return (ends[2] - ends[1]) / (ends[2] - ends[0])
+
+
+def mean_magnitude(source: Weight, inputs: int) -> float:
+    """E|w| of an init, where it is simple; else 0."""
+    if isinstance(source, Uniform) and source.low is None:
+        return 0.5 / math.sqrt(inputs)
+    if isinstance(source, Normal) and source.mean == 0:
+        std = 1 / math.sqrt(inputs) if source.std is None else source.std
+        return std * math.sqrt(2 / math.pi)
+    return 0.0
+
+
+def _below(value: float) -> float:
+    """The distribution function of N(0, 1)."""
+    return math.erfc(-value / math.sqrt(2)) / 2

@@ -444,16 +444,11 @@ class LinearLayer(nn.Module):
         return matrices.distribution(ax, self.effective_weight.detach(), sign, self.connected)
 
     def extra_repr(self) -> str:
-        """Sizes, and what the masks say."""
+        """Sizes, storage, and which masks there are."""
         words = [f"input_dim={self.input_dim}", f"output_dim={self.output_dim}"]
-        if not self.weight.is_meta:
-            specs = self.get_specs()
-            if self.is_wired:
-                words.append(f"density={specs['density']:.3g}")
-            if self.sign is not None:
-                words += [f"{key}={specs[key]}" for key in ("n_excitatory", "n_inhibitory")]
-            if self.plasticity is not None:
-                words.append(f"frozen_fraction={specs['frozen_fraction']:.3g}")
+        if self.sources is not None:
+            words.append(f"n_connections={len(self.sources)}")
+        words += [name for name in MASKS if self._buffers[name] is not None]
         if self.sign is not None:
             words.append(f"dale={self.dale!r}")
         if self.scale is not None:

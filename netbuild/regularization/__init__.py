@@ -4,6 +4,7 @@ dale = DaleLawL2(NamedParameters(network, ["hidden.weight"]), reference_weights=
 loss = task_loss + RegularizationList([dale, L1([network.readout.weight], Lambda=1e-4)])()
 """
 
+from netbuild.regularization.base import BaseRegularization as BaseRegularization
 from netbuild.regularization.references import draw_dale_reference as draw_dale_reference
 from netbuild.regularization.regularization_list import RegularizationList as RegularizationList
 from netbuild.regularization.regularizers import *  # noqa: F403

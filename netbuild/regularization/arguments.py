@@ -1,4 +1,4 @@
-"""Checks of what a regularization is given: numbers in their bounds, words that it knows."""
+"""Checks of the arguments of regularizers: numbers in their bounds, and known options."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def bounded(name: str, value: float, low: float = 0.0, high: float = 1.0) -> flo
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint `; did you mean 'alpha'?`, or nothing when no known word is near."""
+    """The hint `; did you mean 'alpha'?`, or nothing where no known word is similar."""
     near = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def refuse_unknown(words: Iterable[str], known: Sequence[str], owner: str) -> None:
-    """Raise a ValueError that names every word which `owner` does not know."""
-    unknown = [word for word in words if word not in known]
+def refuse_unknown(options: Iterable[str], known: Sequence[str], owner: str) -> None:
+    """Raise a ValueError that names every option which `owner` does not know."""
+    unknown = [option for option in options if option not in known]
     if unknown:
-        named = ", ".join(f"{word!r}{did_you_mean(word, known)}" for word in unknown)
+        named = ", ".join(f"{each!r}{did_you_mean(each, known)}" for each in unknown)
         raise ValueError(f"{owner} does not know {named} (it knows: {', '.join(known)})")

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
-from netbuild.regularization.targets import GivenTensors, NamedParameters, Places
-from netbuild.rounding import round_half_up
+from netbuild.regularization.targets import Places, Targets
+from netbuild.splits import round_half_up
 from netbuild.streams import rng_of
 
 References: TypeAlias = Iterable[Any] | Mapping[str, Any]
 
 
-class DaleWords(TypedDict, total=False):
-    """How to draw references, in the words of `draw_dale_reference`."""
+class DrawOptions(TypedDict, total=False):
+    """How to draw references; see `draw_dale_reference`."""
 
     inh_ratio: float
     rho: float
@@ -35,9 +35,7 @@ class DaleWords(TypedDict, total=False):
     seed: int
 
 
-def given_references(
-    targets: GivenTensors | NamedParameters, references: References
-) -> list[Tensor]:
+def given_references(targets: Targets, references: References) -> list[Tensor]:
     """Copies of the caller's references, one per parameter, each with its dtype and device.
 
     Tensors, arrays and nested lists will do; a mapping is matched by the parameters' names.
@@ -84,26 +82,26 @@ def _as_reference(name: str, param: Tensor, reference: Any, where: Places | None
 
 
 def reference_signs(
-    targets: GivenTensors | NamedParameters, given: References | None, words: DaleWords, owner: str
+    targets: Targets, given: References | None, options: DrawOptions, owner: str
 ) -> list[Tensor]:
     """The signs of the given references, or drawn signs in the parameters' shapes.
 
     All are drawn from one stream, so that equal shapes do not get equal references. Raises
-    ValueError for words that `owner` does not know, and TypeError for words beside references.
+    ValueError for options that `owner` does not know, and TypeError for options beside references.
     """
-    refuse_unknown(words, tuple(DaleWords.__annotations__), owner)
+    refuse_unknown(options, tuple(DrawOptions.__annotations__), owner)
     if given is not None:
-        if words:
-            named = ", ".join(words)
+        if options:
+            named = ", ".join(options)
             raise TypeError(f"{named}: for drawn references only, but reference_weights are given")
         return [torch.sign(reference) for reference in given_references(targets, given)]
-    generator = dale_generator(words.get("seed", 0))
+    generator = dale_generator(options.get("seed", 0))
     signs = []
     for index, param in enumerate(targets.read()):
         where = targets.places(index)
         shape = param.shape if where is None else where.shape
         columns = None if where is None else where.columns.cpu().numpy()
-        drawn = draw_dale_reference(shape, **words, generator=generator, columns=columns)
+        drawn = draw_dale_reference(shape, **options, generator=generator, columns=columns)
         signs.append(drawn.to(param))
     return signs
 
@@ -138,7 +136,7 @@ def draw_dale_reference(
     Raises:
         TypeError: seed is not an integer. ValueError: a share outside [0, 1].
 
-    The words are those of NeuroTorch's `dale_`, which draws magnitudes too, on square matrices.
+    The arguments are those of NeuroTorch's `dale_`, which draws magnitudes too, on square matrices.
     """
     inh_ratio, rho = bounded("inh_ratio", inh_ratio), bounded("rho", rho)
     rng = dale_generator(seed) if generator is None else generator

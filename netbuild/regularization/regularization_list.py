@@ -10,14 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from netbuild.regularization.arguments import bounded, did_you_mean
-from netbuild.regularization.regularizers import (
-    LAMBDA,
-    REGULARIZATIONS,
-    Activity,
-    BaseRegularization,
-    Optimizer,
-    step_on,
-)
+from netbuild.regularization.base import LAMBDA, BaseRegularization, Optimizer, step_on
+from netbuild.regularization.regularizers import REGULARIZATIONS, Activity
 from netbuild.regularization.targets import Params
 
 
@@ -58,25 +52,25 @@ class RegularizationList(nn.Module):
         """The list that `[{"type": "DaleLawL2", "alpha": 0.8, "name": ...}, ...]` describes.
 
         Args:
-            structs: each has a `type` of `REGULARIZATIONS`, may have a `name`, and the words of
-                that class's constructor.
+            structs: each has a `type` of `REGULARIZATIONS`, may have a `name`, and the options
+                of that class's constructor.
             params: used for each struct that has none.
             Lambda: of the list.
 
         Raises:
-            ValueError: no or an unknown type, an unknown word, no params, a name twice.
+            ValueError: no or an unknown type, an unknown argument, no params, a name twice.
         """
         result = cls(Lambda=Lambda)
         # A generator is read once, but several structs may need its parameters.
         given = list(params) if isinstance(params, Iterator) else params
         for struct in structs:
-            words = dict(struct)
-            name, kind = words.pop("name", None), words.get("type")
+            options = dict(struct)
+            name, kind = options.pop("name", None), options.get("type")
             if kind not in REGULARIZATIONS:
                 near, known = did_you_mean(str(kind), REGULARIZATIONS), ", ".join(REGULARIZATIONS)
                 what = f"no regularization has the type {kind!r}{near}"
                 raise ValueError(f"{what} (there are: {known})")
-            result.append(REGULARIZATIONS[kind].from_dict(words, given), name)
+            result.append(REGULARIZATIONS[kind].from_dict(options, given), name)
         return result
 
     def append(self, regularization: BaseRegularization, name: str | None = None) -> None:

@@ -1,39 +1,41 @@
-"""Regularizers: terms of the loss that depend on weights or on rates, and their weighted sum.
+"""The regularizers, and the table of them; `terms` has their formulas, and NeuroTorch their names.
 
-The total loss is the task's plus sum_k Lambda Lambda_k R_k. A `BaseRegularization` is one R_k with
-its Lambda_k; a `RegularizationList` holds them by name, with a Lambda for all. The formulas stand
-in `terms`; a class here says what they are applied to. The names are NeuroTorch's.
+To add one, write its class and list it in REGULARIZATIONS and in `__all__`.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self, TypeAlias, TypedDict, Unpack, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, Unpack, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from netbuild.regularization import terms
-from netbuild.regularization.arguments import bounded, did_you_mean, refuse_unknown
+from netbuild.regularization.arguments import bounded, did_you_mean
+from netbuild.regularization.base import (
+    LAMBDA,
+    BaseRegularization,
+    CommonOptions,
+    Optimizer,
+    ReferencedRegularization,
+)
 from netbuild.regularization.references import (
-    DaleWords,
+    DrawOptions,
     References,
     given_references,
     reference_signs,
 )
-from netbuild.regularization.targets import GivenTensors, NamedParameters, Params
+from netbuild.regularization.targets import Params
 
 __all__ = [
     "L1",
     "L2",
     "REGULARIZATIONS",
     "ActivityRegularization",
-    "BaseRegularization",
     "DaleHinge",
     "DaleLaw",
     "DaleLawL2",
@@ -46,157 +48,17 @@ __all__ = [
     "WeightsDistance",
 ]
 
-LAMBDA = 1.0  # the weight of a term that is given none
-Optimizer: TypeAlias = torch.optim.Optimizer | None
 Norm: TypeAlias = Literal["entrywise", "matrix"]
 Reduction: TypeAlias = Literal["sum", "mean"]
 Of: TypeAlias = Literal["sample", "unit_mean"]
 Activity: TypeAlias = Mapping[str, Tensor]  # layer name to rates (..., unit)
 
 
-class Common(TypedDict, total=False):
-    """The words that every regularization of parameters takes."""
-
-    Lambda: float
-    optimizer: Optimizer
-
-
-class BaseRegularization(nn.Module):
-    """A penalty on some parameters: `regularization()` is `Lambda * regularization.forward()`.
-
-    A subclass defines `term`, the penalty of one parameter, or overrides `forward`.
-    Parameters that are frozen (`requires_grad=False`) are left out of the sum; with none left
-    it is a zero that can be backpropagated. Hooks of `nn.Module` see the raw term.
-
-    Args:
-        params: an iterable of tensors, a dict of them by name, or `NamedParameters`. They are
-            never registered: neither `parameters()` nor `state_dict()` lists them.
-        Lambda: the weight of the term in the loss, >= 0.
-        optimizer: steps on this term alone in `on_optimization_end`; needed only there.
-
-    Raises:
-        TypeError: params are not floating-point tensors, or Lambda is not a number.
-        ValueError: Lambda is negative or not finite.
-    """
-
-    _zero: Tensor
-    # True: forward takes the network's activity, and the steps of its trials (None: all count).
-    needs_activity: ClassVar[bool] = False
-    more_words: ClassVar[Iterable[str]] = Common.__annotations__  # words taken as **words
-
-    def __init__(self, params: Params, Lambda: float = LAMBDA, optimizer: Optimizer = None) -> None:
-        super().__init__()
-        self.targets = params if isinstance(params, NamedParameters) else GivenTensors(params)
-        self.Lambda = bounded("Lambda", Lambda, 0.0, math.inf)
-        self.optimizer = optimizer
-        like = next(iter(self.get_params()), torch.empty(()))
-        # A buffer, so that the zero of a sum over no parameter follows `.to()` as weights do.
-        self.register_buffer("_zero", like.new_zeros(()), persistent=False)
-
-    @classmethod
-    def from_dict(cls, struct: Mapping[str, Any], params: Params | None = None) -> Self:
-        """The regularization that `{"type": "DaleLawL2", "alpha": 0.8, ...}` describes.
-
-        Args:
-            struct: the constructor's own words; `type`, which may be left out, is the class's
-                name.
-            params: used when the struct has none.
-
-        Raises:
-            ValueError: a wrong type, an unknown word (the nearest right one is named), no params.
-        """
-        words, known = dict(struct), cls.words()
-        if words.pop("type", cls.__name__) != cls.__name__:
-            raise ValueError(f"{cls.__name__}.from_dict was given the type {struct['type']!r}")
-        refuse_unknown(words, known, cls.__name__)
-        if "params" in known:
-            if words.get("params") is None:
-                words["params"] = params
-            if words["params"] is None:
-                raise ValueError(f"{cls.__name__} needs params, in the dict or beside it")
-        return cls(**words)
-
-    @classmethod
-    def words(cls) -> tuple[str, ...]:
-        """The words that the constructor, and with it `from_dict`, understands."""
-        given = inspect.signature(cls).parameters.values()
-        more = [cls.more_words if p.kind is p.VAR_KEYWORD else (p.name,) for p in given]
-        return tuple(dict.fromkeys(word for words in more for word in words))
-
-    @classmethod
-    def default_name(cls) -> str:
-        """The class's name in snake case: `DaleLawL2` is `dale_law_l2`."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-
-    @property
-    def param_names(self) -> tuple[str, ...]:
-        """One name per parameter, for messages: its own, its key in the dict, or `params[0]`."""
-        return self.targets.names
-
-    def get_params(self) -> list[Tensor]:
-        """All parameters as the term reads them, in the order given, frozen ones among them."""
-        return self.targets.read()
-
-    def term(self, index: int, weight: Tensor) -> Tensor:
-        """The penalty of parameter number `index`, whose value is `weight`; a 0-d tensor."""
-        raise NotImplementedError(f"{type(self).__name__} must define term or forward")
-
-    def forward(self) -> Tensor:
-        """The raw term, without Lambda: the sum over all parameters that learn; 0-d."""
-        found = [self.term(index, weight) for index, weight in self.targets.learnable()]
-        return sum(found[1:], found[0]) if found else self.zero()
-
-    def raw(self, *args: Any) -> Tensor:
-        """The raw term as `forward` gives it, with the hooks of `nn.Module` run."""
-        result: Tensor = super().__call__(*args)
-        return result
-
-    def __call__(self, *args: Any) -> Tensor:
-        """`Lambda` times the raw term: a 0-d tensor that can be backpropagated."""
-        return self.Lambda * self.raw(*args)
-
-    def zero(self) -> Tensor:
-        """A 0-d zero that can be backpropagated."""
-        return torch.zeros_like(self._zero, requires_grad=True)
-
-    def on_optimization_end(self, trainer: object) -> None:
-        """Take one step of the term's own optimizer on it; without an optimizer, do nothing."""
-        step_on(self, self.optimizer)
-
-    def on_pbar_update(self, trainer: object) -> dict[str, Any]:
-        """What a progress bar may show: the weighted term, by the regularization's name."""
-        with torch.no_grad():
-            return {self.default_name(): self().item()}
-
-    def extra_repr(self) -> str:
-        """The constructor's words that are numbers or text, and the number of parameters."""
-        values = {word: getattr(self, word, None) for word in self.words()}
-        shown = [
-            f"{word}={value:g}" if isinstance(value, float) else f"{word}={value}"
-            for word, value in values.items()
-            if isinstance(value, (bool, float, str, tuple))
-        ]
-        return ", ".join([*shown, f"params={len(self.param_names)}"])
-
-
-def step_on(loss: nn.Module, optimizer: Optimizer) -> None:
-    """One step of `optimizer` on `loss()`, which leaves no gradient behind."""
-    if optimizer is None:
-        return
-    optimizer.zero_grad()
-    # Only into the parameters of this optimizer: other gradients belong to the task's own step.
-    own = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-    if own:
-        loss().backward(inputs=own)
-        optimizer.step()
-        optimizer.zero_grad()
-
-
 # Norms
 
 
-class NormWords(TypedDict, total=False):
-    """The words of `Lp` that `L1`, `L2` and `WeightsDistance` take too."""
+class NormOptions(TypedDict, total=False):
+    """The options of `Lp` that `L1`, `L2` and `WeightsDistance` take too."""
 
     norm: Norm
     squared: bool
@@ -237,8 +99,8 @@ class Lp(BaseRegularization):
         self.norm, self.squared, self.reduction = norm, squared, reduction
         for name, value, known in (("norm", norm, Norm), ("reduction", reduction, Reduction)):
             if value not in get_args(known):
-                words = ", ".join(get_args(known))
-                raise ValueError(f"{name} must be one of {words}, not {value!r}")
+                listed = ", ".join(get_args(known))
+                raise ValueError(f"{name} must be one of {listed}, not {value!r}")
         if norm == "matrix":
             self._check_matrix_norm()
 
@@ -266,10 +128,12 @@ class Lp(BaseRegularization):
 class L1(Lp):
     """The sum of magnitudes, sum_k sum_ij |w_ij|: the lasso, which drives weights to zero."""
 
-    more_words = NormWords.__annotations__
+    more_options = NormOptions.__annotations__
 
-    def __init__(self, params: Params, Lambda: float = LAMBDA, **words: Unpack[NormWords]) -> None:
-        super().__init__(params, Lambda, 1, **words)
+    def __init__(
+        self, params: Params, Lambda: float = LAMBDA, **options: Unpack[NormOptions]
+    ) -> None:
+        super().__init__(params, Lambda, 1, **options)
 
 
 class L2(Lp):
@@ -278,34 +142,15 @@ class L2(Lp):
     Only the squared one is weight decay: its gradient is 2 W, that of the length is W / ||W||.
     """
 
-    more_words = NormWords.__annotations__
+    more_options = NormOptions.__annotations__
 
-    def __init__(self, params: Params, Lambda: float = LAMBDA, **words: Unpack[NormWords]) -> None:
-        super().__init__(params, Lambda, 2, **words)
+    def __init__(
+        self, params: Params, Lambda: float = LAMBDA, **options: Unpack[NormOptions]
+    ) -> None:
+        super().__init__(params, Lambda, 2, **options)
 
 
 # References
-
-
-class ReferencedRegularization(BaseRegularization):
-    """A regularization with one reference per parameter: the buffers reference_0 and so on.
-
-    References move with `.to()`, are saved by `state_dict()`, and are never the caller's memory.
-    """
-
-    def hold_references(self, references: Sequence[Tensor]) -> None:
-        """Register `references`, one per parameter; nobody else may own their memory."""
-        for index, reference in enumerate(references):
-            self.register_buffer(f"reference_{index}", reference)
-
-    def reference(self, index: int) -> Tensor:
-        """The reference of parameter number `index`, of the parameter's shape."""
-        return self._buffers[f"reference_{index}"]  # type: ignore[return-value]
-
-    @property
-    def reference_weights(self) -> list[Tensor]:
-        """All references, in the parameters' order."""
-        return [self.reference(index) for index in range(len(self.param_names))]
 
 
 class WeightsDistance(ReferencedRegularization, Lp):
@@ -314,10 +159,10 @@ class WeightsDistance(ReferencedRegularization, Lp):
     Args:
         params, Lambda: see `BaseRegularization`.
         reference_weights: one per parameter, of its shape, or a dict by the parameters' names.
-        p, words: see `Lp`; norm="matrix" is || |W - R| ||_p, of magnitudes.
+        p, options: see `Lp`; norm="matrix" is || |W - R| ||_p, of magnitudes.
     """
 
-    more_words = NormWords.__annotations__
+    more_options = NormOptions.__annotations__
 
     def __init__(
         self,
@@ -325,9 +170,9 @@ class WeightsDistance(ReferencedRegularization, Lp):
         reference_weights: References,
         Lambda: float = LAMBDA,
         p: float = 1,
-        **words: Unpack[NormWords],
+        **options: Unpack[NormOptions],
     ) -> None:
-        super().__init__(params, Lambda, p, **words)
+        super().__init__(params, Lambda, p, **options)
         self.hold_references(given_references(self.targets, reference_weights))
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -337,8 +182,8 @@ class WeightsDistance(ReferencedRegularization, Lp):
         return super().term(index, difference.abs() if self.norm == "matrix" else difference)
 
 
-class SignWords(Common, DaleWords, total=False):
-    """The words that all regularizers with reference signs take."""
+class SignOptions(CommonOptions, DrawOptions, total=False):
+    """The options of all regularizers with reference signs."""
 
 
 class SignRegularization(ReferencedRegularization):
@@ -349,16 +194,16 @@ class SignRegularization(ReferencedRegularization):
         reference_weights: one per parameter, of its shape (or a dict by the parameters' names);
             only the signs are kept, and 0 is no reference sign. Use `WeightsDistance` for
             magnitudes. None draws them.
-        dale_words: `inh_ratio`, `rho`, `inh_first`, `seed` of `draw_dale_reference`, for drawn
+        draw_options: `inh_ratio`, `rho`, `inh_first`, `seed` of `draw_dale_reference`, for drawn
             references only.
 
     Raises:
-        TypeError: references and dale words together.
-        ValueError: an unknown dale word, or a ratio, the number of references or a shape is out of
+        TypeError: references and options for drawing them together.
+        ValueError: an unknown option, or a ratio, the number of references or a shape is out of
             bounds.
     """
 
-    more_words = SignWords.__annotations__
+    more_options = SignOptions.__annotations__
 
     def __init__(
         self,
@@ -366,11 +211,11 @@ class SignRegularization(ReferencedRegularization):
         reference_weights: References | None = None,
         Lambda: float = LAMBDA,
         optimizer: Optimizer = None,
-        **dale_words: Unpack[DaleWords],
+        **draw_options: Unpack[DrawOptions],
     ) -> None:
         super().__init__(params, Lambda, optimizer)
         owner = type(self).__name__
-        self.hold_references(reference_signs(self.targets, reference_weights, dale_words, owner))
+        self.hold_references(reference_signs(self.targets, reference_weights, draw_options, owner))
 
 
 class DaleLawL2(SignRegularization):
@@ -380,7 +225,7 @@ class DaleLawL2(SignRegularization):
     for alpha = 0.8), where the loss is negative; every weight without one (S = 0) is pulled to 0.
 
     Args:
-        params, reference_weights, words: see `SignRegularization`.
+        params, reference_weights, options: see `SignRegularization`.
         alpha: in [0, 1]; 0 is Dale's law alone, 1 the sum of squares alone.
     """
 
@@ -389,9 +234,9 @@ class DaleLawL2(SignRegularization):
         params: Params,
         alpha: float = 0.8,
         reference_weights: References | None = None,
-        **words: Unpack[SignWords],
+        **options: Unpack[SignOptions],
     ) -> None:
-        super().__init__(params, reference_weights, **words)
+        super().__init__(params, reference_weights, **options)
         self.alpha = bounded("alpha", alpha)
         self._by_unit: dict[int, tuple[tuple[int, int], bool]] = {}
 
@@ -413,7 +258,8 @@ class DaleLawL2(SignRegularization):
         memory = (reference.data_ptr(), reference._version)  # another one once moved or written to
         if self._by_unit.get(index, (None,))[0] != memory:
             self._by_unit[index] = memory, terms.rows_are_alike(reference)
-        return reference.view(-1, reference.shape[-1])[0] if self._by_unit[index][1] else reference
+        alike = self._by_unit[index][1]
+        return reference[(0,) * (reference.dim() - 1)] if alike else reference
 
 
 class DaleLaw(DaleLawL2):
@@ -427,17 +273,16 @@ class DaleLaw(DaleLawL2):
         self,
         params: Params,
         reference_weights: References | None = None,
-        **words: Unpack[SignWords],
+        **options: Unpack[SignOptions],
     ) -> None:
-        super().__init__(params, 0.0, reference_weights, **words)
+        super().__init__(params, 0.0, reference_weights, **options)
 
 
 class DaleHinge(SignRegularization):
     """The magnitudes of wrong signs: sum_k sum_ij relu(-s_ij w_ij)^p; 0 once the signs are right.
 
     Args:
-        params, Lambda, optimizer: see `BaseRegularization`.
-        reference_weights, dale_words: see `DaleLawL2`.
+        params, reference_weights, options: see `SignRegularization`.
         p: the power, >= 1. With p = 1 every wrong weight is pushed equally hard.
     """
 
@@ -446,9 +291,9 @@ class DaleHinge(SignRegularization):
         params: Params,
         reference_weights: References | None = None,
         p: float = 1,
-        **words: Unpack[SignWords],
+        **options: Unpack[SignOptions],
     ) -> None:
-        super().__init__(params, reference_weights, **words)
+        super().__init__(params, reference_weights, **options)
         self.p = bounded("p", p, 1.0, math.inf)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -468,14 +313,14 @@ class ExcRatioTargetRegularization(BaseRegularization):
     the true share is reported, and this surrogate only as `surrogate=True`.
 
     Args:
-        params, words: see `BaseRegularization`.
+        params, options: see `BaseRegularization`.
         exc_target_ratio: the wanted share of excitatory weights, in [0, 1].
     """
 
     def __init__(
-        self, params: Params, exc_target_ratio: float = 0.8, **words: Unpack[Common]
+        self, params: Params, exc_target_ratio: float = 0.8, **options: Unpack[CommonOptions]
     ) -> None:
-        super().__init__(params, **words)
+        super().__init__(params, **options)
         self.exc_target_ratio = bounded("exc_target_ratio", exc_target_ratio)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -507,10 +352,10 @@ class InhRatioTargetRegularization(ExcRatioTargetRegularization):
     """Pulls the share of inhibitory weights to a target; see `ExcRatioTargetRegularization`."""
 
     def __init__(
-        self, params: Params, inh_target_ratio: float = 0.2, **words: Unpack[Common]
+        self, params: Params, inh_target_ratio: float = 0.2, **options: Unpack[CommonOptions]
     ) -> None:
         target = bounded("inh_target_ratio", inh_target_ratio)
-        super().__init__(params, 1 - target, **words)
+        super().__init__(params, 1 - target, **options)
         self.inh_target_ratio = target
 
 
@@ -529,7 +374,7 @@ class ActivityRegularization(BaseRegularization):
             does not name, all.
 
     Raises:
-        ValueError: no layer, or another word for `of`.
+        ValueError: no layer, or another value of `of`.
     """
 
     needs_activity: ClassVar[bool] = True

@@ -170,6 +170,7 @@ class NamedParameters:
         return found
 
 
+Targets: TypeAlias = GivenTensors | NamedParameters
 Params: TypeAlias = Iterable[Tensor] | Mapping[str, Tensor] | NamedParameters
 
 

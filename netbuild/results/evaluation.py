@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.results.table import trial_columns
 from netbuild.runs.run import Run, Which, refuse_own_task
+from netbuild.training.loop import check_batch
 from netbuild.training.losses import answers, score
-from netbuild.training.trainer import check_batch
+from netbuild.training.trials import trial_columns
 
 _BESIDE = ("step", "kind", "stage")  # in a line of the log
 

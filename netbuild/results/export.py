@@ -17,22 +17,9 @@ from numpy.typing import NDArray
 from netbuild.durable import replace_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.results.units import Units
+from netbuild.training.trials import plain
 
 Array = NDArray[Any]
-
-
-def plain(values: Any) -> Array:
-    """Values as an array that holds no Python objects; what is neither number nor text is text.
-
-    None is NaN among numbers and "" among others.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind in "biufcU":
-        return array
-    missing = np.array([value is None for value in array.flat], bool).reshape(array.shape)
-    if all(isinstance(value, (int, float, np.number)) for value in array[~missing]):
-        return np.where(missing, np.nan, array).astype(np.float64)
-    return np.where(missing, "", array).astype(np.str_)
 
 
 def save_npz(path: Path, arrays: Mapping[str, Array]) -> None:

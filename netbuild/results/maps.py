@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netbuild.language import Spec
 from netbuild.language.plan import LayerPlan, maps_of
-from netbuild.language.population import Units as LayerUnits
+from netbuild.language.units import Units as LayerUnits
 from netbuild.layers import LinearLayer, Network, linear_maps
 from netbuild.results.export import dataset_of
 from netbuild.results.units import Units, units_of

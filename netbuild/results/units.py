@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language.plan import LayerPlan
-from netbuild.language.population import SIGNS
-from netbuild.language.population import Units as LayerUnits
+from netbuild.language.units import SIGNS
+from netbuild.language.units import Units as LayerUnits
 from netbuild.yamltree.paths import near
 
 COLUMN = "column/"  # before the name of a column, in files

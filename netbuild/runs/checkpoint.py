@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
 from torch import Tensor
 
 from netbuild.durable import (
     LARGEST,
+    canonical_json,
     digest,
     names_in,
     read_beginning,
     read_entry,
+    reason_of,
     remove_folder,
     remove_leftovers,
-    rename,
+    rename_entry,
     require_space,
     steadily,
     write_folder,
@@ -33,20 +37,34 @@ from netbuild.files.tensors import end_of_tensors
 from netbuild.folders import entered
 from netbuild.language import Spec
 from netbuild.layers import Check, Network
-from netbuild.runs.tensors import pack, refuse_misfit, unpack
-from netbuild.training.guards import are_finite
-from netbuild.training.optimizer_state import optimizer_tensors, refuse_infinite_state
+from netbuild.rundir import (
+    LARGEST_JSON,
+    NETWORK,
+    OPTIMIZER,
+    STATE,
+    checkpoint_name,
+    sealed,
+    step_of,
+    steps_in,
+    unsealed,
+)
+from netbuild.runs.log import NotNowError
+from netbuild.runs.schema import FORMAT, State, other_format, without_nan
+from netbuild.training.optimizer_state import (
+    optimizer_tensors,
+    refuse_infinite_state,
+    refuse_misfit,
+)
+from netbuild.training.progress import Progress
+from netbuild.training.step import are_finite
 
-FORMAT = 1
-NETWORK, OPTIMIZER, STATE = "network.safetensors", "optimizer.safetensors", "state.json"
 FILES = (NETWORK, OPTIMIZER)
-LARGEST_STATE = 1 << 26  # bytes of a state.json
-# What says that something else than a file of a checkpoint is there; other errors are the disk's.
+INITIAL = "initial.safetensors"
+# These errors say that something else than a file of a checkpoint is there; others are the disk's.
 NO_FILE = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL),
     *(errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG),
 )
-_FOLDER = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True)
@@ -54,21 +72,33 @@ class Checkpoint:
     """A saved state: where it is, and what its `state.json` says."""
 
     path: Path
-    step: int
-    state: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A state as the bytes of a checkpoint's files, not yet written."""
-
-    step: int
-    files: dict[str, bytes]
+    state: State
 
     @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(len(data) for data in self.files.values())
+    def step(self) -> int:
+        """The optimizer steps that had been taken."""
+        return self.state.step
+
+
+# Tensors
+
+
+def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+    """Tensors as the bytes of a safetensors file, the same for the same tensors.
+
+    The metadata is one key, `netbuild`: with two, their order would differ between processes.
+    """
+    ordered = {name: tensors[name] for name in sorted(tensors)}
+    return bytes(safetensors.save(ordered, {"netbuild": canonical_json(about)}))
+
+
+def unpack(data: bytes, where: str) -> dict[str, Tensor]:
+    """The tensors in the bytes of a safetensors file; raises NetbuildError."""
+    try:
+        return dict(safetensors.load(data))
+    except SafetensorError as error:
+        reason = type(error).__name__
+        raise NetbuildError(f"{where} is not a safetensors file ({reason})", Exit.RUN) from None
 
 
 def network_tensors(network: Network) -> dict[str, Tensor]:
@@ -77,48 +107,73 @@ def network_tensors(network: Network) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
+def initial_tensors(network: Network) -> dict[str, Tensor]:
+    """The tensors of a network that a training starts from, without those of regularizers.
+
+    The first stage of a training may have other regularizers than the whole spec.
+    """
+    tensors = network_tensors(network).items()
+    return {name: tensor for name, tensor in tensors if not name.startswith("regularizers.")}
+
+
+def pack_initial(spec: Spec, network: Network) -> bytes:
+    """The network that a training starts from, as the bytes of `initial.safetensors`."""
+    about: dict[str, Any] = {"format": FORMAT, "step": 0}
+    if spec.plan.trained_on:
+        about["trained_on"] = [split.to_data() for split in spec.plan.trained_on]
+    return pack(initial_tensors(network), about)
+
+
 # Writing
 
 
 def pack_checkpoint(
     network: Network,
     optimizer: torch.optim.Optimizer,
-    state: Mapping[str, Any],
+    progress: Progress,
     *,
     initial: Mapping[str, Tensor],
     trained_on: Sequence[Mapping[str, Any]] = (),
-) -> Packed:
-    """The state of a training as bytes: tensors are laid out once, and hashed once.
+    run: str = "",
+    metrics: int = 0,
+    metrics_sha256: str = "",
+) -> dict[str, bytes]:
+    """The state of a training as the bytes of a checkpoint's files, by name.
 
-    `state` has the `step`, and whatever else resuming needs, as plain data. Raises NetbuildError
-    for a state that must not be kept: exit 8 where a weight is not finite, exit 70 where a
-    constraint does not hold, frozen weights against `initial`. `trained_on` tells which samples the
-    weights have seen, and is written into the file of the weights.
+    Raises NetbuildError for a state that must not be kept: exit 8 where a weight is not finite,
+    exit 70 where a constraint does not hold, frozen weights against `initial`. `trained_on` tells
+    which samples the weights have seen, and is written into the file of the weights; `metrics`
+    how many bytes the log of `run` has.
     """
-    refuse_not_finite(network, Exit.DIVERGED, f"after step {int(state['step']) - 1}")
-    refuse_violations(network.verify(initial), Exit.BUG)
-    step = int(state["step"])
-    about = {"format": FORMAT, "step": step}
+    when = f"after step {progress.step - 1}"
+    refuse_bad_weights(network, initial, Exit.DIVERGED, Exit.BUG, when)
+    about = {"format": FORMAT, "step": progress.step}
     seen = {"trained_on": list(trained_on)} if trained_on else {}
     tensors, groups = optimizer_tensors(network, optimizer)
-    refuse_infinite_state(tensors, Exit.DIVERGED, f"after step {step - 1}")
+    refuse_infinite_state(tensors, Exit.DIVERGED, when)
     files = {NETWORK: pack(network_tensors(network), about | seen), OPTIMIZER: pack(tensors, about)}
-    digests = {name: digest(data) for name, data in files.items()}
-    whole = dict(state) | {"format": FORMAT, "optimizer": groups, "sha256": digests}
-    return Packed(step, files | {STATE: _sealed(whole)})
+    state = State(
+        **dict(progress),
+        run=run,
+        metrics=metrics,
+        metrics_sha256=metrics_sha256,
+        optimizer=groups,
+        sha256={name: digest(data) for name, data in files.items()},
+    )
+    return files | {STATE: sealed(without_nan(state.model_dump()))}
 
 
-def write_checkpoint(folder: Path, packed: Packed) -> Path:
+def write_checkpoint(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
     """Write `step-<step>` into `folder` at once, and read it again before that counts as done.
 
     Raises OSError, and NetbuildError (exit 7) where the disk is too full for it.
     """
-    path = folder_of(folder, packed.step)
-    if not path.exists() or not _holds(path, packed):
-        require_space(folder, packed.size)
+    path = folder / checkpoint_name(step)
+    if not path.exists() or not _holds(path, files):
+        require_space(folder, sum(map(len, files.values())))
         if path.exists():
             set_aside(path)
-        write_folder(path, packed.files, within=folder.parent)
+        write_folder(path, files, within=folder.parent)
     return path
 
 
@@ -126,17 +181,37 @@ def prune(folder: Path, keep: int, also: Collection[int] = ()) -> None:
     """Remove all checkpoints but the newest `keep` and those of the steps `also`."""
     remove_leftovers(folder, within=folder.parent)
     for path in checkpoints(folder)[:-keep]:
-        if step_of(path) not in also:
+        if step_of(path.name) not in also:
             remove_folder(path, within=folder.parent)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a checkpoint that cannot be used, so that it is one no more; nothing is lost."""
+    """Rename a checkpoint that cannot be used, so that none is taken for it; nothing is lost."""
     name = f"corrupt-{path.name}-{secrets.token_hex(2)}"
-    return rename(path, name, within=path.parent.parent)
+    return rename_entry(path, name, within=path.parent.parent)
 
 
-def refuse_violations(checks: list[Check], exit_code: Exit) -> None:
+def refuse_bad_weights(
+    network: Network,
+    initial: Mapping[str, Tensor] | None,
+    not_finite: Exit,
+    violated: Exit,
+    when: str,
+) -> list[Check]:
+    """What was verified of a network; raises NetbuildError where that does not hold.
+
+    A parameter with NaN or Inf is an error of the exit code `not_finite`, a constraint that does
+    not hold one of `violated`. Frozen weights are compared with `initial`.
+    """
+    for name, parameter in network.named_parameters():
+        if not are_finite([parameter.detach()]):
+            raise NetbuildError(f"`{name}` holds NaN or Inf {when}", not_finite)
+    checks = network.verify(initial)
+    refuse_violations(checks, violated)
+    return checks
+
+
+def refuse_violations(checks: Sequence[Check], exit_code: Exit) -> None:
     """Raise NetbuildError if a constraint does not hold: on writing, that is a bug of ours."""
     for check in checks:
         if check.violations:
@@ -144,38 +219,13 @@ def refuse_violations(checks: list[Check], exit_code: Exit) -> None:
             raise NetbuildError(f"{what} the constraint {check.constraint}", exit_code)
 
 
-def refuse_not_finite(network: Network, exit_code: Exit, when: str) -> None:
-    """Raise NetbuildError if a parameter holds NaN or Inf."""
-    for name, parameter in network.named_parameters():
-        if not are_finite([parameter.detach()]):
-            raise NetbuildError(f"`{name}` holds NaN or Inf {when}", exit_code)
-
-
-def _holds(path: Path, packed: Packed) -> bool:
+def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
     """Whether a checkpoint's tensors are these very ones."""
     try:
         found, _ = open_checkpoint(path)
     except NetbuildError:
         return False
-    return bool(found.state["sha256"] == json.loads(packed.files[STATE])["sha256"])
-
-
-def _sealed(state: Mapping[str, Any]) -> bytes:
-    """A state as text that holds its own digest."""
-    return _text(dict(state) | {"digest": digest(_text(state))})
-
-
-def _text(state: Mapping[str, Any]) -> bytes:
-    return (json.dumps(state, indent=1) + "\n").encode()
-
-
-def _unsealed(data: bytes) -> dict[str, Any]:
-    """What `_sealed` was given; raises ValueError for any other bytes than those that it made."""
-    found = json.loads(data)
-    state = {key: value for key, value in found.items() if key != "digest"}
-    if _sealed(state) != data:
-        raise ValueError
-    return state
+    return bool(found.state.sha256 == json.loads(files[STATE])["sha256"])
 
 
 # Reading
@@ -188,50 +238,42 @@ def checkpoints(folder: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NotNowError(f"{folder} cannot be read: {reason}", Exit.IO) from None
-    found = [folder / name for name in names if _FOLDER.fullmatch(name)]
-    return sorted((p for p in found if p == folder_of(folder, step_of(p))), key=step_of)
-
-
-def step_of(path: Path) -> int:
-    """The step that a checkpoint's folder is named after."""
-    return int(path.name.removeprefix("step-"))
-
-
-def folder_of(folder: Path, step: int) -> Path:
-    """The folder of a step's checkpoint."""
-    return folder / f"step-{step:08d}"
-
-
-class NotNowError(NetbuildError):
-    """A checkpoint that may be whole, and that this program cannot read now."""
+        raise NotNowError(f"{folder} cannot be read: {reason_of(error)}", Exit.IO) from None
+    return [folder / checkpoint_name(step) for step in steps_in(names)]
 
 
 def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
     """A checkpoint and the bytes of its files, their digests verified.
 
     Raises NetbuildError (exit 5) for a damaged one, and NotNowError for one that the disk refuses
-    to read (exit 7), or that a newer version has written (exit 5).
+    to read (exit 7), or that another version has written (exit 5).
     """
-    data = _read(path, STATE, LARGEST_STATE)
-    try:
-        state = _unsealed(data)
-        step, digests = state["step"], {name: state["sha256"][name] for name in FILES}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        what = f"{path} is not a whole checkpoint (state.json is damaged)"
-        raise NetbuildError(what, Exit.RUN) from None
-    if state["format"] != FORMAT:
-        what = f"{path} was written by a newer netbuild"
-        raise NotNowError(what, Exit.RUN, "upgrade netbuild")
-    if path.name != folder_of(path.parent, step if isinstance(step, int) else -1).name:
-        raise NetbuildError(f"{path} says that it is of step {step}", Exit.RUN)
+    state = _state(path, _read(path, STATE, LARGEST_JSON))
+    if path.name != checkpoint_name(state.step):
+        raise NetbuildError(f"{path} says that it is of step {state.step}", Exit.RUN)
     files = {}
     for name in FILES:
         files[name] = _read(path, name, limit=_end_of_tensors)
-        if digest(files[name]) != digests[name]:
+        if digest(files[name]) != state.sha256.get(name):
             raise NetbuildError(f"{path / name} does not have the digest written down", Exit.RUN)
-    return Checkpoint(path, step, state), files
+    return Checkpoint(path, state), files
+
+
+def _state(path: Path, data: bytes) -> State:
+    try:
+        found = unsealed(data)
+    except ValueError:
+        what = f"{path} is not a whole checkpoint (state.json is damaged)"
+        raise NetbuildError(what, Exit.RUN) from None
+    if found.get("format", FORMAT) != FORMAT:
+        raise NotNowError(other_format(path, found["format"]), Exit.RUN, "upgrade netbuild")
+    try:
+        return State.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        what = f"{path} does not tell where the training stood ({key or 'step'}: {first['msg']})"
+        raise NetbuildError(what[:300], Exit.RUN) from None
 
 
 def read_weights(path: Path) -> bytes:
@@ -248,10 +290,7 @@ def _end_of_tensors(descriptor: int) -> int:
 
 
 def _read(
-    path: Path,
-    name: str,
-    most: int = LARGEST,
-    limit: Callable[[int], int] | None = None,
+    path: Path, name: str, most: int = LARGEST, limit: Callable[[int], int] | None = None
 ) -> bytes:
     """The bytes of one file of a checkpoint; raises as `open_checkpoint` does."""
 
@@ -265,46 +304,38 @@ def _read(
         if error.errno in NO_FILE:
             what = f"{path} is not a whole checkpoint ({name}: {error.strerror})"
             raise NetbuildError(what, Exit.RUN) from None
-        reason = error.strerror or type(error).__name__
-        raise NotNowError(f"{path / name} cannot be read: {reason}", Exit.IO) from None
+        what = f"{path / name} cannot be read: {reason_of(error)}"
+        raise NotNowError(what, Exit.IO) from None
 
 
 def load_network(network: Network, data: bytes, where: str) -> None:
+    """As `load_tensors`, with the bytes of a checkpoint's file."""
+    load_tensors(network, unpack(data, where), where)
+
+
+def load_tensors(network: Network, saved: Mapping[str, Tensor], where: str) -> None:
     """Put saved weights into a network of the same spec.
 
     The set of names and every shape must be the network's own, and so must every mask; what
     regularizers compare with may be another stage's. Raises NetbuildError, and leaves the network
     as it was.
     """
-    tensors = _without_regularizers(unpack(data, where))
-    expected = _without_regularizers(network_tensors(network))
-    if tensors.keys() != expected.keys():
-        odd = sorted(tensors.keys() ^ expected.keys())[0]
-        raise NetbuildError(f"{where} does not fit the spec: see `{odd}`", Exit.RUN)
+    tensors = {name: t for name, t in saved.items() if not name.startswith("regularizers.")}
+    expected = initial_tensors(network)
+    if odd := sorted(tensors.keys() ^ expected.keys()):
+        raise NetbuildError(f"{where} does not fit the spec: see `{odd[0]}`", Exit.RUN)
     for name, tensor in tensors.items():
         refuse_misfit(name, tensor, expected[name].shape, expected[name].dtype, where)
-    own = network.state_dict()
     for name, _ in network.named_buffers():
         if name in expected and not torch.equal(tensors[name], expected[name]):
             raise NetbuildError(f"{where}: `{name}` is not the mask of the spec", Exit.RUN)
+    own = network.state_dict()
     network.load_state_dict({name: tensors.get(name, value) for name, value in own.items()})
 
 
-def pack_initial(spec: Spec, network: Network) -> bytes:
-    """The network that a training starts from, as the bytes of `initial.safetensors`.
-
-    Regularizers are left out: the first stage of a training may have others than the whole spec.
-    """
-    about: dict[str, Any] = {"format": FORMAT, "step": 0}
-    if spec.plan.trained_on:
-        about["trained_on"] = [split.to_data() for split in spec.plan.trained_on]
-    return pack(initial_tensors(network), about)
-
-
-def initial_tensors(network: Network) -> dict[str, Tensor]:
-    """The tensors of a network that a training starts from."""
-    return _without_regularizers(network_tensors(network))
-
-
-def _without_regularizers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t for name, t in tensors.items() if not name.startswith("regularizers.")}
+def load_verified(
+    network: Network, data: bytes, initial: Mapping[str, Tensor], where: str
+) -> list[Check]:
+    """As `load_network`; what was verified of the weights. Raises NetbuildError (exit 5)."""
+    load_network(network, data, where)
+    return refuse_bad_weights(network, initial, Exit.RUN, Exit.RUN, f"in {where}")

@@ -7,13 +7,13 @@ import json
 import os
 import socket
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from netbuild import system
-from netbuild.durable import read_file
+from netbuild.durable import io_errors, read_file, reason_of
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import entered
+from netbuild.runs.schema import now
 
 WAITS = 20  # times that the holder's name is looked for, when it has only just come
 WAIT = 0.005  # seconds
@@ -27,15 +27,11 @@ def take_lock(path: Path, what: str) -> int:
     names, exit 5 where the file is a link or no file, and exit 7 where it cannot be opened, or its
     file system has no locks.
     """
-    try:
-        with entered(path.parent) as folder:
-            descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO) from None
+    with io_errors(f"{what} cannot be locked"), entered(path.parent) as folder:
+        descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
     try:
         _lock(descriptor)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
         os.ftruncate(descriptor, 0)
         os.write(descriptor, (json.dumps(holder) + "\n").encode())
     except BlockingIOError:
@@ -43,9 +39,8 @@ def take_lock(path: Path, what: str) -> int:
         raise NetbuildError(f"{what} is in use by {_holder(path)}", Exit.LOCKED) from None
     except OSError as error:
         os.close(descriptor)
-        reason = error.strerror or type(error).__name__
         hint = "its file system has no locks" if error.errno in _WITHOUT else ""
-        raise NetbuildError(f"{what} cannot be locked: {reason}", Exit.IO, hint) from None
+        raise NetbuildError(f"{what} cannot be locked: {reason_of(error)}", Exit.IO, hint) from None
     return descriptor
 
 
@@ -71,7 +66,3 @@ def _holder(path: Path) -> str:
         except (OSError, NetbuildError, ValueError, KeyError, TypeError, RecursionError):
             time.sleep(WAIT)  # it has only just been locked
     return "another process"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,36 +12,38 @@ from typing import Any
 import torch
 
 from netbuild.builder import build, device_of
+from netbuild.compare import CLOCK, KINDS, differences
 from netbuild.durable import digest, is_there, read_file
 from netbuild.errors import NetbuildError
-from netbuild.results.table import trial_table
+from netbuild.rundir import STATE, step_of, unsealed
 from netbuild.runs.checkpoint import (
     FILES,
-    Checkpoint,
-    NotNowError,
     checkpoints,
     initial_tensors,
     open_checkpoint,
+    pack,
     pack_initial,
-    step_of,
+    unpack,
 )
-from netbuild.runs.environment import environment, environment_changes
-from netbuild.runs.recorder import TRIALS, Training, Watcher, end_of, pack_training
-from netbuild.runs.resuming import Warn, default_warn, fresh, has_ended, refuse_damage
+from netbuild.runs.log import NotNowError, OtherLogError, line_of, refuse_other_log
+from netbuild.runs.provenance import environment, environment_changes
+from netbuild.runs.resuming import Warn, default_warn, first_training, refuse_damage
 from netbuild.runs.run import LARGEST_TABLE, Run, open_run, refuse_own_task
-from netbuild.runs.tensors import pack, unpack
-from netbuild.runs.writer import OtherLogError, json_bytes, line_of, logged_of, refuse_other_log
+from netbuild.runs.schema import State, without_nan
+from netbuild.runs.writer import (
+    TRIALS,
+    Watcher,
+    end_of,
+    pack_training,
+    trial_table,
+)
 from netbuild.tasks import Task
-from netbuild.training.course import Happening, follow, parts_of
-from netbuild.training.stopping import still_needed
-from netbuild.training.trainer import Trainer
-
-CLOCK = ("steps_per_second",)  # of a line of the log
+from netbuild.training.loop import Record, Trainer
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a training done again was found to be."""
+    """How a training that was done again compares with the run."""
 
     steps: int  # that were taken again
     checkpoints: int  # that were compared, each by the digests of weights and optimizer
@@ -51,7 +52,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether every bit is."""
+        """Whether every bit is the same."""
         return not self.difference
 
 
@@ -60,71 +61,72 @@ def reproduce(
     task: Task | None = None,
     *,
     watch: Watcher | None = None,
-    watch_start: Callable[[Trainer], None] | None = None,
     warn: Warn | None = None,
 ) -> Comparison:
     """Train a run again, from its own spec, files and initial weights, and compare every bit.
 
-    That is: the initial weights, drawn or taken anew; each line of the log but for what the clock
-    says; weights, optimizer and the state of the training in each checkpoint that was kept; and of
-    a training that has ended, how, its scores in `run.json` and its table of test trials. It ends
-    at the first difference, and where the run's newest checkpoint and log do. Nothing is written.
-    Threads and determinism are the caller's, `task` and `warn` as `netbuild.resume` has them.
+    Compared are the initial weights, drawn or taken again; each line of the log but for what the
+    clock says; weights, optimizer and the state of the training in each checkpoint that was kept;
+    and of a training that has ended, how, its scores in `run.json` and its table of test trials. It
+    ends at the first difference, and where the run's newest checkpoint and log do. Nothing is
+    written. Threads and determinism are the caller's, `task` and `warn` as `netbuild.resume` has
+    them.
 
     Raises NetbuildError: exit 5 for a run that is damaged or has no checkpoint.
     """
     opened = open_run(run, task, verify=False)
     refuse_damage(opened)
     refuse_own_task(opened)
-    opened.network()  # which verifies the newest weights
-    place = _device(opened)
-    here = environment(place, opened.spec if opened.given_task else opened.trained_spec)
-    for name, then, now in environment_changes(opened.about["environment"], here)[:4]:
+    opened.verify()
+    device = _device(opened)
+    here = environment(device, opened.training_spec)
+    for name, then, now in environment_changes(opened.info.environment, here)[:4]:
         (warn or default_warn)(f"the last bits may differ: {name} {then} then, {now} now")
-    if different := _start(opened):
+    if different := _other_start(opened):
         return Comparison(0, 0, 0, different)
-    replay = _Replay(opened, fresh(opened, place))
-    with closing(replay.happenings(watch_start)) as course:
-        for happening in course:
-            replay.compare(happening)
+    again = _Again(opened, first_training(opened, device))
+    with closing(again.trainer.records()) as records:
+        for record in records:
+            again.compare(record)
             if watch is not None:
-                watch(happening.record, happening.trainer)
-            if replay.difference or replay.is_done:
+                watch(record, again.trainer)
+            if again.difference or again.is_done:
                 break
-    return replay.result()
+    return again.result()
 
 
 def _device(run: Run) -> torch.device:
     """That of the first time; raises NetbuildError where it is not there."""
     try:
-        return device_of(str(run.about["environment"]["device"]))
+        return device_of(run.info.environment.device)
     except NetbuildError as error:
         hint = "a training is done again on the device that it was done on"
         raise NetbuildError(str(error), error.exit_code, hint) from None
 
 
-def _start(run: Run) -> str:
+def _other_start(run: Run) -> str:
     """How the weights that are drawn today differ from those that the run started with."""
-    spec = run.trained_spec if run.given_task is None else run.spec
-    network = build(spec)
-    if digest(pack_initial(spec, network)) == run.about["initial_sha256"]:
+    network = build(run.training_spec)
+    if digest(pack_initial(run.training_spec, network)) == run.info.initial_sha256:
         return ""
-    then, now = run.initial, initial_tensors(network)
-    name = _first(then, now)
+    name = _first_difference(run.initial, initial_tensors(network))
     return f"the initial weights differ, in `{name}` first"
 
 
-class _Replay:
-    """The training again, beside what is left of the first time."""
+class _Again:
+    """The training done again, beside what the run has of the first time."""
 
-    def __init__(self, run: Run, training: Training) -> None:
-        self.run, self.training = run, training
-        self.kept = {step_of(path): path for path in checkpoints(run.path / "checkpoints")}
-        self.known = [self._without_clock(line) for line in run.records() if _is_kept(line)]
+    def __init__(self, run: Run, trainer: Trainer) -> None:
+        self.run, self.trainer = run, trainer
+        self.kept = {
+            step_of(path.name) or 0: path for path in checkpoints(run.path / "checkpoints")
+        }
+        self.trainer.saves = frozenset(self.kept)
+        self.known = [_timeless(line) for line in run.records() if line["kind"] in KINDS]
         self.lines = self.compared = 0
         self.difference = ""
         self.last = max(self.kept)
-        self.awaits_end = has_ended(run)  # there is an end to compare with
+        self.awaits_end = run.info.has_ended  # there is an end to compare with
 
     @property
     def is_done(self) -> bool:
@@ -132,28 +134,15 @@ class _Replay:
         whole = self.compared == len(self.kept) and self.lines == len(self.known)
         return whole and not self.awaits_end
 
-    def happenings(self, watch_start: Callable[[Trainer], None] | None) -> Generator[Happening]:
-        """The records of the training, with a checkpoint at each step that has one."""
-
-        def begin(trainer: Trainer) -> None:
-            trainer.saves = frozenset(self.kept)
-            if watch_start is not None:
-                watch_start(trainer)
-
-        training = self.training
-        words = training.spec, training.network, training.optimizer, training.point
-        return follow(*words, task=training.task, begin=begin)
-
-    def compare(self, happening: Happening) -> None:
+    def compare(self, record: Record) -> None:
         """Compare one record with what the run has of it."""
-        record = happening.record
-        if record.kind in ("train", "evaluation"):
-            text = line_of(record.kind, record.step, record.values)
-            self._compare_line(self._without_clock(json.loads(text)))
-        elif record.kind == "checkpoint" and record.step in self.kept:
+        if record.kind in KINDS:
+            self._compare_line(json.loads(line_of(record.kind, record.step, record.values)))
+            return
+        if record.step in self.kept:
             self._compare_checkpoint(record.step)
-        elif record.kind == "end" and self.awaits_end:
-            self._compare_end(happening)
+        if record.kind == "end" and self.awaits_end and not self.difference:
+            self._compare_end(record.values["reason"])
             self.awaits_end = False
 
     def _compare_line(self, now: dict[str, Any]) -> None:
@@ -161,16 +150,14 @@ class _Replay:
             if now["step"] <= self.last:
                 self.difference = f"the log has no {now['kind']} line of step {now['step']}"
             elif self.awaits_end:
-                status = self.run.about["status"]
+                status = self.run.info.status
                 self.difference = f"the run {status} after step {self.last}, and goes on now"
             return
-        then = self.known[self.lines]
+        then, now = self.known[self.lines], _timeless(now)
         if then != now:
-            keys = [
-                k for k in {**then, **now} if k not in then or k not in now or then[k] != now[k]
-            ]
-            values = f"{then.get(keys[0])} then, {now.get(keys[0])} now"
-            self.difference = f"{now['kind']} line of step {now['step']}: {keys[0]} {values}"
+            key, before, after = differences(then, now)[0]
+            where = f"{now['kind']} line of step {now['step']}"
+            self.difference = f"{where}: {key} {before} then, {after} now"
             return
         self.lines += 1
 
@@ -186,49 +173,49 @@ class _Replay:
             del self.kept[step]  # the run is trained, and has pruned it
             return
         self.compared += 1
-        training = self.training
-        packed = pack_training(training, run=self.run.about["id"])
-        state = json.loads(packed.files["state.json"])
+        then = saved.state
+        again = pack_training(
+            self.trainer,
+            self.run.initial,
+            run=then.run,
+            metrics=then.metrics,
+            metrics_sha256=then.metrics_sha256,
+        )
+        now = State.model_validate(unsealed(again[STATE]))
         for name in FILES:
-            if state["sha256"][name] != saved.state["sha256"][name]:
-                tensor = _first(unpack(files[name], name), unpack(packed.files[name], name))
+            if now.sha256[name] != then.sha256[name]:
+                tensor = _first_difference(unpack(files[name], name), unpack(again[name], name))
                 self.difference = f"the checkpoint of step {step}: `{tensor}` in {name}"
                 return
-        if what := self._other_state(saved.state, state) or self._other_log(saved):
+        if what := self._other_state(then, now):
             self.difference = f"the checkpoint of step {step}: {what}"
 
-    def _other_state(self, then: dict[str, Any], now: dict[str, Any]) -> str:
-        """How it differs where the training stood: its stage, the evaluations that count."""
-        seen = then.get("evaluations")
-        if isinstance(seen, list) and len(seen) > len(now["evaluations"]):
-            part = parts_of(self.training.spec)[self.training.point.stage][1]
-            # An earlier version kept all of them.
-            then = then | {"evaluations": still_needed(part.model.training.stop_when, seen)}
-        odd = (key for key in now if key not in ("digest", "sha256") and then.get(key) != now[key])
-        key = next(odd, "")
-        return f"`{key}` in state.json" if key else ""
-
-    def _other_log(self, saved: Checkpoint) -> str:
-        """How the log differs from the one that a checkpoint knows."""
+    def _other_state(self, then: State, now: State) -> str:
+        """How it differs where the training stood, or how far the log was; "" if in nothing."""
+        if then.run != self.run.info.id:
+            return "`run` in state.json"
+        if found := differences(*(without_nan(each.model_dump()) for each in (then, now))):
+            return f"`{found[0][0]}` in state.json"
         try:
-            refuse_other_log(self.run.path, logged_of(saved))
-        except (OtherLogError, ValueError) as error:
+            refuse_other_log(self.run.path, then)
+        except OtherLogError as error:
             return str(error)
         return ""
 
-    def _compare_end(self, happening: Happening) -> None:
-        """How the training ended, what it was worth, and the answers to the test trials."""
-        about, trainer = self.run.about, happening.trainer
-        ending = end_of(happening, self.training.point)
-        for key, now in json.loads(json_bytes(ending)).items():
-            if about.get(key) != now:
-                self.difference = f"run.json: {key} {about.get(key)} then, {now} now"
-                return
+    def _compare_end(self, reason: str) -> None:
+        """How the training ended, its scores, and the answers to the test trials."""
+        info = self.run.info
+        now = info.model_copy(update={"status": reason, **end_of(self.trainer)})
+        if found := differences(info.to_data(), now.to_data()):
+            key, before, after = found[0]
+            self.difference = f"run.json: {key} {before} then, {after} now"
+            return
         path = self.run.path / TRIALS
-        table = trial_table(trainer.network, trainer.evaluation(), trainer.training.loss)
         if not is_there(path, within=self.run.path):
             self.difference = f"there is no {TRIALS}"
-        elif digest(read_file(path, LARGEST_TABLE, within=self.run.path)) != digest(table):
+            return
+        table = read_file(path, LARGEST_TABLE, within=self.run.path)
+        if digest(table) != digest(trial_table(self.trainer)):
             self.difference = f"the answers in {TRIALS}"
 
     def result(self) -> Comparison:
@@ -236,18 +223,14 @@ class _Replay:
         if not self.difference and not self.is_done:
             rest = f"{len(self.known) - self.lines} lines and {len(self.kept) - self.compared}"
             self.difference = f"the training ended before {rest} checkpoints of the run"
-        return Comparison(self.training.point.step, self.compared, self.lines, self.difference)
-
-    @staticmethod
-    def _without_clock(line: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in line.items() if key not in CLOCK}
+        return Comparison(self.trainer.step, self.compared, self.lines, self.difference)
 
 
-def _is_kept(line: dict[str, Any]) -> bool:
-    return line["kind"] in ("train", "evaluation")
+def _timeless(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key not in CLOCK}
 
 
-def _first(then: dict[str, torch.Tensor], now: dict[str, torch.Tensor]) -> str:
+def _first_difference(then: dict[str, torch.Tensor], now: dict[str, torch.Tensor]) -> str:
     """The first name, in order, whose tensors are not the same bits."""
     for name in sorted(then.keys() | now.keys()):
         if name not in then or name not in now:

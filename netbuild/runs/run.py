@@ -18,30 +18,28 @@ from netbuild.durable import digest, is_there, read_file
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
-from netbuild.language.environments import TaskWidths
-from netbuild.layers import Network, linear_maps
+from netbuild.language.neurogym_task import NeurogymPlan
+from netbuild.layers import Check, Network, linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
-from netbuild.results.table import trial_columns, trial_frame
 from netbuild.results.units import units_of
-from netbuild.runs.about import read_about
+from netbuild.rundir import NETWORK, step_of
 from netbuild.runs.checkpoint import (
+    INITIAL,
     Checkpoint,
-    NotNowError,
     checkpoints,
     load_network,
+    load_verified,
     open_checkpoint,
     read_weights,
-    refuse_not_finite,
-    refuse_violations,
-    step_of,
+    unpack,
 )
-from netbuild.runs.log import records
-from netbuild.runs.tensors import unpack
-from netbuild.runs.writer import METRICS
+from netbuild.runs.log import METRICS, NotNowError, records
+from netbuild.runs.schema import RunInfo, read_info
 from netbuild.tasks import Batch, Task, evaluation_batch
-from netbuild.training.course import parts_of
+from netbuild.training.loop import stages_of
 from netbuild.training.losses import answers
+from netbuild.training.trials import trial_columns, trial_frame
 from netbuild.yamltree.document import MAX_BYTES
 
 LARGEST_TABLE = 1 << 32  # bytes of a table of trials
@@ -59,16 +57,21 @@ class Run:
     given_task: Task | None = field(default=None, repr=False)
 
     @cached_property
+    def info(self) -> RunInfo:
+        """What `run.json` says, as a model."""
+        return read_info(self.path / "run.json")
+
+    @cached_property
     def about(self) -> dict[str, Any]:
         """What `run.json` says: status, step, scores, versions, threads, git commit, times."""
-        return read_about(self.path / "run.json")
+        return self.info.to_data()
 
     @cached_property
     def spec(self) -> Spec:
         """The run's resolved spec, with its own copies of the inputs."""
-        widths = self.about.get("task_widths")
+        widths = self.info.task_widths
         with reading(self.path / "run.json", KeyError, TypeError, AttributeError):
-            known = None if widths is None else TaskWidths.from_data(widths)
+            known = None if widths is None else NeurogymPlan.from_data(widths)
         with reading(self.path / "resolved.yaml"):
             self._check_files()
             return load(self.path / "resolved.yaml", data_root=self.path, widths=known)
@@ -103,20 +106,23 @@ class Run:
         The checkpoint is the newest one unless `saved` has returned another. Raises NetbuildError
         where neurogym is missing.
         """
-        spec = self.spec if self.given_task is not None else self.trained_spec
-        parts = parts_of(spec)
-        if len(parts) == 1:
-            return parts[0]
-        stage = (found or self.saved()[0]).state.get("stage", 0)
-        if type(stage) is not int or not 0 <= stage < len(parts):
+        stages = stages_of(self.training_spec)
+        if len(stages) == 1:
+            return stages[0]
+        stage = (found or self.saved()[0]).state.stage
+        if stage >= len(stages):
             what = f"{self.path}: its checkpoint is of no stage of its spec"
             raise NetbuildError(what, Exit.RUN)
-        return parts[stage]
+        return stages[stage]
 
     @cached_property
-    def trained_spec(self) -> Spec:
-        """As `spec`, with what makes trials; raises NetbuildError where neurogym is missing."""
-        if not isinstance(self.spec.plan.task, TaskWidths):
+    def training_spec(self) -> Spec:
+        """The spec with what makes trials; raises NetbuildError where neurogym is missing.
+
+        With a task given in Python nothing more than `spec` is needed.
+        """
+        task = self.spec.plan.task
+        if self.given_task is not None or getattr(task, "recipe", task) is not None:
             return self.spec
         try:
             return load(self.path / "resolved.yaml", data_root=self.path)
@@ -145,7 +151,7 @@ class Run:
     @property
     def step(self) -> int:
         """The step of the newest checkpoint."""
-        return step_of(self.checkpoint())
+        return int(self.checkpoint().name.removeprefix("step-"))
 
     @property
     def best(self) -> dict[str, Any]:
@@ -153,16 +159,16 @@ class Run:
 
         The metric is that of `stop_when`, else the accuracy, else the loss; {} before the first.
         """
-        found, _ = self.saved()
-        return dict(found.state.get("best") or {})
+        best = self.saved()[0].state.best
+        return {} if best is None else best.model_dump()
 
     @cached_property
     def initial(self) -> dict[str, Tensor]:
         """What the training started from, as it was saved; frozen weights keep it for ever."""
-        path = self.path / "initial.safetensors"
+        path = self.path / INITIAL
         with reading(path):
             data = read_weights(path)
-            if digest(data) != self.about["initial_sha256"]:
+            if digest(data) != self.info.initial_sha256:
                 raise ValueError("another digest than the one written down")
         return unpack(data, str(path))
 
@@ -188,11 +194,17 @@ class Run:
         """The network with the weights of a checkpoint, as `saved` returns it; raises as above."""
         place = device_of(device)
         network = build(self.spec, device="cpu")
-        load_network(network, files["network.safetensors"], str(found.path))
         if verified:
-            refuse_not_finite(network, Exit.RUN, f"in {found.path}")
-            refuse_violations(network.verify(self.initial), Exit.RUN)
+            load_verified(network, files[NETWORK], self.initial, str(found.path))
+        else:
+            load_network(network, files[NETWORK], str(found.path))
         return network.to(place)
+
+    def verify(self) -> list[Check]:
+        """What was verified of the newest weights; raises NetbuildError where it does not hold."""
+        found, files = self.saved()
+        network = build(self.spec, device="cpu")
+        return load_verified(network, files[NETWORK], self.initial, str(found.path))
 
     def checkpoint(self, which: Which = None) -> Path:
         """The folder of a checkpoint: of a step, "best", or "last", which None is too.
@@ -201,11 +213,11 @@ class Run:
         """
         found = checkpoints(self.path / "checkpoints")
         if not found:
-            status = self.about.get("status", "unknown")
-            raise NetbuildError(f"{self.path} has no checkpoint; its status is {status}", Exit.RUN)
+            what = f"{self.path} has no checkpoint; its status is {self.info.status}"
+            raise NetbuildError(what, Exit.RUN)
         if which is None or which == "last":
             return found[-1]
-        steps = {step_of(path): path for path in found}
+        steps = {step_of(path.name): path for path in found}
         best = self.best if which == "best" else {}
         if which == "best" and not best:
             raise NetbuildError(f"{self.path} has no evaluation yet", Exit.RUN)
@@ -288,9 +300,7 @@ class Run:
         import polars
 
         path = self.path / "evaluation" / "trials.parquet"
-        if count is None and (
-            is_there(path, within=self.path) or self.about.get("status") == "finished"
-        ):
+        if count is None and (is_there(path, within=self.path) or self.info.status == "finished"):
             with reading(path, polars.exceptions.PolarsError):
                 return polars.read_parquet(read_file(path, LARGEST_TABLE, within=self.path))
         found, files = self.saved()
@@ -316,7 +326,7 @@ def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True)
     if missing:
         raise NetbuildError(f"{path} is not a run directory: no {missing[0]}", Exit.RUN)
     run = Run(path, task)
-    _ = run.about
+    _ = run.info
     if verify:
         run.network()
     return run
@@ -324,7 +334,7 @@ def open_run(path: str | Path, task: Task | None = None, *, verify: bool = True)
 
 def refuse_own_task(run: Run) -> None:
     """Raise NetbuildError (exit 5) where a run's task was an object, and none is given again."""
-    if run.about.get("own_task") and run.given_task is None:
+    if run.info.own_task and run.given_task is None:
         what = f"{run.path} was trained on a task given in Python"
         raise NetbuildError(what, Exit.RUN, "in Python: `task=...`, here as there")
 
@@ -351,8 +361,3 @@ def reading(path: Path, *damaged: type[Exception]) -> Iterator[None]:
     except kinds as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None
-
-
-def parameters_of(network: Network) -> dict[str, Tensor]:
-    """Copies of a network's parameters, by name."""
-    return {name: p.detach().clone() for name, p in network.named_parameters()}

@@ -1,74 +1,45 @@
-"""A run directory while its training goes on: how it is begun, continued, and written to."""
+"""A run directory while its training goes on: each record is written into it as it comes."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import math
 import os
-import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from netbuild.durable import (
     PASSING,
     append,
-    canonical_json,
     cut_file,
     digest,
     hash_beginning,
-    make_folders,
+    io_errors,
     need_folder,
-    read_file,
-    remove,
     remove_leftovers,
     replace_file,
-    require_space,
-    steadily,
     sync_file,
-    sync_folder,
 )
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import check_file
-from netbuild.language import Spec
-from netbuild.language.context import FileRecord
-from netbuild.language.dump import dump_yaml
-from netbuild.language.environments import EnvironmentPlan
 from netbuild.layers import Network
-from netbuild.runs.about import read_about
-from netbuild.runs.checkpoint import (
-    Checkpoint,
-    NotNowError,
-    pack_initial,
-    refuse_not_finite,
-    refuse_violations,
-)
-from netbuild.runs.environment import environment
-from netbuild.runs.git import git_state
+from netbuild.runs.checkpoint import pack_checkpoint, prune, write_checkpoint
 from netbuild.runs.lock import take_lock
-from netbuild.runs.log import LARGEST_LOG
-from netbuild.runs.sources import sources
+from netbuild.runs.log import METRICS, line_of, read_log
+from netbuild.runs.schema import RunInfo, now, read_info, without_nan
+from netbuild.training.loop import Record, Trainer
+from netbuild.training.trials import trial_columns, trial_frame
 
-METRICS = "metrics.jsonl"
 FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
-LONGEST_NAME = 200  # bytes of the name of a copied file; file systems take 255 with what is added
-LONGEST_ENDING = 20
-BRING_BACK = "bring the file back, or `--fork` starts a new run from the run's weights"
-STATES = 3  # an optimizer keeps at most two tensors of a parameter's size beside it
-
-
-class Logged(NamedTuple):
-    """How far a log had come: its bytes, and their SHA-256, where that was written down."""
-
-    size: int
-    sha256: str | None
+TRIALS = "evaluation/trials.parquet"
+Watcher = Callable[[Record, Trainer], None]
 
 
 @dataclass
@@ -76,10 +47,26 @@ class RunWriter:
     """A run directory while its training goes on; it is locked until `close`."""
 
     path: Path
-    about: dict[str, Any]
+    info: RunInfo
     _lock: int = field(repr=False)
+    initial: Mapping[str, Tensor] = field(repr=False)  # the parameters that it all started from
     logged: int = 0  # bytes of `metrics.jsonl` that are of this training
     logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
+    # The best state, its step and the bytes of its files, until a checkpoint is written.
+    _best: tuple[int, dict[str, bytes]] | None = field(default=None, repr=False)
+
+    def put(self, record: Record, trainer: Trainer) -> None:
+        """Put a record where it belongs; raises NetbuildError (exit 7) where that fails."""
+        hint = "what was saved before is whole"
+        with io_errors(f"cannot write {self.path}", hint=hint):
+            if record.kind in ("train", "evaluation"):
+                self.log(record.kind, record.step, record.values)
+                if record.is_best:
+                    self._best = record.step, self._packed(trainer)
+            else:
+                self._save(trainer)
+                if record.kind == "end":
+                    self._end(record.values["reason"], trainer)
 
     def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line to `metrics.jsonl`; a number that is not finite is written as null."""
@@ -87,11 +74,38 @@ class RunWriter:
         self.logged = append(self.path / METRICS, data, self.logged)
         self.logged_hash.update(data)
 
-    def sync(self) -> int:
-        """Wait until all lines are on the disk; returns the bytes of them.
+    def _packed(self, trainer: Trainer) -> dict[str, bytes]:
+        """The state as it is now, as the bytes of a checkpoint's files."""
+        return pack_training(
+            trainer,
+            self.initial,
+            run=self.info.id,
+            metrics=self.logged,
+            metrics_sha256=self.logged_hash.hexdigest(),
+        )
 
-        Where that fails it is not asked for again: the system tells of a failure once, and may then
-        have forgotten what it could not write. The lines are written anew, into another file.
+    def _save(self, trainer: Trainer) -> None:
+        """Write the best state, if it is not on the disk yet, and this one; older ones go.
+
+        The log comes first: a checkpoint tells how long it was.
+        """
+        folder, step = self.path / "checkpoints", trainer.step
+        files = self._packed(trainer)
+        self.sync_log()
+        if self._best is not None and self._best[0] != step:
+            write_checkpoint(folder, *self._best)
+        self._best = None
+        write_checkpoint(folder, step, files)
+        best = trainer.progress.best
+        keep = trainer.training.checkpoint.keep
+        prune(folder, keep, () if best is None else (best.step,))
+        self.info.step = step
+
+    def sync_log(self) -> None:
+        """Wait until all lines are on the disk.
+
+        The system reports a failed fsync only once, and may then have forgotten what it could not
+        write. So a failure is not tried again: the lines are written into another file.
         """
         path = self.path / METRICS
         try:
@@ -103,29 +117,39 @@ class RunWriter:
             if digest(data) != self.logged_hash.hexdigest():
                 raise
             replace_file(path, data)
-        return self.logged
+
+    def _end(self, reason: str, trainer: Trainer) -> None:
+        if reason != "interrupted":
+            path = self.path / TRIALS
+            need_folder(path.parent, within=self.path)
+            replace_file(path, trial_table(trainer), within=self.path)
+        self.status(reason, **end_of(trainer))
 
     def status(self, status: str, **more: Any) -> None:
         """Note in `run.json` how the run stands."""
-        self.about |= {"status": status, "changed": now(), **more}
-        replace_file(self.path / "run.json", json_bytes(self.about))
+        changes = {"status": status, "changed": now(), **more}
+        self.info = self.info.model_copy(update=changes)
+        replace_file(self.path / "run.json", json_bytes(self.info.to_data()))
 
     def fail(self, error: BaseException, step: int) -> None:
         """Note, if it can still be noted, that the run has ended by an error after a step."""
-        diverged = isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED
-        if diverged:
+        status, what = "failed", f"{type(error).__name__}: {error}"
+        if isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED:
+            status, saved = "diverged", self.info.step
             with suppress(OSError, NetbuildError):
-                self.log("diverged", step, {"error": str(error)})
+                self.log(status, step, {"error": str(error)})
+            good = f"the last good checkpoint is of step {saved}"
+            last = good if saved else "there is no checkpoint"
+            error.hint = f"{last} in {self.path}; {error.hint}".removesuffix("; ")
         with suppress(OSError):
-            self.status(
-                "diverged" if diverged else "failed", error=f"{type(error).__name__}: {error}"
-            )
+            self.status(status, error=what)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write one file of the run, making its folder."""
-        path = self.path / name
-        need_folder(path.parent, within=self.path)
-        replace_file(path, data, within=self.path)
+    def rewind(self, size: int) -> None:
+        """Leave the first `size` bytes of the log, which it has; raises OSError."""
+        path = self.path / METRICS
+        if check_file(path).st_size > size:
+            cut_file(path, size)
+        self.logged, self.logged_hash = size, hash_beginning(path, size)
 
     def close(self) -> None:
         """Give the lock back; once is enough."""
@@ -134,231 +158,98 @@ class RunWriter:
             self._lock = -1
 
 
-def start_run(
-    spec: Spec, out: Path, network: Network, device: torch.device, **more: Any
-) -> RunWriter:
-    """Make `out/<name>/<utc>-<hash>-<random>/`, never an existing one, and lock it.
-
-    `more` is noted in its `run.json`, which is written last: what has none is no run. Raises
-    NetbuildError (exit 7) where it cannot be written, or the disk has no room for two checkpoints.
-    """
-    read = _inputs(spec)
-    refuse_not_finite(network, Exit.DIVERGED, "before the first step")
-    refuse_violations(network.verify(), Exit.BUG)
-    initial = pack_initial(spec, network)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
-    resolved = _resolved(spec).encode()
-    files = {
-        "spec.yaml": spec.text.encode(),
-        **{input_name(record): data for record, data in read},
-        "resolved.yaml": resolved,
-        "initial.safetensors": initial,
-        "specs.json": json_bytes(network.get_specs()),
-        METRICS: b"",
-    }
-    own = {path: text.encode() for path, text in spec.texts.items()}
-    own |= {Path(record.path): data for record, data in read}
-    git = git_state(spec.path.parent if spec.path else Path.cwd(), own)
-    if git.difference:
-        files["git.diff"] = git.difference.encode()
-    about = {
-        "format": 1,
-        "id": secrets.token_hex(16),
-        "name": spec.model.name,
-        "spec_hash": spec.hash,
-        "spec_sha256": digest(spec.text.encode()),
-        "initial_sha256": digest(initial),
-        "resolved_sha256": digest(resolved),
-        "seed": spec.model.seed,
-        "overrides": list(spec.overrides),
-        "unset": list(spec.unset),
-        "inputs": {
-            where: {"file": record.reference, "sha256": record.sha256, "bytes": record.size}
-            for where, record in spec.files.items()
-        },
-        "git": {"commit": git.commit, "changed": bool(git.difference)},
-        "task_widths": _widths(spec),
-        "environment": environment(device, spec),
-        "started": now(),
-        **more,
-    }
-    try:
-        needed = sum(map(len, files.values())) + 2 * STATES * len(initial)
-        folder = next(each for each in path.absolute().parents if each.is_dir())
-        require_space(folder, needed, "free some, or name another folder: `--out DIR`")
-        make_folders(path)
-        lock = take_lock(path / ".lock", str(path))
-        about["sources"] = sources(spec, path)
-        return _fill(RunWriter(path, about, lock), files)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"cannot write the run directory {path}: {reason}", Exit.IO) from None
-
-
-def _fill(writer: RunWriter, files: Mapping[str, bytes]) -> RunWriter:
-    """Put a run's first files in place; what cannot be finished is taken away again."""
-    try:
-        for name in FOLDERS:
-            os.mkdir(writer.path / name)
-        for name, data in files.items():
-            replace_file(writer.path / name, data, within=writer.path)
-        writer.status("running")
-        for folder in (writer.path / "inputs", writer.path, writer.path.parent):
-            steadily(partial(sync_folder, folder))
-    except BaseException:
-        writer.close()
-        with suppress(OSError):
-            remove(writer.path)  # which has not begun
-        raise
-    return writer
-
-
 def reopen(path: Path) -> RunWriter:
-    """Lock a run to go on with it, and clear what an end without warning left half-written.
+    """Lock a run to resume it, and clear what an end without warning left half-written.
 
     Raises NetbuildError: exit 6 where another process trains it, 5 for a `run.json` that cannot
     be read, 7 where nothing can be written.
     """
     lock = take_lock(path / ".lock", str(path))
     try:
-        about = read_about(path / "run.json")
-        check_file(path / METRICS, in_place=True)  # before anything in the run is changed
-        remove_leftovers(path)
-        for name in FOLDERS:
-            need_folder(path / name, within=path)  # empty ones are lost in some copies
-            remove_leftovers(path / name, within=path)
-        return RunWriter(path, about, lock)
-    except OSError as error:
-        os.close(lock)
-        reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"{path} cannot be written: {reason}", Exit.IO) from None
+        with io_errors(f"{path} cannot be written"):
+            info = read_info(path / "run.json")
+            check_file(path / METRICS, in_place=True)  # before anything in the run is changed
+            remove_leftovers(path)
+            for name in FOLDERS:
+                need_folder(path / name, within=path)  # empty ones are lost in some copies
+                remove_leftovers(path / name, within=path)
+            return RunWriter(path, info, lock, {})
     except BaseException:
         os.close(lock)
         raise
 
 
-class OtherLogError(NetbuildError):
-    """A log that is not the one that a checkpoint tells of (exit 5)."""
+@contextmanager
+def recording(trainer: Trainer, writer: RunWriter) -> Iterator[Iterator[Record]]:
+    """The records of a training, each written into its run before it is given.
 
-
-def refuse_other_log(run: Path, logged: Logged) -> None:
-    """Raise OtherLogError unless the log begins with the bytes that a checkpoint tells.
-
-    A checkpoint of an earlier version tells only how many they are. Raises NotNowError (exit 7)
-    where the disk fails.
+    At the end the run is unlocked; an error, the training's or that of the `with` block, is noted
+    in its `run.json`.
     """
-    path = run / METRICS
     try:
-        found = check_file(path).st_size
-        begins = logged.sha256 in (None, hash_beginning(path, logged.size).hexdigest())
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NotNowError(f"{path} cannot be read: {reason}", Exit.IO) from None
-    if found < logged.size:
-        what = f"{path} has {found:,} bytes, and had {logged.size:,} at its checkpoint"
-        raise OtherLogError(what, Exit.RUN, f"lines were lost; {BRING_BACK}")
-    if not begins:
-        what = f"{path} is not the one that the run wrote"
-        raise OtherLogError(what, Exit.RUN, f"lines were changed; {BRING_BACK}")
+        with closing(_written(trainer, writer)) as records:
+            yield records
+    except BaseException as error:
+        writer.fail(error, trainer.step)
+        raise
+    finally:
+        writer.close()
 
 
-def logged_of(checkpoint: Checkpoint) -> Logged:
-    """How far the log was at a checkpoint; ValueError for what tells of no such place."""
-    size, sha256 = checkpoint.state.get("metrics"), checkpoint.state.get("metrics_sha256")
-    if type(size) is not int or size < 0 or not isinstance(sha256, str | None):
-        raise ValueError("a place in the log that there is not")
-    return Logged(size, sha256)
+def _written(trainer: Trainer, writer: RunWriter) -> Generator[Record]:
+    with closing(trainer.records()) as records:
+        for record in records:
+            writer.put(record, trainer)
+            yield record
 
 
-def copy_log(run: Path) -> None:
-    """Keep the log as it is beside itself, before it is cut; raises OSError."""
-    copy = run / f"corrupt-{METRICS}-{secrets.token_hex(2)}"
-    replace_file(copy, read_log(run))
+def carry_out(trainer: Trainer, writer: RunWriter, watch: Watcher | None = None) -> None:
+    """Train to the end; `watch` is called with every record after it was written."""
+    with recording(trainer, writer) as records:
+        for record in records:
+            if watch is not None:
+                watch(record, trainer)
 
 
-def read_log(run: Path) -> bytes:
-    """All of a run's log; raises OSError, and NetbuildError as `read_file` does."""
-    return read_file(run / METRICS, LARGEST_LOG)
+def pack_training(
+    trainer: Trainer, initial: Mapping[str, Tensor], **state: Any
+) -> dict[str, bytes]:
+    """A checkpoint of a training as it is now, as the bytes of its files."""
+    return pack_checkpoint(
+        trainer.network,
+        trainer.optimizer,
+        trainer.progress,
+        initial=initial,
+        trained_on=trainer.trained_on(),
+        **state,
+    )
 
 
-def rewind(writer: RunWriter, size: int) -> None:
-    """Leave the first `size` bytes of the log, which it has; raises OSError."""
-    path = writer.path / METRICS
-    if check_file(path).st_size > size:
-        cut_file(path, size)
-    writer.logged, writer.logged_hash = size, hash_beginning(path, size)
+def trial_table(trainer: Trainer) -> bytes:
+    """The test trials with the network's answers, as the bytes of a Parquet file."""
+    buffer, batch = io.BytesIO(), trainer.evaluation()
+    columns = trial_columns(trainer.outputs().cpu(), batch, trainer.training.loss)
+    trial_frame(columns).write_parquet(buffer)
+    return buffer.getvalue()
 
 
-def _widths(spec: Spec) -> dict[str, Any] | None:
-    """What rebuilds the network where neurogym is not installed."""
-    task = spec.plan.task
-    return task.widths.to_data() if isinstance(task, EnvironmentPlan) else None
+def end_of(trainer: Trainer) -> dict[str, Any]:
+    """The scores that `run.json` tells at the end of a training."""
+    progress = trainer.progress
+    last: Mapping[str, Any] = progress.evaluations[-1] if progress.evaluations else {}
+    best = {} if progress.best is None else {"best": progress.best}
+    return {"step": progress.step, **last, **best}
 
 
-def _inputs(spec: Spec) -> list[tuple[FileRecord, bytes]]:
-    """The files that a spec names, and their bytes; raises NetbuildError if one has changed."""
-    found = []
-    for record in spec.files.values():
-        data = read_file(Path(record.path))
-        if digest(data) != record.sha256:
-            what = f"{record.reference} has changed since the spec was loaded"
-            raise NetbuildError(what, Exit.DATA)
-        found.append((record, data))
-    return found
-
-
-def input_name(record: FileRecord) -> str:
-    """The run's own copy of a file, relative to the run."""
-    return f"inputs/{record.sha256[:16]}-{_short(Path(record.path).name)}"
-
-
-def _short(name: str) -> str:
-    """A file's name, of at most LONGEST_NAME bytes; a longer one keeps its beginning and extension.
-
-    The digest that stands before it tells files of one beginning apart.
-    """
-    if len(os.fsencode(name)) <= LONGEST_NAME:
-        return name
-    ending = "".join(Path(name).suffixes[-2:])  # `.csv.gz` is one
-    ending = ending if len(os.fsencode(ending)) <= LONGEST_ENDING else ""
-    kept = os.fsencode(name)[: LONGEST_NAME - len(os.fsencode(ending))]
-    return kept.decode("utf-8", "ignore") + ending
-
-
-def _resolved(spec: Spec) -> str:
-    """The resolved spec, with the run's own copies of its files, so that it stands alone."""
-    head = "# Written by netbuild: the whole spec, defaults included, with the run's own inputs.\n"
-    return head + dump_yaml(spec.data_with(input_name))
-
-
-def line_of(kind: str, step: int, values: Mapping[str, Any]) -> str:
-    """A line of `metrics.jsonl`."""
-    line = {"step": step, "kind": kind, **values}
-    try:
-        return canonical_json(line) + "\n"
-    except ValueError:  # a number that is not finite, which JSON does not have
-        return canonical_json(_finite(line)) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """Data whose numbers JSON can hold: null where one is not finite."""
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def parameters_of(network: Network) -> dict[str, torch.Tensor]:
+    """Copies of a network's parameters, by name."""
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
 
 
 def json_bytes(data: object) -> bytes:
     """Data as an indented JSON file; a number that is not finite is null."""
-    data = _finite(data)
+    data = without_nan(data)
     try:
         return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
     except UnicodeEncodeError:  # a path that is no text
         return (json.dumps(data, indent=1) + "\n").encode()
-
-
-def now() -> str:
-    """The time, for people; nothing is ordered by it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

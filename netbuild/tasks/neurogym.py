@@ -10,21 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from netbuild.environments import (
-    Drawn,
-    EnvironmentFailed,
-    Recipe,
-    TrialSource,
-    WindowSource,
-    Worker,
-    draw_trials,
-    source_of,
-)
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Recipe
+from netbuild.environments.trials import Drawn, TrialSource, draw_trials
+from netbuild.environments.windows import WindowSource, source_of
+from netbuild.environments.worker import Answer, Worker
 from netbuild.streams import rng_of
 from netbuild.tasks.task import Batch
 
 PATIENCE = 5.0  # seconds without an answer, which takes milliseconds
-AHEAD = 16  # batches; windows come in bursts, when their streams start again
 
 
 class NeurogymTask:
@@ -65,28 +59,27 @@ class NeurogymTask:
 class Prefetch:
     """A NeurogymTask whose next batches are being made while the last one is trained on.
 
-    Whatever the worker cannot give is made here: while it starts, for another stream than the
-    training's, and when it has ended, which a RuntimeWarning says once. So the batches never depend
-    on it. Close it, or use it in a `with`; it also ends with this process, however this one ends.
+    Whatever the worker cannot give is made here: while it starts, out of the order of the steps,
+    for another stream than the training's, and when it has ended, which a RuntimeWarning says once.
+    So the batches never depend on it. Close it, or use it in a `with`; it also ends with this
+    process, however this one ends.
 
         with Prefetch(task) as quick:
             batch = quick.batch(step, size, rng)
     """
 
-    def __init__(self, task: NeurogymTask, *, ahead: int = AHEAD) -> None:
-        if ahead < 1:
-            raise ValueError(f"at least one batch is prefetched, not {ahead}")
-        self.task, self.seed, self.ahead = task, task.seed, ahead
+    def __init__(self, task: NeurogymTask) -> None:
+        self.task, self.seed = task, task.seed
         self.worker = Worker(task.recipe, task.seed)
         self.close = self.worker.close
-        self._asked: list[tuple[int, int]] = []  # (step, size), in the order of their answers
-        self._arrived: dict[tuple[int, int], tuple[str | None, Drawn | None]] = {}
         self._ready = False
+        self._next: tuple[int, int] | None = None  # the step and size that come next
 
     def is_ready(self) -> bool:
-        """Whether the worker has begun."""
-        self._take_in()
-        return self._ready
+        """Whether the worker can make batches."""
+        if not self._ready and self.worker.is_open:
+            self._ready = self._receive(0.0) is not None
+        return self._ready and self.worker.is_open
 
     def whole_trials(self, count: int, rng: np.random.Generator) -> Batch:
         """As the task's own: the trials that are scored."""
@@ -96,17 +89,14 @@ class Prefetch:
         """The task's own batch of one step; raises EnvironmentFailed as it does."""
         if rng is not None and not self._is_of_training(rng, step):
             return self.task.batch(step, size, rng)
-        wanted = (step, size)
-        if wanted not in self._arrived:
-            self._take_in()
-        while wanted in self._asked:
-            if not self._receive(PATIENCE) and wanted in self._asked:
-                self._without("does not answer")
-        error, drawn = self._arrived.pop(wanted, (None, None))
-        if error is not None:
-            raise EnvironmentFailed(f"{error} (in step {step})")
-        self._ask_after(step, size)
-        return as_batch(drawn) if drawn is not None else self.task.batch(step, size, rng)
+        drawn = None
+        if self.is_ready():
+            if self._next == (step, size):
+                drawn = self._prefetched(step, size)
+            else:
+                self.worker.begin(step + 1, size)
+            self._next = (step + 1, size)
+        return self.task.batch(step, size, rng) if drawn is None else as_batch(drawn)
 
     def _is_of_training(self, rng: np.random.Generator, step: int) -> bool:
         """Whether these are the random numbers that the worker draws a step's batch from."""
@@ -115,53 +105,33 @@ class Prefetch:
         own = rng_of(self.seed, "train", step)
         return bool(rng.bit_generator.state == own.bit_generator.state)
 
-    def _take_in(self) -> None:
-        """Take in what has arrived."""
-        while self.worker.is_open and self._receive():
-            pass
+    def _prefetched(self, step: int, size: int) -> Drawn | None:
+        """The worker's batch of a step; None where it has ended or does not answer."""
+        while self.worker.is_open:
+            answer = self._receive(PATIENCE)
+            if answer is None:
+                self._without("does not answer")
+                break
+            head, drawn = answer
+            if (head["step"], head["size"]) == (step, size):
+                if "error" in head:
+                    raise EnvironmentFailed(f"{head['error']} (in step {step})")
+                return drawn
+        return None
 
-    def _receive(self, patience: float = 0.0) -> bool:
-        """Take in one answer, if there is one within so many seconds."""
+    def _receive(self, patience: float) -> Answer | None:
         try:
-            answer = self.worker.receive(patience)
+            return self.worker.receive(patience)
         except (EOFError, OSError, ValueError):
-            if self.worker.is_open:
-                self._without(f"has ended (exit {self.worker.process.wait()})")
-            self._asked = []
-            return False
-        if answer is None:
-            return False
-        head, drawn = answer
-        if "ready" in head:
-            self._ready = True
-            return True
-        key = (head["step"], head["size"])
-        self._asked.remove(key)
-        self._arrived[key] = head.get("error"), drawn
-        return True
+            self._without(f"has ended (exit {self.worker.process.wait()})")
+            return None
 
     def _without(self, why: str) -> None:
-        """The same bits are made here from now on."""
-        self.close()
-        self._ready, self._asked = False, []
-        what = f"the process that prepares trials {why}; trials are made in this one, which takes"
-        warnings.warn(f"{what} longer", RuntimeWarning, stacklevel=2)
-
-    def _ask_after(self, step: int, size: int) -> None:
-        """Have the steps after this one made, and forget all others.
-
-        Several at once: each request may wake the worker, and that can cost as much as a step.
-        """
-        coming = [(step + i, size) for i in range(1, self.ahead + 1)]
-        self._arrived = {key: answer for key, answer in self._arrived.items() if key in coming}
-        if not self._ready or not self.worker.is_open:
-            return
-        new = [key for key in coming if key not in self._asked and key not in self._arrived]
-        if len(new) < max(self.ahead // 2, 1):
-            return
-        asked = new[: self.ahead - len(self._asked)]
-        if asked and self.worker.ask([key[0] for key in asked], size):
-            self._asked += asked
+        """Make the same bits here from now on."""
+        if self.worker.is_open:
+            self.close()
+            what = f"the process that prepares trials {why}; trials are made in this one, which"
+            warnings.warn(f"{what} takes longer", RuntimeWarning, stacklevel=2)
 
     def __enter__(self) -> Prefetch:
         return self

@@ -1,5 +1,5 @@
 """Training: steps and stages as a stream of records."""
 
-from netbuild.training.trainer import Record, Trainer
+from netbuild.training.loop import Record, Trainer
 
 __all__ = ["Record", "Trainer"]

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
-from netbuild.runs.tensors import refuse_misfit, unpack
-from netbuild.training.guards import are_finite
+from netbuild.training.step import are_finite
 
 LENGTH = 2  # of the parameter that an optimizer is tried on
 State = dict[str, Tensor]  # of one parameter, by torch's own keys: `step`, `exp_avg`, ...
@@ -39,16 +38,16 @@ def optimizer_tensors(
 def load_optimizer(
     network: Network,
     optimizer: torch.optim.Optimizer,
-    data: bytes,
+    tensors: Mapping[str, Tensor],
     about: Mapping[str, Any],
     where: str,
 ) -> None:
     """Put a saved state into an optimizer of the same kind, over the same parameters.
 
-    `about` is the `optimizer` of the checkpoint's state. The optimizer has the options that it had
-    when the state was saved, those of the checkpoint's stage: they decide what is kept of a
-    parameter. A parameter that never had a gradient may have no state. Raises NetbuildError (exit
-    5), with `where` in its message.
+    `tensors` and `about` are what `optimizer_tensors` returned. The optimizer has the options that
+    it had then, those of the checkpoint's stage: they decide what is kept of a parameter. A
+    parameter that never had a gradient may have no state. Raises NetbuildError (exit 5), with
+    `where` in its message.
     """
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     own = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
@@ -61,7 +60,6 @@ def load_optimizer(
         raise NetbuildError(what, Exit.RUN)
     if saved != own:
         raise NetbuildError(f"{where} is the state of other parameters", Exit.RUN)
-    tensors = unpack(data, where)
     refuse_infinite_state(tensors, Exit.RUN, f"in {where}")
     states = _by_parameter(tensors)
     for group in optimizer.param_groups:
@@ -162,3 +160,16 @@ def _refuse_other_state(
     for key, value in state.items():
         shape = parameter.shape if expected[key].shape == (LENGTH,) else expected[key].shape
         refuse_misfit(f"{name}.{key}", value, shape, expected[key].dtype, where)
+
+
+def refuse_misfit(
+    name: str, tensor: Tensor, shape: torch.Size, dtype: torch.dtype, where: str
+) -> None:
+    """Raise NetbuildError (exit 5) unless a tensor from `where` has this shape and type."""
+    if tensor.shape != shape:
+        what = f"`{name}` is {tuple(tensor.shape)}, expected {tuple(shape)}"
+    elif tensor.dtype != dtype:
+        what = f"`{name}` is {tensor.dtype}, expected {dtype}"
+    else:
+        return
+    raise NetbuildError(f"{where} does not fit the spec: {what}", Exit.RUN)

@@ -18,7 +18,7 @@ from places import ROOT
 import netbuild
 from netbuild.cli.options import find_run
 from netbuild.durable import digest
-from netbuild.runs.tensors import pack
+from netbuild.runs.checkpoint import pack
 
 
 def files_below(folder: Path) -> set[str]:

@@ -198,15 +198,15 @@ def test_an_excerpt_underlines_what_it_shows(width: int, line: str, data: st.Dat
 def test_what_is_warned_of_while_it_trains_is_one_line(
     cli: Any, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from netbuild.training import trainer
+    from netbuild.training import loop
 
-    found = trainer.Trainer.evaluation
+    found = loop.Trainer.evaluation
 
     def evaluation(self: Any) -> Any:
         warnings.warn("the process that prepares trials\nhas ended", RuntimeWarning, stacklevel=1)
         return found(self)
 
-    monkeypatch.setattr(trainer.Trainer, "evaluation", evaluation)
+    monkeypatch.setattr(loop.Trainer, "evaluation", evaluation)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         code, _, err = cli("train", small, "--out", small.parent / "runs")

@@ -10,24 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netbuild.environments import (
-    Drawn,
-    Environment,
-    EnvironmentFailed,
-    Levels,
-    Player,
-    Recipe,
-    WindowSource,
-    draw_trials,
-    environment_names,
-    facts_of,
-    overruled,
-    parameters_of,
-    periods_of,
-    settable,
-)
-from netbuild.environments.registry import quietly
-from netbuild.environments.windows import CACHED
+from netbuild.environments.facts import facts_of, overruled, parameters_of, periods_of, settable
+from netbuild.environments.player import EnvironmentFailed, Player
+from netbuild.environments.recipe import Environment, Levels, Recipe
+from netbuild.environments.registry import environment_names, quietly
+from netbuild.environments.trials import Drawn, draw_trials
+from netbuild.environments.windows import CACHED, WindowSource
 from netbuild.streams import rng_of
 
 PERCEPTUAL = "PerceptualDecisionMaking-v0"

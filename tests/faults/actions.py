@@ -18,6 +18,7 @@ import typer
 from typer.main import get_command
 
 from faults import bugs
+from faults.seams import wrap
 from faults.shim import Shim
 from faults.specs import KINDS, write_spec
 
@@ -137,39 +138,37 @@ def _command(argv: list[str]) -> int:
 
 
 def _tell_saved(file: str | None, shim: Shim | None) -> None:
-    """Tell of each checkpoint as soon as the training takes it for saved."""
-    Recorder = _module("runs.recorder").Recorder
-    put, init = Recorder.put, Recorder.__init__
+    """Tell of each checkpoint as soon as the training takes it for saved.
+
+    The loop asks for the next record when whoever writes them has written the last one.
+    """
+    from netbuild.training import Trainer
+
+    records = Trainer.records
     descriptor = -1 if file is None else os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def begun(self: Any, *args: Any) -> None:
-        init(self, *args)
+    def told(self: Trainer) -> Any:
         if shim is not None:
             shim.mark(step=0)
+        for record in records(self):
+            yield record
+            if record.kind in ("checkpoint", "end"):
+                if descriptor >= 0:
+                    os.write(descriptor, f"{record.step}\n".encode())
+                if shim is not None:
+                    shim.mark(step=record.step)
 
-    def told(self: Any, happening: Any) -> None:
-        put(self, happening)
-        record = happening.record
-        if record.kind == "checkpoint":
-            if descriptor >= 0:
-                os.write(descriptor, f"{record.step}\n".encode())
-            if shim is not None:
-                shim.mark(step=record.step)
-
-    Recorder.__init__ = begun
-    Recorder.put = told
+    Trainer.records = told  # type: ignore[method-assign]
 
 
 def _in_step(action: Callable[[int, Any], Any]) -> None:
     """Call `action(step, batch)` whenever a batch is made; what it returns replaces the batch."""
-    ArraysTask = _module("tasks").ArraysTask
-    batch = ArraysTask.batch
 
-    def made(self: Any, step: int, *args: Any, **options: Any) -> Any:
-        found = batch(self, step, *args, **options)
+    def made(real: Any, trainer: Any, step: int) -> Any:
+        found = real(trainer, step)
         return action(step, found) or found
 
-    ArraysTask.batch = made
+    wrap("batch", made)
 
 
 def _shift_clock(seconds: float) -> None:
@@ -182,45 +181,44 @@ def _shift_clock(seconds: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz or UTC) + timedelta(seconds=seconds)
 
-    for name in ("writer", "lock"):
+    for name in ("schema", "start"):
         _module(f"runs.{name}").datetime = Shifted
 
 
 def _put_nan(place: str, step: int) -> None:
     """NaN in the "loss", a "gradient", a "weight" after the optimizer's step, or the "input"."""
-    trainer = _module("training.trainer")
-    steps = [-1]  # the step in hand
-    networks: list[Any] = []
-    init, loss_of = trainer.Trainer.__init__, trainer.task_loss
+    now = [-1]  # the step in hand
 
-    def begun(
-        self: Any, network: Any, task: Any, training: Any, optimizer: Any, **more: Any
-    ) -> Any:
-        init(self, network, task, training, optimizer, **more)
-        networks.append(network)
-        last = list(network.parameters())[-1]
+    def prepare(trainer: Any) -> None:
+        last = list(trainer.network.parameters())[-1]
+
+        def spoil(*_: Any) -> None:
+            if now[0] == step:
+                last.data.view(-1)[0] = torch.nan
+
+        def poison(network: Any, inputs: Any, output: Any) -> Any:
+            is_answer = isinstance(output, torch.Tensor)  # else the activity is asked for too
+            return output * torch.nan if now[0] == step and is_answer else output
+
         if place == "gradient":
-            last.register_hook(lambda g: g * torch.nan if steps[0] == step else g)
-        if place == "weight":
+            last.register_hook(lambda g: g * torch.nan if now[0] == step else g)
+        elif place == "weight":
+            trainer.optimizer.register_step_post_hook(spoil)
+        elif place == "loss":
+            trainer.network.register_forward_hook(poison)
 
-            def after(*_: Any) -> None:
-                if steps[0] == step:
-                    last.data.view(-1)[0] = torch.nan
+    def taken(real: Any, trainer: Any, **options: Any) -> Any:
+        if now[0] < 0:
+            prepare(trainer)
+        now[0] = trainer.step
+        return real(trainer, **options)
 
-            optimizer.register_step_post_hook(after)
+    def made(number: int, batch: Any) -> Any:
+        if place != "input" or number != step:
+            return None
+        inputs = batch.inputs.clone()
+        inputs.view(-1)[0] = torch.nan
+        return batch._replace(inputs=inputs)
 
-    def made(now: int, batch: Any) -> Any:
-        steps[0] = now
-        if place == "input" and now == step:
-            inputs = batch.inputs.clone()
-            inputs.view(-1)[0] = torch.nan
-            return batch._replace(inputs=inputs)
-        return None
-
-    def lost(*args: Any) -> Any:
-        value = loss_of(*args)
-        return value * torch.nan if steps[0] == step and place == "loss" else value
-
+    wrap("step", taken)
     _in_step(made)
-    trainer.Trainer.__init__ = begun
-    trainer.task_loss = lost

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from faults.seams import wrap
+
 
 def watch(wiring: str, plastic: str, kind: str, first: str | None = None) -> dict[str, Any]:
     """Look after every step of the optimizer; returns what will be found, and counted.
@@ -16,8 +18,6 @@ def watch(wiring: str, plastic: str, kind: str, first: str | None = None) -> dic
     """
     from safetensors.torch import load_file
 
-    from netbuild.training import trainer
-
     found: list[str] = []
     counted: dict[str, Any] = {"violations": found, "looks": 0}
     absent = torch.from_numpy(np.load(wiring)).T == 0
@@ -26,7 +26,6 @@ def watch(wiring: str, plastic: str, kind: str, first: str | None = None) -> dic
     sparse = "hidden.weight" if kind == "linear" else "hidden.recurrent.weight"
     signed = ["readout.weight"] if kind == "linear" else [sparse, "readout.weight"]
     start: Any = load_file(first)["readout.weight"] if first else None
-    init = trainer.Trainer.__init__
 
     def look(network: Any) -> None:
         counted["looks"] += 1
@@ -38,15 +37,15 @@ def watch(wiring: str, plastic: str, kind: str, first: str | None = None) -> dic
         if not torch.equal(weights["readout.weight"][frozen], start[frozen]):
             found.append("a frozen weight")
 
-    def begun(
-        self: Any, network: Any, task: Any, training: Any, optimizer: Any, **more: Any
-    ) -> Any:
+    def taken(real: Any, trainer: Any, **options: Any) -> Any:
         nonlocal start
-        init(self, network, task, training, optimizer, **more)
         if start is None:
-            start = network.get_parameter("readout.weight").detach().clone()
-        look(network)
-        optimizer.register_step_post_hook(lambda *_: look(network))
+            start = trainer.network.get_parameter("readout.weight").detach().clone()
+        if not counted["looks"]:
+            look(trainer.network)
+        values = real(trainer, **options)
+        look(trainer.network)
+        return values
 
-    trainer.Trainer.__init__ = begun  # type: ignore[method-assign]
+    wrap("step", taken)
     return counted

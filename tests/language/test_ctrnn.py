@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from checks import connected, plan_of, said_of, spec_of
+from checks import said_of, spec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netbuild.builder import build
-from netbuild.errors import SpecError
-from netbuild.inspect import areas
-from netbuild.language.plan import LayerPlan
 from netbuild.layers import CTRNNLayer
 from netbuild.layers.spectrum import spectral_radius
 
@@ -27,10 +23,6 @@ def one(words: str, head: str = "dt: 10\n", **more: str) -> str:
     keys = {"size": "size: 5", "tau": "tau: 100"} | more
     listed = ", ".join(filter(None, (*keys.values(), words)))
     return f"{head}layers: [{{name: h, type: ctrnn, input_dim: 3, {listed}}}]\n"
-
-
-def layer_plan(folder: Path, text: str, **arrays: Any) -> LayerPlan:
-    return plan_of(folder, text, **arrays).layers["h"]
 
 
 def built(folder: Path, text: str, **arrays: Any) -> CTRNNLayer:
@@ -124,64 +116,6 @@ layers:
     for name in ("a", "b", "c"):
         read = activity["h"][..., plans[name].reads.indices.tolist()]
         torch.testing.assert_close(activity[name], network.get_submodule(name)(read))
-
-
-def test_projections_are_blocks_of_one_map(tmp_path: Path) -> None:
-    text = one(
-        AREAS + ", input: {bias: null, projections: [{from: input, to: V1}]}"
-        ", recurrent: {weight: normal, self_connections: false, projections: ["
-        "{from: V1, to: V1}, {from: V1.excitatory, to: PFC, density: 0.5, weight: 0.3},"
-        "{from: PFC, to: V1.inhibitory, plasticity_mask: {generate: random, density: 0}}]}",
-        size="",
-    )
-    layer = built(tmp_path, text)
-    present, weight = layer.recurrent.sparsity_mask, layer.recurrent.weight.T.detach()
-    assert present is not None
-    assert present[:6, :6].sum() == 30  # all but itself
-    assert present[:3, 6:].sum() == 6
-    assert present[3:6, 6:].sum() == 0
-    assert present[6:, 3:6].sum() == 12
-    assert present[6:, :3].sum() == 0
-    assert present[6:, 6:].sum() == 0
-    assert set(weight[:3, 6:].flatten().tolist()) == {0.0, float(np.float32(0.3))}
-    assert (weight[3:6] <= 0).all()
-    frozen = layer.recurrent.plasticity_mask
-    assert frozen is not None
-    assert (frozen[6:, 3:6] == 0).all()
-    assert (frozen[:6] == 1).all()
-    assert layer.input.sparsity_mask is not None
-    assert layer.input.sparsity_mask.sum(0).tolist() == [3] * 6 + [0] * 4
-
-
-def test_a_projection_draws_what_it_would_draw_alone(tmp_path: Path) -> None:
-    """Whatever other projections there are, and in which order."""
-    first, second = "{from: V1, to: PFC, density: 0.5}", "{from: PFC, to: V1}"
-    maps = [
-        built(tmp_path, one(f"{AREAS}, recurrent: {{projections: [{listed}]}}", size="")).recurrent
-        for listed in (first, f"{second}, {first}")
-    ]
-    assert torch.equal(maps[0].weight[6:, :6], maps[1].weight[6:, :6])
-
-
-def test_density_is_exact_where_a_block_holds_some_self_connections(tmp_path: Path) -> None:
-    text = one(
-        f"{AREAS}, recurrent: {{self_connections: false, density: 0.5, "
-        "projections: [{from: h, to: V1}]}",
-        size="",
-    )
-    found = connected(layer_plan(tmp_path, text).maps["recurrent"])
-    assert found[:, :6].sum() == 27  # half of 60 - 6
-    assert not found.diagonal().any()
-
-
-def test_the_spectral_radius_of_projections(tmp_path: Path) -> None:
-    text = one(
-        f"{AREAS}, recurrent: {{weight: normal, spectral_radius: 1.5, "
-        "projections: [{from: V1, to: V1}, {from: V1, to: PFC}]}",
-        size="",
-    )
-    weight = built(tmp_path, text).recurrent.effective_weight
-    assert spectral_radius(weight) == pytest.approx(1.5, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -313,24 +247,6 @@ def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
     assert [words[: len(said)] for words in found] == [said]
 
 
-def test_projections_that_overlap_are_told_before_they_take_memory(tmp_path: Path) -> None:
-    whole = ", ".join(["{from: h, to: h, density: 0.5}"] * 2000)
-    text = one(f"recurrent: {{projections: [{whole}]}}", size="size: 400")
-    tracemalloc.start()
-    [said] = said_of(tmp_path, text)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert said.startswith("NB308 layers[h].recurrent.projections[1]: some of these pairs")
-    assert peak < 60e6  # and all their masks would be 320 MB
-
-
-def test_no_connection_is_missed_where_a_projection_is_wrong(tmp_path: Path) -> None:
-    text = one(f"{AREAS}, recurrent: {{projections: [{{from: V9, to: PFC}}]}}", size="")
-    with pytest.raises(SpecError) as caught:
-        spec_of(tmp_path, text)
-    assert caught.value.warnings == ()
-
-
 KINDS = st.sampled_from(["0.1", "-0.2", "zero", "identity", "{init: normal, mean: 0.5, std: 0}"])
 
 
@@ -376,23 +292,6 @@ def test_a_spectral_radius_that_is_accepted_is_reached(
 def test_many_units_need_no_memory_to_be_refused(tmp_path: Path) -> None:
     [said] = said_of(tmp_path, one("", size="size: 1000000000"))
     assert said.startswith("NB901")
-
-
-def test_inspect_tells_who_is_connected_to_whom(tmp_path: Path) -> None:
-    text = one(
-        f"{AREAS}, recurrent: {{projections: [{{from: V1.excitatory, to: PFC, density: 0.5}}]}}",
-        size="",
-    )
-    spec = spec_of(tmp_path, text)
-    rows = {
-        (row["map"], row["from"], row["to"]): row for row in areas(build(spec), spec.plan.layers)
-    }
-    assert len(rows) == 2 + 4
-    block = rows["h.recurrent", "V1", "PFC"]
-    assert (block["from_units"], block["to_units"], block["n_connections"]) == (6, 4, 6)
-    assert (block["n_excitatory"], block["n_inhibitory"], block["density"]) == (6, 0, 0.25)
-    assert rows["h.recurrent", "PFC", "V1"]["n_connections"] == 0
-    assert rows["h.input", "input", "V1"]["density"] == 1
 
 
 @pytest.mark.parametrize("weight", ["uniform", "normal", "{init: normal, std: 0.1}"])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.language.draw import fixed_indegree, random_mask, unit_signs
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 
 sizes = st.integers(1, 30)
 fractions = st.floats(0, 1)

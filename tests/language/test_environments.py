@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from checks import plan_of, said_of, spec_of
 
-from netbuild.environments import Environment, Levels, environment_names, registry
+from netbuild.environments import registry
+from netbuild.environments.recipe import Environment, Levels
+from netbuild.environments.registry import environment_names
 from netbuild.errors import Exit, NetbuildError, SpecError
-from netbuild.language.environments import EnvironmentPlan
+from netbuild.language.neurogym_task import NeurogymPlan
 
 LAYER = "layers: [{{name: a, type: linear, output_dim: {}}}]\n"
 PERCEPTUAL = "env: PerceptualDecisionMaking-v0"
@@ -20,9 +22,9 @@ def text(task: str = PERCEPTUAL, outputs: int = 3, more: str = "", dt: str = "dt
     return f"{dt}task: {{type: neurogym, {task}}}\n{LAYER.format(outputs)}{more}"
 
 
-def planned(folder: Path, *words: Any, **named: Any) -> EnvironmentPlan:
+def planned(folder: Path, *words: Any, **named: Any) -> NeurogymPlan:
     plan = plan_of(folder, text(*words, **named))
-    assert isinstance(plan.task, EnvironmentPlan)
+    assert isinstance(plan.task, NeurogymPlan)
     assert plan.layers["a"].reads.size == plan.task.inputs
     return plan.task
 

@@ -19,7 +19,7 @@ from netbuild.builder import build
 from netbuild.errors import SpecError
 from netbuild.explanations import EXPLANATIONS
 from netbuild.language import load
-from netbuild.language.population import spelled
+from netbuild.language.units import spelled
 
 NEURONS = """\
 name,kind,sign,area,level

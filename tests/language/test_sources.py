@@ -14,8 +14,8 @@ from torch import nn
 
 from netbuild.builder import build
 from netbuild.language.draw import unit_signs
-from netbuild.language.population import Units, units_of_areas
 from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
+from netbuild.language.units import Units, units_of_areas
 from netbuild.regularization import L1, RegularizationList
 
 A = "{name: a, type: linear, input_dim: 4, output_dim: 5, excitatory: 0.6}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,14 @@ from hypothesis import strategies as st
 
 from netbuild.builder import build
 from netbuild.errors import Exit, SpecError
-from netbuild.language import load, weights
+from netbuild.language import load
 from netbuild.language import spectrum as checks_of_spectrum
 from netbuild.language.spectrum import (
     MOST_UNITS,
     _samples_have_cycle,
-    chance_above_zero,
     has_likely_cycle,
 )
 from netbuild.layers import spectrum
-from netbuild.layers.initial import draw
 from netbuild.wiring import from_matrix
 
 HEAD = "layers: [{name: h, type: ctrnn, input_dim: 2, alpha: 0.5, "
@@ -127,29 +124,6 @@ def test_what_only_building_finds_out_has_its_place(tmp_path: Path) -> None:
     assert problem.path == "layers[h].recurrent.spectral_radius"
     assert problem.place is not None
     assert problem.place.line == 2
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        weights.Uniform(init="uniform", low=-0.1, high=0.3),
-        weights.Uniform(init="uniform"),
-        weights.Normal(init="normal", mean=-0.1, std=0.2),
-        weights.Normal(init="normal", mean=0.2),
-        weights.TruncNormal(init="trunc_normal", mean=0.1, std=0.2, low=-0.2, high=0.1),
-        weights.TruncNormal(init="trunc_normal", mean=0.1),
-        weights.TruncNormal(init="trunc_normal", mean=-0.4, std=0.1),
-        weights.Xavier(init="xavier_normal"),
-        weights.Kaiming(init="kaiming_uniform", a=-0.5),
-        weights.Orthogonal(init="orthogonal"),
-    ],
-)
-def test_chances_are_those_of_what_is_drawn(words: Any) -> None:
-    arguments = words.model_dump(exclude={"init", "learn"}, exclude_none=True)
-    generator = torch.Generator().manual_seed(0)
-    values = draw(words.init, (100, 25), 25, generator, **arguments)
-    share, chance = (values > 0).double().mean().item(), chance_above_zero(words, 25)
-    assert share == pytest.approx(chance, abs=4 * math.sqrt(0.25 / values.numel()))
 
 
 @given(st.integers(1, 5), st.floats(0.05, 1), st.integers(0, 2**16))

@@ -13,7 +13,7 @@ from resuming import assert_same, begun, killed_at, stopped_at
 
 import netbuild
 from netbuild.language.training import StopWhen
-from netbuild.training.stopping import should_stop
+from netbuild.training.rules import should_stop
 
 BASE = """layers: [{name: out, type: linear, output_dim: 2}]
 task: {type: arrays, inputs: x.npy, targets: y.npy, split: {train: 0.5}}
@@ -35,7 +35,7 @@ def arrays() -> dict[str, Any]:
     return {"x": x, "y": (x[:, 0] > 0).astype(int)}
 
 
-def records(run: netbuild.training.Run) -> list[dict[str, Any]]:
+def records(run: netbuild.Run) -> list[dict[str, Any]]:
     return [record for record in run.metrics if record["kind"] == "train"]
 
 
@@ -217,14 +217,14 @@ def test_all_stages_share_what_was_read(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(opened) == ["m.npy", "x.npy", "y.npy"]
     for stage in spec.stages:
         assert stage.plan.layers is spec.plan.layers
-        assert np.shares_memory(stage.plan.task.inputs, spec.plan.task.inputs)
+        assert np.shares_memory(stage.plan.task.samples, spec.plan.task.samples)
         assert np.shares_memory(stage.plan.task.targets, spec.plan.task.targets)
 
 
 def test_stages_of_another_scale_have_inputs_of_their_own(tmp_path: Path) -> None:
     more = "  stages: [{name: a, steps: 1}, {name: b, steps: 1, set: {task.inputs.divide: 2}}]\n"
     first, second = spec_of(tmp_path, BASE + more, **arrays()).stages
-    assert np.allclose(first.plan.task.inputs, second.plan.task.inputs * 2)
+    assert np.allclose(first.plan.task.samples, second.plan.task.samples * 2)
 
 
 CHANNELS = """dt: 100

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.language.population import (
+from netbuild.language.units import (
     MOST_AREAS,
-    Rows,
+    Nodes,
     Units,
     area_meant,
     units_of_areas,
     units_of_input,
     units_of_table,
 )
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 
 FRACTIONS = st.none() | st.floats(0, 1)
 PARTS = st.lists(st.tuples(st.integers(1, 6), FRACTIONS), min_size=1, max_size=5)
@@ -120,7 +120,7 @@ def table(rows: list[tuple[str, int]], *, signs: bool = True, areas: bool = True
     names = np.array([f"n{k}" for k in range(n)], object)
     columns = {"area": np.array([area for area, _ in rows], object)} if areas else {}
     values = np.array([sign for _, sign in rows], np.int8) if signs else None
-    return units_of_table("brain", Rows(names, columns, values))
+    return units_of_table("brain", Nodes(names, columns, values))
 
 
 @given(ROWS)

@@ -1,4 +1,4 @@
-"""The init schemes against torch's own, their refusals, and the balance of E and I."""
+"""The init schemes against torch's own, and their refusals."""
 
 import inspect
 import math
@@ -8,8 +8,6 @@ import torch
 from torch import nn
 
 from netbuild.layers.initial import FOR_A_BIAS, SCHEMES, StartError, arguments_of, draw
-from netbuild.layers.start import balance_factors
-from netbuild.layers.storage import Dense
 
 
 def generator():
@@ -106,42 +104,6 @@ def test_an_argument_of_another_type():
         draw("normal", (3, 4), 4, std="0.1")
     with pytest.raises(TypeError, match="must be a number; got True"):
         draw("normal", (3, 4), 4, std=True)
-
-
-def signed(shape=(30, 20)):
-    sign = torch.ones(shape, dtype=torch.int8)
-    sign[:, 15:] = -1
-    sign[:, :2] = 0
-    weight = torch.rand(shape, generator=generator()) * torch.where(sign == 0, 1, sign)
-    return weight, sign
-
-
-def sums(weight, sign):
-    return [(weight * (sign == s)).sum(1).double() for s in (1, -1)]
-
-
-def test_balance_cancels_by_row_or_over_all():
-    weight, sign = signed()
-    row = weight * balance_factors(weight, sign, "row", Dense(*weight.shape))
-    excitation, inhibition = sums(row, sign)
-    torch.testing.assert_close(excitation, -inhibition, rtol=1e-5, atol=1e-6)
-    for kind in ("global", "nn4n"):
-        factors = balance_factors(weight, sign, kind, Dense(*weight.shape))
-        excitation, inhibition = sums(weight * factors, sign)
-        torch.testing.assert_close(excitation.sum(), -inhibition.sum(), rtol=1e-5, atol=1e-6)
-        assert (excitation + inhibition).abs().max() > 0.1  # not by row
-    for kind in ("row", "global", "nn4n"):
-        factors = balance_factors(weight, sign, kind, Dense(*weight.shape))
-        assert (factors[sign == 0] == 1).all()
-        assert 0 < factors.min() <= factors.max() == 1
-
-
-def test_one_sign_alone_has_no_balance():
-    weight, sign = torch.ones(3, 4), torch.ones(3, 4)
-    assert (balance_factors(weight, sign, "row", Dense(*weight.shape)) == 1).all()
-    assert (balance_factors(weight, sign, "global", Dense(*weight.shape)) == 1).all()
-    assert (balance_factors(weight, sign, "nn4n", Dense(*weight.shape)) == 0.1).all()
-    assert (balance_factors(weight, sign, "none", Dense(*weight.shape)) == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ from netbuild.language import Spec
 from netbuild.layers import LinearLayer, Network
 from netbuild.results.maps import LabelledMap, labelled_maps, map_arrays
 from netbuild.results.units import Units
-from netbuild.runs.checkpoint import load_network, network_tensors
-from netbuild.runs.tensors import pack
+from netbuild.runs.checkpoint import load_network, network_tensors, pack
 
 SPEC = """\
 seed: 1

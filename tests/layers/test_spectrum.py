@@ -1,4 +1,4 @@
-"""The spectral radius of sparse matrices, against LAPACK and against what is known exactly."""
+"""The spectral radius: sparse against LAPACK and against exact values, and scaling to it."""
 
 from __future__ import annotations
 
@@ -149,3 +149,12 @@ def test_small_graphs(given_: tuple[int, list[tuple[int, int, int]]]) -> None:
         matrix[i, j] = value
     # A defective eigenvalue 0 is found with an error of the sixth root of the rounding.
     assert radius_of(matrix.tocsr()) == pytest.approx(dense_radius(matrix), rel=1e-3, abs=1e-2)
+
+
+def test_leading_axes_are_separate_networks() -> None:
+    weight = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    effective = weight.abs()
+    found = scaled_to(weight, effective, 0.7)
+    for one, w, e in zip(found, weight, effective, strict=True):
+        assert torch.equal(one, scaled_to(w, e, 0.7))
+        assert spectral_radius(one.abs()) == pytest.approx(0.7, rel=1e-5)

@@ -17,7 +17,7 @@ from netbuild.regularization import (
     WeightsDistance,
     draw_dale_reference,
 )
-from netbuild.rounding import round_half_up
+from netbuild.splits import round_half_up
 
 shapes = st.lists(st.integers(0, 6), min_size=0, max_size=3).map(tuple)
 ratios = st.floats(0, 1)

@@ -19,21 +19,19 @@ import netbuild
 from netbuild.builder import build, build_optimizer
 from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
+from netbuild.rundir import NETWORK, OPTIMIZER, STATE, sealed, unsealed
 from netbuild.runs.checkpoint import (
-    NETWORK,
-    OPTIMIZER,
-    STATE,
-    _sealed,
-    _unsealed,
     checkpoints,
     load_network,
     open_checkpoint,
+    pack,
     pack_checkpoint,
     prune,
+    unpack,
     write_checkpoint,
 )
 from netbuild.runs.resuming import resume
-from netbuild.runs.tensors import pack, unpack
+from netbuild.training.progress import Progress
 
 
 @pytest.fixture
@@ -68,19 +66,19 @@ def test_evaluations_that_an_early_end_may_count_are_kept(small: Path, tmp_path:
     assert len(seen) > 3
     state = open_checkpoint(run.checkpoint())[0].state
     best = min(seen[:-2], key=lambda found: found["loss"])
-    assert state["evaluations"] == [best, *seen[-2:]]
+    assert state.evaluations == [best, *seen[-2:]]
 
 
 def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.Run) -> None:
     checkpoint, files = open_checkpoint(run.checkpoint())
     state = checkpoint.state
-    assert state["run"] == run.about["id"]
-    assert state["step"] == 24
+    assert state.run == run.about["id"]
+    assert state.step == 24
     log = (run.path / "metrics.jsonl").read_bytes()
-    assert (state["metrics"], state["metrics_sha256"]) == (len(log), digest(log))
-    assert state["ended"] == "finished"
-    assert state["evaluations"] == evaluations(run)[-1:]  # no `stop_when` asks for more
-    assert state["optimizer"]["type"] == "Adam"
+    assert (state.metrics, state.metrics_sha256) == (len(log), digest(log))
+    assert state.ended == "finished"
+    assert state.evaluations == evaluations(run)[-1:]  # no `stop_when` asks for more
+    assert state.optimizer["type"] == "Adam"
     assert {name.rpartition(".")[2] for name in unpack(files[OPTIMIZER], "")} == {
         "step",
         "exp_avg",
@@ -163,7 +161,7 @@ def test_a_checkpoint_with_right_digests_and_wrong_content_is_not_used(
     whole = netbuild.train(small, tmp_path / "whole")
     path = begun(small, tmp_path / "cut", stopped_at(20))
     folder = checkpoints(path / "checkpoints")[-1]
-    state = _unsealed((folder / STATE).read_bytes())
+    state = unsealed((folder / STATE).read_bytes())
     network, optimizer = (
         unpack((folder / name).read_bytes(), name) for name in (NETWORK, OPTIMIZER)
     )
@@ -172,7 +170,7 @@ def test_a_checkpoint_with_right_digests_and_wrong_content_is_not_used(
         data = pack(tensors, {"format": 1, "step": 20})
         (folder / name).write_bytes(data)
         state["sha256"][name] = digest(data)
-    (folder / STATE).write_bytes(_sealed(state))
+    (folder / STATE).write_bytes(sealed(state))
     said: list[str] = []
     again = resume(path, warn=said.append)
     assert len(said) == 1
@@ -267,13 +265,13 @@ def test_writing_twice_is_writing_once(small: Path, tmp_path: Path) -> None:
     network = build(small)
     optimizer = build_optimizer(netbuild.load(small).model.training, network)
     initial = {name: p.detach().clone() for name, p in network.named_parameters()}
-    packed = pack_checkpoint(network, optimizer, {"step": 3}, initial=initial)
-    path = write_checkpoint(tmp_path, packed)
+    files = pack_checkpoint(network, optimizer, Progress(step=3), initial=initial)
+    path = write_checkpoint(tmp_path, 3, files)
     times = {p: p.stat().st_mtime_ns for p in path.iterdir()}
-    assert write_checkpoint(tmp_path, packed) == path
+    assert write_checkpoint(tmp_path, 3, files) == path
     assert times == {p: p.stat().st_mtime_ns for p in path.iterdir()}
     (path / NETWORK).write_bytes(b"else")
-    write_checkpoint(tmp_path, packed)
+    write_checkpoint(tmp_path, 3, files)
     load_network(network, (path / NETWORK).read_bytes(), "here")
     assert len([p for p in tmp_path.iterdir() if p.name.startswith("corrupt-step-00000003")]) == 1
 
@@ -285,7 +283,7 @@ def test_a_state_that_breaks_a_constraint_is_never_packed(small: Path) -> None:
     with torch.no_grad():
         network.hidden.weight.fill_(1.0)
     with pytest.raises(NetbuildError, match="violate the constraint absent") as caught:
-        pack_checkpoint(network, optimizer, {"step": 3}, initial=initial)
+        pack_checkpoint(network, optimizer, Progress(step=3), initial=initial)
     assert caught.value.exit_code == Exit.BUG
 
 

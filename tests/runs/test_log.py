@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tracemalloc
 from pathlib import Path
@@ -79,3 +80,13 @@ def test_a_long_log_takes_the_memory_of_a_short_one(tmp_path: Path) -> None:
     assert sum(1 for _ in records(path, "evaluation", newest_first=True)) == 0
     assert tracemalloc.get_traced_memory()[1] < 10 * log.BLOCK
     tracemalloc.stop()
+
+
+def test_numbers_that_are_not_finite_are_null_in_the_log() -> None:
+    text = log.line_of("train", 3, {"accuracy": math.nan, "each": {"a": [1.0, math.inf]}})
+    assert json.loads(text) == {
+        "step": 3,
+        "kind": "train",
+        "accuracy": None,
+        "each": {"a": [1.0, None]},
+    }

@@ -14,10 +14,9 @@ from resuming import begun, killed_at, stopped_at
 import netbuild
 from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs import reproduction as replay
-from netbuild.runs import writer
-from netbuild.runs.checkpoint import NotNowError, checkpoints
-from netbuild.runs.tensors import pack, unpack
+from netbuild.runs import reproduction, writer
+from netbuild.runs.checkpoint import checkpoints, pack, unpack
+from netbuild.runs.log import NotNowError
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_a_line_that_differs_is_named(run: netbuild.Run) -> None:
 @pytest.mark.parametrize("name", ["network.safetensors", "optimizer.safetensors"])
 def test_a_bit_of_a_checkpoint_that_differs_is_named(run: netbuild.Run, name: str) -> None:
     """Even where whoever changed it has written new digests down."""
-    from netbuild.runs.checkpoint import _sealed, _unsealed
+    from netbuild.rundir import sealed, unsealed
 
     folder = checkpoints(run.path / "checkpoints")[0]
     tensors = unpack((folder / name).read_bytes(), name)
@@ -75,9 +74,9 @@ def test_a_bit_of_a_checkpoint_that_differs_is_named(run: netbuild.Run, name: st
     tensors[key].view(torch.int32)[0] ^= 1
     data = pack(tensors, {"format": 1, "step": int(folder.name[5:])})
     (folder / name).write_bytes(data)
-    state = _unsealed((folder / "state.json").read_bytes())
+    state = unsealed((folder / "state.json").read_bytes())
     state["sha256"][name] = digest(data)
-    (folder / "state.json").write_bytes(_sealed(state))
+    (folder / "state.json").write_bytes(sealed(state))
     found = netbuild.reproduce(run.path)
     assert found.difference == f"the checkpoint of step {int(folder.name[5:])}: `{key}` in {name}"
 
@@ -106,12 +105,12 @@ def test_a_damaged_run_is_not_compared(run: netbuild.Run) -> None:
 
 def rewrite(path: Path, change: Any) -> None:
     """Change a file of JSON, as somebody would who knows how a checkpoint is sealed."""
-    from netbuild.runs.checkpoint import _sealed
+    from netbuild.rundir import sealed
 
     data = json.loads(path.read_text())
     change(data)
     data.pop("digest", None)
-    path.write_bytes(_sealed(data) if path.name == "state.json" else json.dumps(data).encode())
+    path.write_bytes(sealed(data) if path.name == "state.json" else json.dumps(data).encode())
 
 
 def newest_state(run: Path) -> Path:
@@ -183,25 +182,13 @@ def test_a_checkpoint_that_is_pruned_meanwhile_is_passed_over(small: Path, tmp_p
     assert found.checkpoints == 1
 
 
-def test_a_state_of_the_version_before_has_all_evaluations(run: netbuild.Run) -> None:
-    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    seen = [
-        {key: value for key, value in line.items() if key not in ("step", "kind")}
-        for line in lines
-        if line["kind"] == "evaluation"
-    ]
-    assert len(seen) == 3
-    rewrite(newest_state(run.path), lambda state: state.update(evaluations=seen))
-    assert netbuild.reproduce(run.path).same
-
-
 def test_a_disk_that_refuses_is_no_difference(
     run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> Any:
         raise NotNowError("metrics.jsonl cannot be read: Input/output error", Exit.IO)
 
-    monkeypatch.setattr(replay, "refuse_other_log", refused)
+    monkeypatch.setattr(reproduction, "refuse_other_log", refused)
     with pytest.raises(NotNowError):
         netbuild.reproduce(run.path)
 

@@ -21,7 +21,7 @@ from netbuild.cli.options import Format
 from netbuild.durable import read_entry
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder
-from netbuild.runs import checkpoint, resuming
+from netbuild.runs import checkpoint, forking
 from netbuild.runs.checkpoint import checkpoints
 from netbuild.tasks import Batch
 
@@ -259,7 +259,7 @@ def test_a_source_that_has_changed_is_told_with_both_digests(small: Path, tmp_pa
     data.write_bytes(kept + b"\0")
     with pytest.raises(NetbuildError, match=r"data\.npz has changed") as caught:
         netbuild.resume(run)
-    assert caught.value.hint.startswith("`--as-started` goes on with the run's own copies;")
+    assert caught.value.hint.startswith("`--as-started` resumes with the run's own copies;")
     assert caught.value.hint.endswith("and needs the same masks")
     assert_same(whole, netbuild.resume(run, if_changed="ignore"))
 
@@ -306,7 +306,7 @@ def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path)
         again = netbuild.resume(run)
     log = (run / "metrics.jsonl").read_bytes()
     state = checkpoint.open_checkpoint(again.checkpoint())[0].state
-    assert (state["metrics"], state["metrics_sha256"]) == (len(log), checkpoint.digest(log))
+    assert (state.metrics, state.metrics_sha256) == (len(log), checkpoint.digest(log))
 
 
 @pytest.mark.parametrize("change", ["lost", "edited"])
@@ -317,7 +317,7 @@ def test_where_the_log_is_short_an_older_checkpoint_may_fit(
     run = begun(small, tmp_path / "cut", killed_at(24))
     older, newer = checkpoints(run / "checkpoints")
     log = run / "metrics.jsonl"
-    size = checkpoint.open_checkpoint(older)[0].state["metrics"]
+    size = checkpoint.open_checkpoint(older)[0].state.metrics
     odd = log.read_bytes()[: size + 5]
     odd += b"else" * 200 if change == "edited" else b""
     log.write_bytes(odd)
@@ -431,7 +431,7 @@ def test_what_was_trained_on_a_task_of_its_own_needs_it_again(
         result = cli(command[0], run, *command[1:])
         assert result.code == Exit.RUN
         assert "was trained on a task given in Python" in result.err
-    assert resuming.unfinished(tmp_path / "runs", netbuild.load(small)) is None
+    assert forking.unfinished(tmp_path / "runs", netbuild.load(small)) is None
     assert netbuild.reproduce(run, Own()).same
     new = netbuild.fork(run, tmp_path / "runs", Own())
     assert new.about["own_task"]
@@ -475,18 +475,18 @@ def test_one_unfinished_run_is_found_although_its_start_has_gone_on(
     run = begun(netbuild.load(tuned), tmp_path / "runs", stopped_at(10))
     netbuild.resume(base)
     again = netbuild.load(tuned)
-    assert resuming.unfinished(tmp_path / "runs", again) == run
+    assert forking.unfinished(tmp_path / "runs", again) == run
     for number, odd in enumerate(("[]", "null", '{"inputs": []}', "")):
         (run.parent / str(number)).mkdir()
         (run.parent / str(number) / "run.json").write_text(odd)
-    assert resuming.unfinished(tmp_path / "runs", again) == run
+    assert forking.unfinished(tmp_path / "runs", again) == run
     changed = netbuild.load(tuned, ["training.batch_size=7"])
-    assert resuming.unfinished(tmp_path / "runs", changed) is None
+    assert forking.unfinished(tmp_path / "runs", changed) is None
     own = tmp_path / "own.yaml"
     own.write_text(small.read_text() + words)
-    resuming.refuse_own_latest(again)
+    forking.refuse_own_latest(again)
     with pytest.raises(NetbuildError, match="the very run") as caught:
-        resuming.refuse_own_latest(netbuild.load(own))
+        forking.refuse_own_latest(netbuild.load(own))
     assert caught.value.exit_code == Exit.USAGE
 
 

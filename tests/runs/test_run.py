@@ -18,7 +18,8 @@ from safetensors import safe_open
 import netbuild
 from netbuild.errors import Exit, NetbuildError
 from netbuild.runs import run as run_module
-from netbuild.runs.checkpoint import NotNowError, checkpoints, open_checkpoint
+from netbuild.runs.checkpoint import checkpoints, open_checkpoint
+from netbuild.runs.log import NotNowError
 from netbuild.runs.writer import RunWriter
 from netbuild.tasks import Batch
 
@@ -364,7 +365,7 @@ def test_a_log_that_the_disk_failed_to_take_is_written_anew(
     """Waiting for the same file again would tell nothing: a failure is told once."""
     log = run.path / "metrics.jsonl"
     before, data, asked = log.stat().st_ino, log.read_bytes(), []
-    writer = RunWriter(run.path, {}, -1, len(data), hashlib.sha256(data))
+    writer = RunWriter(run.path, run.info, -1, {}, len(data), hashlib.sha256(data))
 
     def fails(descriptor: int) -> None:
         asked.append(os.fstat(descriptor).st_ino)
@@ -372,14 +373,14 @@ def test_a_log_that_the_disk_failed_to_take_is_written_anew(
             raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fails)
-    assert writer.sync() == len(data)
+    writer.sync_log()
     assert (log.read_bytes(), asked.count(before)) == (data, 1)
     assert log.stat().st_ino in asked[1:]
     writer.logged_hash = hashlib.sha256(b"what is no longer there")
     asked.clear()
     before = log.stat().st_ino
     with pytest.raises(OSError, match="Input/output error"):
-        writer.sync()
+        writer.sync_log()
 
 
 def test_a_checkpoint_that_the_disk_refuses_is_no_reason_to_look_again(

@@ -17,7 +17,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from netbuild.environments import Environment, EnvironmentFailed, Levels, Recipe, worker
+from netbuild.environments import worker
+from netbuild.environments.player import EnvironmentFailed
+from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.streams import rng_of
 from netbuild.tasks import (
     Batch,
@@ -144,7 +146,7 @@ def quick() -> Iterator[Prefetch]:
     """A worker that several tests ask; its strings hash to other numbers than ours."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", "1")
-        found = Prefetch(mixed(), ahead=3)
+        found = Prefetch(mixed())
     with found:
         wait(found)
         yield found
@@ -163,7 +165,7 @@ sys.stdin.read()
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefetch]:
     """A worker that never gives a batch."""
     monkeypatch.setattr(worker, "_PROGRAM", SILENT)
-    with Prefetch(task(seed=1), ahead=3) as found:
+    with Prefetch(task(seed=1)) as found:
         wait(found)
         yield found
 
@@ -177,7 +179,7 @@ def wait(quick: Prefetch) -> None:
 
 
 def test_the_worker_gives_the_same_windows() -> None:
-    with Prefetch(task(seed=1, window=30, levels=Levels()), ahead=3) as found:
+    with Prefetch(task(seed=1, window=30, levels=Levels())) as found:
         wait(found)
         gives_the_same_batches(found)
 
@@ -188,16 +190,25 @@ def test_the_worker_gives_the_same_trials(quick: Prefetch) -> None:
 
 def gives_the_same_batches(quick: Prefetch) -> None:
     plain = NeurogymTask(quick.task.recipe, seed=1)
-    for position, step in enumerate([*range(12), 3, 4, 5, 40, 41]):
-        if 0 < position < 12:  # going on, all have been asked for
-            assert (step, 4) in quick._asked or (step, 4) in quick._arrived
+    for step in [*range(20), 3, 4, 5, 40, 41]:
         found = quick.batch(step, 4, rng_of(1, "train", step))
         assert same(found, plain.batch(step, 4))
-        assert len(quick._asked) <= 3
     other = rng_of(5, "analysis", 0)
     if quick.task.recipe.window is None:
         assert same(quick.batch(7, 4, other), plain.batch(7, 4, rng_of(5, "analysis", 0)))
     assert same(quick.whole_trials(3, rng_of(1)), plain.whole_trials(3, rng_of(1)))
+
+
+def test_batches_that_come_in_order_are_the_workers(
+    quick: Prefetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own: list[int] = []
+    monkeypatch.setattr(
+        quick.task, "batch", lambda step, *_: own.append(step) or mixed().batch(0, 1)
+    )
+    for step in [*range(7, 27), 3, 4, 5, 6]:
+        quick.batch(step, 4)
+    assert own == [7, 3]
 
 
 def test_it_works_before_the_worker_does() -> None:
@@ -240,10 +251,10 @@ def test_a_worker_that_dies_is_not_needed(silent: Prefetch) -> None:
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found, 1))
 
 
-def test_a_worker_that_died_unseen_is_not_written_to(silent: Prefetch) -> None:
+def test_a_worker_that_died_unseen_is_not_waited_for(silent: Prefetch) -> None:
     silent.worker.process.kill()
     silent.worker.process.wait()
-    assert not silent.worker.ask([1], 4)
+    silent.worker.begin(1, 4)
     with pytest.warns(RuntimeWarning, match="trials are made in this one, which takes longer"):
         found = [silent.batch(step, 4) for step in range(3)]
     assert all(same(b, task(seed=1).batch(i, 4)) for i, b in enumerate(found))
@@ -269,11 +280,8 @@ def test_batches_of_more_bytes_than_a_pipe_holds(quick: Prefetch) -> None:
 
 
 def test_other_random_numbers_give_other_trials(quick: Prefetch) -> None:
-    """Where the worker has the batch of a step already, too."""
-    for _ in range(2):  # whatever an earlier test has asked for arrives first
-        quick.batch(0, 4)
-        while quick._asked:
-            quick._receive(1.0)
+    """Where the worker makes the batch of that step, too."""
+    quick.batch(0, 4)
     spent = rng_of(1, "train", 1)
     spent.normal()
     for other in (rng_of(2, "train", 1), spent):
@@ -281,7 +289,6 @@ def test_other_random_numbers_give_other_trials(quick: Prefetch) -> None:
         found = quick.batch(1, 4, other)
         other.bit_generator.state = state
         assert same(found, mixed().batch(1, 4, other))
-    assert (1, 4) in quick._arrived
     assert same(quick.batch(1, 4, rng_of(1, "train", 1)), mixed().batch(1, 4))
 
 
@@ -289,7 +296,8 @@ def test_errors_of_the_environment_come_out() -> None:
     kwargs = {"timing": {"delay": ["unheard-of", [1, 2]]}}
     with Prefetch(task(kwargs=kwargs)) as found:
         wait(found)
-        found._ask_after(0, 4)
+        found.worker.begin(1, 4)
+        found._next = (1, 4)
         with pytest.raises(EnvironmentFailed, match=r"unheard-of not found.* \(in step 1\)"):
             found.batch(1, 4)
 
@@ -297,7 +305,8 @@ def test_errors_of_the_environment_come_out() -> None:
 def test_it_ends_with_its_parent() -> None:
     program = """
 import os, signal
-from netbuild.environments import Environment, Recipe, Worker
+from netbuild.environments.recipe import Environment, Recipe
+from netbuild.environments.worker import Worker
 worker = Worker(Recipe((Environment("GoNogo-v0"),), 20), 0)
 print(worker.process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -319,8 +328,3 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.1)
     return False
-
-
-def test_at_least_one_batch_is_prefetched() -> None:
-    with pytest.raises(ValueError, match="at least one batch"):
-        Prefetch(task(), ahead=0)

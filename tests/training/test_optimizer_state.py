@@ -11,7 +11,6 @@ import torch
 from netbuild.builder import build
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
-from netbuild.runs.tensors import pack
 from netbuild.training.optimizer_state import fit_state, load_optimizer, optimizer_tensors
 
 Optimizer = torch.optim.Optimizer
@@ -53,7 +52,7 @@ def test_a_state_comes_back_by_name(
     tensors, about = optimizer_tensors(network, optimizer)
     other = build(small)
     fresh = kind(other.parameters(), lr=0.01, **words)  # type: ignore[call-arg]
-    load_optimizer(other, fresh, pack(tensors, {}), about, "here")
+    load_optimizer(other, fresh, tensors, about, "here")
     again, _ = optimizer_tensors(other, fresh)
     assert tensors.keys() == again.keys()
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
@@ -78,7 +77,7 @@ def test_a_state_of_other_options_is_refused(
     if not tensors:
         return  # a parameter without a state has never had a gradient
     with pytest.raises(NetbuildError, match="does not fit the spec") as caught:
-        load_optimizer(network, optimizer, pack(tensors, {}), about, "here")
+        load_optimizer(network, optimizer, tensors, about, "here")
     assert caught.value.exit_code == Exit.RUN
 
 
@@ -87,7 +86,7 @@ def test_a_parameter_that_begins_with_a_state_has_one(small: Path) -> None:
     network, optimizer = trained(small, torch.optim.Adagrad, {})
     _, about = optimizer_tensors(network, optimizer)
     with pytest.raises(NetbuildError, match=r"no `.*\.(step|sum)`"):
-        load_optimizer(network, optimizer, pack({}, {}), about, "here")
+        load_optimizer(network, optimizer, {}, about, "here")
 
 
 OPTIONS = [

@@ -1,0 +1,212 @@
+"""A task of neurogym: its keys, what it gives a network, and whether its answers fit the loss.
+
+The environments themselves are looked at in `environments`, which takes a while to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from netbuild.language.base import Model, Name, OneOf, Positive, Seed, key
+from netbuild.language.context import Context
+from netbuild.language.plan import TaskInputs
+from netbuild.language.shorthand import Shorthand, text
+from netbuild.language.training import Training
+from netbuild.language.units import Units
+
+if TYPE_CHECKING:
+    from netbuild.environments.recipe import Recipe
+
+MOST_CHANNELS = 10**6
+TIMING = {"timing": {"fixation": 100, "stimulus": ["choice", [200, 400, 800]]}}
+
+EnvironmentId = Annotated[str, Field(min_length=1, max_length=200)]
+EnvironmentArguments = Annotated[
+    dict[str, object],
+    key(..., "arguments of the environment; `timing` gives periods in ms", TIMING),
+]
+TrialValues = Annotated[
+    dict[str, object],
+    key(
+        ...,
+        "variables of the trials and their values, of which each trial takes one",
+        {"coh": [25.6, 51.2]},
+    ),
+]
+
+
+class EnvironmentSpec(Model):
+    """One of several environments."""
+
+    name: Name | None = key(None, "its name in tables", "go")
+    env: EnvironmentId = key(
+        ..., "an environment, by the name that neurogym registers", "yang19.go-v0"
+    )
+    env_kwargs: EnvironmentArguments = Field(default={})
+    trials: TrialValues = Field(default={})
+    weight: Positive = key(1.0, "how often it is drawn, against the others", 5)
+
+
+class WholeTrials(Model):
+    """Whole trials, padded to the longest of a batch; what is padded has no part in the loss."""
+
+    of: Literal["trials"] = "trials"
+
+
+class Windows(Model):
+    """Windows of a stream of trials, which begin and end anywhere: the scheme of neurogym."""
+
+    of: Literal["windows"]
+    steps: int = key(..., "time steps of a window", 100, ge=1, le=10**6)
+
+
+class TargetLevels(Model):
+    """Targets for mse: `high` for the right answer's output, `low` for the others."""
+
+    low: float = key(0.0, "all other outputs", 0.2)
+    high: float = key(1.0, "the right answer's output", 1)
+    fixation: bool = key(
+        True, "whether fixation, action 0, has an output of its own, the first", False
+    )
+
+
+class EvaluationTrials(Model):
+    """How the trials that are scored differ from those that are trained on."""
+
+    env_kwargs: EnvironmentArguments = Field(default={})
+    trials: TrialValues = Field(default={})
+
+
+class Neurogym(Model):
+    """Trials of a cognitive task, made by an environment of neurogym as the training asks."""
+
+    type: Literal["neurogym"]
+    env: EnvironmentId | None = key(
+        None, "an environment, by the name that neurogym registers", "PerceptualDecisionMaking-v0"
+    )
+    env_kwargs: EnvironmentArguments = Field(default={})
+    trials: TrialValues = Field(default={})
+    envs: list[Annotated[EnvironmentSpec, Shorthand(text("env"))]] = key(
+        [],
+        "several environments in place of `env`; each trial draws one of them",
+        [{"name": "go", "env": "yang19.go-v0", "weight": 5}],
+        max_length=1000,
+    )
+    rule_input: bool = key(
+        False,
+        "one input more for each of `envs`, a channel by its name, which is 1 in its trials",
+        True,
+    )
+    batches: Annotated[
+        WholeTrials | Windows,
+        OneOf("of"),
+        Shorthand(text("of"), {"enum": ["trials"]}),
+    ] = key(
+        WholeTrials.model_construct(),
+        "what a batch is made of",
+        {"of": "windows", "steps": 100},
+        also="seq_len window",
+    )
+    targets: TargetLevels | None = key(None, "targets for mse", {"low": 0.2, "high": 1})
+    # The values are checked where their periods are, each at its own place.
+    loss_mask: dict[str, object] | None = key(
+        None,
+        "how much each period counts in the loss; those not named count nothing",
+        {"fixation": 1, "decision": 1},
+        json_schema_extra={"additionalProperties": {"type": "number", "minimum": 0}},
+    )
+    evaluation: EvaluationTrials | None = key(
+        None,
+        "what differs in the trials that are scored; `env_kwargs` are merged",
+        {"env_kwargs": {"timing": {"stimulus": 500}}},
+    )
+    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 0)
+
+    has_epochs: ClassVar[bool] = False  # the trials are always new
+
+    @property
+    def parts(self) -> int:
+        """Of how many environments its trials are."""
+        return max(1, len(self.envs))
+
+    def answers_are_choices(self, given: TaskInputs | None) -> bool | None:
+        """Whether an evaluation has an accuracy whatever the loss is; None where unknown."""
+        return given.classes if isinstance(given, NeurogymPlan) else None
+
+    def given(self, context: Context) -> NeurogymPlan | None:
+        """Where its trials come from, and how wide they are; None with a problem."""
+        from netbuild.language.environments import check_environments
+
+        return check_environments(context, self)
+
+    def check(
+        self,
+        context: Context,
+        given: TaskInputs | None,
+        output: Units | None,
+        training: Training | None,
+    ) -> TaskInputs | None:
+        """The same, when the loss can compare the last layer's outputs with the answers."""
+        if isinstance(given, NeurogymPlan) and output is not None and training is not None:
+            self._check_answers(context, given, output, training.loss)
+        return given
+
+    def _check_answers(
+        self, context: Context, plan: NeurogymPlan, output: Units, loss: str
+    ) -> None:
+        at = context.at("task", "envs" if self.envs else "env")
+        if loss == "mse" and plan.classes and self.targets is None:
+            what = "mse compares values, and this task's answers are actions"
+            hint = "write `targets: {low: 0, high: 1}` in `task`, or `loss: cross_entropy`"
+            at.problem("NB307", what, hint)
+        elif loss == "cross_entropy" and not plan.classes:
+            what = "cross_entropy compares classes, and this task's answers are values"
+            at.problem("NB307", what, "write `loss: mse` in `training`")
+        elif loss == "cross_entropy" and self.targets is not None:
+            what = "`targets` are values, which cross_entropy does not compare"
+            hint = "write `loss: mse` in `training`, or remove `targets`"
+            context.at("task", "targets").problem("NB308", what, hint, key=True)
+        elif plan.outputs != output.size:
+            kind = "actions" if plan.classes else "values"
+            if self.targets is not None and not self.targets.fixation:
+                kind += " other than fixation"
+            outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
+            what = f"the task has {plan.outputs} {kind}, but `{output.layer}` has {outputs}"
+            at.problem("NB307", what, f"its `output_dim` would be {plan.outputs}")
+
+
+@dataclass(frozen=True)
+class NeurogymPlan(TaskInputs):
+    """How wide a task of environments is, and where its trials come from.
+
+    A run writes the widths down, so that its network can be built again without neurogym; then
+    there are no recipes.
+    """
+
+    outputs: int
+    classes: bool  # the answers are actions; else values
+    recipe: Recipe | None = None
+    evaluation: Recipe | None = None  # always of whole trials
+
+    def to_data(self) -> dict[str, Any]:
+        """The widths as plain JSON data."""
+        names = ("inputs", "outputs", "classes", "channels")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> NeurogymPlan:
+        """The inverse of `to_data`; raises KeyError, TypeError or ValueError for other data."""
+        inputs, outputs = data["inputs"], data["outputs"]
+        if not all(type(n) is int and 0 < n <= MOST_CHANNELS for n in (inputs, outputs)):
+            raise ValueError("widths are whole numbers above 0")
+        channels = {
+            str(name): tuple(int(unit) for unit in units)
+            for name, units in data["channels"].items()
+        }
+        if not all(0 <= unit < inputs for units in channels.values() for unit in units):
+            raise ValueError("a channel is no input")
+        return cls(inputs, channels, outputs, bool(data["classes"]))

@@ -1,0 +1,181 @@
+"""BaseRegularization: a term of the loss, with its weight and the parameters that it reads.
+
+The total loss is the task's plus sum_k Lambda Lambda_k R_k. A `BaseRegularization` is one R_k with
+its Lambda_k; a `RegularizationList` holds them by name, with a Lambda for all.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeAlias, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from netbuild.regularization.arguments import bounded, refuse_unknown
+from netbuild.regularization.targets import GivenTensors, NamedParameters, Params
+
+LAMBDA = 1.0  # the weight of a term that is given none
+Optimizer: TypeAlias = torch.optim.Optimizer | None
+
+
+class CommonOptions(TypedDict, total=False):
+    """The options of every regularization of parameters."""
+
+    Lambda: float
+    optimizer: Optimizer
+
+
+class BaseRegularization(nn.Module):
+    """A penalty on some parameters: `regularization()` is `Lambda * regularization.forward()`.
+
+    A subclass defines `term`, the penalty of one parameter, or overrides `forward`.
+    Parameters that are frozen (`requires_grad=False`) are left out of the sum; with none left
+    it is a zero that can be backpropagated. Hooks of `nn.Module` see the raw term.
+
+    Args:
+        params: an iterable of tensors, a dict of them by name, or `NamedParameters`. They are
+            never registered: neither `parameters()` nor `state_dict()` lists them.
+        Lambda: the weight of the term in the loss, >= 0.
+        optimizer: steps on this term alone in `on_optimization_end`; needed only there.
+
+    Raises:
+        TypeError: params are not floating-point tensors, or Lambda is not a number.
+        ValueError: Lambda is negative or not finite.
+    """
+
+    _zero: Tensor
+    # True: forward takes the network's activity, and the steps of its trials (None: all count).
+    needs_activity: ClassVar[bool] = False
+    more_options: ClassVar[Iterable[str]] = CommonOptions.__annotations__  # of **options
+
+    def __init__(self, params: Params, Lambda: float = LAMBDA, optimizer: Optimizer = None) -> None:
+        super().__init__()
+        self.targets = params if isinstance(params, NamedParameters) else GivenTensors(params)
+        self.Lambda = bounded("Lambda", Lambda, 0.0, math.inf)
+        self.optimizer = optimizer
+        like = next(iter(self.get_params()), torch.empty(()))
+        # A buffer, so that the zero of a sum over no parameter follows `.to()` as weights do.
+        self.register_buffer("_zero", like.new_zeros(()), persistent=False)
+
+    @classmethod
+    def from_dict(cls, struct: Mapping[str, Any], params: Params | None = None) -> Self:
+        """The regularization that `{"type": "DaleLawL2", "alpha": 0.8, ...}` describes.
+
+        Args:
+            struct: the constructor's arguments; `type`, which may be left out, is the class's
+                name.
+            params: used when the struct has none.
+
+        Raises:
+            ValueError: a wrong type, an unknown argument (with the nearest known one), no params.
+        """
+        given, known = dict(struct), cls.options()
+        if given.pop("type", cls.__name__) != cls.__name__:
+            raise ValueError(f"{cls.__name__}.from_dict was given the type {struct['type']!r}")
+        refuse_unknown(given, known, cls.__name__)
+        if "params" in known:
+            if given.get("params") is None:
+                given["params"] = params
+            if given["params"] is None:
+                raise ValueError(f"{cls.__name__} needs params, in the dict or beside it")
+        return cls(**given)
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The names of all arguments of the constructor, and so of `from_dict`."""
+        given = inspect.signature(cls).parameters.values()
+        more = [cls.more_options if p.kind is p.VAR_KEYWORD else (p.name,) for p in given]
+        return tuple(dict.fromkeys(name for names in more for name in names))
+
+    @classmethod
+    def default_name(cls) -> str:
+        """The class's name in snake case: `DaleLawL2` is `dale_law_l2`."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @property
+    def param_names(self) -> tuple[str, ...]:
+        """One name per parameter, for messages: its own, its key in the dict, or `params[0]`."""
+        return self.targets.names
+
+    def get_params(self) -> list[Tensor]:
+        """All parameters as the term reads them, in the order given, frozen ones among them."""
+        return self.targets.read()
+
+    def term(self, index: int, weight: Tensor) -> Tensor:
+        """The penalty of parameter number `index`, whose value is `weight`; a 0-d tensor."""
+        raise NotImplementedError(f"{type(self).__name__} must define term or forward")
+
+    def forward(self) -> Tensor:
+        """The raw term, without Lambda: the sum over all parameters that learn; 0-d."""
+        found = [self.term(index, weight) for index, weight in self.targets.learnable()]
+        return sum(found[1:], found[0]) if found else self.zero()
+
+    def raw(self, *args: Any) -> Tensor:
+        """The raw term as `forward` gives it, with the hooks of `nn.Module` run."""
+        result: Tensor = super().__call__(*args)
+        return result
+
+    def __call__(self, *args: Any) -> Tensor:
+        """`Lambda` times the raw term: a 0-d tensor that can be backpropagated."""
+        return self.Lambda * self.raw(*args)
+
+    def zero(self) -> Tensor:
+        """A 0-d zero that can be backpropagated."""
+        return torch.zeros_like(self._zero, requires_grad=True)
+
+    def on_optimization_end(self, trainer: object) -> None:
+        """Take one step of the term's own optimizer on it; without an optimizer, do nothing."""
+        step_on(self, self.optimizer)
+
+    def on_pbar_update(self, trainer: object) -> dict[str, Any]:
+        """What a progress bar may show: the weighted term, by the regularization's name."""
+        with torch.no_grad():
+            return {self.default_name(): self().item()}
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments that are numbers or text, and the number of parameters."""
+        values = {name: getattr(self, name, None) for name in self.options()}
+        shown = [
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in values.items()
+            if isinstance(value, (bool, float, str, tuple))
+        ]
+        return ", ".join([*shown, f"params={len(self.param_names)}"])
+
+
+def step_on(loss: nn.Module, optimizer: Optimizer) -> None:
+    """One step of `optimizer` on `loss()`, which leaves no gradient behind."""
+    if optimizer is None:
+        return
+    optimizer.zero_grad()
+    # Only into the parameters of this optimizer: other gradients belong to the task's own step.
+    own = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    if own:
+        loss().backward(inputs=own)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+class ReferencedRegularization(BaseRegularization):
+    """A regularization with one reference per parameter: the buffers reference_0 and so on.
+
+    References move with `.to()`, are saved by `state_dict()`, and are never the caller's memory.
+    """
+
+    def hold_references(self, references: Sequence[Tensor]) -> None:
+        """Register `references`, one per parameter; nobody else may own their memory."""
+        for index, reference in enumerate(references):
+            self.register_buffer(f"reference_{index}", reference)
+
+    def reference(self, index: int) -> Tensor:
+        """The reference of parameter number `index`, of the parameter's shape."""
+        return self._buffers[f"reference_{index}"]  # type: ignore[return-value]
+
+    @property
+    def reference_weights(self) -> list[Tensor]:
+        """All references, in the parameters' order."""
+        return [self.reference(index) for index in range(len(self.param_names))]

@@ -1,0 +1,298 @@
+"""The training loop: the stages of a training in order, as a stream of records.
+
+The trainer changes the network, the optimizer and its progress, and nothing else: signals, threads
+and determinism belong to whoever runs it, files to the run directory.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor
+
+from netbuild.builder import build_regularizers, build_task, change_optimizer
+from netbuild.errors import Exit, NetbuildError
+from netbuild.language import Spec
+from netbuild.language.training import Training
+from netbuild.layers import Network
+from netbuild.streams import rng_of
+from netbuild.tasks import ArraysTask, Batch, NeurogymTask, Prefetch, Task, evaluation_batch
+from netbuild.training.losses import answers, score
+from netbuild.training.optimizer_state import fit_state
+from netbuild.training.progress import Progress, Scores
+from netbuild.training.rules import rate_factor, should_stop, still_needed
+from netbuild.training.step import BackPropagation, Learner, diverged
+
+Stage = tuple[str, Spec]  # the name, "" of a training without stages, and the stage as a whole spec
+
+
+@dataclass(frozen=True)
+class Record:
+    """What happened after `step` optimizer steps: "train", "evaluation", "checkpoint" or "end"."""
+
+    kind: str
+    step: int
+    values: dict[str, Any] = field(default_factory=dict)
+    is_best: bool = False  # whether it is the best evaluation so far
+
+
+class Trainer:
+    """Trains a network on a task. `records()` is the training; iterate it to the end.
+
+    `progress` tells where the training stands, `steps` the last step of the stage in hand. `stop`
+    may be set at any time, by a signal handler say: the step in hand is finished, and the last
+    record says "interrupted". `saving` is true while a record of a state to be saved is out.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        task: Task,
+        training: Training,
+        optimizer: torch.optim.Optimizer,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.network, self.task, self.optimizer = network, task, optimizer
+        self.training, self.seed = training, seed
+        self.progress = Progress()
+        self.steps = steps_of(training, task)
+        self.stop = self.saving = False
+        self.saves: Collection[int] = ()  # steps with a checkpoint beside those that are due
+        self.device = next(network.parameters()).device
+        self.learner: Learner
+        self.spec: Spec | None = None
+        self.stages: Sequence[Stage] = ()
+        self._own_task = True  # whether all stages are trained on the task that was given
+        self._evaluation: Batch | None = None
+        self._outputs: tuple[int, Tensor] | None = None  # a step, and the answers after it
+
+    @classmethod
+    def of(
+        cls,
+        spec: Spec,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        *,
+        task: Task | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """The training of a spec from `progress` on, which is kept up to date.
+
+        The network and the optimizer are as they were at that point. `task` replaces the spec's.
+        """
+        stages, progress = stages_of(spec), progress or Progress()
+        if progress.ended and progress.stage + 1 < len(stages):
+            progress.enter_next_stage()
+        part = stages[progress.stage][1]
+        source = build_task(part) if task is None else task
+        trainer = cls(network, source, part.model.training, optimizer, seed=part.model.seed)
+        trainer.spec, trainer.stages, trainer._own_task = spec, stages, task is not None
+        trainer.progress = progress
+        trainer.steps += progress.start
+        return trainer
+
+    def trained_on(self) -> list[dict[str, Any]]:
+        """The splits of the samples that the weights have seen, and those they start from.
+
+        Of a task that was given instead of the spec's nothing is known.
+        """
+        if self.spec is None:
+            return []
+        seen = list(self.spec.plan.trained_on)
+        if not self._own_task:
+            own = [part.plan.split for _, part in self.stages[: self.progress.stage + 1]]
+            seen += [split for split in own if split is not None]
+        return [split.to_data() for split in dict.fromkeys(seen)]
+
+    @property
+    def step(self) -> int:
+        """The number of optimizer steps taken."""
+        return self.progress.step
+
+    def records(self) -> Generator[Record]:
+        """Train to the end, with a record of each logged step, evaluation and checkpoint due.
+
+        A network is to be saved at each record "checkpoint" and at the "end", which is the last.
+        Close the iterator, or exhaust it: a process of its own may be making the batches.
+
+        Raises NetbuildError (exit 8) when the loss, or the gradient's norm that it is clipped by,
+        is no longer finite; the step that would have applied it has not been taken.
+        """
+        progress = self.progress
+        while True:
+            with self._prefetched():
+                self._begin_stage()
+                reason = progress.ended or (yield from self._stage())
+                is_last = reason == "interrupted" or progress.stage + 1 >= len(self.stages)
+                self.saving = True
+                yield (
+                    Record("end", progress.step, {"reason": reason})
+                    if is_last
+                    else (Record("checkpoint", progress.step))
+                )
+                self.saving = False
+            if is_last:
+                return
+            progress.enter_next_stage()
+            part = self.stages[progress.stage][1]
+            self.training, self.seed = part.model.training, part.model.seed
+            if not self._own_task:
+                self.task = build_task(part)
+            self.steps = progress.start + steps_of(self.training, self.task)
+
+    @contextmanager
+    def _prefetched(self) -> Iterator[None]:
+        """Trials of a spec's task that take a while to draw are drawn by a process of their own."""
+        if not self.stages or not isinstance(self.task, NeurogymTask):
+            yield
+            return
+        task = self.task
+        with Prefetch(task) as quick:
+            self.task = quick
+            yield
+        self.task = task
+
+    def _begin_stage(self) -> None:
+        """Give the network and the optimizer what the stage in hand has of its own."""
+        progress, self.device = self.progress, next(self.network.parameters()).device
+        if not progress.start <= progress.step <= self.steps:
+            what = f"the checkpoint is of step {progress.step}, the training has {self.steps}"
+            raise NetbuildError(what, Exit.RUN)
+        if self._name:
+            part = self.stages[progress.stage][1]
+            self.network.regularizers = build_regularizers(part, self.network).to(self.device)
+            change_optimizer(self.training, self.optimizer)
+            if progress.step == progress.start:  # later the state is this stage's own already
+                fit_state(self.optimizer)
+        if isinstance(self.task, ArraysTask):
+            self.task = self.task.to(self.device)
+        self.learner = BackPropagation(self.network, self.optimizer, self.training)
+        self._evaluation = self._outputs = None
+
+    def _stage(self) -> Generator[Record, None, str]:
+        """The records of one stage; returns why it has ended."""
+        training, progress = self.training, self.progress
+        clock, clocked = time.perf_counter(), progress.step
+        while progress.step < self.steps:
+            logged = (progress.step + 1) % training.log_every == 0
+            values = self.take_step(logged=logged or progress.step + 1 == self.steps)
+            progress.step += 1
+            if values:
+                now = time.perf_counter()
+                values["steps_per_second"] = (progress.step - clocked) / (now - clock)
+                yield self._record("train", values)
+                clock, clocked = time.perf_counter(), progress.step
+            if progress.step == self.steps:
+                break
+            if _due(progress.step, training.evaluate.every):
+                yield self._evaluate()
+                rule = training.stop_when
+                if rule is not None and should_stop(rule, progress.evaluations):
+                    progress.ended = "stopped early"
+                    return progress.ended
+                clock, clocked = time.perf_counter(), progress.step
+            if self.stop:
+                return "interrupted"
+            if _due(progress.step, training.checkpoint.every) or progress.step in self.saves:
+                self.saving = True
+                yield Record("checkpoint", progress.step)
+                self.saving = False
+                clock, clocked = time.perf_counter(), progress.step
+        yield self._evaluate()
+        progress.ended = "finished"
+        return progress.ended
+
+    @property
+    def _name(self) -> str:
+        """The name of the stage in hand; "" of a training without stages."""
+        return self.stages[self.progress.stage][0] if self.stages else ""
+
+    def _record(self, kind: str, values: dict[str, Any], *, is_best: bool = False) -> Record:
+        values = {"stage": self._name} | values if self._name else values
+        return Record(kind, self.progress.step, values, is_best)
+
+    def take_step(self, *, logged: bool) -> dict[str, Any]:
+        """Take the next optimizer step; returns what is logged of it, nothing unless `logged`."""
+        step, start = self.progress.step, self.progress.start
+        factor = rate_factor(self.training, step - start, self.steps - start)
+        return self.learner.step(step, self.next_batch(step), factor=factor, logged=logged)
+
+    def next_batch(self, step: int) -> Batch:
+        """The trials of a step, on the network's device."""
+        size = self.training.batch_size
+        if isinstance(self.task, ArraysTask):
+            return self.task.batch(step, size)
+        seed = getattr(self.task, "seed", self.seed)  # a task may have one of its own
+        batch = self.task.batch(step, size, rng_of(seed, "train", step))
+        check_batch(batch, self.network.input_dim)
+        return batch.to(self.device)
+
+    def _evaluate(self) -> Record:
+        scores = score(self.outputs(), self.evaluation(), self.training.loss)
+        if scores["loss"] is not None and not math.isfinite(scores["loss"]):
+            what = f"the loss on the test trials is {scores['loss']} after step {self.step - 1}"
+            raise diverged(what)
+        progress = self.progress
+        kept = still_needed(self.training.stop_when, [*progress.evaluations, scores])
+        progress.evaluations = cast("list[Scores]", kept)
+        is_best = progress.score(scores, self.training)
+        return self._record("evaluation", dict(scores), is_best=is_best)
+
+    def evaluation(self) -> Batch:
+        """The trials that are scored, on the network's device: the same in a whole stage."""
+        if self._evaluation is None:
+            batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
+            check_batch(batch, self.network.input_dim)
+            self._evaluation = batch.to(self.device)
+        return self._evaluation
+
+    def outputs(self) -> Tensor:
+        """The network's answers to the trials that are scored, computed once after each step."""
+        if self._outputs is None or self._outputs[0] != self.step:
+            self._outputs = self.step, answers(self.network, self.evaluation().inputs)
+        return self._outputs[1]
+
+
+def stages_of(spec: Spec) -> list[Stage]:
+    """The stages of a training; a training without stages is one of no name."""
+    stages = spec.model.training.stages
+    if not stages:
+        return [("", spec)]
+    return list(zip([stage.name for stage in stages], spec.stages, strict=True))
+
+
+def check_batch(batch: Any, width: int) -> None:
+    """Raise TypeError or ValueError, with what is expected, for a batch that cannot be used."""
+    if not isinstance(batch, Batch):
+        what = "batch(step, size, rng) must return a netbuild.tasks.Batch(inputs, targets)"
+        raise TypeError(f"{what}, not {type(batch).__name__}")
+    for name, value in (("inputs", batch.inputs), ("targets", batch.targets)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"a batch's {name} must be a tensor, not {type(value).__name__}")
+    if batch.inputs.shape[-1] != width or batch.inputs.dtype != torch.get_default_dtype():
+        found = f"{tuple(batch.inputs.shape)} {batch.inputs.dtype}"
+        wanted = f"(batch, {width}) or (batch, time, {width}) {torch.get_default_dtype()}"
+        raise ValueError(f"a batch's inputs must be {wanted}, not {found}")
+
+
+def steps_of(training: Training, task: Task) -> int:
+    """How many optimizer steps a training has; raises NetbuildError when it does not say."""
+    if training.steps is not None:
+        return training.steps
+    if training.epochs is None:
+        what = "training: neither `steps` nor `epochs` is given"
+        raise NetbuildError(what, Exit.SPEC, "write `training: {steps: 1000}`")
+    if not isinstance(task, ArraysTask):
+        raise NetbuildError("training: `epochs` are of `task: arrays`; write `steps`", Exit.SPEC)
+    return training.epochs * task.steps_per_epoch(training.batch_size)
+
+
+def _due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
