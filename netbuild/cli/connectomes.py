@@ -86,7 +86,7 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
 
 def _words(neurons: bool, changes: Sequence[str]) -> Words:
     """The keys of `connectome` as a spec has them that names the files and holds the changes."""
-    from netbuild.language.check_connectome import twice_said
+    from netbuild.language.connectome import twice_said
     from netbuild.language.parse import parse_document
     from netbuild.yamltree.document import Document, parse
 

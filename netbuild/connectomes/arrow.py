@@ -10,7 +10,7 @@ and https://flatbuffers.dev/internals.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,15 @@ import pyarrow.parquet as pq
 
 from netbuild.errors import DataFileError
 from netbuild.files.npz import RATIO, SMALL
+from netbuild.wording import show
 
 # What pyarrow raises for tables that are damaged, and struct for messages that are.
 DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, struct.error)
 BATCH = 1 << 20  # rows that are unpacked at a time
-TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+BINARY = (pa.types.is_binary, pa.types.is_large_binary)
+TEXTS = (*BINARY, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128, pa.types.is_boolean)
+TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,28 @@ class BinaryTable:
         return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Some columns; raises DataFileError: NB204 (damaged), NB901 (they unpack to too much)."""
-        with damage_told(self.name):
+        """Some columns, in their order.
+
+        Raises DataFileError: NB204 (damaged), NB211 (lists or records), NB901 (they unpack to too
+        much).
+        """
+        for column in columns:
+            if not is_plain(self.schema[column]):
+                what = f"the column {show(column)} of {self.name} holds lists or records"
+                raise DataFileError("NB211", what, "a column holds one value a row")
+        with damage_reported(self.name):
             table = self._parquet(columns) if self.parquet else self._arrow(columns)
             table.validate(full=True)
-            frame = pl.from_arrow(table.unify_dictionaries())
+            # Polars gets new names: it panics at a name that is not UTF-8.
+            names = [f"c{place}" for place in range(len(columns))]
+            arrays = [simple(table.column(column)) for column in columns]
+            frame = pl.from_arrow(pa.Table.from_arrays(arrays, names).unify_dictionaries())
         assert isinstance(frame, pl.DataFrame)
-        return frame
+        return frame.rename(dict(zip(names, columns, strict=True)))
 
     def _parquet(self, columns: Sequence[str]) -> pa.Table:
         # A text that many rows share is stored once, and stays so as the entry of a dictionary.
-        texts = [c for c in columns if any(is_text(self.schema[c]) for is_text in TEXTS)]
+        texts = [column for column in columns if is_any(self.schema[column], TEXTS)]
         file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts)
         batches, size = [], 0
         for batch in file.iter_batches(BATCH, columns=list(columns)):
@@ -81,7 +96,7 @@ class BinaryTable:
 def open_binary(content: bytes, suffix: str, name: str) -> BinaryTable:
     """The table in the bytes of a file; raises DataFileError NB204 where it is damaged."""
     parquet, limit = suffix == ".parquet", max(SMALL, RATIO * len(content))
-    with damage_told(name):
+    with damage_reported(name):
         if parquet:
             file = pq.ParquetFile(pa.BufferReader(content))
             schema, rows, size = file.schema_arrow, file.metadata.num_rows, 0
@@ -96,8 +111,41 @@ def open_binary(content: bytes, suffix: str, name: str) -> BinaryTable:
     return table
 
 
+def is_any(kind: pa.DataType, tests: Sequence[Callable[[pa.DataType], bool]]) -> bool:
+    """Whether a type is one of some kinds."""
+    return any(test(kind) for test in tests)
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds a number, a text, a time or nothing in each row."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return is_any(kind, (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null))
+
+
+def simple(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of a type that polars knows: texts are UTF-8, dictionaries hold texts."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp(kind.unit))  # without its time zone
+    if is_any(kind, BINARY):
+        return column.cast(pa.large_string())
+    if not pa.types.is_dictionary(kind):
+        return column
+    if not is_any(kind.value_type, TEXTS):
+        return simple(column.cast(kind.value_type))
+    if pa.types.is_large_string(kind.value_type):
+        return column
+    kind = pa.dictionary(kind.index_type, pa.large_string())
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_string()))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, kind)
+
+
 @contextmanager
-def damage_told(name: str) -> Iterator[None]:
+def damage_reported(name: str) -> Iterator[None]:
     """Raise DataFileError NB204 where a table cannot be read.
 
     Pyarrow's own message is not shown, since it may repeat cells.

@@ -27,7 +27,7 @@ from netbuild.connectomes.rows import (
 )
 from netbuild.connectomes.tables import INTEGER, NUMBER, WHOLE, CellsError, Table, float_ids
 from netbuild.errors import DataFileError
-from netbuild.files.cells import Value, meant
+from netbuild.files.cells import Value, equal_cells
 from netbuild.wording import show
 
 ENDS = (
@@ -64,7 +64,7 @@ def ends_of(table: Table, words: Words) -> tuple[str, str] | None:
         raise DataFileError(
             "NB211",
             f"{table.name} has two pairs of columns for neurons, {first} and {second} among them",
-            f"say which are meant: {spelled('edges', 'pre', 'post')}",
+            f"say which pair it is: {spelled('edges', 'pre', 'post')}",
         )
     return known[0] if known else None
 
@@ -147,7 +147,8 @@ def chosen(
     where: Mapping[str, tuple[Value, ...]],
     filters: Mapping[str, str],
 ) -> tuple[pl.DataFrame, dict[str, int], npt.NDArray[np.int64] | None]:
-    """The rows that `where` keeps and that are not empty; why others are gone; their numbers."""
+    """The rows that `where` keeps and that are not empty; how many others there are, by reason; and
+    the numbers of the kept rows in the file."""
     dropped: dict[str, int] = {}
     keep = None
     needed = [column for column in frame.columns if column not in filters]
@@ -156,10 +157,10 @@ def chosen(
         if empty.any():
             dropped["empty rows"] = int(empty.sum())
             keep = ~empty
-    for (key, column), (wish, wanted) in zip(filters.items(), where.items(), strict=True):
+    for (key, column), (given, wanted) in zip(filters.items(), where.items(), strict=True):
         texts = table.stripped(frame[key]).fill_null("")
         as_text = all(isinstance(value, str) for value in wanted)
-        matches = texts.is_in(list(meant(() if as_text else texts.unique(), wanted)))
+        matches = texts.is_in(list(equal_cells(() if as_text else texts.unique(), wanted)))
         value = " or ".join(show(str(each)) for each in wanted)
         kept = matches if keep is None else matches & keep
         if not kept.any():
@@ -167,7 +168,7 @@ def chosen(
             values = ", ".join(show(each) for each in counts.to_series() if each)
             what = f"no row of {table.name} has {value} in the column {show(column)}"
             hint = f"`where` keeps none; most rows have {values}"
-            raise DataFileError("NB215", what, hint, key=("where", wish))
+            raise DataFileError("NB215", what, hint, key=("where", given))
         before = frame.height if keep is None else int(keep.sum())
         dropped[f"{column} is not {value}"] = before - int(kept.sum())
         keep = kept
@@ -236,7 +237,7 @@ def weights(
     table: Table, cells: pl.Series, column: str, places: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.float64]:
     """(row,): the weights; their range is judged later, for every format alike."""
-    if cells.dtype.is_nested() or cells.dtype.is_temporal() or cells.dtype == pl.Boolean:
+    if cells.dtype.is_temporal() or cells.dtype == pl.Boolean:
         what = f"the column {show(column)} of {table.name} holds {show(str(cells.dtype))}"
         raise DataFileError("NB211", what, "weights are numbers")
     values = cells

@@ -31,7 +31,7 @@ from netbuild.connectomes.rows import (
 from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files import text
-from netbuild.files.cells import Value, meant
+from netbuild.files.cells import Value, equal_cells
 from netbuild.wording import did_you_mean, show
 
 SIZE_CAP = 256 << 20  # bytes
@@ -193,7 +193,7 @@ class Edges:
         for key, kept in self.where.items():
             cell = self._value(edge, key)
             if (key, cell) not in self.known:  # of many edges few values are distinct
-                self.known[key, cell] = cell in meant([cell], kept)
+                self.known[key, cell] = cell in equal_cells([cell], kept)
             if not self.known[key, cell]:
                 values = " or ".join(show(str(value)) for value in kept)
                 reason = f"{self.keys[key].name} is not {values}"
@@ -271,8 +271,8 @@ class Reader:
         declaration = DECLARATION.search(content, 0, HEAD)
         begun = declaration.end() + 1 if declaration else 0
         try:
-            # What declares an encoding comes alone, before there are handlers: an error of theirs
-            # is never taken for an unknown encoding.
+            # The declaration of an encoding is parsed alone, before there are handlers, so that
+            # an error of a handler is never reported as an unknown encoding.
             try:
                 parser.Parse(content[:begun], False)
             except (LookupError, ValueError):

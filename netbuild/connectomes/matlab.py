@@ -46,19 +46,19 @@ COMPLEX = 8  # a flag of a variable
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable: what its head says, and where the bytes of all of it are."""
+    """One variable: its head, and the bytes of the whole."""
 
     name: str
     kind: int  # its class
     complex: bool
     shape: tuple[int, ...]
     content: memoryview  # of the element without its tag, maybe compressed
-    packed: bool  # whether it is
+    packed: bool  # whether `content` is compressed
     size: int  # bytes once unpacked
 
     @property
     def is_matrix(self) -> bool:
-        """Whether it may be meant where no name is given: real numbers, more than a vector."""
+        """Whether it is a matrix of real numbers, which may be read without being named."""
         numeric = self.kind == SPARSE or self.kind in NUMERIC
         return numeric and not self.complex and len(self.shape) == 2 and min(self.shape) > 1
 
@@ -113,7 +113,7 @@ def variables(content: bytes, order: str, name: str) -> Iterator[Variable]:
         position += 8 + size
         count += 1
         if kind not in (MATRIX, COMPRESSED) or count > MOST:
-            raise malformed(name, "it holds what is no variable, or too many of them")
+            raise malformed(name, "it holds something else than variables, or too many")
         yield variable_of(body, kind == COMPRESSED, order, name)
 
 
@@ -123,7 +123,7 @@ def variable_of(body: memoryview, packed: bool, order: str, name: str) -> Variab
     if packed:
         head = inflated(zlib.decompressobj(), head, HEAD, name)
         if len(head) < 8 or struct.unpack_from(order + "I", head) != (MATRIX,):
-            raise malformed(name, "it holds what is no variable")
+            raise malformed(name, "it holds something else than variables")
         (size,) = struct.unpack_from(order + "I", head, 4)
         head = head[8:]
     parts = Parts(head[:size], order, name)

@@ -58,7 +58,7 @@ def read(source: Source, words: Words) -> Rows:
 
 
 def refuse_columns(words: Words, name: str) -> None:
-    """A matrix has no columns to choose: keys that name some were meant for another file."""
+    """Refuse keys that name columns: a matrix has none."""
     what = f"{name} is a matrix, and `KEY` is about the columns of an edge list"
     refuse_keys(words, COLUMNS, "NB211", what)
 
@@ -138,7 +138,7 @@ def looks_labelled(header_cells: Sequence[str]) -> bool:
     """
     corner, *names = (cell.strip() for cell in header_cells)
     if not corner:
-        return any(names)  # one that is missing or there twice is told by its place
+        return any(names)  # `labels` reports a name that is missing or a duplicate
     distinct = all(names) and len(set(names)) == len(names)
     return bool(names) and distinct and not text.NUMBER.fullmatch(corner)
 
@@ -205,7 +205,7 @@ def records_of(content: bytes, name: str) -> Iterator[list[str]]:
     number = 0
     records = csv.reader(lines, delimiter=separator, strict=True)
     try:
-        for number, cells in enumerate(records, 1):  # noqa: B007 - told in the error
+        for number, cells in enumerate(records, 1):  # noqa: B007 - used in the error
             yield cells
     except csv.Error:
         hint = "a quote that opens must close, before the next separator"
@@ -260,7 +260,7 @@ def ragged(cells: list[str], number: int, wanted: int, name: str) -> DataFileErr
 def is_sparse(content: bytes) -> bool:
     """Whether the bytes of an .npz hold the parts of a sparse matrix; False if they hold nothing.
 
-    What is wrong with an archive is said by the reader that gets it.
+    A damaged archive is reported by its reader.
     """
     return {"format.npy", "shape.npy", "data.npy"} <= npz.members_of(content)
 
@@ -316,7 +316,7 @@ def part(content: bytes, key: str, name: str) -> Array:
 
 
 def values_of(content: bytes, name: str) -> Array:
-    """The entries' values; an empty matrix is told as such, not as an array of a wrong shape."""
+    """The entries' values; NB215 where there are none."""
     try:
         return part(content, "data", name)
     except DataFileError as error:

@@ -97,10 +97,6 @@ class Table:
         """
         with self.fault_located():
             frame = self.read(columns, dict.fromkeys(columns, pl.String))
-        for key in columns:
-            if frame[key].dtype.is_nested():
-                what = f"the column {show(columns[key])} of {self.name} holds lists or records"
-                raise DataFileError("NB211", what, "a column holds one value a row")
         frame = pl.DataFrame({key: self.stripped(frame[key]) for key in columns})
         return frame.select(pl.when(pl.col(key) != "").then(pl.col(key)) for key in columns)
 
@@ -113,7 +109,7 @@ class Table:
         coded = isinstance(cells.dtype, (pl.Categorical, pl.Enum))
         if coded:  # measured before each row gets a copy of its text
             self._judge_text(cells.cat.len_bytes())
-        with polars_told(self.name):
+        with errors_reported(self.name):
             texts = cells.cast(pl.String)
         if not coded:
             self._judge_text(texts.str.len_bytes())
@@ -151,7 +147,7 @@ class Table:
         """Those columns of text, parsed by polars under names that cannot collide."""
         schema: dict[str, Any] = {f"c{i}": pl.String for i in range(len(self.columns))}
         schema |= {f"c{place}": types[key] for key, place in places.items()}
-        with polars_told(self.name):
+        with errors_reported(self.name):
             frame = pl.read_csv(
                 content,
                 has_header=False,
@@ -242,7 +238,7 @@ def not_a_header(table: Table) -> DataFileError | None:
 
 
 @contextmanager
-def polars_told(name: str) -> Iterator[None]:
+def errors_reported(name: str) -> Iterator[None]:
     """Raise CellsError where polars cannot read a table; the body is a call of polars alone.
 
     Polars' own message is not shown, since it may repeat cells.

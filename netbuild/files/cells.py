@@ -1,4 +1,4 @@
-"""Cells of a table: which of them a value means, `3` those that say `3.0` too.
+"""Cells of a table: which of them equal a value, where `3` equals `3.0` too.
 
 Numbers are compared digit by digit, as text: an id of 18 digits is not exact as a floating-point
 number, and two neurons would become one.
@@ -32,8 +32,8 @@ def written(value: Value) -> str:
     return plain(f"{Decimal(repr(value)):f}") if isinstance(value, float) else str(value)
 
 
-def meant(cells: Iterable[str], values: Sequence[Value]) -> set[str]:
-    """What the cells may say that have one of the values: text as it is, a number by its value."""
+def equal_cells(cells: Iterable[str], values: Sequence[Value]) -> set[str]:
+    """The texts that equal one of the values: text as it is, a number in any of its spellings."""
     words = {value for value in values if isinstance(value, str)}
     numbers = {written(value) for value in values if not isinstance(value, str)}
     return words | {cell for cell in cells if plain(cell) in numbers} if numbers else words

@@ -1,4 +1,4 @@
-"""The one door for files that nobody vouches for: which file is meant, how it opens, what it is.
+"""The one door for untrusted files: which file a path means, how it is opened, its format.
 
 A spec may come from anybody, so a path in it reaches regular files below the project's root and
 nothing else: no URL, no home directory, no device, no way out through `..` or a symbolic link. A

@@ -1,7 +1,7 @@
 """Matrices as text (.csv, .tsv, .txt): one row a line, numbers and nothing else.
 
 A number that cannot be read is located by row and column, both counted from 1, and never
-repeated: the file may be one that its reader was not meant to see.
+repeated: a spec may name a file that its reader must not see.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def shape_of(content: bytes | bytearray, name: str) -> tuple[int, int]:
 def array_from(content: bytes | bytearray, name: str, max_bytes: int) -> npt.NDArray[np.float64]:
     """The matrix, shape (rows, columns), two-dimensional also with a single row or column.
 
-    Columns are parted by commas, semicolons, tabs or blanks, whichever the first row uses.
+    Columns are separated by commas, semicolons, tabs or blanks, whichever the first row uses.
     Raises DataFileError: NB204 (not a matrix: empty, ragged, a comment), NB205 (a cell that is no
     finite number), NB901 (more than `max_bytes` in memory).
     """
@@ -78,7 +78,7 @@ def cells_of(line: str, separator: str | None) -> list[str]:
 
 
 def first_fault(lines: list[str], separator: str | None, name: str) -> DataFileError:
-    """The error for the first thing that numpy could not read, found again row by row."""
+    """The error for the first cell or row that numpy could not read, searched row by row."""
     columns = len(cells_of(lines[0], separator))
     for row, line in enumerate(lines, 1):
         if not line.strip():
@@ -93,12 +93,12 @@ def first_fault(lines: list[str], separator: str | None, name: str) -> DataFileE
         if len(cells) != columns:
             what = f"row {row} of {name} has {len(cells)} columns, the first row has {columns}"
             return DataFileError("NB204", what, "each row of a matrix has as many numbers")
-    hint = "columns are parted by commas, semicolons, tabs or blanks, rows by line ends"
+    hint = "columns are separated by commas, semicolons, tabs or blanks, rows by line ends"
     return DataFileError("NB204", f"{name} holds white space of another kind", hint)
 
 
 def bad_cell(cells: list[str], row: int, column: int, name: str) -> DataFileError:
-    """The error for a cell that is no number, with a hint from its kind; never its text."""
+    """The error for a cell that is no number, with a hint but without its text."""
     cell, where = cells[column - 1], place(name, row, column)
     if not cell.strip():
         hint = "remove the separator at the end of the row" if column == len(cells) else ""
@@ -117,7 +117,7 @@ def bad_cell(cells: list[str], row: int, column: int, name: str) -> DataFileErro
 
 
 def not_finite(where: str) -> DataFileError:
-    """The error for a cell that is NaN, infinite, or too large to be anything else."""
+    """The error for a cell that is NaN or infinite, or overflows."""
     return DataFileError("NB205", f"{where} is not a finite number", "write a number in its place")
 
 

@@ -12,7 +12,7 @@ from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.units import Selection, Units
 
 if TYPE_CHECKING:  # which reads files that few specs name
-    from netbuild.language.check_connectome import Wired
+    from netbuild.language.connectome import Wired
 
 
 class Power(Model):
@@ -106,7 +106,7 @@ class LayerOfUnits(AnyLayer):
         """The neurons of the connectome, or the units that the layer's own keys mean."""
         if self.connectome is None:
             return self.own_units(here)
-        from netbuild.language.check_connectome import neurons_of
+        from netbuild.language.connectome import neurons_of
 
         return neurons_of(here.context, int(here.location[1]), self)
 

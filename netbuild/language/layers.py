@@ -62,7 +62,7 @@ class Linear(LayerOfUnits, Map):
         wired = self.wiring(here)
         if wired is None:
             return replace(plan, maps={"": check_projected(site)})
-        from netbuild.language.check_connectome import fits_connectome
+        from netbuild.language.connectome import fits_connectome
 
         if not fits_connectome(here.context, int(here.location[1]), plan.reads, wired):
             return None

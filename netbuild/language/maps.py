@@ -28,7 +28,7 @@ from netbuild.language.weights import Bias, Uniform, Weight
 from netbuild.wiring import Connections
 
 if TYPE_CHECKING:  # which reads files that few specs name
-    from netbuild.language.check_connectome import Wired
+    from netbuild.language.connectome import Wired
 
 BY_CONNECTOME = ("projections", "density", "sparsity_mask", "ei_mask")
 
@@ -218,7 +218,7 @@ def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
     plan = replace(plan, weight_learns=False)
     if learn == "nothing":
         return plan
-    from netbuild.language.check_connectome import groups_of
+    from netbuild.language.connectome import groups_of
 
     wiring = plan.connections.graph()
     groups, names = groups_of(wired, wiring)

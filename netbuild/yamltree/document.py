@@ -81,7 +81,7 @@ def _read_bytes(path: Path, source: str) -> bytes:
 
 
 def _like(path: Path) -> str:
-    """A hint that names the spec beside it that may have been meant."""
+    """A hint that names a spec of a similar name in the same folder."""
     try:
         beside = [
             other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")

@@ -20,7 +20,7 @@ class Node:
     value: Scalar | list[Node] | dict[str, Node]
     place: Place
     key_place: Place | None = None  # of the key that leads here, in a mapping
-    size: int = 1  # nodes in this tree, shared ones counted each time
+    size: int = 1  # nodes in this tree; a shared node counts each time
     depth: int = 1  # levels of this tree
     short: bool = False  # written out from a short form
 

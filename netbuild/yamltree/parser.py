@@ -141,7 +141,7 @@ class Parser:
         end: Any,
         written: list[Node],
     ) -> Node:
-        """A node whose place is what its first line holds of it."""
+        """A node whose place is the part of it on its first line."""
         first, last = start.start_mark, end.end_mark
         if start.flow_style and last.line == first.line:
             stop = last.column
@@ -218,8 +218,8 @@ class Parser:
 
     def _syntax(self, error: yaml.YAMLError) -> Problem:
         """What the parser says, in the words of somebody who has not read its source."""
-        said = " ".join(str(getattr(error, part, "")) for part in ("problem", "context"))
-        known = next(syntax for syntax in SYNTAX if syntax.fragment in said)
+        message = " ".join(str(getattr(error, part, "")) for part in ("problem", "context"))
+        known = next(syntax for syntax in SYNTAX if syntax.fragment in message)
         marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
         mark = next(filter(None, reversed(marks) if known.at_start else marks), None)
         if mark is None:
@@ -298,7 +298,7 @@ SYNTAX = (
     ),
     Syntax("cannot start any token", "text cannot begin with `SIGN`", "quote it"),
     Syntax("Unicode character escape", "this escape stands for no character"),
-    Syntax("incompatible YAML", "YAML of this version is not read", "take the line away"),
+    Syntax("incompatible YAML", "YAML of this version is not read", "remove the line"),
     Syntax("expected node content", "a value is missing before `SIGN`"),
     Syntax("", "this is not valid YAML"),
 )

@@ -180,7 +180,7 @@ def _append(node: Node, segment: Segment, value: Node, path: str) -> int:
 
 
 def remove(root: Node, path: str) -> None:
-    """Take away what stands at `path`, in place; raises PathError when nothing does."""
+    """Remove the node at `path`, in place; raises PathError where there is none."""
     *way, last = follow(root, path)
     node = root.at(way)
     assert node is not None

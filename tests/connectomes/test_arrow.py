@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import struct
@@ -143,3 +144,38 @@ def test_what_pandas_and_arrow_write_is_read(index_type: Any, tmp_path: Path) ->
         found = open_binary(path.read_bytes(), path.suffix, path.name).read(["post", "pre"])
         assert found["pre"].cast(pl.String).to_list() == ["a", "b", "a"]
         assert found["post"].to_list() == [7, 8, 9]
+
+
+@pytest.mark.parametrize("old", [b"weight", b"kind"])
+def test_names_that_are_not_utf_8_end_no_process(
+    old: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Polars panics at such a name, and prints that it does."""
+    path = tmp_path / "e.feather"
+    path.write_bytes(WHOLE[2][1].replace(old, b"\xff" * len(old)))
+    with contextlib.suppress(DataFileError):
+        read_connectome(path, None)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([b"a", b"b"]),
+        pa.array([b"a", b"b"], pa.large_binary()),
+        pa.array(["a", "b"], pa.string_view()),
+        pa.array(["a", "b"]).dictionary_encode(),
+        pa.array([1, 2]).dictionary_encode(),
+        pa.array([1, 2], pa.timestamp("s", "Europe/Berlin")),
+        pa.array([1.5, 2], pa.float16()),
+        pa.nulls(2),
+    ],
+    ids=lambda column: str(column.type)[:24],
+)
+def test_columns_of_every_plain_type_are_read(column: pa.Array, tmp_path: Path) -> None:
+    feather.write_feather(pa.table({"x": column}), tmp_path / "e.feather")
+    frame = open_binary((tmp_path / "e.feather").read_bytes(), ".feather", "e").read(["x"])
+    wanted = {"binary": ["a", "b"], "large_binary": ["a", "b"], "string_view": ["a", "b"]}
+    assert len(frame) == 2
+    if str(column.type) in wanted:
+        assert frame["x"].to_list() == wanted[str(column.type)]

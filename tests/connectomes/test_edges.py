@@ -335,7 +335,7 @@ REFUSED: dict[str, Refusal] = {
         {},
         "NB211",
         "edges.csv has two pairs of columns for neurons, pre and pre_root_id among them",
-        f"say which are meant: {ENDS}",
+        f"say which pair it is: {ENDS}",
     ),
     "no row of this kind": (
         "pre,post,weight,Type\nA,B,3,chemical\n",
@@ -377,7 +377,7 @@ BINARY_REFUSED: dict[str, tuple[pl.DataFrame, str, str]] = {
     "weights that are lists": (
         pl.DataFrame({"pre": [1], "post": [2], "weight": [[3]]}),
         "NB211",
-        "the column weight of edges{} holds List(Int64)",
+        "the column weight of edges{} holds lists or records",
     ),
     "a missing weight": (
         pl.DataFrame({"pre": [1, 1], "post": [2, 3], "weight": [1, None]}),

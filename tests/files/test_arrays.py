@@ -14,7 +14,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 import tracemalloc
 import warnings
 import zipfile
@@ -402,11 +401,9 @@ TOLD_BY_DATA_ALONE = {"bool that is 2", "wrong checksum", "data for half of the 
 
 
 def refusal(read: Callable[..., Any], path: Path, array: str | None = None) -> DataFileError:
-    """The error of `read`, which takes less than a second and is fit to be shown to anybody."""
-    start = time.process_time()
+    """The error of `read`, which is fit to be shown to anybody."""
     with pytest.raises(DataFileError) as caught:
         read(path, array)
-    assert time.process_time() - start < 1
     error = caught.value
     assert error.exit_code is (Exit.RESOURCES if error.code == "NB901" else Exit.DATA)
     message = f"{error.what} {error.hint}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.files.cells import meant, plain, written
+from netbuild.files.cells import equal_cells, plain, written
 
 SPELLINGS = [
     ("3", ["3", "3.0", "3.00", "3.", "+3", "+3.0"]),
@@ -44,16 +44,16 @@ def test_two_cells_are_alike_if_they_are_one_number(one: str, other: str) -> Non
 @given(st.integers() | st.floats(-(2.0**52), 2.0**52))
 def test_a_value_is_found_in_cells_that_say_it(value: float) -> None:
     cells = [f"{Decimal(repr(value)):f}", repr(value + 1), "x", ""]
-    assert meant(cells, [value]) == {written(value), cells[0]} & set(cells)
-    assert cells[0] in meant(cells, [value, "y"])
+    assert equal_cells(cells, [value]) == {written(value), cells[0]} & set(cells)
+    assert cells[0] in equal_cells(cells, [value, "y"])
 
 
 def test_text_means_itself_alone() -> None:
-    assert meant(["3", "3.0", "x"], ["3"]) == {"3"}
-    assert meant(["3", "3.0", "x"], [3, "x"]) == {"3", "3.0", "x"}
-    assert meant(["007", "7"], [7]) == {"7"}
+    assert equal_cells(["3", "3.0", "x"], ["3"]) == {"3"}
+    assert equal_cells(["3", "3.0", "x"], [3, "x"]) == {"3", "3.0", "x"}
+    assert equal_cells(["007", "7"], [7]) == {"7"}
 
 
 def test_ids_of_18_digits_are_exact() -> None:
     ids = [str(720_575_940_600_000_000 + i) for i in range(64)]  # as floats they are one
-    assert meant(ids, [int(ids[5])]) == {ids[5]}
+    assert equal_cells(ids, [int(ids[5])]) == {ids[5]}

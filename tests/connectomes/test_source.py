@@ -14,9 +14,21 @@ import polars as pl
 import pytest
 import scipy.io
 import scipy.sparse
-from edge_lists import SMALL, binary, edges_of, read, read_connectome, read_nodes
+from edge_lists import SMALL, binary, edges_of, read, read_connectome, read_nodes, source, words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matrix_files import (
+    GRAPH,
+    MATRIX,
+    PRE,
+    READERS,
+    TABLE,
+    mat,
+    matrix_files,
+    saved,
+    sparse_npz_bytes,
+)
+from matrix_files import npy as npy_bytes
 
 from netbuild.connectomes import edges, graphml, matlab, matrices, native, tables, write_native
 from netbuild.errors import DataFileError
@@ -27,7 +39,7 @@ PARQUET = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".parquet")
 ARROW = binary(pl.DataFrame({"pre": [1], "post": [2]}), ".feather")
 PACKED = gzip.compress(TEXT)
 QUOTED = b'"pre","post","weight"\n"A","B","3"\n"B","C","2"\n'
-GRAPH = b"""<?xml version="1.0" encoding="UTF-8"?><graphml><graph edgedefault="directed">
+EDGE = b"""<?xml version="1.0" encoding="UTF-8"?><graphml><graph edgedefault="directed">
 <node id="A"/><node id="B"/><edge source="A" target="B"/></graph></graphml>"""
 
 
@@ -181,7 +193,7 @@ OWN = {
     "m.npz": (npz, "pick", array_file(np.savez)),
     "s.npz": (matrices, "check_entries", sparse_file()),
     "m.mat": (matlab, "variable_of", mat_file()),
-    "g.graphml": (graphml.Edges, "_weight_of", GRAPH),
+    "g.graphml": (graphml.Edges, "_weight_of", EDGE),
     "n.npz": (native, "texts", native_file()),
 }
 
@@ -246,3 +258,82 @@ def test_every_cut_file_is_refused(base: tuple[str, bytes], kept: float, tmp_pat
     with pytest.raises(DataFileError) as caught:
         read(tmp_path / name, content[: int(kept * len(content))])
     assert caught.value.code == "NB204"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".graphml", ".csv"])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_damaged_files_are_refused_or_read(suffix: str, data: st.DataObject) -> None:
+    """Whatever the bytes are, what comes out is edges or one line."""
+    whole = {
+        ".npz": sparse_npz_bytes(scipy.sparse.csr_matrix(MATRIX), "csr", False),
+        ".mat": data.draw(st.sampled_from([mat(w=MATRIX), mat(w=scipy.sparse.csc_matrix(MATRIX))])),
+        ".graphml": GRAPH.encode(),
+        ".csv": TABLE.encode(),
+    }[suffix]
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(len(content) // 2, len(content)))]
+    options = words() if suffix == ".graphml" else PRE
+    try:
+        edges = READERS[suffix](source(Path("x" + suffix), bytes(content)), options)
+    except DataFileError as error:
+        assert "\n" not in error.what  # noqa: PT017 - an error is one of two right outcomes
+    else:
+        assert len(edges.pre) == len(edges.post)
+        assert edges.weight is None or ((edges.weight >= 0) & np.isfinite(edges.weight)).all()
+
+
+def on_disk(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def test_every_format_gives_the_same_connectome(tmp_path: Path) -> None:
+    names = ["A", "B", "C", "D"]
+    rows = [f"{n},{','.join(map(str, row))}" for n, row in zip(names, MATRIX, strict=True)]
+    nodes = "".join(f'<node id="{n}"/>' for n in names)
+    entries = [(names[i], names[j], MATRIX[i, j]) for i, j in np.argwhere(MATRIX)]
+    edges = "".join(
+        f'<edge source="{i}" target="{j}"><data key="w">{w}</data></edge>' for i, j, w in entries
+    )
+    key = '<key id="w" for="edge" attr.name="weight"/>'
+    graph = f'<graphml>{key}<graph edgedefault="directed">{nodes}{edges}</graph></graphml>'
+    files = {
+        "w.csv": ("," + ",".join(names) + "\n" + "\n".join(rows)).encode(),
+        "list.csv": "\n".join(
+            ["pre,post,weight", *(f"{i},{j},{w}" for i, j, w in entries)]
+        ).encode(),
+        "w.graphml": graph.encode(),
+        **{f"w{suffix}": content for suffix, content in matrix_files(MATRIX).items()},
+        "dense.npz": saved(w=MATRIX),
+    }
+    neurons = on_disk(tmp_path, "neurons.csv", ("name\n" + "\n".join(names)).encode())
+    for name, content in files.items():
+        path = on_disk(tmp_path, name, content)
+        named = name.endswith((".csv", ".graphml"))
+        options = words() if named else PRE
+        connectome = read_connectome(path, neurons if named else None, options)
+        assert (connectome.wiring.matrix(connectome.counts) == MATRIX).all(), name
+        assert connectome.report.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("w.csv", b",a,b\na,0,\nb,,0\n"),
+        ("w.npy", npy_bytes(np.zeros((3, 3)))),
+        ("w.mat", mat(w=np.zeros((3, 3)))),
+        ("w.mat", mat(w=scipy.sparse.csc_matrix((3, 3)))),
+        ("w.npz", sparse_npz_bytes(scipy.sparse.csr_matrix(([0.0], ([1], [2])), shape=(3, 3)))),
+        ("w.npz", sparse_npz_bytes(scipy.sparse.csr_matrix((3, 3)))),
+        ("w.graphml", b'<graphml><graph><node id="a"/></graph></graphml>'),
+    ],
+)
+def test_no_connection_at_all(tmp_path: Path, name: str, content: bytes) -> None:
+    path = on_disk(tmp_path, name, content)
+    with pytest.raises(DataFileError) as caught:
+        read_connectome(path, None, words() if "graphml" in name else PRE)
+    assert caught.value.code == "NB215"
