@@ -97,7 +97,7 @@ def _side(trials: Mapping[str, Array], name: str) -> Array | None:
 
 
 def variables(trials: Mapping[str, Array]) -> list[str]:
-    """The numeric variables that may be a condition: those that tell trials apart.
+    """The numeric variables that may be a condition: those that differ between trials.
 
     Lengths, right answers and what the network made of a trial are none.
     """
@@ -151,10 +151,10 @@ class Averaged(NamedTuple):
 
     environment: str  # "" where the trials are not of several
     layer: str
-    label: str  # of the condition; "" where nothing tells the trials apart
+    label: str  # of the condition; "" where all trials are one condition
     names: list[str]  # of the condition's values
     colours: list[Any]
-    rates: Array  # (value, time, unit), NaN where too few trials go on
+    rates: Array  # (value, time, unit), NaN where too few trials are that long
     time: Array  # (time,)
     time_label: str
     periods: list[Period]
@@ -253,7 +253,7 @@ def no_environment(name: str, kinds: list[str]) -> NetbuildError:
 
 
 def _condition(activity: Activity, name: str | None) -> Condition | None:
-    """The variable of that name, or the first that tells trials apart; None without one."""
+    """The variable of that name, or the first one that differs between trials; None without any."""
     try:
         found = condition_of(activity.trials, name)
     except NetbuildError:

@@ -308,7 +308,7 @@ def activity_of(
 ) -> Activity:
     """Rates, and the batch that they are of, as an activity whose padding is NaN.
 
-    Where the trials have a variable `steps`, it says how long each is; else all are whole.
+    A variable `steps` of the trials gives their lengths; without it all have the same one.
     """
     inputs = batch.inputs.float().cpu().numpy().copy()
     if inputs.ndim == 2:

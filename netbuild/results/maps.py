@@ -29,14 +29,14 @@ class LabelledMap(NamedTuple):
     connected: Array | None  # (post, pre) bool; None: everything is, or all that is stored
     pre: Units
     post: Units
-    # (pre,): 1 or -1 where every weight of the unit is held to the unit's sign, else 0; None: as
-    # `pre.sign` says. Under `dale: none` units have signs that their weights do not obey.
-    held: Array | None = None
+    # (pre,): 1 or -1 where the map constrains every weight of the unit to the unit's sign, else 0;
+    # None: `pre.sign`. Under `dale: none` units have signs that their weights need not have.
+    bound: Array | None = None
 
     @property
     def signs(self) -> Array:
-        """(pre,): the sign that all weights of a presynaptic unit have, 0 where none is held."""
-        return self.pre.sign if self.held is None else self.held
+        """(pre,): the sign that a presynaptic unit's weights must have, 0 where they need not."""
+        return self.pre.sign if self.bound is None else self.bound
 
     def at(self, post: Array, pre: Array) -> LabelledMap:
         """Some of the rows and columns, in another order; both are positions."""
@@ -67,22 +67,22 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
             None if module.connected is None else module.connected.cpu().numpy().copy(),
             units(plan.reads),
             units(plan.gives),
-            _held_signs(module, units(plan.reads).sign),
+            _bound_signs(module, units(plan.reads).sign),
         )
     return found
 
 
-def _held_signs(module: LinearLayer, signs: Array) -> Array:
-    """(pre,): the signs of presynaptic units, 0 where a weight of the unit is not held to it."""
+def _bound_signs(module: LinearLayer, signs: Array) -> Array:
+    """(pre,): the signs of presynaptic units, 0 where a weight of the unit may have another one."""
     if module.dale == "none" or module.sign is None:
         return np.zeros_like(signs)
-    held = module.sign.cpu().numpy()
+    reference = module.sign.cpu().numpy()
     if module.sources is not None:  # (connection,)
         sources = module.sources.cpu().numpy()
         free = np.zeros(len(signs), bool)
-        free[sources[held != signs[sources]]] = True
+        free[sources[reference != signs[sources]]] = True
     else:
-        other = held != signs
+        other = reference != signs
         if module.connected is not None:
             other &= module.connected.cpu().numpy()
         free = other.any(0)

@@ -1,4 +1,4 @@
-"""What each unit is called and what it is: its name, area, sign, and what a node table says."""
+"""The units of a layer as results label them: name, area, sign, and columns of a node table."""
 
 from __future__ import annotations
 

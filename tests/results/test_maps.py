@@ -1,4 +1,4 @@
-"""Maps: effective weights, their units, and the signs that they are held to."""
+"""Maps: effective weights, their units, and the signs that constrain them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import netbuild
 from netbuild import plots
 from netbuild.layers import LinearLayer
-from netbuild.results.maps import _held_signs, labelled_maps
+from netbuild.results.maps import _bound_signs, labelled_maps
 
 
 def test_units_whose_weights_have_other_signs_show_none() -> None:
@@ -19,9 +19,9 @@ def test_units_whose_weights_have_other_signs_show_none() -> None:
     layer = LinearLayer(3, 2, ei_mask=signs, seed=0)
     sparse = LinearLayer(3, 2, storage="sparse", ei_mask=signs, sparsity_mask=wired, seed=0)
     units = np.array([1, 1, 1], np.int8)
-    assert _held_signs(layer, units).tolist() == [1, 0, 0]
-    assert _held_signs(sparse, units).tolist() == [1, 1, 0]  # its other connection is absent
-    assert _held_signs(LinearLayer(3, 2), units).tolist() == [0, 0, 0]
+    assert _bound_signs(layer, units).tolist() == [1, 0, 0]
+    assert _bound_signs(sparse, units).tolist() == [1, 1, 0]  # its other connection is absent
+    assert _bound_signs(LinearLayer(3, 2), units).tolist() == [0, 0, 0]
 
 
 def test_maps_have_the_effective_weights(decision: netbuild.Run, small: Path) -> None:

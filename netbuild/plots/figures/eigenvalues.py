@@ -89,8 +89,8 @@ def _spectrum(weight: NDArray[Any] | Any) -> tuple[NDArray[np.complex128], float
         raise unusable("this weight holds NaN or Inf, so it has no eigenvalues")
     if sparse and count > MOST_SPARSE:
         return _largest(weight)
-    whole: NDArray[Any] = weight if isinstance(weight, np.ndarray) else weight.toarray()
-    values = np.linalg.eigvals(whole.astype(np.float64)).astype(np.complex128)
+    dense: NDArray[Any] = weight if isinstance(weight, np.ndarray) else weight.toarray()
+    values = np.linalg.eigvals(dense.astype(np.float64)).astype(np.complex128)
     values = values[np.argsort(-np.abs(values), kind="stable")]
     return values, float(np.abs(values[0]))
 

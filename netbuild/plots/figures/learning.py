@@ -88,7 +88,7 @@ def _words(results: Results) -> dict[str, str]:
     """What the batches and the evaluations of a training are."""
     task = None if results.spec is None else results.spec.model.task
     if getattr(getattr(task, "batches", None), "of", None) == "windows":
-        # Of windows it is the accuracy of every step, of whole trials that of choices.
+        # The accuracy of windows counts every step, that of whole trials counts choices.
         return {"training": "training windows", "evaluation": "whole trials"}
     return {"training": "training", "evaluation": "evaluation"}
 

@@ -196,7 +196,7 @@ def _check_column(maps: Maps, by: str) -> None:
 
 
 def _words(units: Units, by: str | None) -> Array:
-    """(unit,): the group of each; areas are none where they are too many for that."""
+    """(unit,): the group of each; no groups where there are too many areas."""
     column = None if by is None else units.column(by)
     if column is None:
         column = units.area
@@ -252,9 +252,11 @@ def _length(ax: Axes, others: list[_Group], *, vertical: bool) -> float:
     """About how many points long an axis is, beside the names of the groups of the other axis."""
     cell = ax.get_position()
     figure = figure_of(ax)
-    whole = cell.height * figure.get_figheight() if vertical else cell.width * figure.get_figwidth()
+    inches = (
+        cell.height * figure.get_figheight() if vertical else cell.width * figure.get_figwidth()
+    )
     letters = max((len(_name(group.word)) for group in others), default=0)
-    return max(72 * whole - (ABOVE if vertical else BESIDE) - LETTER * letters, 50.0)
+    return max(72 * inches - (ABOVE if vertical else BESIDE) - LETTER * letters, 50.0)
 
 
 def _name(word: str) -> str:
@@ -265,7 +267,7 @@ def _strips(ax: Axes, groups: list[_Group], count: int, length: float, *, vertic
     """A strip of colours along an axis, a line between groups, and the groups' names.
 
     Names that would cover each other move apart, with lines that lead to them. Where there are
-    more than there is room for, large groups have theirs, and the axis says how many have none.
+    too many for that, the large groups have names, and the axis label counts the others.
     `length` is about how many points long the axis is.
     """
     if not groups:
