@@ -312,8 +312,10 @@ def run_checks(
     sources = check_sources(context, network_input, width)
     if not check_memory(context, sources, memory_limit):
         return Plan()
+    before = len(context.problems)
     plans = _check_layers(context, sources)
-    check_learning(context, plans)
+    if len(context.problems) == before:  # else a part that cannot be told may be the one that learns
+        check_learning(context, plans)
     check_connections(context, plans)
     last = sources.get(len(context.parsed.layers) - 1)
     regularizers = check_regularizers(context, plans)
