@@ -31,7 +31,7 @@ fuzz: .venv/developer
 	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && \
 	$(BIN)/python tests/fuzz_connectomes.py $(SECONDS) --jobs $(JOBS) && exit $$specs
 
-# Kills trainings, fills their disk and damages their files, for about half an hour; writes docs/faults.json.
+# Disturbs trainings (kills, full disks, damaged files), for half an hour; writes docs/faults.json.
 faults: .venv/developer
 	$(BIN)/python tests/faults
 
