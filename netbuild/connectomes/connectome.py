@@ -127,7 +127,7 @@ def unrecognised(table: Table, words: Words) -> DataFileError:
 
 
 def is_matrix(table: Table, words: Words) -> bool:
-    """Whether a text is a matrix with names rather than an edge list with columns of its own.
+    """Whether a text is a matrix with names rather than an edge list with unusual columns.
 
     Its first cell is empty, or the user says what its rows are, or names of rows are names of
     columns too and numbers stand beside them.

@@ -75,8 +75,8 @@ class Table:
     def read(self, columns: Mapping[str, str], types: Mapping[str, Any]) -> pl.DataFrame:
         """The columns (key -> its name here) as a frame with these keys.
 
-        Text is parsed as `types` say, and raises CellsError where it cannot be. Binary columns
-        come with types of their own. Raises DataFileError NB901, before anything is read, where
+        Text is parsed to `types`, and raises CellsError where it cannot be. Binary columns keep
+        the types of the file. Raises DataFileError NB901, before anything is read, where
         these are far more cells than the file's bytes can hold.
         """
         places = {key: self.index(column) for key, column in columns.items()}
