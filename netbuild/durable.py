@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from netbuild import system
 from netbuild.errors import Exit, NetbuildError
-from netbuild.folders import Folder, TooLargeError, check_file, entered
+from netbuild.folders import Folder, ForeignEntryError, TooLargeError, check_file, entered
 from netbuild.system import memory_bytes
 
 Result = TypeVar("Result")
@@ -47,6 +47,10 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+# What says that something is missing from a run, or is something else; other errors are the disk's.
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
 def reason_of(error: OSError) -> str:
     """What the system says of an error, in a few words."""
     return error.strerror or type(error).__name__
@@ -59,6 +63,33 @@ def io_errors(what: str, exit_code: Exit = Exit.IO, hint: str = "") -> Iterator[
         yield
     except OSError as error:
         raise NetbuildError(f"{what}: {reason_of(error)}", exit_code, hint) from None
+
+
+@contextmanager
+def reading(path: Path, *damaged: type[Exception]) -> Iterator[None]:
+    """Raise NetbuildError for a run's file that is missing or damaged (exit 5), that the disk or a
+    permission keeps from being read (exit 7), or that memory does not hold (exit 9).
+
+    ValueError and RecursionError are what damaged text and JSON raise; `damaged` are those of
+    another parser. Every other exception is a bug of ours, and passes.
+    """
+    kinds: tuple[type[Exception], ...] = (*ABSENT, ValueError, RecursionError, *damaged)
+    try:
+        yield
+    except (ForeignEntryError, TooLargeError):
+        raise
+    except MemoryError:
+        what = f"{path} cannot be read: there is not enough memory"
+        raise NetbuildError(what, Exit.RESOURCES) from None
+    except NetbuildError as error:
+        what = str(error).partition("\n")[0]
+        code = Exit.RESOURCES if error.exit_code == Exit.RESOURCES else Exit.RUN
+        raise NetbuildError(f"{path} cannot be used: {what}", code) from None
+    except kinds as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None
+    except OSError as error:
+        raise NetbuildError(f"{path} cannot be read: {reason_of(error)}", Exit.IO) from None
 
 
 def write(descriptor: int, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from netbuild.builder import build, build_optimizer, change_optimizer, device_of
-from netbuild.durable import digest, io_errors, read_file
+from netbuild.durable import digest, io_errors, read_file, reading
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError
 from netbuild.layers import Network
@@ -268,7 +268,7 @@ def refuse_damage(run: Run) -> None:
     digests = {"resolved.yaml": run.info.resolved_sha256, "spec.yaml": run.info.spec_sha256}
     for name, known in digests.items():
         path = run.path / name
-        with io_errors(f"{path} cannot be read", Exit.RUN):
+        with reading(path):
             found = digest(read_file(path, LARGEST_JSON))
         if found != known:
             raise NetbuildError(f"{path} does not have the digest written down", Exit.RUN)

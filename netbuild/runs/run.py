@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor
 
 from netbuild.builder import build, build_task, device_of
-from netbuild.durable import digest, is_there, read_file
+from netbuild.durable import digest, is_there, read_file, reading
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
-from netbuild.language.neurogym_task import NeurogymPlan
+from netbuild.language.plan import NeurogymPlan
 from netbuild.layers import Check, Network, linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
@@ -337,27 +336,3 @@ def refuse_own_task(run: Run) -> None:
     if run.info.own_task and run.given_task is None:
         what = f"{run.path} was trained on a task given in Python"
         raise NetbuildError(what, Exit.RUN, "in Python: `task=...`, here as there")
-
-
-@contextmanager
-def reading(path: Path, *damaged: type[Exception]) -> Iterator[None]:
-    """Raise NetbuildError where a run's file is damaged (exit 5), or memory runs out (exit 9).
-
-    OSError, ValueError and RecursionError are what damaged text and JSON raise; `damaged` are those
-    of another parser. Every other exception is a bug of ours, and passes.
-    """
-    kinds: tuple[type[Exception], ...] = (OSError, ValueError, RecursionError, *damaged)
-    try:
-        yield
-    except (ForeignEntryError, TooLargeError):
-        raise
-    except MemoryError:
-        what = f"{path} cannot be read: there is not enough memory"
-        raise NetbuildError(what, Exit.RESOURCES) from None
-    except NetbuildError as error:
-        what = str(error).partition("\n")[0]
-        code = Exit.RESOURCES if error.exit_code == Exit.RESOURCES else Exit.RUN
-        raise NetbuildError(f"{path} cannot be used: {what}", code) from None
-    except kinds as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None

@@ -15,7 +15,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netbuild import rundir
-from netbuild.durable import read_file, steadily
+from netbuild.durable import read_file, reading, steadily
 from netbuild.errors import Exit, NetbuildError
 from netbuild.training.progress import Best, Count, Progress
 
@@ -139,12 +139,9 @@ class State(Progress):
 
 def read_info(path: Path) -> RunInfo:
     """What a `run.json` says; raises NetbuildError (exit 5) for a damaged or another one."""
-    try:
+    with reading(path, KeyError):
         found = rundir.as_object(steadily(lambda: read_file(path, rundir.LARGEST_JSON)))
         version = found["format"]
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise NetbuildError(f"{path} cannot be read: {reason[:120]}", Exit.RUN) from None
     if version != FORMAT:
         raise NetbuildError(other_format(path.parent, version), Exit.RUN)
     try:
