@@ -75,7 +75,7 @@ def read_connectome(edges: Path, neurons: Path | None, words: Words) -> Connecto
 
 
 def read_rows(source: Source, words: Words) -> Rows:
-    """The rows or cells of a file, by whichever reader is its own."""
+    """The rows or cells of a file, read by the reader of its format."""
     if source.suffix == ".npz" and matrices.is_sparse(source.content):
         return matrices.read_sparse(source, words)
     if source.suffix in (".npy", ".npz"):

@@ -177,7 +177,7 @@ class Table:
         return found
 
     def first_known(self, known: Sequence[str]) -> str | None:
-        """The column with the first of these names, whatever its letters' size."""
+        """The column with the first of these names, in upper or lower case."""
         by_name = {column.casefold(): column for column in reversed(self.columns)}
         return next((by_name[name] for name in known if name in by_name), None)
 

@@ -79,7 +79,7 @@ Alpha = Annotated[
 
 
 class Noise(Model):
-    """Gaussian noise, with new values at each step of each trial in training; none in evaluation."""
+    """Gaussian noise, new at each step of each trial in training; none in evaluation."""
 
     sigma: NonNegative = key(..., "its strength", 0.15, also="std strength")
     scaling: Literal["euler_maruyama", "nn4n", "none"] = key(

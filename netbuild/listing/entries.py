@@ -101,7 +101,7 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
 
 
 def entry(path: Path) -> Entry:
-    """What is known of one run; whatever is wrong with its files makes it "damaged"."""
+    """What is known of one run; any fault of its files makes it "damaged"."""
     problem = ""
     about: dict[str, Any] = {}
     try:
