@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all that a newcomer needs; both re-run in seconds.
+# `make demo` and `make test` are all that a newcomer needs.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -23,7 +23,7 @@ bench: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-# Specs and data files that nobody would write, so long for each, in so many processes.
+# Reads random specs and data files, for SECONDS each, in JOBS processes.
 SECONDS ?= 600
 JOBS ?= 1
 fuzz: .venv/developer
@@ -31,15 +31,15 @@ fuzz: .venv/developer
 	$(BIN)/python tests/fuzz_files.py $(SECONDS) --jobs $(JOBS) && \
 	$(BIN)/python tests/fuzz_connectomes.py $(SECONDS) --jobs $(JOBS) && exit $$specs
 
-# Trainings that are killed, starved of disk and damaged, about half an hour; writes docs/faults.json.
+# Disturbs trainings (kills, full disks, damaged files), for half an hour; writes docs/faults.json.
 faults: .venv/developer
 	$(BIN)/python tests/faults
 
-# Published results trained again, about 7 minutes; docs/reproductions.md has the figures.
+# Reproduces published results in about 7 minutes; docs/reproductions.md has the numbers.
 reproduce: .venv/developer
-	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/analysis/test_fixed_points.py
+	$(BIN)/python -m pytest -m slow -s tests/test_reproductions.py tests/analysis/test_study.py
 
-# Both connectomes in full, with the worm's control: some minutes, 3 GB of memory.
+# Trains both connectomes and the control of C. elegans: some minutes, 3 GB of memory.
 fly: .venv/developer
 	$(BIN)/netbuild train examples/celegans/celegans.yaml
 	$(BIN)/netbuild train examples/celegans/rewired.yaml
@@ -47,7 +47,7 @@ fly: .venv/developer
 	$(BIN)/netbuild inspect examples/fly_scale/fly.yaml --by super_class
 	$(BIN)/netbuild train examples/fly_scale/fly.yaml
 
-# All tests that take minutes; published connectomes among them, whose files pip downloads.
+# All tests that take minutes. Those of published connectomes need files that pip downloads.
 slow: .venv/developer
 	$(BIN)/python -m pytest -m slow
 

@@ -1,1 +1,1 @@
-"""Benchmarks: each module prints ours, the peer's and their ratio, measured in one run."""
+"""Benchmarks: each prints the times of netbuild and of a peer, and their ratio, from one run."""

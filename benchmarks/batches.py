@@ -1,8 +1,8 @@
-"""How long a step of the training waits for its batch, where a process of its own makes them ahead.
+"""How long a training step waits for its batch, which a worker process prepares in advance.
 
-python -m benchmarks.batches [STEPS]. For three examples and a tiny task: the milliseconds to make a
-batch in this process, those of a step that has its batch already, and how much of each step passes
-in the call that gives the batch. On a machine that does other things too the share grows: the load
+python -m benchmarks.batches [STEPS]. For three examples and a tiny task, it prints the milliseconds
+to make a batch in this process, those of a step whose batch is ready, and the share of each step
+that passes in the call that returns the batch. The share is larger on a busy machine, so the load
 is printed.
 """
 
@@ -99,7 +99,7 @@ def measure(spec: netbuild.Spec, steps: int) -> Measured:
 
 
 def turn(trainer: Trainer, records: Iterator[Any], timed: Timed, steps: int) -> tuple[float, float]:
-    """Seconds of a step, and those of it that its batch was waited for."""
+    """Seconds of a step, and the part of them that it waited for its batch."""
     timed.seconds, first, began = 0.0, trainer.step, time.perf_counter()
     while trainer.step < first + steps:
         next(records)
@@ -111,7 +111,9 @@ def main() -> None:
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
-    print(f"batches made ahead, one thread; {os.cpu_count()} cores, load {load:.1f} before")
+    print(
+        f"batches from a worker process, one thread; {os.cpu_count()} cores, load {load:.1f} before"
+    )
     print("  task                    making one      step   waiting   share of the step")
     for spec in specs():
         found = measure(spec, steps)

@@ -1,11 +1,10 @@
 """A 15-million-row edge list with 18-digit ids, from the file into a layer's pattern.
 
-python -m benchmarks.connectome_files [--rows N] [--folder DIR]. Ours: `read_connectome`, with its
-checks, its digest, and the merging of duplicates. The
-floor, in the same run: polars reads the file, two numpy.searchsorted look up the ids (whose sorted
-list it is given), and one polars group_by(pair).sum().sort() merges. Each is a process of its own,
-whose peak memory is told; the seconds are those after the imports. Then the native form: written,
-and loaded again.
+python -m benchmarks.connectome_files [--rows N] [--folder DIR]. Ours is
+`read_connectome`, with its checks, its digest, and the merging of duplicates. In the floor, polars
+reads the file, two numpy.searchsorted look up the ids in a sorted list, and one polars
+group_by(pair).sum().sort() merges. Each runs in a separate process, whose peak memory is printed;
+the seconds are those after the imports. At the end, the native format is written and loaded again.
 
 The file has the columns of FlyWire's connection table: pre_root_id, post_root_id, syn_count; its
 pairs are drawn, one in ten of them twice.

@@ -1,9 +1,9 @@
 """A training step under all three masks, 1024 x 1024, batch 64: what do the constraints cost?
 
-python -m benchmarks.constraint_step. Ours: LinearLayer with signs, 30 % of the connections and a
-plasticity mask, fused Adam and `attach`; once with plasticity 0 or 1, once with 0.5 too. The
-floors: torch.nn.Linear, unconstrained, with torch's default Adam and with the same fused Adam. The
-peer: nn4n 1.1.1, whose constraints are methods that the training loop calls.
+python -m benchmarks.constraint_step. Ours is a LinearLayer with signs, 30 % of the connections and
+a plasticity mask, fused Adam and `attach`; once with plasticity 0 or 1, once also with 0.5. The
+floors are torch.nn.Linear without constraints, with torch's default Adam and with the same fused
+Adam. The peer is nn4n 1.1.1, whose constraints are methods that the training loop calls.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """DaleLawL2, forward and backward, against the trace of a matrix product (NeuroTorch's formula).
 
-`ours` has one sign per presynaptic unit, which is Dale's law; `each` has a sign of its own for
-each weight. The peer takes the same time for both.
+`ours` has one sign per presynaptic unit, which is Dale's law; `each` has a separate sign
+for each weight. The peer takes the same time for both.
 
     python -m benchmarks.dale_regularizer
 """

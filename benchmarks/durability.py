@@ -1,9 +1,9 @@
-"""What durable and deterministic training costs a step, and how long a checkpoint holds it up.
+"""The cost of durable, deterministic training for a step, and the delay by a checkpoint.
 
 python -m benchmarks.durability. Ours is what `netbuild train` does: the log, a checkpoint every 500
-steps, NaN looked for, deterministic algorithms. The digits' bare loop is written by hand, with the
-same batches, fused optimizer, regularizers, lerp and clamp; that of `ei_decision` steps the same
-network and optimizer. Batches are at hand for both.
+steps, a check for NaN, deterministic algorithms. The bare loop of the digits is hand-written, with
+the same batches, fused optimizer, regularizers, lerp and clamp; that of `ei_decision` trains the
+same network with the same optimizer. Batches are ready for both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The whole training of `examples/ei_decision.yaml` against a plain PyTorch loop on its batches.
 
 python -m benchmarks.ei_decision [STEPS]. The plain loop is written as notebooks write it: a module
-that steps through time in Python, |W| times a mask at each step, and the batch made in between.
+that steps through time in Python, |W| times a mask at each step, and the batch made between steps.
 """
 
 from __future__ import annotations

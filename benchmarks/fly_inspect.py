@@ -1,8 +1,8 @@
-"""`netbuild inspect` of a network of the size of a fly's brain, against what it cannot do without.
+"""`netbuild inspect` of a network of the size of a fly's brain, against its unavoidable parts.
 
     python -m benchmarks.fly_inspect [--connections 15000000] [--pairs 3]
 
-The files are made by examples/fly_scale/generate.py, in a temporary folder. The floor is two
+examples/fly_scale/generate.py writes the files into a temporary folder. The floor is two
 processes: one that reads the masks (the edge list and the node table) and one that starts torch.
 """
 

@@ -16,7 +16,7 @@ LINES = 1000
 
 
 def spec() -> str:
-    """A right spec of exactly so many lines and layers."""
+    """A correct spec with exactly this number of lines and layers."""
     lines = ["netbuild: 1", "name: long", "seed: 1", "layers:"]
     for i in range(LAYERS):
         lines += [

@@ -5,8 +5,8 @@
 Each step of `ours`, `torch.nn.RNN` (native loops, without leak) and `nn4n` is: input and recurrent
 weights and biases, a linear readout to three outputs, mean squared error, and the gradients of all
 parameters; ours is the whole `Network` of a `CTRNNLayer` and a `LinearLayer`. `bare` is the matrix
-products that the recurrence cannot do without, alone: one a time step forward and one backward, and
-the weights' gradient in one for all steps.
+products of the recurrence alone: one for each time step forward and one backward, and one for the
+gradient of the weights over all steps.
 """
 
 from __future__ import annotations

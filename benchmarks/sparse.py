@@ -1,11 +1,11 @@
-"""Sparse recurrences: against their bare kernels, against dense ones, and as connections grow.
+"""Sparse recurrences against their bare kernels, against dense ones, and with more connections.
 
     python -m benchmarks.sparse [--units 139255 --connections 15000000 --batch 8 --time 10]
                                 [--threads 2] [--pairs 5] [--only bare dense growth crossover]
 
 All are forward + backward of a leaky relu recurrence, with the gradients of the weights and of the
-drive. `bare` is the sum of three kernels, each alone and into memory that is there already: a
-sparse product a time step forward, one with the transpose a time step backward, and one sampled
+drive. `bare` is the sum of three kernels, each alone and with memory that is already allocated: a
+sparse product for each step forward, one with the transpose for each step backward, and one sampled
 product over all time steps for the weights' gradient. The wirings are random, with log-normal
 degrees. Whole training steps are in `sparse_training`.
 """

@@ -1,8 +1,8 @@
 """A whole training step of a fly's brain: 139,255 units, 15.0 million connections, on the CPU.
 
 python -m benchmarks.sparse_training [UNITS CONNECTIONS]. Batch 8, 10 time steps: forward, backward,
-fused Adam and the projection of signs, with values for the connections alone; and the peak of the
-resident memory of the whole process. Presynaptic units have signs, degrees are heavy-tailed.
+fused Adam and the projection of signs, in sparse storage. The peak of the resident
+memory of the whole process is printed too. Presynaptic units have signs, degrees are heavy-tailed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Start-up: `netbuild --help` and `validate` against importing what they need.
 
-python -m benchmarks.startup. Words must not wait for maths: neither imports torch.
+python -m benchmarks.startup. Neither of them imports torch.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ FAULTS = ROOT / "docs" / "faults.json"
 FAULTS_BEGIN = "<!-- the faults: written by make_robustness.py -->\n"
 FAULTS_END = "<!-- the faults end -->\n"
 FAULTS_HEAD = "| | fault | cases | | failed | seconds |\n|--|---|--:|---|--:|--:|\n"
-LONGEST = 160  # characters of what is said; the files have the rest
+LONGEST = 160  # characters of a message; the files have the rest
 
 
 def table() -> str:
@@ -48,14 +48,14 @@ def lines_of(row: Row) -> list[list[str]]:
 
 
 def message_of(line: str) -> str:
-    """A problem of a head without its place and path: `CODE what | hint`."""
+    """A problem in the head of a spec, without its place and path: `CODE what | hint`."""
     code = line.index("NB")
     path, _, rest = line[code + 6 :].partition(": ")
     return f"{line[code : code + 5]} {rest if rest and ' ' not in path else line[code + 6 :]}"
 
 
 def shown(said: str) -> str:
-    """What is said, on one line of a table."""
+    """A message, shortened to one line of a table."""
     text = said.replace(" | ", "; help: ")
     return text if len(text) <= LONGEST else f"{text[:LONGEST].rpartition(' ')[0]} ..."
 
@@ -87,7 +87,7 @@ def faults() -> str:
 
 
 def with_table(page: str) -> str:
-    """A page with its tables written anew."""
+    """The page with its tables replaced by the current ones."""
     page = _between(page, BEGIN, table(), END)
     return _between(page, FAULTS_BEGIN, faults(), FAULTS_END)
 

@@ -12,7 +12,7 @@ def write(folder: Path) -> None:
     masks.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
 
-    # Rows are presynaptic: 128 units project to 10. What the first 13 send never learns.
+    # Rows are presynaptic: 128 units project to 10. Connections from the first 13 are frozen.
     plastic = np.ones((128, 10), dtype=int)
     plastic[:13] = 0
     np.savetxt(masks / "plastic.csv", plastic, fmt="%d", delimiter=",")

@@ -20,7 +20,7 @@ def write(folder: Path) -> None:
         "sparsity_mask": (rng.random((10, 6)) < 0.6).astype(int),
         "plasticity_mask": rng.choice([0.0, 1.0], (10, 6), p=[0.2, 0.8]),
     }
-    # What nn4n does by itself is written down: wrong signs to 0, then global balance.
+    # What nn4n does implicitly is written out: wrong signs become 0, then a global balance.
     layer_struct |= {"dale_init": "clamp", "ei_balance": "nn4n"}
     netbuild.save_spec({"name": "nn4n-layer", "layers": [layer_struct]}, folder / "nn4n_layer.yaml")
 

@@ -28,7 +28,7 @@ def save_spec(network: Mapping[str, Any], path: str | Path) -> Path:
     Masks are (input_dim, output_dim) and become `rows: pre`; weights are (output_dim, input_dim)
     and become `rows: post`. Other keys of `network` go into the file as they are. What nn4n does
     by itself (`dale_init: clamp`, `ei_balance: nn4n`) is only written when the struct says so.
-    Weights that a struct names by a scheme are drawn anew, from the spec's `seed` and the layer's
+    Weights that a struct names by a scheme are drawn again, from the spec's `seed` and the layer's
     name. Returns the path. Raises ValueError for missing or unknown keys, and SpecError for what
     does not load; nothing is written then.
     """

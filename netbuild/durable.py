@@ -222,8 +222,8 @@ def _replace(path: Path, data: bytes, within: Path | None) -> None:
 def append(path: Path, data: bytes, at: int) -> int:
     """Write at the end of a file that has `at` bytes; returns how many it then has.
 
-    Raises OSError, ForeignEntryError for what is no file of its own, and NetbuildError (exit 7)
-    for a file of any other length: somebody else has written to it, or cut it.
+    Raises OSError, ForeignEntryError for what is not a regular file, and NetbuildError (exit 7)
+    for a file of any other length: another program has written to it, or cut it.
     """
     most = at
 
@@ -327,7 +327,7 @@ def remove_leftovers(path: Path, within: Path | None = None) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a link, or a folder with all that somebody may have put into it."""
+    """Remove a file or a link, or a folder with everything in it."""
     with entered(path.parent) as folder:
         folder.remove(path.name)
 
@@ -365,7 +365,7 @@ def need_folder(path: Path, within: Path) -> None:
 
 
 def _beside(name: str) -> str:
-    """A hidden name for the same folder, which nobody else has."""
+    """A unique hidden name in the same folder."""
     return f".{name}.{secrets.token_hex(4)}.tmp"
 
 

@@ -18,7 +18,7 @@ class Exit(IntEnum):
 
     DONE = 0
     USAGE = 2
-    SPEC = 3  # editing the YAML cures it
+    SPEC = 3  # editing the YAML solves it
     DATA = 4  # a mask or data file: missing, malformed, misshapen
     RUN = 5  # a checkpoint or run directory
     LOCKED = 6
@@ -98,7 +98,7 @@ class NetbuildError(Exception):
 class SpecError(NetbuildError):
     """A spec, or a file that it names, is wrong.
 
-    `problems` holds all that must be cured, in file order; `warnings` what was noticed beside it.
+    `problems` has all errors, in file order; `warnings` has the warnings.
     """
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:

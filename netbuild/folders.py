@@ -1,10 +1,10 @@
-"""Folders that somebody else may have filled: their entries are opened without following a link.
+"""Folders whose contents are not trusted: their entries are opened without following a link.
 
 A run directory is made to be passed on, so it can come from anybody. A symbolic link in it would
 lead a command to read, or to overwrite, any file of the person who runs the command; a FIFO or a
 device would make the command wait for ever. Here each part of a path below such a folder is opened
-by itself, relative to the folder before it, and whatever is not a file or a folder of its own is
-refused. Where the system cannot open relative to a folder, each part is looked at before.
+by itself, relative to the folder before it, and whatever is not a regular file or folder is
+refused. Where the system cannot open relative to a folder, each part is examined first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KINDS = (
 
 
 class ForeignEntryError(NetbuildError):
-    """An entry of a folder that is not a file or a folder of its own (exit 5)."""
+    """An entry of a folder that is not a regular file or folder (exit 5)."""
 
     def __init__(self, path: Path, what: str) -> None:
         hint = "no link, FIFO or device in a run is followed; put the file or folder itself there"
@@ -54,7 +54,7 @@ def refuse_foreign(path: Path, status: os.stat_result, *, in_place: bool = False
     """Raise ForeignEntryError for what is not a regular file.
 
     With `in_place`, for a file of several names too: to write into it would change what the other
-    names show, which may be somebody's file.
+    names show, which may be a file of the user.
     """
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for is_kind, name in KINDS if is_kind(status.st_mode)), "a device")
@@ -169,7 +169,7 @@ class Folder:
         os.mkdir(path, **where)
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link, or a folder with all that somebody may have put into it."""
+        """Remove a file or a link, or a folder with everything in it."""
         path, where = self._at(name)
         if not stat.S_ISDIR(self.stat(name).st_mode):
             os.unlink(path, **where)

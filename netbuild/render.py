@@ -34,7 +34,7 @@ def console(stream: IO[str] | None = None) -> Console:
 
 
 class _Console(Console):
-    """A console on which text is nothing but text: no markup, no control characters of its own.
+    """A console on which text is nothing but text: no markup, no control characters.
 
     A broken pipe is left to the command line, which knows what it means.
     """
@@ -408,7 +408,7 @@ class Progress:
         return self
 
     def begin(self, steps: int | None) -> None:
-        """Show how many steps there will be; None: nobody knows."""
+        """Show how many steps there will be; None if that is unknown."""
         if self.bar is not None:
             self.bar.update(self.task, total=steps)
 

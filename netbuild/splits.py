@@ -89,7 +89,7 @@ class SampleSplit:
     def leaks_into(self, later: SampleSplit) -> bool:
         """Whether samples that this split trains on belong to the test set of a later one.
 
-        A later split that trains on all samples has no test set of its own.
+        A later split that trains on all samples has no test set.
         """
         same = self.file == later.file or self.data == later.data
         if not same or self.samples != later.samples or later.trained == later.samples:

@@ -8,7 +8,7 @@ Initial states and trainings have the same bits on one kind of processor alone, 
 names.
 
 `python tests/behaviour.py` compares with the file and lists each difference;
-`python tests/behaviour.py --write` writes it anew.
+`python tests/behaviour.py --write` writes it again.
 """
 
 from __future__ import annotations

@@ -585,7 +585,7 @@ class Drawer:
         return {"plasticity_mask": self.rng.choice([drawn, matrix])}
 
     def between(self, reads: Units, gives: Units) -> dict[str, Any]:
-        """Connections from and to some neurons learn; none is said where there are no tables."""
+        """Connections from and to some neurons learn; none if there are no tables."""
         ends = {}
         for key, units in (("from", reads), ("to", gives)):
             if (found := units.by_columns(self.rng)) and self.maybe(0.7):
@@ -593,7 +593,7 @@ class Drawer:
         return {"plasticity_mask": ends} if ends else {}
 
     def signs(self, shape: tuple[int, int], reads: Units) -> dict[str, Any]:
-        """Sometimes an `ei_mask`, for units that have no signs of their own."""
+        """Sometimes an `ei_mask`, for units that have no signs."""
         if reads.signed or self.maybe(0.7):
             return {}
         signs = [self.rng.choice([1, -1, 0]) for _ in range(shape[0])]

@@ -1,6 +1,6 @@
 """Fuzzing the readers of connectomes: edge lists, node tables, matrices and graphs, damaged.
 
-`python tests/fuzz_connectomes.py SECONDS` goes on for so long and prints what it counted. Whatever
+`python tests/fuzz_connectomes.py SECONDS` runs for this time and prints its counts. Whatever
 the files hold, a connectome comes out whose parts agree with each other, or a DataFileError of one
 line.
 """
@@ -117,7 +117,7 @@ class Connectomes:
         return Case(files, names[0], names[1] if len(names) > 1 else None, words)
 
     def case(self, number: int) -> Case:
-        """One connectome, of which at least one file, or what is said of it, is changed."""
+        """One connectome, of which at least one file, or a key of the spec, is changed."""
         rng = fuzzing.stream(self.seed, number)
         case = rng.choice(self.pool)
         files, edges, neurons = dict(case.files), case.edges, case.neurons
@@ -274,7 +274,7 @@ def xml(text: str, rng: random.Random) -> bytes:
 
 
 def check_words(error: DataFileError) -> None:
-    """What is said fits on a line."""
+    """A message fits on a line."""
     for said in (error.what, error.hint):
         assert said.isprintable(), said
         assert len(said) < 1200, said

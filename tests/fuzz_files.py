@@ -1,6 +1,6 @@
 """Fuzzing the readers of data files: .npy, .npz and text, wrong in one of a thousand ways.
 
-`python tests/fuzz_files.py SECONDS` goes on for so long and prints what it counted. Whatever a file
+`python tests/fuzz_files.py SECONDS` runs for this time and prints its counts. Whatever a file
 holds, an array comes out that agrees with its header and with a reader of another kind (numpy's, or
 `float` cell by cell), or a DataFileError of one line that repeats nothing of the file.
 """
@@ -30,7 +30,7 @@ from netbuild.language import load
 
 Array = npt.NDArray[Any]
 
-CANARY = b"qzxqzxqzx"  # in what a file holds, never in what is said of it
+CANARY = b"qzxqzxqzx"  # in the contents of files, never in messages about them
 THROUGH_SPEC = 12  # of so many files one is read for a spec too
 BOMB = 3000  # of so many archives one is a bomb
 LARGE = 4 << 20  # bytes
@@ -448,7 +448,7 @@ def told(work: Callable[[], Any]) -> Any:
 
 
 def check_words(error: DataFileError) -> None:
-    """What is said fits on a line, and holds nothing of the file's text."""
+    """A message fits on a line, and repeats nothing of the file's text."""
     for said in (error.what, error.hint):
         assert said.isprintable(), said
         assert len(said) < 1200, said

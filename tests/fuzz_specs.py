@@ -1,6 +1,6 @@
 """Fuzzing the reader of specs: bytes and structures that nobody would write.
 
-`python tests/fuzz_specs.py SECONDS` goes on for so long and prints what it counted. Whatever a spec
+`python tests/fuzz_specs.py SECONDS` runs for this time and prints its counts. Whatever a spec
 holds, the reader returns a Spec that builds, or raises SpecError with places and in one line each.
 """
 
@@ -120,7 +120,7 @@ def structure(rng: random.Random, depth: int = 0) -> Any:
 
 
 def changed(data: Any, rng: random.Random) -> Any:
-    """Data with one part of it replaced, taken away or put elsewhere."""
+    """Data with one part of it replaced, removed or put elsewhere."""
     if isinstance(data, dict) and data and rng.random() < 0.85:
         key = rng.choice(list(data))
         kind = rng.random()
@@ -146,7 +146,7 @@ def override(rng: random.Random) -> str:
 
 
 def check_problem(problem: Problem, size: int) -> None:
-    """What is said has a place, fits on a line, and does not come from inside."""
+    """A problem has a place, fits on a line, and is no internal error."""
     assert problem.place is not None
     assert problem.what
     for text in (problem.what, problem.hint, problem.path):
@@ -160,7 +160,7 @@ def check_problem(problem: Problem, size: int) -> None:
 
 
 def attempt(folder: Path, text: bytes, changes: Sequence[str] = ()) -> Spec | SpecError:
-    """Read one spec from `folder`, and look at what is said of it."""
+    """Read one spec from `folder`, and check its problems."""
     path = folder / "spec.yaml"
     path.write_bytes(text)
     try:

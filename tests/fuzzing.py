@@ -1,4 +1,4 @@
-"""The long run of a fuzz: its cases in processes of their own, watched, counted and told.
+"""The long run of a fuzz: its cases run in separate processes, watched, counted and reported.
 
 A fuzz is a class made from a seed and an empty folder. It draws a case from a number, judges it,
 and writes it down for somebody to look at. A case that brings anything but an answer or an error of
@@ -126,8 +126,8 @@ class Hand:
 
 
 def peak() -> int:
-    """The most memory that this process has held, in bytes."""
-    with contextlib.suppress(OSError):  # `ru_maxrss` begins with what the parent held
+    """The peak memory of this process, in bytes."""
+    with contextlib.suppress(OSError):  # `ru_maxrss` begins with the peak of the parent
         status = Path("/proc/self/status").read_text()
         if found := re.search(r"VmHWM:\s*(\d+) kB", status):
             return int(found[1]) << 10
@@ -224,7 +224,7 @@ def work(job: Job, hand: Hand, out: Connection) -> None:
 
 
 def save(job: Job, fuzz: Fuzz, case: Any, number: int, reason: str) -> Path:
-    """Write a failing case and its reason into a folder of its own."""
+    """Write a failing case and its reason into a new folder."""
     folder = job.saved / f"{type(fuzz).__name__.lower()}-{job.seed}-{number}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "reason.txt").write_text(reason)

@@ -70,7 +70,7 @@ def as_matrix(edges: Rows) -> Any:
 
 
 def refused(code: str, content: bytes, suffix: str, options: Any = PRE) -> str:
-    """The one line that is said of a file that cannot be read."""
+    """The one-line message about a file that cannot be read."""
     with pytest.raises(DataFileError) as caught:
         READERS[suffix](source(Path("data/brain" + suffix), content), options)
     assert caught.value.code == code, caught.value.what

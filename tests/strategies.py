@@ -2,7 +2,7 @@
 
 A key that is new in the models is drawn here without a line of code. `RIGHT` are mostly so:
 every value is one that the schema allows, and `settled` makes names and sources agree; `spoiled()`
-are the same with a few parts replaced, taken away or put where they do not belong.
+are the same with a few parts replaced, removed or put where they do not belong.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def spoiled(draw: Callable[[Values], Any]) -> Any:
 
 
 def wronged(data: Any, pick: Callable[[Sequence[Any]], Any], depth: int = 0) -> Any:
-    """The data with one part of it replaced, taken away, doubled or put under another key."""
+    """The data with one part of it replaced, removed, doubled or put under another key."""
     if not isinstance(data, dict | list) or not data or depth > 5:
         return pick(ODD)
     kind = pick(("inside", "inside", "inside", "away", "again"))
@@ -241,7 +241,7 @@ LEAVES: dict[str, Callable[[FromSchema, dict[str, Any]], Values]] = {
 
 
 def branches(schema: dict[str, Any], word: str) -> list[dict[str, Any]]:
-    """The branches of a union, each with what is said of the whole."""
+    """The branches of a union, each with the keys of the whole."""
     whole = {key: value for key, value in schema.items() if key != word}
     needed = whole.pop("required", [])
     return [

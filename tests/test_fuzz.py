@@ -1,4 +1,4 @@
-"""A short fuzz of the spec reader, the same in every run; `fuzz_specs.py` goes on for longer."""
+"""A short fuzz of the spec reader, the same in every run; `fuzz_specs.py` runs longer."""
 
 from __future__ import annotations
 

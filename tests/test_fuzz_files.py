@@ -1,4 +1,4 @@
-"""A short fuzz of the readers of data files; `fuzz_files.py` goes on for longer."""
+"""A short fuzz of the readers of data files; `fuzz_files.py` runs longer."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import netbuild
 from netbuild import system
 
-# Takes away what macOS or Windows lack, before anything of netbuild is loaded.
+# Removes what macOS or Windows lack, before anything of netbuild is loaded.
 LACKING = """
 import os, select, signal, sys
 for name in ("fcntl", "resource"):

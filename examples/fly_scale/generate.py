@@ -6,8 +6,8 @@ It writes `trials.npz`, a task, and `edges.parquet` and `neurons.parquet` with t
 FlyWire's tables, release 783: 139,255 neurons with 18-digit ids, their class and neurotransmitter;
 a row of `edges` for each pair of neurons and neuropil with the count of synapses. The numbers of
 neurons of each class are those of Dorkenwald et al. 2024 (doi 10.1038/s41586-024-07558-y). Which
-neurons are connected is chance: numbers of partners are log-normal, counts of synapses have a heavy
-tail. 2.7 million connections are those of five synapses and more; 15 million are all.
+neurons are connected is random: numbers of partners are log-normal, counts of synapses have a heavy
+tail. FlyWire has 15 million connections, of which 2.7 million have five synapses or more.
 """
 
 from __future__ import annotations

@@ -3,16 +3,17 @@
 #
 #     sbatch examples/slurm/train.sh my-spec.yaml
 #
-# 90 seconds before the time limit SLURM sends SIGUSR1 to the training, and where the job is
-# pre-empted SIGTERM. Either way the state is saved after the step in hand, the command ends with
-# 138 or 143, and the job is queued again. Started again, `--resume` goes on with the same run.
-# After `scancel` the state is saved too, and the job ends. Submitted again once its run has finished,
-# it trains nothing; `sbatch train.sh my-spec.yaml --again` trains the spec once more.
+# SLURM sends SIGUSR1 to the training 90 seconds before the time limit, and SIGTERM when the job is
+# pre-empted. In both cases the training finishes its current step and saves its state, the command
+# ends with 138 or 143, and the job is queued again, where `--resume` resumes the same run. After
+# `scancel` the state is saved too, but the job is not queued again. If you submit the job again after
+# its run has finished, nothing is trained; `sbatch train.sh my-spec.yaml --again` trains the spec again.
 #
-# Yours to change: the time, cores and memory below, with `--partition`, `--account` and `--gres` as
-# your cluster wants them; the environment that has netbuild in it; and `--out`, where runs are written
-# (`sbatch train.sh my-spec.yaml --out "$SCRATCH/runs"`). A job that is killed without a signal, for its
-# memory say, goes on from the last checkpoint: `training: {checkpoint: {every: 500}}`.
+# Change for your cluster: the time, cores and memory below, `--partition`, `--account` and `--gres`;
+# the environment in which netbuild is installed; and `--out`, the folder of the runs
+# (`sbatch train.sh my-spec.yaml --out "$SCRATCH/runs"`). A job that is killed without a signal, for
+# example because of its memory, is resumed from the last checkpoint:
+# `training: {checkpoint: {every: 500}}`.
 #
 #SBATCH --job-name=netbuild
 #SBATCH --time=04:00:00
@@ -30,12 +31,12 @@ set -u
 spec=${1:?usage: sbatch train.sh SPEC [OPTION...]}
 shift
 
-# Were this shell to end at the SIGTERM of a pre-emption, the training would be killed with it.
-# The training itself handles both, whatever it inherits.
+# If this shell ended at the SIGTERM of a pre-emption, the training would be killed with it.
+# The training handles both signals even though it inherits this setting.
 trap '' TERM USR1
 
-# `srun` hands signals on to the training, and its exit code back to this script. It does not take
-# the job's cores per task over by itself.
+# `srun` passes signals to the training and returns its exit code. It does not inherit the job's
+# cores per task, so they are given again.
 srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" netbuild train "$spec" --resume --quiet "$@"
 code=$?
 
@@ -43,12 +44,12 @@ case $code in
     138 | 143) # saved, by SIGUSR1 or SIGTERM: 128 + 10, 128 + 15
         state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format='%T %r')
         if [[ $state == COMPLETING* && $state != *TimeLimit ]]; then
-            # Somebody has cancelled the job, or SLURM has queued it again itself.
-            echo "SLURM ends this job, or starts it again"
+            # The job was cancelled, or SLURM itself has queued it again.
+            echo "SLURM ends this job or has queued it again"
         elif scontrol requeue "$SLURM_JOB_ID"; then
             echo "queued again"
         else
-            echo "SLURM does not queue this job again; submit it to go on"
+            echo "SLURM does not queue this job again; submit it again to resume the run"
         fi
         ;;
     0) echo "finished" ;;

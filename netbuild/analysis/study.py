@@ -124,7 +124,7 @@ def study(
         network: the network.
         batch: trials, as `run.batch(256)` gives them.
         layer: the recurrent layer; the first one when left out.
-        period: the period of a trial whose mean input is held constant: `stimulus` when left out,
+        period: the period of a trial whose mean input is kept constant: `stimulus` when left out,
             and the whole trial where no period has that name.
         condition: variables of the trials, such as `coh`: one input, and one set of points, for
             each combination of their values.

@@ -21,7 +21,7 @@ SPEC = """\
 netbuild: 1
 layers: [{{name: x, type: ctrnn, input_dim: 1, alpha: 1, connectome: {{edges: EDGES{0}}}}}]
 """
-# Codes of problems that a key of `connectome` may cure.
+# Codes of problems that a key of `connectome` may solve.
 CURABLE = ("NB206", "NB211", "NB212", "NB214", "NB216", "NB306")
 CURE = "here keys are given as `--set edges.weight=COLUMN`, the node table as `--neurons FILE`"
 
@@ -78,7 +78,7 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     try:
         return read_connectome(edges, neurons, _words(neurons is not None, changes or ()))
     except DataFileError as error:
-        # This command reads no spec, so an error that a spec could cure counts as one of the file.
+        # This command reads no spec, so an error that a spec could solve counts as one of the file.
         code = max(Exit.DATA, error.exit_code)
         hint = joined(error.hint, CURE) if error.code in CURABLE else error.hint
         raise NetbuildError(f"{edges}: [{error.code}] {error.what}", code, hint) from None

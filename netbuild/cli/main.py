@@ -45,7 +45,7 @@ COMMANDS = (
 
 
 class ReaderGone(Exception):
-    """The reader of our output has gone, as `head` does; that is no failure of ours."""
+    """The reader of our output has ended, as `head` does; that is not an error."""
 
 
 class Interrupted(Exception):
@@ -91,7 +91,7 @@ class OnceCommand(TyperCommand):
 
 @contextmanager
 def _own_exceptions() -> Iterator[None]:
-    """Raise our own exceptions where Typer would exit, or print a message, of its own."""
+    """Raise our own exceptions where Typer itself would exit or print a message."""
     try:
         yield
     except BrokenPipeError:

@@ -114,7 +114,7 @@ def load_spec(
     if spec.warnings and warn:
         from netbuild.render import report_problems
 
-        with suppress(OSError):  # the command continues where nobody reads them
+        with suppress(OSError):  # the command continues if nobody reads them
             report_problems(spec.warnings, warn)
     return spec
 

@@ -17,7 +17,7 @@ PLAIN = re.compile(r"(?:[A-Za-z0-9_.,&+=]|-(?![a-z]+=))*")  # what stands in a n
 def need_ending(path: Path | None, what: str, *endings: str) -> None:
     """Refuse, before anything is computed, a path that could not be written.
 
-    It must end in one of some endings, in a folder that exists; None is a path that nobody named.
+    It must have one of the allowed endings, in a folder that exists; None if no path was given.
     """
     if path is None:
         return

@@ -137,7 +137,7 @@ def _print(found: Sequence[Entry], folder: Path, extra: str | None, specs: SpecV
 
 
 def _folder(each: Entry, below: Path) -> str:
-    """A run's folder as the table names it: its own name, unless it lies in an odd place."""
+    """A run's folder as the table names it: its own name, unless it lies in an unusual place."""
     if each.path.parent == below / (each.name or "?"):
         return each.path.name
     return str(each.path.relative_to(below)) if each.path != below else str(each.path)

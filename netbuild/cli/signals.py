@@ -84,7 +84,7 @@ class Interrupt:
     """Raises KeyboardInterrupt at Ctrl-C, as Python does, and remembers that it came.
 
     For a command that has nothing to save. Code that is being loaded may turn the
-    KeyboardInterrupt into an error of its own.
+    KeyboardInterrupt into another error.
     """
 
     def __init__(self) -> None:

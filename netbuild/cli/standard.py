@@ -74,7 +74,7 @@ def warnings_as_lines() -> Iterator[None]:
 
 
 def drop_unwritten() -> None:
-    """Drop what a stream could not write: Python would try again, and end with a code of its own.
+    """Drop what a stream could not write: Python would try again, and set its own exit code.
 
     To be called at the end of the process.
     """

@@ -165,7 +165,7 @@ def prepare_process(spec: Spec, threads: int | None = None) -> None:
 
 
 def threads_of(spec: Spec) -> int:
-    """The threads that a run takes: the spec's, at most the cores at hand, or for `auto` all these.
+    """The threads of a run: the spec's number, at most the available cores; all of them for `auto`.
 
     With `auto`, a network whose layers are all small takes one: on it, threads that wait for each
     other gain nothing alone, and lose tenfold as soon as anything else runs on the machine.

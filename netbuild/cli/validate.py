@@ -51,7 +51,7 @@ def validate(
     from netbuild.render import problems_json, report_problems
 
     if form is Format.json:
-        say(problems_json(warnings))  # with nothing to cure, this is the result
+        say(problems_json(warnings))  # without errors, this is the result
     else:
         report_problems(warnings, form)
 

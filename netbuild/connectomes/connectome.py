@@ -75,7 +75,7 @@ def read_connectome(edges: Path, neurons: Path | None, words: Words) -> Connecto
 
 
 def read_rows(source: Source, words: Words) -> Rows:
-    """The rows or cells of a file, by whichever reader is its own."""
+    """The rows or cells of a file, read by the reader of its format."""
     if source.suffix == ".npz" and matrices.is_sparse(source.content):
         return matrices.read_sparse(source, words)
     if source.suffix in (".npy", ".npz"):
@@ -127,7 +127,7 @@ def unrecognised(table: Table, words: Words) -> DataFileError:
 
 
 def is_matrix(table: Table, words: Words) -> bool:
-    """Whether a text is a matrix with names rather than an edge list with columns of its own.
+    """Whether a text is a matrix with names rather than an edge list with unusual columns.
 
     Its first cell is empty, or the user says what its rows are, or names of rows are names of
     columns too and numbers stand beside them.

@@ -113,7 +113,7 @@ def swapped(
 
 
 def halves(order: Array) -> tuple[Array, Array]:
-    """Which connections are paired, (pair,) each; of an odd number the last stays alone."""
+    """Which connections are paired, (pair,) each; of an odd number the last has no partner."""
     pairs = len(order) // 2
     return order[:pairs], order[pairs : 2 * pairs]
 

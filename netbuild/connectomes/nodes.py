@@ -200,7 +200,7 @@ def signs_of_edges(rows: Rows, pre: Array, names: Array, words: Words, file: str
 def mixed_signs(
     rows: Rows, pre: Array, of_row: Signs, names: Array, both: Array, file: str
 ) -> DataFileError:
-    """The error for a neuron whose edges have both signs: the two rows, and the cure."""
+    """The error for a neuron whose edges have both signs: the two rows, and how to solve it."""
     concerned = np.flatnonzero(both[pre])
     first = concerned[np.flatnonzero(of_row[concerned])[0]]
     unit = pre[first]

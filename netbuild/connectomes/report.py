@@ -16,7 +16,7 @@ from netbuild.wiring import Wiring
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What reading a connectome did; the wiring is counted when that is asked for.
+    """What reading a connectome did; the wiring is counted only when its numbers are used.
 
     pairs = rows - dropped - merged, and edges = pairs - removed + symmetrized.
     """

@@ -113,7 +113,7 @@ def kept_values(words: Words) -> dict[str, tuple[Value, ...]]:
 
 @contextmanager
 def located(*key: str) -> Iterator[None]:
-    """Give an error that knows no key of its own this one, below `connectome`."""
+    """Give an error that names no key this one, below `connectome`."""
     try:
         yield
     except DataFileError as error:
@@ -124,7 +124,7 @@ def located(*key: str) -> Iterator[None]:
 def refuse_keys(words: Words, keys: Iterable[str], code: str, what: str, cure: str = "") -> None:
     """Refuse those of the keys that are given: files of this kind have no use for them.
 
-    `KEY` in `what` becomes the key; `cure` is another way out than to remove it.
+    `KEY` in `what` becomes the key; `cure` is an alternative to removing it.
     """
     for key in keys:
         section = words if key == "where" else words.edges

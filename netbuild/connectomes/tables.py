@@ -75,8 +75,8 @@ class Table:
     def read(self, columns: Mapping[str, str], types: Mapping[str, Any]) -> pl.DataFrame:
         """The columns (key -> its name here) as a frame with these keys.
 
-        Text is parsed as `types` say, and raises CellsError where it cannot be. Binary columns
-        come with types of their own. Raises DataFileError NB901, before anything is read, where
+        Text is parsed to `types`, and raises CellsError where it cannot be. Binary columns keep
+        the types of the file. Raises DataFileError NB901, before anything is read, where
         these are far more cells than the file's bytes can hold.
         """
         places = {key: self.index(column) for key, column in columns.items()}
@@ -177,7 +177,7 @@ class Table:
         return found
 
     def first_known(self, known: Sequence[str]) -> str | None:
-        """The column with the first of these names, whatever its letters' size."""
+        """The column with the first of these names, in upper or lower case."""
         by_name = {column.casefold(): column for column in reversed(self.columns)}
         return next((by_name[name] for name in known if name in by_name), None)
 

@@ -24,7 +24,7 @@ def new_figure(width: float = 4.2, height: float = 3.6) -> Figure:
 
 
 def new_axes(width: float = 4.2, height: float = 3.6) -> Axes:
-    """Axes in a figure of their own."""
+    """Axes in a new figure."""
     return new_figure(width, height).subplots()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Columns = dict[str, NDArray[Any]]
-# How a cell begins that spreadsheets compute: somebody else may have named the units.
+# Beginnings of cells that spreadsheets compute; names of units may come from untrusted files.
 FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 

@@ -13,7 +13,7 @@ from netbuild.environments.player import EnvironmentFailed, Player, Trial
 from netbuild.environments.recipe import Environment
 from netbuild.environments.registry import creator, quietly, signature_of
 
-SAMPLED = 64  # trials looked at for optional periods and variables; fewer where they are long
+SAMPLED = 64  # trials searched for optional periods and variables; fewer if they are long
 LARGEST_TRIAL = 10**7  # numbers in the inputs of one trial
 
 

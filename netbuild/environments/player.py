@@ -246,7 +246,7 @@ def _is_constant(value: Any) -> bool:
     """Whether a value never changes, but for random numbers, which seeding replaces."""
     from gymnasium.spaces import Box, Discrete
 
-    # A space draws from numbers of its own only when it is sampled, which no trial does.
+    # A space has its own random numbers, but only sampling it uses them, which no trial does.
     return isinstance(value, (*PLAIN, np.random.RandomState, Box, Discrete))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Environment:
-    """One registered environment, with arguments of its own."""
+    """One registered environment, with its arguments."""
 
     env: str  # as neurogym registers it
     name: str = ""  # in tables; `env` where it is left out
@@ -27,7 +27,7 @@ class Environment:
 class Levels:
     """Targets for regression: `high` for the right answer's output, `low` for all others.
 
-    Without `fixation` the answer 0, which is to do nothing, has no output of its own: every output
+    Without `fixation` the answer 0, which is to do nothing, has no output: every output
     is then low while it is right.
     """
 

@@ -86,13 +86,13 @@ class Worker:
 
     def _send(self, words: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # nobody reads it: `receive` will say so
+        with contextlib.suppress(OSError):  # the worker has ended: `receive` will raise the error
             self.process.stdin.write(json.dumps(words).encode() + b"\n")
 
 
 def _start() -> subprocess.Popen[bytes]:
-    # Not a fork, which would take over the state of torch's threads; and in a session of its own,
-    # since a Ctrl-C in the terminal is for this process alone.
+    # Not a fork, which would take over the state of torch's threads; and in a new session,
+    # since a Ctrl-C in the terminal should interrupt only this process.
     paths = [path or os.getcwd() for path in sys.path]
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", _PROGRAM, *paths],
@@ -137,7 +137,7 @@ def main() -> None:
         words = json.loads(lines.readline())
         source = source_of(Recipe.from_data(words["recipe"]), int(words["seed"]))
         creators()
-        # A thread of its own writes, so that the next batch is made while this one is not read.
+        # A separate thread writes, so that the next batch is made while this one is not read.
         frames: queue.Queue[bytes] = queue.Queue(AHEAD)
         threading.Thread(target=_write_all, args=(answers, frames), daemon=True).start()
         frames.put(frame({"ready": True}))
@@ -165,7 +165,7 @@ def _write_all(stream: BinaryIO, frames: queue.Queue[bytes]) -> None:
             stream.write(frames.get())
             stream.flush()
     except OSError:
-        os._exit(0)  # nobody reads the answers any more
+        os._exit(0)  # the reader of the answers has ended
 
 
 # Frames

@@ -1,1 +1,1 @@
-"""Arrays out of files that nobody vouches for: where a path may lead, and one reader a format."""
+"""Arrays from files that are not trusted: where a path may lead, and a reader for each format."""

@@ -25,7 +25,7 @@ from netbuild.wording import nearest, show
 
 ROOT_MARKERS = (".git", "pyproject.toml")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(file|data):", re.IGNORECASE)
-LISTED = 1000  # entries of a folder that are looked at for a suggestion
+LISTED = 1000  # entries of a folder that are searched for a suggestion
 SPECS = (".yaml", ".yml")
 CLOSE = 0.7  # how alike two stems are, of 1, when one is suggested for the other
 

@@ -20,7 +20,7 @@ from netbuild.files.door import enough_memory, opened
 from netbuild.wording import show
 
 MAX_BYTES = 1 << 36  # of a file
-MAX_HEADER = 1 << 26  # bytes; a file of so many is read whatever its header says
+MAX_HEADER = 1 << 26  # bytes; a file of at most this size is read whatever its header says
 
 
 @dataclass(frozen=True)

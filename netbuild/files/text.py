@@ -41,7 +41,7 @@ def array_from(content: bytes | bytearray, name: str, max_bytes: int) -> npt.NDA
     if needed > max_bytes:
         raise DataFileError("NB901", f"{name} needs {needed:,} bytes; the limit is {max_bytes:,}")
     if content.translate(None, PLAIN) or not all(map(str.strip, lines)):
-        raise first_fault(lines, separator, name)  # numpy skips blank lines and odd white space
+        raise first_fault(lines, separator, name)  # numpy skips blank lines and unusual white space
     try:
         matrix = np.loadtxt(lines, np.float64, comments=None, delimiter=separator, ndmin=2)
     except ValueError:  # numpy's own message repeats the cell

@@ -25,7 +25,7 @@ MOST = 2**31 - 1  # units, and connections: positions are 32-bit
 # Columns of one sampled product: the fastest by measurement (16 take 1.6 times as long a column,
 # 320 about 1.4 times), and its two factors need no more memory than this many states.
 WIDTH = 96
-PIECE = 1 << 19  # values that a thread of its own, a tenth of a millisecond to start, is worth
+PIECE = 1 << 19  # values from which a further thread is worth the 0.1 ms to start it
 ALONE = 32  # with this many columns or more, contiguous factors are not copied beside others
 
 
@@ -154,7 +154,7 @@ def sampled_product(weight: SparseWeight, pairs: Iterable[tuple[Tensor, Tensor]]
     """The sum over pairs of post @ pre^T, computed at the connections only (connection,).
 
     Args:
-        weight: whose connections are meant; its values are not read.
+        weight: the one with these connections; its values are not read.
         pairs: post (output_dim, column) and pre (input_dim, column), in any layout.
     """
     where, values = weight.pattern, torch.zeros_like(weight.values)
@@ -176,7 +176,7 @@ def sampled_product(weight: SparseWeight, pairs: Iterable[tuple[Tensor, Tensor]]
 def _groups(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """The pairs, cut to at most WIDTH columns, in groups of at most WIDTH columns together.
 
-    A pair that needs no copy is a group of its own.
+    A pair that needs no copy is a group by itself.
     """
     group: list[tuple[Tensor, Tensor]] = []
     for post, pre in pairs:

@@ -220,7 +220,7 @@ def _converted(
     """An array of the task as the network takes it, or None with its problem noted.
 
     It is made once for all stages that give it the same `words`. The context keeps what it has
-    read, so arrays are told apart by their identity.
+    read, so arrays are distinguished by their identity.
     """
     here = context.at("task", name)
     return here.attempt(lambda: context.once((name, id(array), words), work))
@@ -306,7 +306,7 @@ def _check_batch(context: Context, task: Arrays, training: Training | None, samp
 def _check_split(context: Context, task: Arrays, mask: Array | None) -> None:
     """Whether the loss mask counts anything among the trials trained on, and among those tested."""
     train = task.split.train
-    if mask is None or round_half_up(train, len(mask)) < 1:  # `_check_batch` says so
+    if mask is None or round_half_up(train, len(mask)) < 1:  # `_check_batch` reports it
         return
     parts = split_of(len(mask), train, _seed(context, task))
     for which, trials in zip(("trained on", "tested"), parts, strict=True):

@@ -65,8 +65,8 @@ def label_of(model: type[BaseModel]) -> str:
 class Choice:
     """The kinds of section that may stand at one place, and what tells them apart.
 
-    The value of `key` (e.g. `type`) tells most; a kind that has no such key is told by the
-    presence of its own first field, e.g. `file`, or of one of its `tellers`.
+    Most kinds are identified by the value of `key` (e.g. `type`); a kind without such a key is
+    identified by the presence of its first field, e.g. `file`, or of one of its `tellers`.
     """
 
     def __init__(self, key: str, models: tuple[type[BaseModel], ...]) -> None:
@@ -102,7 +102,7 @@ class Choice:
 
 
 class OneOf:
-    """Marks a union of sections, which are told apart by the value of a key, as `Choice` does.
+    """Marks a union of sections, which are distinguished by the value of a key, as `Choice` does.
 
     `Annotated[Uniform | Normal | WeightFile, OneOf("init")]`
     """

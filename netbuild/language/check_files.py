@@ -1,7 +1,7 @@
 """Files that a section names are looked for even where something else in the section is wrong.
 
 Other checks skip a section that does not parse, so that one mistake is not reported several times.
-A missing file is a mistake of its own and is still reported.
+A missing file is a separate mistake, and is still reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def check_files(context: Context) -> None:
 
 
 def _unparsed(context: Context) -> Iterator[Location]:
-    """The parts that have problems of their own: a layer, a regularizer, the task ..."""
+    """The parts that have problems: a layer, a regularizer, the task ..."""
     for key in PARTS:
         found = getattr(context.parsed, key)
         if key in LISTS:

@@ -47,7 +47,7 @@ class Options:
     unset: tuple[str, ...] = ()
     data_root: Path | None = None
     memory_limit: int | None = None  # bytes
-    widths: NeurogymPlan | None = None  # of a run's environments, which are then not looked at
+    widths: NeurogymPlan | None = None  # of a run's environments, which are then not opened
     start: GivenStart | None = None  # in place of the document's own `start_from`
 
 
@@ -299,7 +299,7 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
 def run_checks(
     context: Context, memory_limit: int | None = None, widths: NeurogymPlan | None = None
 ) -> Plan:
-    """Everything that one field alone cannot tell, over whatever parsed."""
+    """Check everything that concerns several fields, among those that could be parsed."""
     check_files(context)
     check_names(context)
     task: Any = context.parsed.task
@@ -324,7 +324,7 @@ def run_checks(
     check_sequences(context, planned)
     split = getattr(planned, "split", None)
     in_stages = training is not None and training.stages is not None
-    scored = None if in_stages else split  # else each stage is looked at by itself
+    scored = None if in_stages else split  # else each stage is checked separately
     start, trained_on = check_start(context, plans, scored)
     layers = {plan.name: plan for plan in plans.values()}
     size = network_input.size if network_input else 0

@@ -286,7 +286,7 @@ def _not_of_stages(change: Change) -> Problem | None:
     try:
         first, *more = (segment.text for segment in parse_path(change.path))
     except PathError:
-        return None  # `apply` says so
+        return None  # `apply` reports it
     if first not in _OF_STAGES:
         what = f"a stage cannot change `{show(first)}`"
         hint = "the network stays; a stage changes `task`, `training` and `regularizers`"
@@ -459,7 +459,7 @@ class Composed:
     start: GivenStart | None = None
 
     def tree(self, stage: int | None = None) -> tuple[Node, list[Problem]]:
-        """A tree of its own to parse, as a stage has it if one is given, and its problems."""
+        """A separate tree to parse, with the changes of a given stage, and its problems."""
         root = copy_tree(self.root)
         problems = [*self.problems]
         if stage is not None:

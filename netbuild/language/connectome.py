@@ -312,7 +312,7 @@ def _check_kinds(here: Here, report: connectomes.Report) -> None:
 
 
 def _check_signs(here: Here, words: Connectome, read: connectomes.Connectome) -> None:
-    """Warn of signs that nobody has, and of neurotransmitters that have none."""
+    """Warn of signs for neurotransmitters that no neuron has, and of ones without a sign."""
     columns = read.report.columns
     kinds = list(read.report.types) if "transmitter" in columns["edges"] else []
     if (column := columns["neurons"].get("sign")) is not None and column in read.neurons.columns:

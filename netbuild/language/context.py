@@ -60,7 +60,7 @@ class Locator:
 
 @dataclass(frozen=True)
 class GivenStart:
-    """A run that somebody names as the start of a training, whatever the spec says of one.
+    """A run that the caller names as the start of a training, in place of the spec's.
 
     Unlike the `run` of a spec, it may lie anywhere, and under any name that a file system has.
     """
@@ -80,7 +80,7 @@ class GivenStart:
 class Parsed:
     """Whatever parsed of a spec, for the checks that look across fields.
 
-    A part that has problems of its own is None; `problems` says what they are.
+    A part that has problems is None; `problems` says what they are.
     """
 
     tree: Tree
@@ -143,7 +143,7 @@ class Context:
             (self.problems if found.severity == "error" else self.warnings).append(found)
 
     def near(self, word: str, words: Iterable[str]) -> str:
-        """A hint that names the nearest word, for as many problems as somebody may read."""
+        """A hint that names the nearest word, for as many problems as a user may read."""
         return near(word, words) if len(self.problems) < MOST_EXPLAINED else ""
 
     def of_stage(self, parsed: Parsed) -> Context:
@@ -228,7 +228,7 @@ class Here:
         return self.context.shape(self.location, reference, array)
 
     def fits(self, value: float) -> bool:
-        """Whether a network can compute with the number here; a problem says so if it cannot."""
+        """Whether a network can compute with the number here; adds a problem if it cannot."""
         return fits(self.context, self.location, value)
 
     def numbers_fit(self, section: Model) -> bool:
@@ -237,7 +237,7 @@ class Here:
 
 
 def fits(context: Context, location: Location, value: float) -> bool:
-    """Whether a network can compute with a number; a problem says so where it cannot."""
+    """Whether a network can compute with a number; adds a problem if it cannot."""
     if value == 0 or SMALLEST <= abs(value) <= LARGEST:
         return True
     what = f"{value:g} is beyond what a network computes with, in float32"

@@ -79,7 +79,7 @@ Alpha = Annotated[
 
 
 class Noise(Model):
-    """Gaussian noise, drawn anew at each step of each trial in training; none in evaluation."""
+    """Gaussian noise, new at each step of each trial in training; none in evaluation."""
 
     sigma: NonNegative = key(..., "its strength", 0.15, also="std strength")
     scaling: Literal["euler_maruyama", "nn4n", "none"] = key(
@@ -314,7 +314,7 @@ def _alpha(part: Part) -> tuple[Matrix, bool] | None:
         return None
     dt = here.context.parsed.dt
     if key == "tau" and dt is None:
-        if not here.context.given(("dt",)):  # else `dt` has a problem of its own
+        if not here.context.given(("dt",)):  # else the problem of `dt` is reported
             hint = "write `dt: 20`, in ms, at the top of the spec"
             here["tau"].problem("NB102", "a time constant needs the spec's `dt`", hint)
         return None

@@ -19,7 +19,7 @@ from netbuild.yamltree.nodes import Location, Node, kind_of
 from netbuild.yamltree.paths import Tree
 
 MOST_ALIKE = 5  # more problems of one kind in one list are reported as one
-MOST_EXPLAINED = 500  # unknown keys that get a hint; nobody reads more
+MOST_EXPLAINED = 500  # unknown keys that get a hint; more would not be read
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _plain(value: Any) -> Any:
 def dump_yaml(data: Mapping[str, Any]) -> str:
     """Data as YAML of the language: block style, keys in order, lists of values on one line.
 
-    Tuples, numpy numbers and arrays, and paths are written as what they stand for. Raises
+    Tuples, numpy numbers and arrays, and paths are written as plain values. Raises
     SpecError, naming the path, for what a spec cannot hold.
     """
     text = yaml.dump(

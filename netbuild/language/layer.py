@@ -85,7 +85,7 @@ class AnyLayer(Model):
 
 
 class LayerOfUnits(AnyLayer):
-    """What a layer with units of its own has, whose inputs are weighted."""
+    """The keys of every layer that has units, with weights on its inputs."""
 
     input_dim: Size | None = key(
         None,

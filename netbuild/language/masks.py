@@ -352,7 +352,7 @@ def matrix_at(
     shape: tuple[int, int],
     convert: Callable[[Matrix], Matrix],
 ) -> Matrix:
-    """A matrix (output_dim, input_dim), converted, whichever way the file has it.
+    """A matrix (output_dim, input_dim), transposed if the file has its transpose.
 
     Nothing in a square matrix without names tells its rows from its columns, so `rows` must be
     written there. Raises DataFileError.

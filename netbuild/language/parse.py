@@ -57,7 +57,7 @@ def parse(composed: Composed, stage: int | None = None) -> Parsed:
 
 
 def _as_replaced(problem: Problem, tree: Tree, replaced: Mapping[str, set[str]]) -> Problem:
-    """A problem of an item that lacks a key, for somebody who took the base's item to stay."""
+    """A problem of an item that lacks a key, for users who expect the base's item to be merged."""
     from netbuild.language.diagnose import text_of
 
     for key, names in replaced.items():

@@ -93,7 +93,7 @@ class MapPlan(Site):
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """One projection: a map of its own between some of the units of a larger one."""
+    """One projection: a map between some of the units of a larger map."""
 
     plan: MapPlan
     sources: Matrix  # (input,) positions among the units that the larger map reads

@@ -1,4 +1,4 @@
-"""Maps that consist of projections: each is checked as a map of its own, then laid into one."""
+"""Maps that consist of projections: each is checked as a separate map, then they are combined."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _disjoint(site: Site, ends: Sequence[Ends | None]) -> bool:
 
 
 def _block(whole: MapPlan, k: int, projection: Projection, ends: Ends) -> BlockPlan:
-    """One projection, checked as a map of its own; `whole.words` are those that it inherits."""
+    """One projection, checked as a separate map; `whole.words` are those that it inherits."""
     here: Here = whole.here["projections"][k]
     reads, gives = ends
     sources, targets, signs = reads.at(whole.reads), gives.at(whole.gives), whole.signs

@@ -80,7 +80,7 @@ def check_sources(
     before: str | None = INPUT
     for i, layer in enumerate(context.parsed.layers):
         if not isinstance(layer, AnyLayer):
-            before = None  # it has problems of its own, and what follows it cannot be checked
+            before = None  # it has problems, so what follows it cannot be checked
             continue
         reads = _source(context, i, layer, before, sources)
         gives = layer.gives(context.at("layers", i), reads)

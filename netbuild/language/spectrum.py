@@ -34,7 +34,7 @@ def check_radius(plan: MapPlan) -> MapPlan:
     if words.spectral_radius is None:
         return plan
     if words.projections is not None and not plan.blocks:
-        return plan  # some of them have problems of their own
+        return plan  # some of them have problems
     here = plan.here["spectral_radius"]
     if not here.fits(words.spectral_radius):
         return plan

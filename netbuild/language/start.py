@@ -1,6 +1,6 @@
 """`start_from`: a training that begins with the weights of another run.
 
-Below the keys: whether those weights fit this network, and which run and checkpoint is meant.
+Below the keys: whether those weights fit this network, and which run and checkpoint the words name.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _masks(plan: MapPlan, arrays: Mapping[str, Array]) -> list[tuple[str, Array,
 
 
 def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> None:
-    """Weights that were not held to their signs cannot begin where they are."""
+    """Weights that were trained without signs cannot be the start where signs hold."""
     signs = plan.signs_there()
     if signs is None or plan.words.dale != "project":
         return
@@ -201,7 +201,7 @@ def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> N
         context.problem("NB305", (*HERE, "params"), what, "see `dale` there and here")
 
 
-# Which run and which checkpoint is meant
+# Which run and which checkpoint the words name
 
 
 Weights: TypeAlias = tuple[TensorsFile, Path, tuple[SampleSplit, ...]]
@@ -209,7 +209,7 @@ Weights: TypeAlias = tuple[TensorsFile, Path, tuple[SampleSplit, ...]]
 
 @dataclass(frozen=True)
 class _Run:
-    """A run directory that somebody else may have filled, and its name in messages."""
+    """A run directory, whose contents are not trusted, and its name in messages."""
 
     name: str
     path: Path  # absolute, links resolved

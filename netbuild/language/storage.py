@@ -26,6 +26,6 @@ def wants_sparse(words: Any, pairs: int, connections: int) -> bool:
 
 
 def stored(words: Any, made: Connections) -> Connections:
-    """Connections as their map's `storage` wants them, whichever way they were made."""
+    """Connections in the form of their map's `storage`, converted if necessary."""
     sparse = wants_sparse(words, made.pairs, made.count)
     return made.as_dense() if not sparse else made if made.is_sparse else made.as_sparse()

@@ -91,7 +91,7 @@ def _names(regularizers: Sequence[Any]) -> list[str]:
 
 
 def _too_many(context: Context, shapes: Shapes) -> bool:
-    """Whether comparing patterns with parameters would take seconds; a problem says so."""
+    """Whether comparing patterns with parameters would take seconds; adds a problem then."""
     total = 0
     for i, regularizer in enumerate(context.parsed.regularizers):
         params = getattr(regularizer, "params", None) or []
@@ -109,7 +109,7 @@ def _matched(
 ) -> tuple[str, ...]:
     """The parameters that a regularizer names, in the network's order, each once.
 
-    Those that are not there are told where `shapes` are those of the whole network.
+    Missing ones are reported if `shapes` are those of the whole network.
     """
     names: set[str] = set()
     for j, pattern in enumerate(regularizer.params):

@@ -22,7 +22,7 @@ from netbuild.wording import show
 
 INPUT = "input"  # the name of the network's input, which layers read as they read a layer
 SIGNS = {"excitatory": 1, "inhibitory": -1}  # parts of a layer or an area, and values of `sign`
-LAYER = "layer"  # the key of a selection that says whose units are meant, not what they are
+LAYER = "layer"  # the key of a selection that names the layer of the units
 MOST_AREAS = 1000  # of a node table; a column of more distinct words names no areas
 MOST_VALUES = 1000  # of a column in which the nearest word is looked for
 
@@ -239,11 +239,11 @@ def units_of_input(width: int, channels: Mapping[str, Sequence[int]]) -> Units:
     return units_of_areas(INPUT, [(names.get(unit, ""), 1, None) for unit in range(width)])
 
 
-# Which units are meant: as the spec may write it
+# Selections of units, as a spec may write them
 
 WORD = r"^[A-Za-z][A-Za-z0-9_]*(\.(excitatory|inhibitory))?$"
 MOST = 1000  # values of a column
-EXACT = 2**53  # from here on a floating-point number may stand for several whole ones
+EXACT = 2**53  # from here on a float may represent several whole numbers
 
 
 def is_columns(value: Any) -> bool:
@@ -284,7 +284,7 @@ COLUMNS_SCHEMA: dict[str, Any] = {
     "minProperties": 1,
     "additionalProperties": {"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]},
 }
-# Its form is checked with the layers at hand, which tell more of what was meant than a pattern.
+# Its form is checked against the layers, which allows better hints than a pattern.
 Selection = Annotated[
     str | Columns,
     PlainValidator(_selection, json_schema_input_type=Any),
@@ -297,7 +297,7 @@ ByColumns = Annotated[
 ]
 
 
-# Which units are meant: among those of a layer
+# Selections of units, among those of a layer
 
 
 def spelled(selection: str | Columns) -> str:

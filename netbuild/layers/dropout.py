@@ -14,7 +14,7 @@ class Dropout(nn.Module):
     """Sets each unit to 0 with probability p in training, and scales the rest by 1/(1 - p).
 
     In evaluation it is the identity (Srivastava et al. 2014, "inverted"). After `set_step` the mask
-    is drawn on the input's device from a stream of its own: the same seed, name, step, shape and
+    is drawn on the input's device from a separate stream: the same seed, name, step, shape and
     device give the same mask, whatever else was drawn before. Until then it comes from torch's
     global generator, as masks of `torch.nn.Dropout` do.
 

@@ -428,7 +428,7 @@ class LinearLayer(nn.Module):
 
         Args:
             kind: `weight` (the matrix) or `dist` (the distribution of existing connections).
-            ax: where to draw; None makes a figure of its own, unknown to pyplot.
+            ax: where to draw; None makes a new figure, unknown to pyplot.
 
         Returns:
             The figure drawn in.
@@ -482,7 +482,7 @@ class LinearLayer(nn.Module):
 
 
 def linear_maps(module: nn.Module) -> dict[str, LinearLayer]:
-    """{path: map} of every linear map in a module: a layer of its own, or one inside a layer."""
+    """{path: map} of every linear map in a module, whether it is a layer or a part of one."""
     return {path: each for path, each in module.named_modules() if isinstance(each, LinearLayer)}
 
 

@@ -52,7 +52,7 @@ class Network(nn.Module):
             `activity` (None, or as `forward` returns it) and the `steps` of its trials (None, or
             (batch,) integers). None: no regularizer.
 
-    Layers without a name of their own whose random numbers depend on one (`CTRNNLayer`, `Dropout`)
+    Layers without a name whose random numbers depend on one (`CTRNNLayer`, `Dropout`)
     are given the name that they have here.
 
     Raises:

@@ -36,7 +36,7 @@ SETTLED = 2e-4  # of the change since the last look, relative
 
 
 class SpectrumError(StartError):
-    """A weight that no factor gives the spectral radius that is asked for."""
+    """A weight that no factor scales to the given spectral radius."""
 
 
 def spectral_radius(weight: Tensor | Any) -> float:
@@ -231,7 +231,7 @@ def _krylov_radius(product: Callable[[Array], Array], size: int) -> float:
     """The radius of a linear map of vectors (size,), by the Krylov-Schur method.
 
     It stops when the largest Ritz value has a small residual and does not change any more.
-    ARPACK would go on until several of them have converged, which in the bulk of a random matrix
+    ARPACK would iterate until several of them have converged, which in the bulk of a random matrix
     takes a hundred times as long.
     """
     from scipy.linalg import schur

@@ -1,4 +1,4 @@
-"""The runs below a folder: found, named and told apart from what they wrote down, without torch.
+"""The runs below a folder: found, named and distinguished by their files, without torch.
 
 `netbuild.listing.filters` knows the language of specs, and is imported where runs are chosen.
 """

@@ -33,7 +33,7 @@ class Entry:
     """A run as a table shows it; None is what it does not say."""
 
     path: Path
-    status: str  # of run.json; "interrupted" if it says "running" and nobody holds the lock
+    status: str  # of run.json; "interrupted" if it says "running" but no process has the lock
     name: str | None = None
     step: int | None = None  # the last logged one while it is running, else the last saved one
     accuracy: float | None = None  # of the last evaluation
@@ -101,7 +101,7 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
 
 
 def entry(path: Path) -> Entry:
-    """What is known of one run; whatever is wrong with its files makes it "damaged"."""
+    """What is known of one run; any fault of its files makes it "damaged"."""
     problem = ""
     about: dict[str, Any] = {}
     try:
@@ -153,7 +153,7 @@ def entry(path: Path) -> Entry:
 def is_locked(path: Path) -> bool | None:
     """Whether a process trains a run now; None where that cannot be told.
 
-    The lock is asked for, shared and without waiting, and given back at once.
+    A shared lock is requested without waiting, and released immediately.
     """
     if not system.HAS_LOCKS:
         return None

@@ -1,4 +1,4 @@
-"""Which runs are meant: conditions on their columns, and on any path of their resolved specs."""
+"""Filters of runs: conditions on their columns, and on any path of their resolved specs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Condition:
     value: Node  # as a spec's loader reads it; of a column of text, that text
 
     def holds(self, entry: Entry, specs: SpecValues) -> bool:
-        """Whether a run is meant; what a run does not say is null."""
+        """Whether a run matches; a column or path that a run lacks is null."""
         if self.key in COLUMNS:
             found, wanted = getattr(entry, self.key), plain(self.value)
             found = str(found) if isinstance(found, Path) else found

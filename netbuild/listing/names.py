@@ -131,7 +131,7 @@ def _no_run(folder: Path) -> NetbuildError:
 
 
 def _alike(text: str, root: Path) -> str:
-    """A hint that names the spec whose runs may have been meant."""
+    """A hint that names the spec with the most similar name."""
     try:
         names = {run.parent.name for run in run_folders(root, 2) if run.parent != root}
     except OSError:

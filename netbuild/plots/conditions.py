@@ -1,4 +1,4 @@
-"""What figures of activity show: rates averaged by a condition, in each environment by itself."""
+"""What figures of activity show: rates averaged by a condition, for each environment separately."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condit
 
 
 def _sides(trials: Mapping[str, Array], name: str) -> Array | None:
-    """As `_side`, in each environment by itself: they may number their choices differently."""
+    """As `_side`, for each environment: they may number their choices differently."""
     kinds = trials.get("environment", np.zeros(len(trials[name])))
     found = np.full(len(kinds), np.nan)
     for kind in np.unique(kinds):

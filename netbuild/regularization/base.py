@@ -167,7 +167,7 @@ class ReferencedRegularization(BaseRegularization):
     """
 
     def hold_references(self, references: Sequence[Tensor]) -> None:
-        """Register `references`, one per parameter; nobody else may own their memory."""
+        """Register `references`, one per parameter; nothing else may share their memory."""
         for index, reference in enumerate(references):
             self.register_buffer(f"reference_{index}", reference)
 

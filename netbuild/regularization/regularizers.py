@@ -370,7 +370,7 @@ class ActivityRegularization(BaseRegularization):
         Lambda: the weight of the term, >= 0.
         of: `sample`: of the rate of each unit at each step of each trial. `unit_mean`: of each
             unit's mean rate over batch and time, in which opposite rates cancel, as nn4n does.
-        units: for each layer the positions of the units whose rates are meant; of a layer that it
+        units: for each layer the positions of the units that are penalised; of a layer that it
             does not name, all.
 
     Raises:

@@ -17,7 +17,7 @@ from netbuild.wording import did_you_mean, near
 
 COLUMN = "column/"  # before the name of a column, in files
 OWN = ("name", "area", "sign")  # columns of a node table that units have by themselves
-MOST_NEAR = 1000  # different words of a column, among which one is looked for that was meant
+MOST_NEAR = 1000  # different words of a column, among which the nearest one is searched for a hint
 
 
 class Units(NamedTuple):

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors and JSON in a folder of their own, with digests, never pickle."""
+"""Checkpoints: folders of safetensors and JSON files, with digests and without pickle."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def changed(run: Path, known: Sources, data_root: str | Path | None = None) -> l
 # A repository can come from anybody, and its configuration may name programs: filters, hooks,
 # drivers, a file system monitor, a remote that is a command. So git is asked for nothing here but
 # which commit is checked out, and what its files hold; files are compared in Python. Nothing of the
-# repository but the run's own files is looked at.
+# repository except the run's own files is read.
 
 LARGEST_TEXT = 1 << 18  # bytes of a file whose lines are compared
 MOST_LINES = 4000

@@ -157,7 +157,7 @@ def lost_root(run: Run, allowed: Iterable[Path], data_root: str | Path | None) -
 
 
 def _warn_of_lost_root(run: Run, data_root: str | Path | None, warn: Warn) -> None:
-    """Warn where files that a run was made from may have changed, and are not looked at."""
+    """Warn if files that a run was made from may have changed, but are not compared."""
     lost = lost_root(run, roots(run.path), data_root)
     if lost is not None:
         warn(

@@ -25,7 +25,7 @@ class NeurogymTask:
     """Trials of a recipe. Every batch follows from (`seed`, step), and none is given twice.
 
     Whole trials come padded, (trial, time, input), with what is padded weighing nothing in the
-    loss mask, and with a table of the trials; windows have no trials of their own. `evaluation`
+    loss mask, and with a table of the trials; windows have no trials. `evaluation`
     is the recipe of the trials that are scored, the same one when it is left out.
 
     Its methods raise `netbuild.environments.EnvironmentFailed` (a ValueError) where an

@@ -75,7 +75,7 @@ class Task(Protocol):
     `rng` is seeded by (seed, stream, step), so that a task that draws only from it gives the same
     batch whenever it is asked for the same step. A task may also have `evaluation() -> Batch`, the
     trials that are scored, or `whole_trials(count, rng) -> Batch`, which draws them where batches
-    are something else; with neither they are drawn as a batch of a stream of their own. A task with
+    are something else; with neither they are drawn as a batch, from a separate stream. A task with
     an attribute `seed` has its evaluation drawn from that seed.
     """
 

@@ -1,4 +1,4 @@
-"""Signals to the command: the state is saved, one line says how to go on, the exit code tells."""
+"""Signals to the command: the state is saved, one line says how to resume."""
 
 from __future__ import annotations
 
@@ -316,4 +316,4 @@ def test_the_script_for_slurm_says_where_a_job_may_not_be_queued_again(tmp_path:
         timeout=PATIENCE,
     )
     assert job.returncode == 138
-    assert job.stdout == "SLURM does not queue this job again; submit it to go on\n"
+    assert job.stdout == "SLURM does not queue this job again; submit it again to resume the run\n"

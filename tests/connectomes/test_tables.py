@@ -182,7 +182,7 @@ def test_many_rows_in_few_bytes_are_refused_before_they_are_read(
 
 
 def peak_memory() -> int:
-    """The most memory that this process has held so far, in bytes."""
+    """The peak memory of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 

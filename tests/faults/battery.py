@@ -33,7 +33,7 @@ PARTS: dict[str, int] = {
     "cuts.clocks": 2,
     "hostile.foreign_entries": 24,
     "stages.lives": 0,  # tests/test_drawn_stages.py has some
-    "loops.every_step": 0,  # tests/test_loops.py is its short run
+    "loops.every_step": 0,  # tests/training/test_loops.py is its short run
     "cuts.starting": 2,
 }
 # A fault that the bug itself brings about would be found by anything.

@@ -24,7 +24,7 @@ KINDS = ("linear", "ctrnn")
 
 
 def every_step(lab: Lab, most: int = LAST) -> Counts:
-    """R4: a training is stopped, or killed, in each of its steps, and goes on to the same bits."""
+    """R4: a training is stopped, or killed, in each of its steps, and resumed to the same bits."""
     counts = Counts("R4", f"stopped in each of {LAST} steps, or killed, and resumed; two networks")
     # A kill tells most where the checkpoint before is far.
     cases = [(step, TERM) for step in spread(range(LAST), most)]

@@ -11,7 +11,7 @@ import torch
 
 
 def forge(checkpoint: str, what: str, kind: str, wiring: str, plastic: str) -> None:
-    """Break a constraint in a checkpoint, and write the digests anew.
+    """Break a constraint in a checkpoint, and write the digests again.
 
     `what` is "absent", "frozen", "sign" or "nan".
     """

@@ -163,7 +163,7 @@ def make_hostile(run: Path, case: Case, victim: Path) -> None:
     if case.command in WRITES:
         about = end.about(run) | {"status": "running"}
         (run / "run.json").write_text(json.dumps(about))
-        shutil.rmtree(end.checkpoints(run)[-1])  # so that lines are cut, and written anew
+        shutil.rmtree(end.checkpoints(run)[-1])  # so that lines are cut, and written again
     entry = entry_of(run, case.entry)
     if not entry.exists():
         entry.write_text("made before")

@@ -59,7 +59,7 @@ class Calls:
         return list(enumerate(json.loads(report.read_text())["calls"]))
 
     def check(self, case: tuple[bool, int, str, str, int], counts: Counts) -> list[str]:
-        """Fail one call, look at what is left, and go on from it."""
+        """Fail one call, check what is left, and resume from it."""
         resumed, number, call, mode, error = case
         out, argv = self.first(resumed)
         acks = self.lab.new()

@@ -65,7 +65,7 @@ def _killed_in(lab: Lab, counts: Counts, spec: Path, most: int | None) -> None:
 
 
 def random_times(lab: Lab, most: int = 200) -> Counts:
-    """R2: one run is killed again and again, at random times, and goes on each time."""
+    """R2: one run is killed again and again, at random times, and resumed each time."""
     counts = Counts("R2", "kill -9 at random times in one run")
     began = time.monotonic()
     rng = random.Random(2)
@@ -154,7 +154,7 @@ def asked_to_stop(lab: Lab, most: int = 100) -> Counts:
 
 
 def races(lab: Lab, most: int = 100) -> Counts:
-    """R10: two processes go on with one run, or start one spec: one does, the other exits 6."""
+    """R10: two processes resume one run, or start one spec: one does, the other exits 6."""
     counts = Counts("R10", "two starters of one run at the same time")
     spec = lab.spec("linear", steps=200, log_every=50)
     reference = lab.reference(spec)

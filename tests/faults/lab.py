@@ -61,7 +61,7 @@ class Counts:
 class Lab:
     """A folder and some servers; `bug` is planted in every child, if it is given.
 
-    `jobs` cases are run at once; one of two processes takes a second server of its own.
+    `jobs` cases are run at once; one of two processes takes a second server.
     """
 
     def __init__(self, jobs: int = 1, folder: Path | None = None) -> None:

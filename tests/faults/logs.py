@@ -31,7 +31,7 @@ def harmed(log: bytes, number: int, form: str) -> bytes:
 
 
 def other_logs(lab: Lab, most: int = 120) -> Counts:
-    """A resume goes on from the newest checkpoint whose log is there, and keeps an odd log.
+    """A run is resumed from the newest checkpoint that the log fits; a changed log is kept.
 
     Where no checkpoint's log is there it changes nothing, until the log is brought back.
     """
@@ -89,7 +89,7 @@ def _went_on(run: Path, from_step: int, back: bool, odd: bytes, said: str, code:
 
 
 def _refused(run: Path, odd: bytes, said: str, code: int) -> list[str]:
-    """What is wrong with a resume for which there was nothing to go on from."""
+    """What is wrong with a resume for which there was no usable checkpoint."""
     found = []
     if code != 5 or "bring the file back" not in said:
         found.append(f"exit {code}: {said.strip()[-300:]!r}")

@@ -27,7 +27,7 @@ class State(tuple[int, str, Tree]):
 
 
 def power_loss(lab: Lab, most: int = 500) -> Counts:
-    """R6: every state from which the training goes on must hold what was taken for saved."""
+    """R6: every state from which a training is resumed must have all that counted as saved."""
     counts = Counts("R6", "power lost: unsynced writes and entries missing, torn or reordered")
     spec = lab.spec("linear", **SHORT)
     reference = lab.reference(spec)

@@ -46,7 +46,7 @@ class Server:
         )
 
     def __call__(self, **job: Any) -> Outcome:
-        """Run one case in a child of its own; the keys are those of `actions.act`.
+        """Run one case in a new child process; the keys are those of `actions.act`.
 
         `signals` is a list of (seconds after the start, number) that are sent to it.
         """

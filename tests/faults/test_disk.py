@@ -1,4 +1,4 @@
-"""The disk that loses what was not waited for, against states that can be told by hand."""
+"""The disk that loses what was not flushed, against states that were written down by hand."""
 
 from __future__ import annotations
 

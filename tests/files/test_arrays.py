@@ -416,7 +416,7 @@ def refusal(read: Callable[..., Any], path: Path, array: str | None = None) -> D
 
 @contextmanager
 def peak_below(limit: int) -> Iterator[None]:
-    """Fails where more than `limit` bytes of memory were held at once."""
+    """Fails if more than `limit` bytes of memory were in use at once."""
     tracemalloc.start()
     try:
         yield

@@ -43,7 +43,7 @@ DALES = ("project", "abs", "none")
 def words_of(
     n: int = 12, m: int = 9, *, plasticity: str = "fractional", seed: int = 0, **more: Any
 ) -> dict[str, Any]:
-    """The words of a layer from n to m units, with all masks and a weight of its own."""
+    """The words of a layer from n to m units, with all masks and a weight."""
     rng = np.random.default_rng(seed)
     words: dict[str, Any] = {
         "input_dim": n,

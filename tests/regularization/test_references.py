@@ -93,8 +93,8 @@ def test_the_inhibitory_units_are_counted_by_rounding_half_up(rows, units, ratio
 @pytest.mark.parametrize(("units", "inhibitory"), [(100, 29), (50, 15)])  # 14.5 is rounded up
 def test_29_percent_are_of_the_decimal_that_is_written(units, inhibitory):
     assert int((draw_dale_reference((1, units), 0.29, 1.0)[0] < 0).sum()) == inhibitory
-    opinions = draw_dale_reference((units,), 0.5, rho=0.29).count_nonzero()
-    assert int(opinions) == inhibitory
+    signed = draw_dale_reference((units,), 0.5, rho=0.29).count_nonzero()
+    assert int(signed) == inhibitory
 
 
 def test_units_are_shuffled_and_seeds_differ():

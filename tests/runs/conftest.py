@@ -1,4 +1,4 @@
-"""Runs that are trained once for all tests here; each test has copies of its own."""
+"""Runs that are trained once for all tests here; each test gets its own copies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def whole(trained: Path) -> Path:
 
 @pytest.fixture
 def small(trained: Path, tmp_path: Path) -> Path:
-    """The spec `small` in a folder of its own."""
+    """The spec `small` in a new folder."""
     for name in FILES:
         shutil.copy(trained / name, tmp_path)
     return tmp_path / "small.yaml"

@@ -1,4 +1,4 @@
-"""A log is read line by line, from either end, and no more of it is held than a line."""
+"""A log is read line by line, from either end, and no more of it is in memory than a line."""
 
 from __future__ import annotations
 

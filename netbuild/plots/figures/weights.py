@@ -368,7 +368,7 @@ def _lines(ax: Axes, groups: list[_Group], count: int, *, vertical: bool) -> Non
 def _names(groups: list[_Group], count: int) -> dict[tuple[int, int], str]:
     """{(start, stop): name} of the groups.
 
-    Where those of one word are not all large enough for a name, the word stands for them.
+    If not all groups of one word are large enough for a name, they share it.
     """
     found: dict[tuple[int, int], str] = {}
     for word, run in groupby(groups, lambda group: group.word):
