@@ -18,8 +18,8 @@ from netbuild.language import layers as words
 from netbuild.language.arrays_task import Arrays, ArraysPlan
 from netbuild.language.base import Model
 from netbuild.language.ctrnn import CTRNN
-from netbuild.language.neurogym_task import Neurogym, NeurogymPlan
-from netbuild.language.plan import LayerPlan, MapPlan, RegularizerPlan
+from netbuild.language.neurogym_task import Neurogym
+from netbuild.language.plan import LayerPlan, MapPlan, NeurogymPlan, RegularizerPlan
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.training import Training
 from netbuild.language.units import Units

@@ -51,15 +51,15 @@ def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     return f"did you mean `{show(best)}`?" if best else ""
 
 
-def near(word: str, words: Iterable[object], *, others: bool = True) -> str:
+def near(word: str, words: Iterable[object]) -> str:
     """A hint that names the word most like `word`; where none is close, all words if they are few.
 
-    Duplicates count once. Without `others`, a hint names a close word or nothing.
+    Duplicates count once.
     """
     known = list(dict.fromkeys(map(str, words)))
     if hint := did_you_mean(word, sorted(known) if len(known) <= MOST_COMPARED else known):
         return hint
-    if not others or not 0 < len(known) <= MOST_LISTED:
+    if not 0 < len(known) <= MOST_LISTED:
         return ""
     listed = [f"`{show(w)}`" for w in sorted(known)]
     return f"it can only be {listed[0]}" if len(listed) == 1 else f"one of {', '.join(listed)}"

@@ -22,9 +22,8 @@ from netbuild.yamltree.parser import Parser
 from schemas import accepts
 
 
-@pytest.mark.parametrize("seed", ["0", "1"])
-def test_whatever_a_spec_holds_is_told_or_built(tmp_path: Path, seed: str) -> None:
-    tally = fuzzing.short(Specs(seed, tmp_path), 1500)
+def test_whatever_a_spec_holds_is_told_or_built(tmp_path: Path) -> None:
+    tally = fuzzing.short(Specs("0", tmp_path), 1500)
     assert not tally.failures
     assert tally.cases == 1500
     assert tally.accepted > 20
@@ -36,16 +35,16 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Specs:
     return Specs("2", tmp_path_factory.mktemp("specs"))
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(data=spoiled())
 def test_what_the_language_nearly_allows(fuzz: Specs, data: Any) -> None:
     fuzz.judge((blocks(data).encode(), []))
 
 
 def test_what_is_drawn_from_the_schema_is_right_there() -> None:
-    drawn = examples(RIGHT, 200, 5)
+    drawn = examples(RIGHT, 100, 5)
     assert all(accepts(data) for data in drawn)
-    assert len({blocks(data) for data in drawn}) > 100
+    assert len({blocks(data) for data in drawn}) > 50
 
 
 def test_a_number_gives_the_same_case_in_another_process(tmp_path: Path) -> None:
@@ -54,23 +53,20 @@ import sys
 from pathlib import Path
 from fuzz_specs import Specs
 fuzz = Specs("7", Path(sys.argv[1]))
-for number in (1, 39, 40, 500):
+for number in (1, 39, 40):  # two are drawn from the schema
     print(fuzz.case(number))
 """
-    said = []
+    processes = []
     for seed in ("1", "2"):  # of Python's own hashes
         (tmp_path / seed).mkdir()
-        result = subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path / seed)],
-            cwd=TESTS,
-            capture_output=True,
-            text=True,
-            check=True,
-            env={"PYTHONHASHSEED": seed},
+        argv = [sys.executable, "-c", program, str(tmp_path / seed)]
+        with_seed = {"PYTHONHASHSEED": seed}
+        processes.append(
+            subprocess.Popen(argv, cwd=TESTS, stdout=subprocess.PIPE, text=True, env=with_seed)
         )
-        said.append(result.stdout)
+    said = [process.communicate(timeout=300)[0] for process in processes]
     assert said[0] == said[1]
-    assert len(set(said[0].splitlines())) == 4
+    assert len(set(said[0].splitlines())) == 3
 
 
 def test_blocks_are_the_data_that_they_are_made_of() -> None:
@@ -89,7 +85,7 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
 
 def test_mappings_that_are_no_specs() -> None:
     rng = random.Random(3)
-    for _ in range(500):
+    for _ in range(200):
         data = {"netbuild": 1, "layers": structure(rng), "training": structure(rng)}
         with pytest.raises(SpecError):
             load(data, memory_limit=10**6)

@@ -65,7 +65,7 @@ class Session:
                 return
             run = open_run(path, verify=False)  # another process has just finished it
         if self.form is Format.json or self.quiet:
-            self._summary(run, 0.0)
+            self.summary(run, 0.0)
             return
         about = run.about
         ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
@@ -88,7 +88,7 @@ class Session:
         run = open_run(writer.path, verify=False)
         number = self.signals.received if run.about["status"] == "interrupted" else None
         try:
-            self._summary(run, time.perf_counter() - began)
+            self.summary(run, time.perf_counter() - began)
             sys.stdout.flush()
         except OSError:  # a reader that has gone does not hide how the training ended
             if number is None:
@@ -98,7 +98,7 @@ class Session:
             tell(f"interrupted after step {step}, saved: netbuild resume {path}")
             raise typer.Exit(128 + number)
 
-    def _summary(self, run: Run, seconds: float) -> None:
+    def summary(self, run: Run, seconds: float) -> None:
         """Print how a training ended, its scores, and that its constraints hold."""
         final, about = run.final, run.about
         checks = run.verify()

@@ -18,9 +18,8 @@ from netbuild.language.context import Context, FileRecord, GivenStart, Locator
 from netbuild.language.dump import dump_yaml, resolved
 from netbuild.language.improbable import check_connections
 from netbuild.language.memory import check_memory
-from netbuild.language.neurogym_task import NeurogymPlan
 from netbuild.language.parse import parse
-from netbuild.language.plan import LayerPlan, Plan
+from netbuild.language.plan import LayerPlan, NeurogymPlan, Plan
 from netbuild.language.sources import (
     check_learning,
     check_names,

@@ -20,7 +20,7 @@ from netbuild.language.shorthand import NUMBERS, Shorthand, number, per_unit
 from netbuild.language.spectrum import check_radius
 from netbuild.language.units import Units, units_of_areas
 from netbuild.language.weights import Array, FileName
-from netbuild.yamltree.nodes import show
+from netbuild.wording import show
 
 AREA = r"^[A-Za-z][A-Za-z0-9_]*$"  # the name of an area
 SMALLEST_LEARNT = 1e-4  # alpha, below which training clamps none

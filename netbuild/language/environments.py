@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from netbuild.environments.facts import (
     Facts,
@@ -24,8 +24,9 @@ from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.environments.registry import environment_names
 from netbuild.errors import NetbuildError
 from netbuild.language.context import Context, Here, Result
-from netbuild.language.neurogym_task import Neurogym, NeurogymPlan, Windows
+from netbuild.language.plan import NeurogymPlan
 
+Neurogym: TypeAlias = Any  # the section with the keys, whose file imports this one
 LARGEST = 1e6  # of the numbers among an environment's arguments, in either direction
 EXAMPLES = 6  # environments named where a name is like no other
 MOST_BLAMED = 20  # arguments that are removed one by one when an environment fails
@@ -62,9 +63,8 @@ def check_environments(context: Context, task: Neurogym) -> NeurogymPlan | None:
     weights = _period_weights(here["loss_mask"], task, parts)
     levels = _levels(here["targets"], task, facts)
     scored = _evaluation(here["evaluation"], task, parts, dt)
-    window = task.batches.steps if isinstance(task.batches, Windows) else None
     environments = tuple(part.environment for part in parts)
-    recipe = Recipe(environments, dt, task.rule_input, window, levels, weights)
+    recipe = Recipe(environments, dt, task.rule_input, task.window, levels, weights)
     rules = [part.environment.label for part in parts] if task.rule_input else []
     channels = {rule: (facts.inputs + i,) for i, rule in enumerate(rules)}
     return NeurogymPlan(

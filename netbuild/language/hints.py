@@ -14,7 +14,7 @@ from netbuild.errors import joined
 from netbuild.language.base import Choice
 from netbuild.language.dump import inline
 from netbuild.language.grammar import fields_of, homes, meanings, slots_of
-from netbuild.wording import near, nearest, show
+from netbuild.wording import did_you_mean, near, nearest, show
 from netbuild.yamltree.nodes import Location, Node
 from netbuild.yamltree.scalars import resolve
 
@@ -133,7 +133,7 @@ def choice_hint(word: str, info: FieldInfo | None) -> str:
     annotation = info.annotation if info else None
     words = [str(value) for value in _literals(annotation)]
     if int in _types(annotation):
-        hint = near(word, words, others=False)
+        hint = did_you_mean(word, sorted(words))
         return hint or f"{' or '.join(f'`{w}`' for w in words)}, or a whole number"
     return _near_choice(word, words)
 

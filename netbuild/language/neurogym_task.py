@@ -5,23 +5,17 @@ The environments themselves are looked at in `environments`, which takes a while
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from netbuild.language.base import Model, Name, OneOf, Positive, Seed, key
 from netbuild.language.context import Context
-from netbuild.language.plan import TaskInputs
+from netbuild.language.plan import NeurogymPlan, TaskInputs
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.training import Training
 from netbuild.language.units import Units
 
-if TYPE_CHECKING:
-    from netbuild.environments.recipe import Recipe
-
-MOST_CHANNELS = 10**6
 TIMING = {"timing": {"fixation": 100, "stimulus": ["choice", [200, 400, 800]]}}
 
 EnvironmentId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -133,6 +127,11 @@ class Neurogym(Model):
         """Of how many environments its trials are."""
         return max(1, len(self.envs))
 
+    @property
+    def window(self) -> int | None:
+        """The time steps of a window; None where batches are of whole trials."""
+        return self.batches.steps if isinstance(self.batches, Windows) else None
+
     def answers_are_choices(self, given: TaskInputs | None) -> bool | None:
         """Whether an evaluation has an accuracy whatever the loss is; None where unknown."""
         return given.classes if isinstance(given, NeurogymPlan) else None
@@ -177,36 +176,3 @@ class Neurogym(Model):
             outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
             what = f"the task has {plan.outputs} {kind}, but `{output.layer}` has {outputs}"
             at.problem("NB307", what, f"its `output_dim` would be {plan.outputs}")
-
-
-@dataclass(frozen=True)
-class NeurogymPlan(TaskInputs):
-    """How wide a task of environments is, and where its trials come from.
-
-    A run writes the widths down, so that its network can be built again without neurogym; then
-    there are no recipes.
-    """
-
-    outputs: int
-    classes: bool  # the answers are actions; else values
-    recipe: Recipe | None = None
-    evaluation: Recipe | None = None  # always of whole trials
-
-    def to_data(self) -> dict[str, Any]:
-        """The widths as plain JSON data."""
-        names = ("inputs", "outputs", "classes", "channels")
-        return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> NeurogymPlan:
-        """The inverse of `to_data`; raises KeyError, TypeError or ValueError for other data."""
-        inputs, outputs = data["inputs"], data["outputs"]
-        if not all(type(n) is int and 0 < n <= MOST_CHANNELS for n in (inputs, outputs)):
-            raise ValueError("widths are whole numbers above 0")
-        channels = {
-            str(name): tuple(int(unit) for unit in units)
-            for name, units in data["channels"].items()
-        }
-        if not all(0 <= unit < inputs for units in channels.values() for unit in units):
-            raise ValueError("a channel is no input")
-        return cls(inputs, channels, outputs, bool(data["classes"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,12 @@ from netbuild.language.units import Units
 from netbuild.splits import SampleSplit
 from netbuild.wiring import Connections
 
+if TYPE_CHECKING:
+    from netbuild.environments.recipe import Recipe
+
 Matrix = NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]
+MOST_CHANNELS = 10**6
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,39 @@ class TaskInputs:
 
     inputs: int
     channels: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class NeurogymPlan(TaskInputs):
+    """How wide a task of environments is, and where its trials come from.
+
+    A run writes the widths down, so that its network can be built again without neurogym; then
+    there are no recipes.
+    """
+
+    outputs: int
+    classes: bool  # the answers are actions; else values
+    recipe: Recipe | None = None
+    evaluation: Recipe | None = None  # always of whole trials
+
+    def to_data(self) -> dict[str, Any]:
+        """The widths as plain JSON data."""
+        names = ("inputs", "outputs", "classes", "channels")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> NeurogymPlan:
+        """The inverse of `to_data`; raises KeyError, TypeError or ValueError for other data."""
+        inputs, outputs = data["inputs"], data["outputs"]
+        if not all(type(n) is int and 0 < n <= MOST_CHANNELS for n in (inputs, outputs)):
+            raise ValueError("widths are whole numbers above 0")
+        channels = {
+            str(name): tuple(int(unit) for unit in units)
+            for name, units in data["channels"].items()
+        }
+        if not all(0 <= unit < inputs for units in channels.values() for unit in units):
+            raise ValueError("a channel is no input")
+        return cls(inputs, channels, outputs, bool(data["classes"]))
 
 
 @dataclass

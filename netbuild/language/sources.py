@@ -21,7 +21,8 @@ from netbuild.language.units import (
     spelled,
     units_of_input,
 )
-from netbuild.yamltree.nodes import Location, show
+from netbuild.wording import show
+from netbuild.yamltree.nodes import Location
 from netbuild.yamltree.paths import names_of
 
 

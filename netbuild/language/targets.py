@@ -27,7 +27,7 @@ from netbuild.language.plan import (
     maps_of,
 )
 from netbuild.language.units import Units, select
-from netbuild.yamltree.nodes import show
+from netbuild.wording import show
 
 MOST_LISTED = 8  # parameters in a hint
 MOST_COMPARED = 2_000_000  # patterns times parameters; together they take half a second

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from netbuild.files.cells import Value, plain, written
 from netbuild.language.context import Here
 from netbuild.splits import round_half_up
-from netbuild.yamltree.nodes import show
+from netbuild.wording import show
 
 INPUT = "input"  # the name of the network's input, which layers read as they read a layer
 SIGNS = {"excitatory": 1, "inhibitory": -1}  # parts of a layer or an area, and values of `sign`

@@ -13,7 +13,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.language.plan import LayerPlan
 from netbuild.language.units import SIGNS
 from netbuild.language.units import Units as LayerUnits
-from netbuild.yamltree.paths import near
+from netbuild.wording import did_you_mean, near
 
 COLUMN = "column/"  # before the name of a column, in files
 OWN = ("name", "area", "sign")  # columns of a node table that units have by themselves
@@ -86,7 +86,7 @@ class Units(NamedTuple):
         if not here.any():
             words = [*SIGNS] if self.sign.any() else []
             names = [*words, *dict.fromkeys(self.area[self.area != ""].tolist()), *self.name]
-            hint = near(part, names, others=False)
+            hint = did_you_mean(part, sorted(set(names)))
             every = f"{self.name[0]} .. {self.name[-1]}" if len(names) > 1 else str(self.name[0])
             known = [*words, "an area", *(f"{column}=..." for column in self.columns)]
             hint = hint or f"it can be {', '.join(known)}, or one of {every}"

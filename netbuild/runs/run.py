@@ -17,7 +17,7 @@ from netbuild.durable import digest, is_there, read_file, reading
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check_files
 from netbuild.language import Spec, load
-from netbuild.language.neurogym_task import NeurogymPlan
+from netbuild.language.plan import NeurogymPlan
 from netbuild.layers import Check, Network, linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps

@@ -27,7 +27,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec, load
 from netbuild.language.context import FileRecord
 from netbuild.language.dump import dump_yaml
-from netbuild.language.neurogym_task import NeurogymPlan
+from netbuild.language.plan import NeurogymPlan
 from netbuild.runs.checkpoint import INITIAL, pack_initial, refuse_bad_weights
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS

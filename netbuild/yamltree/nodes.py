@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from netbuild.errors import Place
-from netbuild.wording import show as show
 
 Scalar: TypeAlias = str | int | float | bool | None
 Location: TypeAlias = tuple[str | int, ...]  # keys and positions, from the root down

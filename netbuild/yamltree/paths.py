@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netbuild.errors import Place
-from netbuild.wording import near as near
-from netbuild.wording import nearest as nearest
-from netbuild.wording import show
+from netbuild.wording import near, nearest, show
 from netbuild.yamltree.nodes import Location, Node, kind_of
 
 MAX_SEGMENTS = 64  # as deep as a spec may be nested

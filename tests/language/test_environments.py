@@ -12,7 +12,7 @@ from netbuild.environments import registry
 from netbuild.environments.recipe import Environment, Levels
 from netbuild.environments.registry import environment_names
 from netbuild.errors import Exit, NetbuildError, SpecError
-from netbuild.language.neurogym_task import NeurogymPlan
+from netbuild.language.plan import NeurogymPlan
 
 LAYER = "layers: [{{name: a, type: linear, output_dim: {}}}]\n"
 PERCEPTUAL = "env: PerceptualDecisionMaking-v0"

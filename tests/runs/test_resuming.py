@@ -16,8 +16,9 @@ from places import EXAMPLES
 from resuming import assert_same, begun, contents, killed_at, lines, stopped_at
 
 import netbuild
-from netbuild.cli import train as training
 from netbuild.cli.options import Format
+from netbuild.cli.signals import Signals
+from netbuild.cli.training import Session
 from netbuild.durable import read_entry
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder
@@ -583,6 +584,6 @@ def test_scores_of_an_earlier_step_say_so(
 ) -> None:
     for step, said in ((10, " after 8 steps\n"), (24, "\nconstraints")):
         run = netbuild.open_run(begun(small, tmp_path / "runs", stopped_at(step)))
-        training._summary(run, 0.0, Format.text, quiet=False)
+        Session(Signals(), Format.text, quiet=False).summary(run, 0.0)
         test = capsys.readouterr().out.partition("\ntest ")[2]
         assert test[test.index("loss") + len("loss 0.0000") :].startswith(said)
