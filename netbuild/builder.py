@@ -59,6 +59,8 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
         name, plan = layer.name, spec.plan.layers[layer.name]
         sources[name] = Source(plan.reads.layer, _units_read(plan.reads))
         modules[name] = build_layer(spec, layer, plan)
+        learnt = {f"{name}.{own}" for own, p in modules[name].named_parameters() if p.requires_grad}
+        assert learnt <= plan.parameters().keys()  # else neither regularized nor started from a run
         if hasattr(layer, "activation") and not hasattr(modules[name], "activation"):
             activations[name] = layer.activation.model_dump()  # which the network then applies
     network = Network(
@@ -79,36 +81,30 @@ def _copy_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     """One layer of a spec; NetbuildError (exit 3) where it cannot start from its initial values.
 
-    No check can foresee some of these, as a spectral radius of 0 after `ei_balance`.
+    No check can foresee some of these, as a spectral radius of 0 after `ei_balance`. Where a radius
+    is scaled, the layer is that of the first draw that has one.
     """
-    try:
-        return LAYERS[layer.type](spec, layer, plan)
-    except StartError as error:
-        place = f"layers[{layer.name}]" + (f".{error.map}" if error.map else "")
-        raise NetbuildError(f"{place}: {error.args[0]}", Exit.SPEC) from None
-
-
-def _dropout(spec: Spec, layer: words.Dropout, plan: LayerPlan) -> Dropout:
-    return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
-
-
-def _linear(spec: Spec, layer: words.Linear, plan: LayerPlan) -> LinearLayer:
-    assert plan.map is not None
-    return LinearLayer(plan.reads.size, plan.gives.size, **_map_arguments(spec, plan.map))
-
-
-def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan) -> CTRNNLayer:
-    """A recurrent layer; where its spectral radius is scaled, the first draw that has one."""
-    for draw in range(plan.maps["recurrent"].draws):
+    for draw in range(max((each.draws for each in plan.maps.values()), default=1)):
         try:
-            return _drawn_ctrnn(spec, layer, plan, draw)
+            return LAYERS[layer.type](spec, layer, plan, draw)
         except SpectrumError as error:
-            what = error.args[0]
-    at = ("layers", spec.model.layers.index(layer), "recurrent", "spectral_radius")
+            map, what = error.map, error.args[0]
+        except StartError as error:
+            place = f"layers[{layer.name}]" + (f".{error.map}" if error.map else "")
+            raise NetbuildError(f"{place}: {error.args[0]}", Exit.SPEC) from None
+    at = ("layers", spec.model.layers.index(layer), map, "spectral_radius")
     raise SpecError([spec.problem("NB308", at, what, "remove it")])
 
 
-def _drawn_ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNLayer:
+def _dropout(spec: Spec, layer: words.Dropout, plan: LayerPlan, draw: int) -> Dropout:
+    return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
+
+
+def _linear(spec: Spec, layer: words.Linear, plan: LayerPlan, draw: int) -> LinearLayer:
+    return LinearLayer(plan.reads.size, plan.gives.size, **_maps(spec, plan, draw)[""])
+
+
+def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNLayer:
     units = plan.units
     assert units is not None
     state: Any = "zero"
@@ -124,13 +120,12 @@ def _drawn_ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNL
         rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
         seed=spec.model.seed,
         name=layer.name,
-        input=_map_arguments(spec, plan.maps["input"]),
-        recurrent=_map_arguments(spec, plan.maps["recurrent"], draw),
+        **_maps(spec, plan, draw),
         **layer.model_dump(include=same),
     )
 
 
-LAYERS: Mapping[str, Callable[[Spec, Any, LayerPlan], nn.Module]] = {
+LAYERS: Mapping[str, Callable[[Spec, Any, LayerPlan, int], nn.Module]] = {
     "linear": _linear,
     "ctrnn": _ctrnn,
     "dropout": _dropout,
@@ -143,6 +138,14 @@ def _units_read(units: Units) -> slice | tuple[int, ...] | None:
     if len(units.spans) == 1:
         return slice(*units.spans[0])
     return tuple(units.indices.tolist())
+
+
+def _maps(spec: Spec, plan: LayerPlan, draw: int) -> dict[str, Any]:
+    """The arguments of every map of a layer by its name; only some maps are drawn again."""
+    return {
+        key: _map_arguments(spec, each, min(draw, each.draws - 1))
+        for key, each in plan.maps.items()
+    }
 
 
 def _map_arguments(spec: Spec, plan: MapPlan, draw: int = 0) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from netbuild.files.door import ARRAYS, FORMATS
+from netbuild.wording import either
+
 
 class Explanation(NamedTuple):
     """One code: what it means, and the same spec wrong and right."""
@@ -210,8 +213,9 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB204": Explanation(
         "a file that is damaged or of another format",
-        "Files are .npy, .npz, .csv, .tsv or .txt, those of a connectome also .parquet, .feather,"
-        " .mat, .graphml and .gz, by their name and by their first bytes. Pickled"
+        f"Files are {either(ARRAYS)}, those of a connectome also"
+        f" {', '.join(suffix for suffix in FORMATS if suffix not in ARRAYS)} and .gz, by their"
+        " name and by their first bytes. Pickled"
         " and object arrays are never read; a truncated file or a ragged table is refused.",
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: ragged.csv"),
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),

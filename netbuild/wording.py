@@ -7,7 +7,7 @@ make a name safe inside a sentence; `printable` is the last defence for whole ou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SHOWN = 80  # characters of a name or a path in a message
 MOST_COMPARED = 200  # words with which a misspelt word is compared
@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     In JSON, whose strings write them so too, that changes no value.
     """
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def either(words: Sequence[str]) -> str:
+    """The words as a choice: `a, b or c`."""
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:

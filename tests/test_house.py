@@ -21,7 +21,7 @@ ALLOWED = {
     "system": set(),
     "wiring": set(),
     "wording": set(),
-    "explanations": set(),
+    "explanations": {"files", "wording"},
     "splits": {"streams"},
     "folders": {"errors", "system", "wording"},
     "render": {"errors", "wording"},

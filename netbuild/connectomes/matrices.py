@@ -49,11 +49,9 @@ def read(source: Source, words: Words) -> Rows:
     refuse_columns(words, name)
     if source.suffix == ".npy":
         refuse_array(words, name)
-        layout = npy.layout_of(content[: npy.HEAD], len(content), name, MAX_BYTES)
-        matrix = npy.array_from(layout, content, name)
+        matrix = npy.array_from(content, None, name, MAX_BYTES)
     else:
-        key = words.edges.array
-        matrix = npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
+        matrix = npz.array_from(content, words.edges.array, name, MAX_BYTES)
     return of_matrix(matrix, words, name)
 
 
@@ -312,7 +310,7 @@ def form_of(content: bytes, name: str) -> str:
 
 def part(content: bytes, key: str, name: str) -> Array:
     """One of the arrays."""
-    return npz.array_from(io.BytesIO(content), len(content), key, name, MAX_BYTES)
+    return npz.array_from(content, key, name, MAX_BYTES)
 
 
 def values_of(content: bytes, name: str) -> Array:

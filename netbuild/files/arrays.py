@@ -11,21 +11,25 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from netbuild.errors import DataFileError
-from netbuild.files import npy, npz, text
+from netbuild.files import npy, text
 from netbuild.files.door import (
     ARRAYS,
     FORMATS,
+    Format,
     check_format,
     enough_memory,
     opened,
     read_rest,
 )
-from netbuild.wording import show
+from netbuild.wording import either, show
 
 MAX_BYTES = 1 << 30  # of a file, and of the array in it
+NAMED = tuple(suffix for suffix, form in FORMATS.items() if form.named)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +48,13 @@ class _Opened:
     file: io.FileIO
     size: int
     head: bytes
-    suffix: str
+    form: Format
     name: str
+
+    @property
+    def reader(self) -> Any:
+        """The module that has `shape_of` and `array_from` for this format."""
+        return import_module(f"netbuild.files.{self.form.array}")
 
     def rest(self) -> bytearray:
         self.file.seek(len(self.head))
@@ -62,15 +71,16 @@ def read_shape(
     data can tell (NB205, a wrong checksum, ragged rows).
     """
     with _opened(path, array, max_bytes) as found:
-        if found.suffix == ".npy":
-            return npy.layout_of(found.head, found.size, found.name, max_bytes).shape
-        if found.suffix == ".npz":
-            return npz.layout_of(found.file, found.size, array, found.name, max_bytes).shape
-        return text.shape_of(found.rest(), found.name)
+        # Text has no header, so that it is read whole.
+        file = found.file if found.form.magic else io.BytesIO(found.rest())
+        shape: tuple[int, ...] = found.reader.shape_of(
+            file, found.size, array, found.name, max_bytes
+        )
+        return shape
 
 
 def read_array(path: Path, array: str | None = None, *, max_bytes: int = MAX_BYTES) -> ArrayFile:
-    """The array in `path` (.npy, .npz, .csv, .tsv, .txt): C order, native, writable, ours.
+    """The array in `path`, of one of the formats `ARRAYS`: C order, native, writable, ours.
 
     Its dtype is the file's (bool, integer or float of at most 64 bits); text gives float64 of two
     dimensions. Raises DataFileError: NB202 (cannot be read), NB203 (a link, or not a regular
@@ -79,18 +89,10 @@ def read_array(path: Path, array: str | None = None, *, max_bytes: int = MAX_BYT
     """
     with _opened(path, array, max_bytes) as found:
         name, size = found.name, found.size
-        # What an .npy or .npz declares is judged before the rest of it is read.
-        if found.suffix == ".npy":
-            layout = npy.layout_of(found.head, size, name, max_bytes)
-            content = found.rest()
-            matrix = npy.array_from(layout, content, name)
-        elif found.suffix == ".npz":
-            npz.layout_of(found.file, size, array, name, max_bytes)
-            content = found.rest()
-            matrix = npz.array_from(io.BytesIO(content), size, array, name, max_bytes)
-        else:
-            content = found.rest()
-            matrix = text.array_from(content, name, max_bytes)
+        if found.form.magic:  # what a header declares is judged before the rest is read
+            found.reader.shape_of(found.file, size, array, name, max_bytes)
+        content = found.rest()
+        matrix = found.reader.array_from(content, array, name, max_bytes)
         return ArrayFile(matrix, hashlib.sha256(content).hexdigest(), size)
 
 
@@ -107,8 +109,8 @@ def _opened(path: Path, array: str | None, max_bytes: int) -> Iterator[_Opened]:
         opened(path, limit + (0 if is_text else npy.HEAD), hint) as (file, size),
     ):
         head = file.read(npy.HEAD)
-        check_format(suffix, head, name, ARRAYS)
-        if array is not None and suffix != ".npz":
-            what = f"only an .npz has named arrays; {name} holds one"
+        form = check_format(suffix, head, name, ARRAYS)
+        if array is not None and not form.named:
+            what = f"only an {either(NAMED)} has named arrays; {name} holds one"
             raise DataFileError("NB206", what, "leave `array` out")
-        yield _Opened(file, size, head, suffix, name)
+        yield _Opened(file, size, head, form, name)

@@ -36,17 +36,18 @@ class Format:
 
     name: str  # as a message calls it
     magic: tuple[bytes, ...] = ()  # ways in which its files begin; none: text
-    array: bool = False  # a mask, weights or data may be kept in it
+    array: str = ""  # the module of this room that reads a mask, weights or data from it
+    named: bool = False  # such a file holds several arrays, by name
     table: bool = False  # an edge list or a node table may
     matrix: bool = False  # the connections of a connectome may, as a matrix or a graph
 
 
 FORMATS = {
-    ".npy": Format(".npy", (b"\x93NUMPY",), array=True, matrix=True),
-    ".npz": Format(".npz", (b"PK\x03\x04", b"PK\x05\x06"), array=True, matrix=True),
-    ".csv": Format("text", array=True, table=True, matrix=True),
-    ".tsv": Format("text", array=True, table=True, matrix=True),
-    ".txt": Format("text", array=True, table=True, matrix=True),
+    ".npy": Format(".npy", (b"\x93NUMPY",), array="npy", matrix=True),
+    ".npz": Format(".npz", (b"PK\x03\x04", b"PK\x05\x06"), array="npz", named=True, matrix=True),
+    ".csv": Format("text", array="text", table=True, matrix=True),
+    ".tsv": Format("text", array="text", table=True, matrix=True),
+    ".txt": Format("text", array="text", table=True, matrix=True),
     ".parquet": Format("Parquet", (b"PAR1",), table=True),
     ".feather": Format("Feather", (b"ARROW1",), table=True),
     ".arrow": Format("Arrow", (b"ARROW1",), table=True),

@@ -12,7 +12,7 @@ import math
 import tokenize
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -74,17 +74,29 @@ def layout_of(head: bytes, size: int, name: str, max_bytes: int) -> Layout:
     return layout
 
 
-def array_from(layout: Layout, content: bytes | bytearray | memoryview, name: str) -> Array:
+def shape_of(
+    file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
+) -> tuple[int, ...]:
+    """The shape of an .npy of `size` bytes, whose data stays unread; raises as `layout_of` does."""
+    file.seek(0)
+    return layout_of(file.read(HEAD), size, name, max_bytes).shape
+
+
+def array_from(
+    content: bytes | bytearray | memoryview, array: str | None, name: str, max_bytes: int
+) -> Array:
     """The array: C order, native byte order, writable; on `content`'s memory where that fits.
 
-    Raises DataFileError NB205 for a bool that is neither 0 nor 1: numpy would miscount it.
+    Raises what `layout_of` raises, and DataFileError NB205 for a bool that is neither 0 nor 1:
+    numpy would miscount it.
     """
+    layout = layout_of(bytes(content[:HEAD]), len(content), name, max_bytes)
     flat = np.frombuffer(content, layout.dtype, math.prod(layout.shape), layout.offset)
     if flat.dtype == np.bool_ and flat.view(np.uint8).max() > 1:
         raise DataFileError("NB205", f"{name} holds bool values other than 0 and 1")
-    array = flat.reshape(layout.shape, order="F" if layout.fortran_order else "C")
+    matrix = flat.reshape(layout.shape, order="F" if layout.fortran_order else "C")
     native = layout.dtype.newbyteorder("=")
-    return np.require(array, native, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
+    return np.require(matrix, native, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 
 def header_of(head: bytes, name: str) -> Layout:

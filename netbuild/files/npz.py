@@ -34,10 +34,10 @@ DAMAGED = (
 )
 
 
-def layout_of(
+def shape_of(
     file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
-) -> npy.Layout:
-    """The layout of one array, whose data stays unread.
+) -> tuple[int, ...]:
+    """The shape of one array, whose data stays unread.
 
     `array` may be None where the archive holds exactly one. Raises DataFileError: NB204 (not an
     intact archive), NB206 (no such array), NB901 (a bomb), and what `npy.layout_of` raises.
@@ -46,21 +46,20 @@ def layout_of(
         member = pick(archive, size, array, name, max_bytes)
         head = unpacked(archive, member, npy.HEAD, name)
     label = f"{show(member.filename)} in {name}"
-    return npy.layout_of(bytes(head), member.file_size, label, max_bytes)
+    return npy.layout_of(bytes(head), member.file_size, label, max_bytes).shape
 
 
 def array_from(
-    file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
+    content: bytes | bytearray, array: str | None, name: str, max_bytes: int
 ) -> npy.Array:
-    """The array itself; raises what `layout_of` raises, and NB204 where its checksum is wrong."""
-    with archive_of(file, size, name) as archive:
-        member = pick(archive, size, array, name, max_bytes)
-        content = unpacked(archive, member, member.file_size + 1, name)
-    if len(content) != member.file_size:
+    """The array itself; raises what `shape_of` raises, and NB204 where its checksum is wrong."""
+    with archive_of(io.BytesIO(content), len(content), name) as archive:
+        member = pick(archive, len(content), array, name, max_bytes)
+        inner = unpacked(archive, member, member.file_size + 1, name)
+    if len(inner) != member.file_size:
         raise malformed(name, f"its member {show(member.filename)} is truncated")
     label = f"{show(member.filename)} in {name}"
-    layout = npy.layout_of(bytes(content[: npy.HEAD]), len(content), label, max_bytes)
-    return npy.array_from(layout, content, label)
+    return npy.array_from(inner, None, label, max_bytes)
 
 
 @contextmanager

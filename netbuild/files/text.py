@@ -7,6 +7,7 @@ repeated: a spec may name a file that its reader must not see.
 from __future__ import annotations
 
 import re
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +23,17 @@ DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", re.ASCII)
 NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
-def shape_of(content: bytes | bytearray, name: str) -> tuple[int, int]:
+def shape_of(
+    file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
+) -> tuple[int, ...]:
     """(rows, columns) of the matrix, by counting lines and the first line's separators."""
-    lines, separator = lines_of(content, name)
+    lines, separator = lines_of(file.read(), name)
     return len(lines), len(cells_of(lines[0], separator))
 
 
-def array_from(content: bytes | bytearray, name: str, max_bytes: int) -> npt.NDArray[np.float64]:
+def array_from(
+    content: bytes | bytearray, array: str | None, name: str, max_bytes: int
+) -> npt.NDArray[np.float64]:
     """The matrix, shape (rows, columns), two-dimensional also with a single row or column.
 
     Columns are separated by commas, semicolons, tabs or blanks, whichever the first row uses.

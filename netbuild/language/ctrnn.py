@@ -231,7 +231,9 @@ class CTRNN(LayerOfUnits):
         recurrent = check_wired(own, wired) if wired else check_projected(own)
         maps = {"input": check_projected(sites["input"]), "recurrent": check_radius(recurrent)}
         check_growth(self, maps["recurrent"])
-        return replace(plan, maps=maps, units=check_units(here, self, plan.gives.size))
+        units = check_units(here, self, plan.gives.size)
+        learnt = units.parameters(plan.gives.size) if units else {}
+        return replace(plan, maps=maps, own=learnt, units=units)
 
 
 def check_units(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:

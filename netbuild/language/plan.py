@@ -115,6 +115,15 @@ class UnitsPlan:
     initial_state: Matrix | None = None  # () or (unit,); None is zero
     learns_initial_state: bool = False
 
+    def parameters(self, size: int) -> Shapes:
+        """The shape of what learns, by its name in the layer of so many units."""
+        shapes: Shapes = {}
+        if self.learns_alpha:
+            shapes["alpha"] = self.alpha.shape
+        if self.learns_initial_state:
+            shapes["initial_state"] = (size,)
+        return shapes
+
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -127,6 +136,7 @@ class LayerPlan:
     reads: Units
     gives: Units
     maps: Mapping[str, MapPlan] = field(default_factory=dict)
+    own: Shapes = field(default_factory=dict)  # of what learns beside the maps, by its name here
     units: UnitsPlan | None = None
     report: Mapping[str, Any] | None = None  # what was done with the rows of its connectome
 
@@ -138,20 +148,14 @@ class LayerPlan:
     @property
     def learns(self) -> bool:
         """Whether any parameter of the layer does."""
-        units = self.units
-        own = units is not None and (units.learns_alpha or units.learns_initial_state)
-        return own or any(each.learns for each in self.maps.values())
+        return bool(self.own) or any(each.learns for each in self.maps.values())
 
     def parameters(self) -> Shapes:
         """The shape of each parameter, as torch has it, by its path in the network."""
         shapes: Shapes = {}
         for each in self.maps.values():
             shapes |= each.parameters()
-        if self.units is not None and self.units.learns_alpha:
-            shapes[f"{self.name}.alpha"] = self.units.alpha.shape
-        if self.units is not None and self.units.learns_initial_state:
-            shapes[f"{self.name}.initial_state"] = (self.gives.size,)
-        return shapes
+        return shapes | {f"{self.name}.{key}": shape for key, shape in self.own.items()}
 
 
 def maps_of(plans: Mapping[Any, LayerPlan]) -> Iterator[MapPlan]:

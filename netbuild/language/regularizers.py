@@ -61,6 +61,10 @@ class Regularizer(Model):
     )
     Lambda: Strength = 1.0
 
+    def needs_whole(self) -> str:
+        """The key by which the term is of whole matrices, and so not of some connections; or ""."""
+        return ""
+
 
 class Norm(Regularizer):
     """What norms of parameters have."""
@@ -70,6 +74,10 @@ class Norm(Regularizer):
     )
     squared: bool = key(False, "the square of the norm", True)
     reduction: Literal["sum", "mean"] = key("sum", "sum or mean over the entries", "mean")
+
+    def needs_whole(self) -> str:
+        """`norm: matrix` does."""
+        return "norm" if self.norm == "matrix" else ""
 
 
 class L1(Norm):

@@ -60,7 +60,8 @@ def check_regularizers(context: Context, plans: Mapping[int, LayerPlan]) -> list
             here.numbers_fit(regularizer)
         if isinstance(regularizer, specs.Regularizer):
             params = _matched(here, regularizer, shapes, whole=whole)
-            _check_norm(here, regularizer, params, maps)
+            _check_norm(here, regularizer)
+            _check_whole(here, regularizer, params, maps)
             references = _references(here, regularizer, params, shapes, maps)
             among = _among(here, regularizer, params, maps)
             if references is not None and among is not None:
@@ -134,13 +135,8 @@ def _listed(shapes: Shapes) -> str:
     return f"the parameters are {', '.join(names)}{rest}" if names else ""
 
 
-def _check_norm(
-    here: Here,
-    regularizer: specs.Regularizer,
-    params: tuple[str, ...],
-    maps: Mapping[str, MapPlan],
-) -> None:
-    """A norm of matrices has an order of 1 or 2, no mean, and needs each matrix whole."""
+def _check_norm(here: Here, regularizer: specs.Regularizer) -> None:
+    """A norm of matrices has an order of 1 or 2, and no mean."""
     if not isinstance(regularizer, specs.Norm) or regularizer.norm != "matrix":
         return
     order = getattr(regularizer, "p", 1)
@@ -150,11 +146,22 @@ def _check_norm(
     if regularizer.reduction == "mean":
         what = "a matrix norm has no mean over entries"
         here["reduction"].problem("NB308", what, "remove `reduction`, or write `norm: entrywise`")
-    for name in params:
+
+
+def _check_whole(
+    here: Here,
+    regularizer: specs.Regularizer,
+    params: tuple[str, ...],
+    maps: Mapping[str, MapPlan],
+) -> None:
+    """A term of whole matrices needs them in dense storage."""
+    key = regularizer.needs_whole()
+    for name in params if key else ():
         if name in maps and maps[name].connections.is_sparse:
             what = f"`{name}` keeps values of its connections alone, and has no matrix norm"
-            hint = "write `norm: entrywise`, or `storage: dense` for the map"
-            here["norm"].problem("NB305", what, hint)
+            other = "`norm: entrywise`, or " if key == "norm" else ""
+            hint = f"write {other}`storage: dense` for the map"
+            here[key].problem("NB305", what, hint)
             return
 
 
@@ -235,7 +242,7 @@ def _among(
     """The entries that a regularizer with `from` or `to` reads; None without, or with a problem."""
     if not regularizer.from_ and not regularizer.to:
         return None
-    key = "norm" if getattr(regularizer, "norm", "entrywise") == "matrix" else ""
+    key = regularizer.needs_whole()
     if isinstance(getattr(regularizer, "reference", None), specs.DrawnReference):
         key = "reference"
     if key:

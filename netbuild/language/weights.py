@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
+from netbuild.files.door import ARRAYS
 from netbuild.language.base import Model, NonNegative, OneOf, Positive, key
 from netbuild.language.context import Here
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, parameter
+from netbuild.wording import either
 
 Rows = Annotated[
     Literal["pre", "post"] | None,
@@ -30,7 +32,7 @@ FileName = Annotated[
     str,
     key(
         ...,
-        "a file, relative to the spec that names it: .npy, .npz, .csv, .tsv or .txt",
+        f"a file, relative to the spec that names it: {either(ARRAYS)}",
         "masks/plastic.csv",
         min_length=1,
         max_length=1024,
