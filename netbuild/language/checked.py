@@ -314,7 +314,7 @@ def run_checks(
         return Plan()
     before = len(context.problems)
     plans = _check_layers(context, sources)
-    if len(context.problems) == before:  # else a part that cannot be told may be the one that learns
+    if len(context.problems) == before:  # else what is wrong may be the part that learns
         check_learning(context, plans)
     check_connections(context, plans)
     last = sources.get(len(context.parsed.layers) - 1)
