@@ -54,7 +54,11 @@ def unsealed(data: bytes) -> dict[str, Any]:
     """The state that `sealed` was given; raises ValueError for bytes that it has not made."""
     found = as_object(data)
     state = {key: value for key, value in found.items() if key != "digest"}
-    if sealed(state) != data:
+    try:
+        is_whole = sealed(state) == data
+    except RecursionError:
+        is_whole = False  # nothing that is nested so deep was sealed
+    if not is_whole:
         raise ValueError("the state does not have the digest written down")
     return state
 

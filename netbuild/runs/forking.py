@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from netbuild.durable import io_errors
+from netbuild.durable import io_errors, read_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.files.door import project_root
 from netbuild.folders import ForeignEntryError
@@ -16,14 +17,14 @@ from netbuild.language import Spec, load
 from netbuild.language.compose import standing
 from netbuild.language.context import GivenStart
 from netbuild.language.start import START
-from netbuild.rundir import LATEST
+from netbuild.rundir import LARGEST_JSON, LATEST, as_object
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import NotNowError
 from netbuild.runs.provenance import is_below, place, roots
 from netbuild.runs.resuming import Warn, default_warn, lost_root, quoted
 from netbuild.runs.run import Run, open_run, refuse_own_task
-from netbuild.runs.schema import RunInfo, read_info
+from netbuild.runs.schema import ENDED
 from netbuild.runs.start import train
 from netbuild.runs.writer import Watcher
 from netbuild.tasks import Task
@@ -57,21 +58,24 @@ def _newest(out: Path, spec: Spec, *, same: bool, ended: bool = False) -> Path |
     found = []
     for path in (out / spec.model.name).glob("*/run.json"):
         try:
-            info = read_info(path)
-        except NetbuildError:
+            # Only what is compared must be right: a run that fits and is damaged otherwise, or of
+            # another format, is found, and refused when it is opened.
+            info = as_object(read_file(path, LARGEST_JSON))
+            status, started = info["status"], str(info["started"])
+            fits = status in ENDED if ended else status not in (*ENDED, "diverged")
+            if fits and _is_of(info, spec) is same:
+                found.append((started, path.parent.name, path.parent))
+        except (OSError, NetbuildError, ValueError, KeyError, TypeError, AttributeError):
             continue  # it is no run, or not one that may be resumed
-        fits = info.has_ended if ended else not info.has_ended and info.status != "diverged"
-        if fits and _is_of(info, spec) is same:
-            found.append((info.started, path.parent.name, path.parent))
     return max(found)[-1] if found else None
 
 
-def _is_of(info: RunInfo, spec: Spec) -> bool:
+def _is_of(info: Mapping[str, Any], spec: Spec) -> bool:
     """Whether a run is of a spec, even if the run that both start from has other weights now."""
-    if info.own_task:
+    if info.get("own_task"):
         return False
-    start = info.inputs.get(START)
-    return info.spec_hash == (spec.hash_from(start.sha256) if start else spec.hash)
+    start = info["inputs"].get(START)
+    return bool(info["spec_hash"] == (spec.hash_from(start["sha256"]) if start else spec.hash))
 
 
 def refuse_own_latest(spec: Spec) -> None:

@@ -113,6 +113,7 @@ def resumed(
         if writer.info.has_ended:  # another process has just finished it
             writer.close()
             return None
+        run.info = writer.info  # another process may have trained it in between
         trainer, logged = _restored(run, device, warn)
         writer.initial = run.initial
         with io_errors(f"cannot write {run.path}"):
@@ -294,6 +295,7 @@ def _note(writer: RunWriter, trainer: Trainer, run: Run, warn: Warn) -> None:
     if differences:
         resumed.environment = {name: new for name, _, new in differences}
     info.step, info.error, info.resumed = trainer.step, None, [*info.resumed, resumed]
+    info.model_fields_set.discard("error")  # so that the file has no such key
     writer.status("running")
 
 

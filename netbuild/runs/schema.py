@@ -145,7 +145,10 @@ def read_info(path: Path) -> RunInfo:
     if version != FORMAT:
         raise NetbuildError(other_format(path.parent, version), Exit.RUN)
     try:
-        return RunInfo.model_validate(found)
+        info = RunInfo.model_validate(found)
+        with reading(path):  # what is nested too deep to be written again is damage
+            info.to_data()
+        return info
     except ValidationError as error:
         keys = error.errors()[0]["loc"] or ("step",)
         raise NetbuildError(f"{path} is damaged: see `{keys[0]}`", Exit.RUN) from None

@@ -89,6 +89,7 @@ def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False
     where the run cannot be written, or the disk has no room for two checkpoints.
     """
     read, network = _inputs(spec), trainer.network
+    parameters = parameters_of(network)
     refuse_bad_weights(network, None, Exit.DIVERGED, Exit.BUG, "before the first step")
     initial, resolved = pack_initial(spec, network), _resolved(spec).encode()
     own = {path: text.encode() for path, text in spec.texts.items()}
@@ -137,7 +138,7 @@ def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False
         require_space(folder, needed, "free some, or name another folder: `--out DIR`")
         make_folders(path)
         lock = take_lock(path / ".lock", str(path))
-        return _fill(RunWriter(path, info, lock, parameters_of(network)), files)
+        return _fill(RunWriter(path, info, lock, parameters), files)
 
 
 def _fill(writer: RunWriter, files: Mapping[str, bytes]) -> RunWriter:

@@ -131,13 +131,7 @@ class Trainer:
                 self._begin_stage()
                 reason = progress.ended or (yield from self._stage())
                 is_last = reason == "interrupted" or progress.stage + 1 >= len(self.stages)
-                self.saving = True
-                yield (
-                    Record("end", progress.step, {"reason": reason})
-                    if is_last
-                    else (Record("checkpoint", progress.step))
-                )
-                self.saving = False
+                yield from self._saved("end" if is_last else "checkpoint", reason)
             if is_last:
                 return
             progress.enter_next_stage()
@@ -146,6 +140,14 @@ class Trainer:
             if not self._own_task:
                 self.task = build_task(part)
             self.steps = progress.start + steps_of(self.training, self.task)
+
+    def _saved(self, kind: str, reason: str = "") -> Generator[Record]:
+        """The record at which the state is saved; `saving` until the reader asks for the next."""
+        self.saving = True
+        try:
+            yield Record(kind, self.progress.step, {"reason": reason} if kind == "end" else {})
+        finally:
+            self.saving = False
 
     @contextmanager
     def _prefetched(self) -> Iterator[None]:
@@ -156,8 +158,10 @@ class Trainer:
         task = self.task
         with Prefetch(task) as quick:
             self.task = quick
-            yield
-        self.task = task
+            try:
+                yield
+            finally:
+                self.task = task
 
     def _begin_stage(self) -> None:
         """Fit the network and the optimizer to the current stage."""
@@ -201,9 +205,7 @@ class Trainer:
             if self.stop:
                 return "interrupted"
             if _due(progress.step, training.checkpoint.every) or progress.step in self.saves:
-                self.saving = True
-                yield Record("checkpoint", progress.step)
-                self.saving = False
+                yield from self._saved("checkpoint")
                 clock, clocked = time.perf_counter(), progress.step
         yield self._evaluate()
         progress.ended = "finished"
@@ -221,6 +223,7 @@ class Trainer:
     def take_step(self, *, logged: bool) -> dict[str, Any]:
         """Take the next optimizer step; returns what is logged of it, nothing unless `logged`."""
         step, start = self.progress.step, self.progress.start
+        self._outputs = None  # of the weights before this step
         factor = rate_factor(self.training, step - start, self.steps - start)
         return self.learner.step(step, self.next_batch(step), factor=factor, logged=logged)
 

@@ -208,3 +208,14 @@ def test_overrides_of_a_fork_replace_those_of_the_run(small: Path, tmp_path: Pat
     again = netbuild.fork(run, tmp_path / "runs", set=["training.clip_grad_norm=3"])
     assert again.spec.model.training.clip_grad_norm == 3
     assert again.spec.model.training.optimizer.lr == 0.5
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"seed": "damaged"}])
+def test_a_run_to_resume_that_cannot_be_read_is_refused_and_not_begun_again(
+    small: Path, tmp_path: Path, cli: Any, change: dict[str, Any]
+) -> None:
+    path = begun(small, tmp_path / "runs", stopped_at(10))
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(info | change))
+    assert cli("train", small, "--out", tmp_path / "runs", "--resume").code == Exit.RUN
+    assert list((tmp_path / "runs").glob("*/*/run.json")) == [path / "run.json"]
