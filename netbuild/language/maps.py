@@ -12,6 +12,7 @@ from netbuild.language import weights
 from netbuild.language.base import Fraction, Model, Positive, Seed, as_in, key
 from netbuild.language.context import Here, as_float32
 from netbuild.language.masks import (
+    SPARSITY,
     PlasticityMask,
     SignMask,
     SparsityMask,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:  # which reads files that few specs name
     from netbuild.language.connectome import Wired
 
 BY_CONNECTOME = ("projections", "density", "sparsity_mask", "ei_mask")
-
-SPARSITY = {"sparsity": "write `density`, which is 1 - sparsity"}
 
 # Defaults are made without validation: an instance that is validated builds its model's validator
 # alone, while a spec builds those of all models together.
