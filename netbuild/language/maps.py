@@ -195,7 +195,8 @@ def check_wired(site: Site, wired: Wired) -> MapPlan:
     words = site.words
     for name in BY_CONNECTOME:
         if getattr(words, name, None) is not None:
-            what = f"`connectome` says it already, and `{name}` too"
+            said = "give the signs" if name == "ei_mask" else "say which connections exist"
+            what = f"`connectome` and `{name}` both {said}"
             site.here[name].problem("NB308", what, "remove one of them", key=True)
     signs = None if site.reads.signed else wired.table.signs
     if signs is None:

@@ -161,7 +161,7 @@ class StopWhen(Model):
 
 
 class Stage(Model):
-    """One part of a training, with its own overrides; the optimizer goes on as it is."""
+    """One part of a training, with its own overrides; the optimizer keeps its state."""
 
     name: Name
     set: dict[str, object] = key(
