@@ -21,13 +21,13 @@ def summary(
     """Everything that `netbuild inspect` shows.
 
     `layers` are each layer's `get_specs`; `parameters` counts values: those that learn, those that
-    masks hold where they are, and those that do not learn at all; `constraints` counts, for each,
+    masks keep where they are, and those that do not learn at all; `constraints` counts, for each,
     the weights that it covers and that violate it (frozen ones against `initial`); `regularizers`
     are the raw and weighted terms. `spectrum`: see `Network.get_specs`.
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
-    held = sum(_held(each) for each in linear_maps(network).values())
+    kept = sum(_absent_or_frozen(each) for each in linear_maps(network).values())
     fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     own = network.regularizers
     own = own if isinstance(own, RegularizationList) else RegularizationList()
@@ -37,8 +37,8 @@ def summary(
         "layers": network.get_specs(spectrum=spectrum),
         "parameters": {
             "total": total,
-            "learnable": total - held - fixed,
-            "held": held,
+            "learnable": total - kept - fixed,
+            "absent_or_frozen": kept,
             "fixed": fixed,
         },
         "constraints": [
@@ -143,7 +143,7 @@ def _number(parts: Parts, count: int) -> NDArray[np.int64]:
     return number
 
 
-def _held(layer: LinearLayer) -> int:
+def _absent_or_frozen(layer: LinearLayer) -> int:
     """How many weights of a learning map its masks keep where they are: absent and frozen ones."""
     if not layer.weight.requires_grad:
         return 0

@@ -210,7 +210,7 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
     counts = summary["parameters"]
     out.print(
         f"{counts['total']:,} parameters: {counts['learnable']:,} learn,"
-        f" {counts['held']:,} are absent or frozen, {counts['fixed']:,} do not learn"
+        f" {counts['absent_or_frozen']:,} are absent or frozen, {counts['fixed']:,} do not learn"
     )
     if summary["regularizers"]:
         terms = summary["regularizers"].items()

@@ -23,7 +23,14 @@ RUN, STATE = "run.json", "state.json"
 NETWORK, OPTIMIZER = "network.safetensors", "optimizer.safetensors"
 CHECKPOINTS = "checkpoints"
 LATEST = "latest"  # names the newest run in a folder
+FORMAT = 1  # of both files of JSON
 LARGEST_JSON = 1 << 26  # bytes
+
+
+def other_format(version: object) -> str:
+    """What to say of a file of another format, after its name."""
+    age = "an older" if isinstance(version, int) and version < FORMAT else "a newer"
+    return f"was written by {age} version of netbuild"
 
 
 def checkpoint_name(step: int) -> str:

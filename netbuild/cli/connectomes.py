@@ -90,13 +90,18 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
     from netbuild.language.parse import parse_document
     from netbuild.yamltree.document import Document, parse
 
+    for change in changes:
+        if not change.partition("=")[0].strip() or "=" not in change:
+            hint = "for example `--set min_weight=5`"
+            raise NetbuildError(f"--set {change} is not KEY=VALUE", Exit.USAGE, hint)
     text = SPEC.format(", neurons: NEURONS" if neurons else "")
     document = Document("spec", parse(text, "spec"), Path(), text)
     parsed = parse_document(document, lambda *_: Path(), [LAYER + change for change in changes])
     for problem in parsed.problems:
         number = int(problem.place.source.rpartition("#")[2]) if problem.place else 1
         change = changes[number - 1]
-        raise NetbuildError(f"--set {change}: {problem.what}", Exit.USAGE, problem.hint)
+        what = problem.what.replace(LAYER, "")  # of which the user has written nothing
+        raise NetbuildError(f"--set {change}: {what}", Exit.USAGE, problem.hint.replace(LAYER, ""))
     words: Words = parsed.layers[0].connectome  # type: ignore[union-attr]
     if words.control is not None or words.learn != "weights":
         what = "`control` and `learn` are of a network; a file is read as it is"

@@ -139,6 +139,9 @@ def plot(
     """Draw weights, learning curves, activity or choices, and write the numbers in them."""
     need_ending(output, "a figure", ".png", ".svg", ".pdf")
     need_ending(data, "a file of numbers", ".csv", ".npz")
+    if data is not None and kind.value in plots.NUMBERLESS:
+        hint = "`--kind weights --data` writes every weight"
+        raise NetbuildError(f"--kind {kind.value} has no --data", Exit.USAGE, hint)
     options = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
     if options:
         _check_options(kind, options)
@@ -161,9 +164,6 @@ def plot(
     buffer = io.BytesIO()
     with warnings_as_lines():  # of letters that the font lacks, say
         figure, numbers = getattr(plots, kind.value)(results, **options)
-        if data is not None and not numbers:
-            hint = "`--kind weights --data` writes every weight"
-            raise NetbuildError(f"--kind {kind.value} has no --data", Exit.USAGE, hint)
         figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
     write(path, buffer.getvalue(), quiet=quiet, run=None if output else run_path)
     if data is not None:

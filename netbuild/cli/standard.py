@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 
 from netbuild.wording import printable
 
-# Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST_BLOCK = 32 << 20  # bytes; glibc takes no larger threshold
 _KEPT = 2**31 - 1

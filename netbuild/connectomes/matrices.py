@@ -207,7 +207,7 @@ def records_of(content: bytes, name: str) -> Iterator[list[str]]:
             yield cells
     except csv.Error:
         hint = "a quote that opens must close, before the next separator"
-        what = f"row {number + 1:,} of {name} cannot be parted into cells"
+        what = f"row {number + 1:,} of {name} cannot be separated into cells"
         raise DataFileError("NB204", what, hint) from None
 
 

@@ -215,7 +215,8 @@ def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
         cells = {mark: next(csv.reader([line], delimiter=mark), []) for mark in ",\t;"}
     except csv.Error:
         hint = "rows end in a line feed, and a cell that begins with a quote ends in one"
-        raise DataFileError("NB204", f"row 1 of {name} cannot be parted into cells", hint) from None
+        what = f"row 1 of {name} cannot be separated into cells"
+        raise DataFileError("NB204", what, hint) from None
     separator = max(cells, key=lambda mark: len(cells[mark]))
     if not cells[separator]:
         hint = "remove it: row 1 holds the names of the columns"
@@ -232,7 +233,8 @@ def not_a_header(table: Table) -> DataFileError | None:
         return DataFileError("NB204", f"row 1 of {table.name} is a comment", hint)
     if len(table.columns) == 1 and len(table.columns[0].split()) > 1:
         what = f"row 1 of {table.name} is a single cell, with blanks in it"
-        hint = "columns are parted by commas, semicolons or tabs: write one of these for the blanks"
+        marks = "commas, semicolons or tabs"
+        hint = f"columns are separated by {marks}: write one of these for the blanks"
         return DataFileError("NB204", what, hint)
     return None
 
@@ -279,7 +281,7 @@ def first_fault(table: Table) -> DataFileError | None:
             return None
     except csv.Error:
         number += 1
-    what = f"row {number:,} of {table.name} cannot be parted into cells"
+    what = f"row {number:,} of {table.name} cannot be separated into cells"
     hint = "a quote that opens must close, before the next separator"
     return DataFileError("NB204", what, hint)
 

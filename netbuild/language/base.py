@@ -23,10 +23,13 @@ class Model(BaseModel):
     )
 
     # Keys of other tools that this section has no counterpart of, and what to do instead.
-    foreign: ClassVar[dict[str, str]] = dict.fromkeys(
-        ("_target_", "class_path", "module", "__class__"),
-        "kinds are told by `type`, from a closed list; nothing is imported",
-    )
+    foreign: ClassVar[dict[str, str]] = {
+        "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
+        **dict.fromkeys(
+            ("_target_", "class_path", "module", "__class__"),
+            "kinds are told by `type`, from a closed list; nothing is imported",
+        ),
+    }
 
 
 class Also(str):

@@ -216,7 +216,7 @@ def _unknown_key(fault: Fault, *, with_hint: bool) -> Problem:
     tellers = (choice.key, *choice.by_presence) if choice else ()
     told = next((key for key in tellers if around and key in around.entries), "")
     if told and choice and word in choice.by_presence:
-        said = f"`{told}` says already what it is; remove one of them"
+        said = f"`{told}` and `{word}` cannot stand together; remove one of them"
     elif with_hint and model is not None:
         said = hints.unknown_key_hint(str(word), model, around, tuple(section))
     return fault.problem("NB101", f"unknown key `{show(str(word))}`", said, key=True)

@@ -13,12 +13,13 @@ from pydantic.fields import FieldInfo
 from netbuild.errors import joined
 from netbuild.language.base import Choice
 from netbuild.language.dump import inline
-from netbuild.language.grammar import fields_of, homes, meanings, slots_of
+from netbuild.language.grammar import Home, fields_of, homes, meanings, slots_of
 from netbuild.wording import did_you_mean, near, nearest, show
 from netbuild.yamltree.nodes import Location, Node
 from netbuild.yamltree.scalars import resolve
 
 MOST_KEYS = 16  # of a section that are listed in a hint
+_DROPOUT = "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
 # Functions that are not there, and are not misspelt.
 _FUNCTIONS = """
     celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
@@ -37,10 +38,8 @@ def unknown_key_hint(
     """What to do about a key that a section, at `location`, does not have."""
     given = section.entries if section else {}
     keys = fields_of(model)
-    foreign: dict[str, str] = getattr(model, "foreign", {})
-    known = word in meanings() or nearest(word, keys, 0.75)
-    if word in foreign or (not known and nearest(word, foreign, 0.75)):
-        return foreign[nearest(word, foreign)]
+    if foreign := _foreign_hint(word, model, location):
+        return foreign
     best = meant_key(word, keys)
     if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
         return below
@@ -54,6 +53,18 @@ def unknown_key_hint(
     if mine is None or other is None or mine.source != other.source:
         return f"did you mean `{best}`?"  # it replaces what another file says
     return f"`{best}` is there already, on line {other.line}"
+
+
+def _foreign_hint(word: str, model: type[BaseModel], location: Location) -> str:
+    """What to do instead of another tool's key that has no counterpart in this section."""
+    foreign: dict[str, str] = getattr(model, "foreign", {})
+    if word in foreign:
+        return foreign[word]
+    keys = fields_of(model)
+    if location[:1] != ("layers",) or any(key in keys for key in meanings()["dropout"]):
+        return ""
+    known = word != "dropout" and (word in meanings() or nearest(word, keys, 0.75))
+    return _DROPOUT if not known and nearest(word, ["dropout"]) else ""
 
 
 def keys_hint(keys: Collection[str]) -> str:
@@ -88,16 +99,10 @@ def _below_hint(word: str, model: type[BaseModel]) -> str:
 def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
     """Where the key belongs, when it is a key of another section."""
     here = _generic(location)
-    for meant in (word, *meanings().get(word, ())):
-        having = [
-            home for home in homes() if meant in fields_of(home.model) and home.model != model
-        ]
-        if having:
-            word = meant
-            break
-    else:
+    having, word = _homes_of(word, model, here)
+    if not having:
         return ""
-    path = min((h.path for h in having), key=lambda p: (p != here, not p.startswith(here)))
+    path = min((home.path for home in having), key=lambda path: _farness(path, here))
     told = [home.told for home in having if home.path == path]
     everywhere = len(told) == sum(home.path == path for home in homes())
     kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
@@ -108,6 +113,25 @@ def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
     )
     own = next((home for home in homes() if home.model is model and home.path == here), None)
     return f"`{show(word)}` is a key of {there}, not of {own or 'this section'}"
+
+
+def _homes_of(word: str, model: type[BaseModel], here: str) -> tuple[list[Home], str]:
+    """The other sections that have a key, or else the nearest that have one it may mean."""
+    others = [home for home in homes() if home.model != model]
+    found = [
+        ([home for home in others if meant in fields_of(home.model)], meant)
+        for meant in (word, *meanings().get(word, ()))
+    ]
+    if found[0][0]:
+        return found[0]
+    having = [each for each in found if each[0]]
+    farness = {meant: min(_farness(home.path, here) for home in some) for some, meant in having}
+    return min(having, key=lambda each: farness[each[1]], default=([], word))
+
+
+def _farness(path: str, here: str) -> tuple[bool, bool]:
+    """Small for the present section, larger for one below it, and largest for any other."""
+    return path != here, not path.startswith(here)
 
 
 def _generic(location: Location) -> str:

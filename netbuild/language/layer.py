@@ -56,10 +56,6 @@ class AnyLayer(Model):
     needs_time: ClassVar[bool] = False  # whether what it reads must be sequences
     wired: ClassVar[str] = ""  # the name of the map whose connections a connectome says
 
-    foreign: ClassVar = Model.foreign | {
-        "dropout": "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
-    }
-
     name: Name
     from_: Selection | None = key(
         None,

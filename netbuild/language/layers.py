@@ -28,8 +28,6 @@ def _said_once(value: int | None, info: ValidationInfo) -> int | None:
 class Linear(LayerOfUnits, Map):
     """y = f(W x + b)."""
 
-    foreign: ClassVar = LayerOfUnits.foreign | Map.foreign
-
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": [key]} for key in ("output_dim", "connectome")]}
     )

@@ -12,6 +12,7 @@ from netbuild.language import weights
 from netbuild.language.base import Fraction, Model, Positive, Seed, as_in, key
 from netbuild.language.context import Here, as_float32
 from netbuild.language.masks import (
+    SPARSITY,
     PlasticityMask,
     SignMask,
     SparsityMask,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:  # which reads files that few specs name
     from netbuild.language.connectome import Wired
 
 BY_CONNECTOME = ("projections", "density", "sparsity_mask", "ei_mask")
-
-SPARSITY = {"sparsity": "write `density`, which is 1 - sparsity"}
 
 # Defaults are made without validation: an instance that is validated builds its model's validator
 # alone, while a spec builds those of all models together.
@@ -196,7 +195,8 @@ def check_wired(site: Site, wired: Wired) -> MapPlan:
     words = site.words
     for name in BY_CONNECTOME:
         if getattr(words, name, None) is not None:
-            what = f"`connectome` says it already, and `{name}` too"
+            said = "give the signs" if name == "ei_mask" else "say which connections exist"
+            what = f"`connectome` and `{name}` both {said}"
             site.here[name].problem("NB308", what, "remove one of them", key=True)
     signs = None if site.reads.signed else wired.table.signs
     if signs is None:

@@ -45,6 +45,9 @@ DrawSeed = Annotated[
 ]
 
 
+SPARSITY = {"sparsity": "write `density`, which is 1 - sparsity"}
+
+
 class MaskFile(Model):
     """A matrix from a file."""
 
@@ -74,6 +77,8 @@ class SparsityValues(MaskValues):
 
 class RandomMask(Model):
     """Connections chosen uniformly, exactly `density` of all that are possible."""
+
+    foreign: ClassVar = Model.foreign | SPARSITY
 
     generate: Literal["random"]
     density: Fraction = key(..., "fraction of connections chosen", 0.3)

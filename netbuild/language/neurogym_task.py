@@ -5,7 +5,7 @@ The environments themselves are looked at in `environments`, which takes a while
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,10 +19,6 @@ from netbuild.language.units import Units
 TIMING = {"timing": {"fixation": 100, "stimulus": ["choice", [200, 400, 800]]}}
 
 EnvironmentId = Annotated[str, Field(min_length=1, max_length=200)]
-EnvironmentArguments = Annotated[
-    dict[str, object],
-    key(..., "arguments of the environment; `timing` gives periods in ms", TIMING),
-]
 TrialValues = Annotated[
     dict[str, object],
     key(
@@ -33,6 +29,12 @@ TrialValues = Annotated[
 ]
 
 
+def _arguments() -> Any:
+    """The key `env_kwargs`. Metadata of an annotation would be lost where a default is added."""
+    what = "arguments of the environment; `timing` gives periods in ms"
+    return key({}, what, TIMING, also="env_args kwargs timing")
+
+
 class EnvironmentSpec(Model):
     """One of several environments."""
 
@@ -40,7 +42,7 @@ class EnvironmentSpec(Model):
     env: EnvironmentId = key(
         ..., "an environment, by the name that neurogym registers", "yang19.go-v0"
     )
-    env_kwargs: EnvironmentArguments = Field(default={})
+    env_kwargs: dict[str, object] = _arguments()
     trials: TrialValues = Field(default={})
     weight: Positive = key(1.0, "how often it is drawn, against the others", 5)
 
@@ -71,7 +73,7 @@ class TargetLevels(Model):
 class EvaluationTrials(Model):
     """How the trials that are scored differ from those that are trained on."""
 
-    env_kwargs: EnvironmentArguments = Field(default={})
+    env_kwargs: dict[str, object] = _arguments()
     trials: TrialValues = Field(default={})
 
 
@@ -82,7 +84,7 @@ class Neurogym(Model):
     env: EnvironmentId | None = key(
         None, "an environment, by the name that neurogym registers", "PerceptualDecisionMaking-v0"
     )
-    env_kwargs: EnvironmentArguments = Field(default={})
+    env_kwargs: dict[str, object] = _arguments()
     trials: TrialValues = Field(default={})
     envs: list[Annotated[EnvironmentSpec, Shorthand(text("env"))]] = key(
         [],

@@ -37,7 +37,8 @@ class Sources:
         """Let a layer, or the input, be read; the first of a name counts."""
         self.layers.setdefault(name, units)
         if units is not None:
-            self.areas = dict.fromkeys(units.areas, units) | self.areas
+            for area in units.areas:
+                self.areas.setdefault(area, units)
 
     def having(self, name: str) -> Units | None:
         """The layer of a name, or with an area of it; None where its units have a problem."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -21,10 +21,6 @@ Task = Annotated[Arrays | Neurogym, OneOf("type")]
 
 class NetworkSpec(Model):
     """A network and its training, in one file."""
-
-    foreign: ClassVar = Model.foreign | {
-        "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`"
-    }
 
     # Not `Literal[1]`, to which `true` and `1.0` are equal.
     netbuild: int = key(

@@ -13,15 +13,16 @@ from netbuild import system
 from netbuild.folders import ForeignEntryError, TooLargeError, entered
 from netbuild.rundir import (
     CHECKPOINTS,
+    FORMAT,
     RUN,
     STATE,
     as_object,
     checkpoint_name,
+    other_format,
     read_bytes,
     steps_in,
 )
 
-FORMAT = 1
 LEVELS = 3  # of folders that are looked through
 MOST_BYTES = 1 << 24  # of one file that is read
 TAIL = 1 << 16  # bytes of a log's end
@@ -117,8 +118,9 @@ def entry(path: Path) -> Entry:
     except (ValueError, MemoryError):
         problem = "run.json is not that of a run"
     if not problem and about.get("format") != FORMAT:
-        wrong = "it was written by another version of netbuild"
-        problem = wrong if "format" in about else "run.json is not that of a run"
+        problem = "run.json is not that of a run"
+        if "format" in about:
+            problem = f"it {other_format(about['format'])}"
     if problem:
         return Entry(path, "damaged", problem=problem)
     status = _text(about.get("status")) or "unknown"

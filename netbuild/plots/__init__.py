@@ -35,6 +35,7 @@ FIGURES = {
     "eigenvalues": "plot",
     "fixed_points": "analyze",
 }
+NUMBERLESS = ("distributions",)  # figures without numbers to write
 _BESIDE = {
     "Drawing": "netbuild.drawing.table",
     "Fit": "netbuild.plots.figures.psychometric",

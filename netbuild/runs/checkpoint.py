@@ -38,18 +38,20 @@ from netbuild.folders import entered
 from netbuild.language import Spec
 from netbuild.layers import Check, Network
 from netbuild.rundir import (
+    FORMAT,
     LARGEST_JSON,
     NETWORK,
     OPTIMIZER,
     STATE,
     checkpoint_name,
+    other_format,
     sealed,
     step_of,
     steps_in,
     unsealed,
 )
 from netbuild.runs.log import NotNowError
-from netbuild.runs.schema import FORMAT, State, other_format, without_nan
+from netbuild.runs.schema import State, without_nan
 from netbuild.training.optimizer_state import (
     optimizer_tensors,
     refuse_infinite_state,
@@ -266,7 +268,8 @@ def _state(path: Path, data: bytes) -> State:
         what = f"{path} is not a whole checkpoint (state.json is damaged)"
         raise NetbuildError(what, Exit.RUN) from None
     if found.get("format", FORMAT) != FORMAT:
-        raise NotNowError(other_format(path, found["format"]), Exit.RUN, "upgrade netbuild")
+        what = f"{path} {other_format(found['format'])}"
+        raise NotNowError(what, Exit.RUN, "upgrade netbuild")
     try:
         return State.model_validate(found)
     except ValidationError as error:

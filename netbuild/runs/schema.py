@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from netbuild import rundir
 from netbuild.durable import read_file, reading, steadily
 from netbuild.errors import Exit, NetbuildError
+from netbuild.rundir import FORMAT, other_format
 from netbuild.training.progress import Best, Count, Progress
 
-FORMAT = 1  # of both files
 ENDED = ("finished", "stopped early")  # the status of a training that has come to its own end
 
 
@@ -143,7 +143,7 @@ def read_info(path: Path) -> RunInfo:
         found = rundir.as_object(steadily(lambda: read_file(path, rundir.LARGEST_JSON)))
         version = found["format"]
     if version != FORMAT:
-        raise NetbuildError(other_format(path.parent, version), Exit.RUN)
+        raise NetbuildError(f"{path.parent} {other_format(version)}", Exit.RUN)
     try:
         info = RunInfo.model_validate(found)
         with reading(path):  # what is nested too deep to be written again is damage
@@ -152,12 +152,6 @@ def read_info(path: Path) -> RunInfo:
     except ValidationError as error:
         keys = error.errors()[0]["loc"] or ("step",)
         raise NetbuildError(f"{path} is damaged: see `{keys[0]}`", Exit.RUN) from None
-
-
-def other_format(path: Path, version: object) -> str:
-    """The line that says of a file's folder that another version of netbuild has written it."""
-    age = "an older" if isinstance(version, int) and version < FORMAT else "a newer"
-    return f"{path} was written by {age} netbuild"
 
 
 def without_nan(data: Any) -> Any:

@@ -28,6 +28,7 @@ from netbuild.language import Spec, load
 from netbuild.language.context import FileRecord
 from netbuild.language.dump import dump_yaml
 from netbuild.language.plan import NeurogymPlan
+from netbuild.rundir import FORMAT
 from netbuild.runs.checkpoint import INITIAL, pack_initial, refuse_bad_weights
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS
@@ -109,7 +110,7 @@ def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False
     path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
     widths = spec.plan.task if isinstance(spec.plan.task, NeurogymPlan) else None
     info = RunInfo(
-        format=1,
+        format=FORMAT,
         id=secrets.token_hex(16),
         name=spec.model.name,
         status="running",

@@ -133,8 +133,9 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["edges.csv", "--set", "min_wieght=3"], USAGE, "--set min_wieght=3: unknown key `min_wieght`"),
     (["edges.csv", "--set", "edges.wieght=3"], USAGE, "--set edges.wieght=3: unknown key `wieght`"),
     (["edges.csv", "--set", "min_weight=-1"], USAGE, "--set min_weight=-1: "),
-    (["edges.csv", "--set", "min_weight"], USAGE, "--set min_weight: an override is PATH=VALUE"),
-    (["edges.csv", "--set", "=3"], USAGE, "--set =3: "),
+    (["edges.csv", "--set", "min_weight"], USAGE, "--set min_weight is not KEY=VALUE"),
+    (["edges.csv", "--set", "=3"], USAGE, "--set =3 is not KEY=VALUE"),
+    (["edges.csv", "--set", "a..b=3"], USAGE, "--set a..b=3: `a..b` is not a path"),
     (
         ["edges.csv", "--set", "edges.file.x=3"],
         USAGE,

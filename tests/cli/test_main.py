@@ -245,7 +245,12 @@ def test_inspect_a_spec_and_a_run(cli: Any, small: Path, run: Any) -> None:
     assert found["layers"]["hidden"]["n_connections"] == 30
     kinds = {(c["layer"], c["constraint"]): c["violations"] for c in found["constraints"]}
     assert kinds == {("hidden", "absent"): 0, ("readout", "sign"): 0, ("readout", "frozen"): 0}
-    assert found["parameters"] == {"total": 111, "learnable": 70, "held": 41, "fixed": 0}
+    assert found["parameters"] == {
+        "total": 111,
+        "learnable": 70,
+        "absent_or_frozen": 41,
+        "fixed": 0,
+    }
 
 
 def test_train_prints_results_on_stdout_and_progress_on_stderr(

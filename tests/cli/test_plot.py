@@ -103,6 +103,14 @@ def test_what_a_figure_cannot_show_is_exit_two(
     assert "Traceback" not in result.err
 
 
+def test_data_of_a_figure_without_numbers_is_refused_before_the_run_is_opened(
+    cli: Any, tmp_path: Path
+) -> None:
+    result = cli("plot", tmp_path / "no_run", "--kind", "distributions", "--data", "x.csv")
+    assert result.code == 2
+    assert "has no --data" in result.err
+
+
 def test_kinds_that_a_spec_or_run_cannot_give(cli: Any, small: Path, tmp_path: Path) -> None:
     for kind in ("learning", "psychometric", "rates", "trajectories"):
         result = cli("plot", small, "--kind", kind)

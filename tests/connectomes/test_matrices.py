@@ -234,8 +234,8 @@ def test_ids_of_18_digits_stay_exact() -> None:
         (",a,b\n", "NB204", "has no rows"),
         ("a\nb\n", "NB204", "has no columns"),
         ("", "NB204", "is empty"),
-        ('"a,b\nx,1\n', "NB204", "row 1 of .* cannot be parted into cells"),
-        (',a,b\n"x"y,1,2\n', "NB204", "row 2 of .* cannot be parted into cells"),
+        ('"a,b\nx,1\n', "NB204", "row 1 of .* cannot be separated into cells"),
+        (',a,b\n"x"y,1,2\n', "NB204", "row 2 of .* cannot be separated into cells"),
         (",a\0\nx,1\n", "NB204", "NUL"),
     ],
 )

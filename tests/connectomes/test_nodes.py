@@ -154,7 +154,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
         {},
         "NB204",
         "row 1 of n.csv is a single cell, with blanks in it",
-        "columns are parted by commas, semicolons or tabs: write one of these for the blanks",
+        "columns are separated by commas, semicolons or tabs: write one of these for the blanks",
     ),
     "a row that is too long": (
         "name,kind\nA,x\nB,y,z\n",

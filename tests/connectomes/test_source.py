@@ -102,7 +102,7 @@ DAMAGED: dict[str, tuple[str, bytes, str, str]] = {
     ),
     "line ends of an old Macintosh": (
         *("e.csv", TEXT.replace(b"\n", b"\r"), "NB204"),
-        "row 1 of e.csv cannot be parted into cells",
+        "row 1 of e.csv cannot be separated into cells",
     ),
     "gzip, cut": ("e.csv.gz", PACKED[:-9], "NB204", "e.csv.gz is truncated"),
     "gzip, damaged": (

@@ -79,7 +79,7 @@ REFUSED: dict[str, Refusal] = {
         {},
         "NB204",
         "row 1 of edges.csv is a single cell, with blanks in it",
-        "columns are parted by commas, semicolons or tabs: write one of these for the blanks",
+        "columns are separated by commas, semicolons or tabs: write one of these for the blanks",
     ),
     "a column twice": (
         "pre,post,weight,weight\nA,B,3,4\n",
@@ -134,7 +134,7 @@ REFUSED: dict[str, Refusal] = {
         f'{HEAD}A,B,1\n"A,B,1\nA,B,1\n',
         {},
         "NB204",
-        "row 3 of edges.csv cannot be parted into cells",
+        "row 3 of edges.csv cannot be separated into cells",
         "a quote that opens must close, before the next separator",
     ),
     "no text": (

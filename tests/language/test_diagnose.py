@@ -11,10 +11,20 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import netbuild.language
 from netbuild.errors import Problem, SpecError
 from netbuild.language.base import Choice
 from netbuild.language.dump import dump_yaml
-from netbuild.language.grammar import ROOT, Home, fields_of, homes, location_of, slot_at, slots_of
+from netbuild.language.grammar import (
+    ROOT,
+    Home,
+    fields_of,
+    homes,
+    location_of,
+    meanings,
+    slot_at,
+    slots_of,
+)
 from netbuild.language.hints import field_hint, meant_key
 from netbuild.language.parse import parse_document
 from netbuild.language.spec import NetworkSpec
@@ -304,6 +314,52 @@ def test_words_of_other_tools() -> None:
 
 
 # The grammar that hints are read off
+
+
+def test_every_word_of_other_tools_that_a_key_declares_is_known() -> None:
+    declared = [
+        word
+        for file in Path(netbuild.language.__path__[0]).glob("*.py")
+        for words in re.findall(r'also="([^"]+)"', file.read_text())
+        for word in words.split()
+    ]
+    assert "timing" in declared
+    assert set(declared) <= meanings().keys()
+
+
+LINEAR = {"name": "a", "type": "linear", "input_dim": 4, "output_dim": 3}
+CTRNN = {"name": "a", "type": "ctrnn", "input_dim": 4, "size": 3, "alpha": 0.1}
+OWN_LAYER = "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
+NOTHING_IMPORTED = "kinds are told by `type`, from a closed list; nothing is imported"
+ONE_NETWORK = "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`"
+DENSITY = "write `density`, which is 1 - sparsity"
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint"),
+    [
+        (LINEAR | {"sparsity": 0.1}, DENSITY),
+        (LINEAR | {"sparsity_mask": {"generate": "random", "sparsity": 0.1}}, DENSITY),
+        (CTRNN | {"recurrent": {"dropout": 0.1}}, OWN_LAYER),
+        (CTRNN | {"noise": {"sigma": 0.1, "dropout": 0.1}}, OWN_LAYER),
+        (LINEAR | {"dropout_rate": 0.1}, OWN_LAYER),
+        ({"name": "a", "type": "dropout", "dropout_rate": 0.1, "p": 0.1}, "its keys are"),
+        ({"name": "a", "type": "dropout", "dropout": 0.1}, "did you mean `p`?"),
+        (LINEAR | {"sweep": [1, 2]}, ONE_NETWORK),
+        (LINEAR | {"module": "torch.nn"}, NOTHING_IMPORTED),
+        (LINEAR | {"strength": 0.1}, "`sigma` is a key of `layers[].noise`"),
+    ],
+)
+def test_hints_for_keys_of_other_tools(layer: dict[str, Any], hint: str) -> None:
+    problems = problems_of({"netbuild": 1, "layers": [layer]})
+    problem = next(each for each in problems if each.code == "NB101")
+    assert problem.hint.startswith(hint)
+
+
+def test_a_key_that_only_resembles_another_tools_word_is_no_import() -> None:
+    problem = problems_of({"netbuild": 1, "layers": [LINEAR], "modle": []})[0]
+    assert problem.what == "unknown key `modle`"
+    assert problem.hint != NOTHING_IMPORTED
 
 
 def test_every_field_is_described_with_an_example_that_is_right() -> None:

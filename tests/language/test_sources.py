@@ -15,6 +15,7 @@ from torch import nn
 from netbuild.builder import build
 from netbuild.language.draw import unit_signs
 from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
+from netbuild.language.sources import Sources
 from netbuild.language.units import Units, units_of_areas
 from netbuild.regularization import L1, RegularizationList
 
@@ -24,6 +25,17 @@ A = "{name: a, type: linear, input_dim: 4, output_dim: 5, excitatory: 0.6}"
 def read(units: Units) -> tuple[str, list[int], list[int] | None]:
     signs = units.signs
     return units.layer, units.indices.tolist(), None if signs is None else signs.tolist()
+
+
+def test_a_layer_is_added_to_the_areas_that_are_known_without_a_copy_of_them() -> None:
+    sources = Sources()
+    areas = sources.areas
+    first = units_of_areas("a", [("V1", 2, 0.5), ("V2", 2, 0.5)])
+    second = units_of_areas("b", [("V2", 3, 0.5), ("V3", 3, 0.5)])
+    sources.add("a", first)
+    sources.add("b", second)
+    assert sources.areas is areas
+    assert areas == {"V1": first, "V2": first, "V3": second}
 
 
 @given(st.integers(1, 40), st.floats(0, 1))

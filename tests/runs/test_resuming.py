@@ -214,7 +214,7 @@ def test_what_may_be_whole_is_left_as_it_is(
         assert caught.value.exit_code == code
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "FORMAT", 0)
-        with pytest.raises(NetbuildError, match="newer netbuild") as caught:
+        with pytest.raises(NetbuildError, match="newer version") as caught:
             netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
     assert names == sorted(path.name for path in (run / "checkpoints").iterdir())

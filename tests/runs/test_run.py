@@ -191,7 +191,7 @@ def test_a_flipped_bit_is_detected(run: netbuild.Run) -> None:
     ("name", "spoil", "message"),
     [
         ("run.json", b"", "cannot be read"),
-        ("run.json", b'{"format": 9}', "newer netbuild"),
+        ("run.json", b'{"format": 9}', "newer version"),
         ("run.json", None, r"no run\.json"),
         ("checkpoints/step-00000024/state.json", b"{", "not a whole checkpoint"),
         ("checkpoints/step-00000024/optimizer.safetensors", None, "not a whole checkpoint"),
