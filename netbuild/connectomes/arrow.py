@@ -70,19 +70,37 @@ class BinaryTable:
         return frame.rename(dict(zip(names, columns, strict=True)))
 
     def _parquet(self, columns: Sequence[str]) -> pa.Table:
+        metadata = pq.read_metadata(pa.BufferReader(self.content))
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        every = [group.column(i) for group in groups for i in range(group.num_columns)]
+        chunks = [chunk for chunk in every if chunk.path_in_schema in columns]
+        self.judge(sum(chunk.total_uncompressed_size for chunk in chunks))
+        texts = {column for column in columns if is_any(self.schema[column], TEXTS)}
+        apart = {c.path_in_schema for c in chunks if has_differences(c)} & texts
         # A text that many rows share is stored once, and stays so as the entry of a dictionary.
-        texts = [column for column in columns if is_any(self.schema[column], TEXTS)]
-        file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts)
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-        self.judge(sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns))
+        file = pq.ParquetFile(
+            pa.BufferReader(self.content), metadata=metadata, read_dictionary=texts - apart
+        )
+        shared = [column for column in columns if column not in apart]
+        cells = self._batches(file, shared, BATCH) if shared else {}
+        # Differences have no dictionaries, and each row may repeat all the bytes that are stored.
+        for column in apart:
+            widest = max(size_of(c) for c in chunks if c.path_in_schema == column)
+            cells |= self._batches(file, [column], max(1, min(BATCH, self.limit // widest)))
+        return pa.Table.from_arrays([cells[column] for column in columns], list(columns))
+
+    def _batches(
+        self, file: pq.ParquetFile, columns: Sequence[str], rows: int
+    ) -> dict[str, pa.ChunkedArray]:
+        """Some columns of a Parquet file, so many rows at a time, and no more than the limit."""
         batches, size = [], 0  # the metadata may lie, so that the size is counted too
-        for batch in file.iter_batches(BATCH, columns=list(columns)):
+        for batch in file.iter_batches(rows, columns=list(columns)):
             batches.append(batch)
             size += batch.nbytes
             self.judge(size)
         schema = batches[0].schema if batches else None
-        return pa.Table.from_batches(batches, schema) if schema else file.read(list(columns))
+        table = pa.Table.from_batches(batches, schema) if schema else file.read(list(columns))
+        return {column: table.column(column) for column in columns}
 
     def _arrow(self, columns: Sequence[str]) -> pa.Table:
         names = list(self.schema)
@@ -112,6 +130,16 @@ def open_binary(content: bytes, suffix: str, name: str) -> BinaryTable:
     table = BinaryTable(name, content, parquet, types, rows, limit)
     table.judge(size)
     return table
+
+
+def has_differences(chunk: pq.ColumnChunkMetaData) -> bool:
+    """Whether texts are stored as what sets each apart from the one before."""
+    return any(encoding.startswith("DELTA") for encoding in chunk.encodings)
+
+
+def size_of(chunk: pq.ColumnChunkMetaData) -> int:
+    """The bytes of a column in one group of rows, as the metadata say; at least 1."""
+    return max(1, int(chunk.total_uncompressed_size), int(chunk.total_compressed_size))
 
 
 def is_any(kind: pa.DataType, tests: Sequence[Callable[[pa.DataType], bool]]) -> bool:

@@ -133,6 +133,38 @@ def test_columns_that_unpack_to_far_more_than_the_file_are_refused(
     assert caught.value.code == "NB901"
 
 
+DIFFERENCES = ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"]
+
+
+def differences(encoding: str, texts: list[str]) -> bytes:
+    """A table whose column `pre` is stored as differences, and `post` plainly."""
+    file = io.BytesIO()
+    table = pa.table({"pre": texts, "post": [f"n{i % 3}" for i in range(len(texts))]})
+    encodings = {"pre": encoding, "post": "PLAIN"}
+    parquet.write_table(
+        table, file, use_dictionary=False, column_encoding=encodings, compression="zstd"
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("encoding", DIFFERENCES)
+def test_texts_stored_as_differences_are_read(encoding: str) -> None:
+    texts = [f"neuron {i // 3}" for i in range(60)]
+    found = open_binary(differences(encoding, texts), ".parquet", "e").read(["post", "pre"])
+    assert found.columns == ["post", "pre"]
+    assert found["pre"].cast(pl.String).to_list() == texts
+
+
+def test_differences_that_repeat_a_long_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten kilobytes are declared, and four megabytes read."""
+    monkeypatch.setattr(arrow, "SMALL", 1 << 20)
+    content = differences(DIFFERENCES[0], ["x" * 10_000] * 400)
+    table = open_binary(content, ".parquet", "e")
+    with pytest.raises(DataFileError, match="unpacks to more than") as caught:
+        table.read(["pre", "post"])
+    assert caught.value.code == "NB901"
+
+
 @pytest.mark.parametrize("index_type", [pa.int8(), pa.int32()])
 def test_what_pandas_and_arrow_write_is_read(index_type: Any, tmp_path: Path) -> None:
     coded = (
