@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from edge_lists import read_connectome, read_nodes, words
-from pyarrow import feather, parquet
+from pyarrow import feather, ipc, parquet
 
 from netbuild.connectomes import arrow
 from netbuild.connectomes.arrow import open_binary
@@ -163,6 +163,44 @@ def test_differences_that_repeat_a_long_text_are_refused(monkeypatch: pytest.Mon
     with pytest.raises(DataFileError, match="unpacks to more than") as caught:
         table.read(["pre", "post"])
     assert caught.value.code == "NB901"
+
+
+def blocks(count: int) -> tuple[bytes, list[int]]:
+    """An Arrow file of some batches, and where its footer says that each begins."""
+    table = pa.table({"pre": ["a"], "post": ["b"]})
+    file = io.BytesIO()
+    with ipc.new_file(file, table.schema) as writer:
+        for _ in range(count):
+            writer.write_table(table)
+    content = file.getvalue()
+    size = struct.unpack_from("<i", content, len(content) - 10)[0]
+    footer = len(content) - 10 - size
+    root = arrow._below(content, footer)
+    start = arrow._below(content, arrow._field(content, root, 3))
+    return content, [start + 4 + 24 * place for place in range(count)]
+
+
+def test_blocks_that_point_at_the_same_message_are_refused() -> None:
+    content, places = blocks(3)
+    assert open_binary(content, ".arrow", "e").rows == 3
+    repeated = bytearray(content)
+    repeated[places[2] : places[2] + 24] = repeated[places[0] : places[0] + 24]
+    with pytest.raises(DataFileError, match=r"^e is malformed") as caught:
+        open_binary(bytes(repeated), ".arrow", "e")
+    assert caught.value.code == "NB204"
+
+
+def test_what_pyarrow_does_not_read_is_not_called_damaged() -> None:
+    wanted = "in a way that is not read"
+    with pytest.raises(DataFileError, match=wanted) as caught, arrow.damage_reported("e"):
+        raise pa.ArrowNotImplementedError("a cell")
+    assert caught.value.code == "NB204"
+
+
+@pytest.mark.parametrize("error", [pa.ArrowMemoryError, TypeError, KeyError])
+def test_neither_little_memory_nor_a_mistake_of_ours_is_damage(error: type[Exception]) -> None:
+    with pytest.raises(error), arrow.damage_reported("e"):
+        raise error("a cell")
 
 
 @pytest.mark.parametrize("index_type", [pa.int8(), pa.int32()])
