@@ -35,6 +35,7 @@ BINARY = (pa.types.is_binary, pa.types.is_large_binary)
 TEXTS = (*BINARY, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128, pa.types.is_boolean)
 TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
+PLAIN = (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null, pa.types.is_fixed_size_binary)
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,15 @@ class BinaryTable:
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns, in their order.
 
-        Raises DataFileError: NB204 (damaged), NB211 (lists or records), NB901 (they unpack to too
+        Raises DataFileError: NB204 (damaged), NB211 (lists, records), NB901 (they unpack to too
         much).
         """
         for column in columns:
-            if not is_plain(self.schema[column]):
-                what = f"the column {show(column)} of {self.name} holds lists or records"
+            kind = self.schema[column]
+            if not is_plain(kind):
+                nested = pa.types.is_nested(kind)
+                held = "lists or records" if nested else f"values of type {show(str(kind))}"
+                what = f"the column {show(column)} of {self.name} holds {held}"
                 raise DataFileError("NB211", what, "a column holds one value a row")
         table = self._parquet(columns) if self.parquet else self._arrow(columns)
         # Polars gets new names: it panics at a name that is not UTF-8.
@@ -181,14 +185,14 @@ def is_plain(kind: pa.DataType) -> bool:
     """Whether a column of this type holds a number, a text, a time or nothing in each row."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return is_any(kind, (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null))
+    return is_any(kind, PLAIN)
 
 
 def simple(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of a type that polars knows: texts are UTF-8, dictionaries hold texts."""
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return column.cast(pa.timestamp(kind.unit))  # without its time zone
+    if pa.types.is_fixed_size_binary(kind):
+        return simple(column.cast(pa.binary()))
     if is_any(kind, BINARY):
         return column.cast(pa.large_string())
     if not pa.types.is_dictionary(kind):
