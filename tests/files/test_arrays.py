@@ -464,6 +464,12 @@ def test_messages(folder: Path) -> None:
     assert refusal(read_array, folder / "m.npy").what == (
         "m.npy is truncated: its header declares 96 bytes of data, the file holds 95"
     )
+    (folder / "m.npy").write_bytes(edited(GOOD_NPY, b"NUMPY\1\0", b"NUMPY\x09\0"))
+    error = refusal(read_array, folder / "m.npy")
+    assert error.what == "m.npy is not an intact .npy: its format version 9.0 is unknown"
+    (folder / "m.npy").write_bytes(npy_with(" " * 20_000, version=2))
+    error = refusal(read_array, folder / "m.npy")
+    assert error.what.endswith("its header of 20,000 bytes is longer than 10,000")
     (folder / "m.npz").write_bytes(npz_of(("x.npy", GOOD_NPY), ("y.npy", GOOD_NPY)))
     error = refusal(read_array, folder / "m.npz")
     assert (error.what, error.hint) == (
