@@ -632,3 +632,20 @@ def test_words_do_not_wait_for_maths() -> None:
     program = f"import netbuild.files.arrays, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_archive_in_memory_gives_the_same_array(save: Any) -> None:
+    file = io.BytesIO()
+    save(file, m=np.arange(6), n=np.zeros(2))
+    content = file.getvalue()
+    array = npz.array_in(content, "m", "a.npz", 1000)
+    assert array.tolist() == list(range(6))
+    assert array.flags.writeable
+    start = content.index(b"m.npy") + len(b"m.npy")
+    for at in (0, 28, start + 40):  # its signature, the length of a field, its content
+        broken = bytearray(content)
+        broken[at] ^= 0x55
+        with pytest.raises(DataFileError, match="not an intact") as caught:
+            npz.array_in(bytes(broken), "m", "a.npz", 1000)
+        assert caught.value.code == "NB204"
