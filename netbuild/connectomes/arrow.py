@@ -24,13 +24,18 @@ from netbuild.errors import DataFileError
 from netbuild.files.npz import RATIO, SMALL
 from netbuild.wording import show
 
-# What pyarrow raises for tables that are damaged, and struct for messages that are.
-DAMAGED = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, struct.error)
+# What pyarrow and polars raise for tables that are damaged. Names that are no UTF-8 give pyarrow's
+# caller a UnicodeDecodeError, which is a ValueError.
+DAMAGED = (
+    *(pa.ArrowException, OSError, ValueError),
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+)
 BATCH = 1 << 20  # rows that are unpacked at a time
 BINARY = (pa.types.is_binary, pa.types.is_large_binary)
 TEXTS = (*BINARY, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128, pa.types.is_boolean)
 TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
+PLAIN = (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null, pa.types.is_fixed_size_binary)
 
 
 @dataclass(frozen=True)
@@ -52,42 +57,69 @@ class BinaryTable:
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns, in their order.
 
-        Raises DataFileError: NB204 (damaged), NB211 (lists or records), NB901 (they unpack to too
+        Raises DataFileError: NB204 (damaged), NB211 (lists, records), NB901 (they unpack to too
         much).
         """
         for column in columns:
-            if not is_plain(self.schema[column]):
-                what = f"the column {show(column)} of {self.name} holds lists or records"
+            kind = self.schema[column]
+            if not is_plain(kind):
+                nested = pa.types.is_nested(kind)
+                held = "lists or records" if nested else f"values of type {show(str(kind))}"
+                what = f"the column {show(column)} of {self.name} holds {held}"
                 raise DataFileError("NB211", what, "a column holds one value a row")
+        table = self._parquet(columns) if self.parquet else self._arrow(columns)
+        # Polars gets new names: it panics at a name that is not UTF-8.
+        names = [f"c{place}" for place in range(len(columns))]
         with damage_reported(self.name):
-            table = self._parquet(columns) if self.parquet else self._arrow(columns)
             table.validate(full=True)
-            # Polars gets new names: it panics at a name that is not UTF-8.
-            names = [f"c{place}" for place in range(len(columns))]
             arrays = [simple(table.column(column)) for column in columns]
             frame = pl.from_arrow(pa.Table.from_arrays(arrays, names).unify_dictionaries())
         assert isinstance(frame, pl.DataFrame)
         return frame.rename(dict(zip(names, columns, strict=True)))
 
     def _parquet(self, columns: Sequence[str]) -> pa.Table:
+        with damage_reported(self.name):
+            chunks = chunks_of(pq.read_metadata(pa.BufferReader(self.content)), columns)
+        self.judge(sum(chunk.size for chunk in chunks))
+        texts = {column for column in columns if is_any(self.schema[column], TEXTS)}
+        apart = {chunk.column for chunk in chunks if chunk.differences} & texts
         # A text that many rows share is stored once, and stays so as the entry of a dictionary.
-        texts = [column for column in columns if is_any(self.schema[column], TEXTS)]
-        file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts)
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-        self.judge(sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns))
-        batches, size = [], 0  # the metadata may lie, so that the size is counted too
-        for batch in file.iter_batches(BATCH, columns=list(columns)):
-            batches.append(batch)
+        with damage_reported(self.name):
+            file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts - apart)
+        shared = [column for column in columns if column not in apart]
+        cells = self._batches(file, shared, BATCH) if shared else {}
+        # Differences have no dictionaries, and each row may repeat all the bytes that are stored.
+        for column in apart:
+            widest = max(chunk.size for chunk in chunks if chunk.column == column)
+            few = max(1, min(BATCH, self.limit // max(1, widest)))
+            cells |= self._batches(file, [column], few)
+        with damage_reported(self.name):
+            return pa.Table.from_arrays([cells[column] for column in columns], list(columns))
+
+    def _batches(
+        self, file: pq.ParquetFile, columns: Sequence[str], rows: int
+    ) -> dict[str, pa.ChunkedArray]:
+        """Some columns of a Parquet file, so many rows at a time, and no more than the limit."""
+        found, size = [], 0  # the metadata may lie, so that the size is counted too
+        with damage_reported(self.name):
+            batches = file.iter_batches(rows, columns=list(columns))
+        while True:
+            with damage_reported(self.name):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            found.append(batch)
             size += batch.nbytes
             self.judge(size)
-        schema = batches[0].schema if batches else None
-        return pa.Table.from_batches(batches, schema) if schema else file.read(list(columns))
+        with damage_reported(self.name):
+            table = pa.Table.from_batches(found) if found else file.read(list(columns))
+        return {column: table.column(column) for column in columns}
 
     def _arrow(self, columns: Sequence[str]) -> pa.Table:
         names = list(self.schema)
         options = ipc.IpcReadOptions(included_fields=[names.index(column) for column in columns])
-        return ipc.open_file(pa.BufferReader(self.content), options=options).read_all()
+        with damage_reported(self.name):
+            return ipc.open_file(pa.BufferReader(self.content), options=options).read_all()
 
     def judge(self, size: int) -> None:
         """Refuse columns of more bytes than the limit."""
@@ -99,19 +131,49 @@ class BinaryTable:
 def open_binary(content: bytes, suffix: str, name: str) -> BinaryTable:
     """The table in the bytes of a file; raises DataFileError NB204 where it is damaged."""
     parquet, limit = suffix == ".parquet", max(SMALL, RATIO * len(content))
+    rows = size = 0
     with damage_reported(name):
         if parquet:
             file = pq.ParquetFile(pa.BufferReader(content))
-            schema, rows, size = file.schema_arrow, file.metadata.num_rows, 0
+            schema, rows = file.schema_arrow, file.metadata.num_rows
         else:
             schema = ipc.open_file(pa.BufferReader(content)).schema
+        names, types = schema.names, schema.types
+    if not parquet:
+        try:
             rows, size = unpacked_size(content)
-        if len(set(schema.names)) < len(schema.names):
-            raise ValueError("two columns have one name")
-        types = dict(zip(schema.names, schema.types, strict=True))
-    table = BinaryTable(name, content, parquet, types, rows, limit)
+        except (struct.error, ValueError):
+            raise malformed(name) from None
+    schema = dict(zip(names, types, strict=True))
+    if len(schema) < len(names):  # two columns have one name
+        raise malformed(name)
+    table = BinaryTable(name, content, parquet, schema, rows, limit)
     table.judge(size)
     return table
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the metadata of a Parquet file say of a column in one group of rows."""
+
+    column: str
+    size: int  # bytes once they are unpacked
+    differences: bool  # texts are stored as what sets each apart from the one before
+
+
+def chunks_of(metadata: pq.FileMetaData, columns: Sequence[str]) -> list[Chunk]:
+    """The chunks of some columns."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    return [
+        Chunk(
+            chunk.path_in_schema,
+            max(0, chunk.total_uncompressed_size),
+            any(encoding.startswith("DELTA") for encoding in chunk.encodings),
+        )
+        for chunk in chunks
+        if chunk.path_in_schema in columns
+    ]
 
 
 def is_any(kind: pa.DataType, tests: Sequence[Callable[[pa.DataType], bool]]) -> bool:
@@ -123,14 +185,14 @@ def is_plain(kind: pa.DataType) -> bool:
     """Whether a column of this type holds a number, a text, a time or nothing in each row."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return is_any(kind, (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null))
+    return is_any(kind, PLAIN)
 
 
 def simple(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of a type that polars knows: texts are UTF-8, dictionaries hold texts."""
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return column.cast(pa.timestamp(kind.unit))  # without its time zone
+    if pa.types.is_fixed_size_binary(kind):
+        return simple(column.cast(pa.binary()))
     if is_any(kind, BINARY):
         return column.cast(pa.large_string())
     if not pa.types.is_dictionary(kind):
@@ -149,17 +211,27 @@ def simple(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @contextmanager
 def damage_reported(name: str) -> Iterator[None]:
-    """Raise DataFileError NB204 where a table cannot be read.
+    """Raise DataFileError NB204 where a table cannot be read; the body calls pyarrow or polars.
 
-    Pyarrow's own message is not shown, since it may repeat cells.
+    Their own message is not shown, since it may repeat cells. Where memory does not suffice, that
+    stays a MemoryError, although pyarrow's is one of its exceptions too.
     """
     try:
         yield
-    except DataFileError:
+    except MemoryError:
         raise
-    except (*DAMAGED, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        what, hint = f"{name} is malformed", "write it again, or as .csv"
-        raise DataFileError("NB204", what, hint) from None
+    except pa.ArrowNotImplementedError:
+        what = f"{name} is stored in a way that is not read"
+        raise DataFileError(
+            "NB204", what, "write it again with other options, or as .csv"
+        ) from None
+    except DAMAGED:
+        raise malformed(name) from None
+
+
+def malformed(name: str) -> DataFileError:
+    """The error for a table that is damaged."""
+    return DataFileError("NB204", f"{name} is malformed", "write it again, or as .csv")
 
 
 def unpacked_size(content: bytes) -> tuple[int, int]:
@@ -171,13 +243,22 @@ def unpacked_size(content: bytes) -> tuple[int, int]:
     (length,) = struct.unpack_from("<i", content, len(content) - 10)
     footer = content[len(content) - 10 - length : len(content) - 10] if length > 0 else b""
     root = _below(footer, 0)
-    rows = size = 0
-    for field in (2, 3):  # batches of dictionaries, and of rows
-        for offset, head, _ in _structs(footer, _field(footer, root, field), "<qi4xq"):
-            counted, unpacked = _batch(content, offset, head)
-            rows += counted if field == 3 else 0
-            size += unpacked
-    return rows, size
+    # Blocks of dictionaries, and of rows: where a message begins, its bytes, and its buffers'.
+    coded, listed = (list(_structs(footer, _field(footer, root, f), "<qi4xq")) for f in (2, 3))
+    refuse_overlaps([(at, at + head + body) for at, head, body in coded + listed])
+    batches = [_batch(content, offset, head) for offset, head, _ in coded + listed]
+    rows = sum(rows for rows, _ in batches[len(coded) :])
+    return rows, sum(size for _, size in batches)
+
+
+def refuse_overlaps(blocks: list[tuple[int, int]]) -> None:
+    """Refuse blocks that share bytes, which would be walked once for each; raises ValueError."""
+    blocks.sort()
+    ends = [0, *(end for _, end in blocks)]
+    if any(
+        begin < before or begin >= end for (begin, end), before in zip(blocks, ends, strict=False)
+    ):
+        raise ValueError("blocks that overlap")
 
 
 def _batch(content: bytes, offset: int, head: int) -> tuple[int, int]:
@@ -196,6 +277,8 @@ def _batch(content: bytes, offset: int, head: int) -> tuple[int, int]:
     packed, size = _field(message, batch, 3), 0
     for place, length in _structs(message, _field(message, batch, 2), "<qq"):
         size += max(0, length)
+        if not 0 <= place <= len(content):
+            raise ValueError("a buffer outside the file")
         if packed and length > 8:  # before the packed bytes stands their size; -1: not packed
             (unpacked,) = struct.unpack_from("<q", content, offset + head + place)
             size += max(0, unpacked)

@@ -12,10 +12,19 @@ from typing import Any
 
 from netbuild.errors import DataFileError
 from netbuild.files import npz
-from netbuild.files.door import GZIP, TEXT, check_format, enough_memory, opened
+from netbuild.files.door import (
+    FORMATS,
+    GZIP,
+    TEXT,
+    check_extension,
+    check_format,
+    enough_memory,
+    opened,
+)
 from netbuild.wording import show
 
 MAX_BYTES = 4 << 30  # of a file, and of what a .gz unpacks to
+HEAD = 16  # bytes in which every format shows
 CHUNK = 4 << 20
 TEXT_RATIO = 50  # text to .gz; an edge list shrinks to a tenth
 
@@ -58,23 +67,35 @@ def read_source(path: Path, accepted: Collection[str], max_bytes: int = MAX_BYTE
     Raises DataFileError: NB202, NB203 (it cannot be opened), NB204 (its bytes are not those of its
     extension), NB901 (too large).
     """
-    name, suffix = show(path.name), suffix_of(path)
+    name, suffix, packed = show(path.name), suffix_of(path), path.suffix.lower() == ".gz"
+    check_extension(suffix, name, accepted, packed=True)
     with enough_memory(path), opened(path, max_bytes) as (file, size):
+        check_start(path, file.read(HEAD), accepted)  # before gigabytes are read
+        file.seek(0)
         content = file.readall()
     if len(content) != size:
         raise DataFileError("NB204", f"{name} changed while it was being read")
+    check_start(path, content, accepted)
     read = FileRead(path, hashlib.sha256(content).hexdigest(), size)
-    if path.suffix.lower() == ".gz" and suffix in accepted and content:
-        if not content.startswith(GZIP):
-            what = f"{name} is not what its extension says: its first bytes are not those of gzip"
-            raise DataFileError("NB204", what, "give it the extension of what it holds")
+    if packed:
         content = unpacked(content, name, max_bytes)
-    form = check_format(suffix, content, name, accepted)
+        check_format(suffix, content, name, TEXT)
+    form = FORMATS[suffix]
     if form.table and form.magic:  # a binary table ends as it begins
         (magic,) = form.magic
         if len(content) < 2 * len(magic) or not content.endswith(magic):
             raise DataFileError("NB204", f"{name} is truncated", "copy it again")
     return Source(read, suffix, content)
+
+
+def check_start(path: Path, head: bytes, accepted: Collection[str]) -> None:
+    """Refuse a file whose first bytes are not those of its extension; raises NB204."""
+    name = show(path.name)
+    if path.suffix.lower() != ".gz" or not head:
+        check_format(suffix_of(path), head, name, accepted, packed=True)
+    elif not head.startswith(GZIP):
+        what = f"{name} is not what its extension says: its first bytes are not those of gzip"
+        raise DataFileError("NB204", what, "give it the extension of what it holds")
 
 
 def suffix_of(path: Path) -> str:

@@ -229,29 +229,46 @@ def read_rest(head: bytes, file: io.FileIO, size: int, name: str) -> bytearray:
     return content
 
 
-def check_format(suffix: str, head: bytes, name: str, accepted: Collection[str]) -> Format:
-    """The format that extension and first bytes agree on; raises DataFileError NB204."""
-    found = next(
-        (kind for kind in FORMATS.values() if kind.magic and head.startswith(kind.magic)), None
-    )
-    known = found.name if found else next((n for m, n in UNREAD.items() if head.startswith(m)), "")
+def check_extension(
+    suffix: str, name: str, accepted: Collection[str], packed: bool = False
+) -> None:
+    """Refuse an extension that is not accepted, with NB204; `packed`: text may also be gzip."""
+    if suffix not in accepted:
+        more = "; text also with .gz behind it" if packed else ""
+        hint = f"accepted are {', '.join(accepted)}{more}"
+        raise DataFileError("NB204", f"the extension of {name} is not one that is read", hint)
+
+
+def check_format(
+    suffix: str, head: bytes, name: str, accepted: Collection[str], packed: bool = False
+) -> Format:
+    """The format that extension and first bytes agree on; raises DataFileError NB204.
+
+    `packed` says that text is also accepted as gzip, under an extension of its own.
+    """
     if head.startswith(PICKLES):
         hint = "save the array itself: numpy.save(file, array, allow_pickle=False)"
         raise DataFileError("NB204", f"{name} is a pickle; pickles are never read", hint)
-    if suffix not in accepted:
-        hint = f"accepted are {', '.join(accepted)}"
-        raise DataFileError("NB204", f"the extension of {name} is not one that is read", hint)
+    check_extension(suffix, name, accepted, packed)
     if not head:
         raise DataFileError("NB204", f"{name} is empty", "save it again")
-    form = FORMATS[suffix]
+    form, known = FORMATS[suffix], begins_as(head)
     if head.startswith(form.magic) if form.magic else not known:
         return form
     first_bytes = f"are those of {known}" if known else f"are not those of {form.name}"
     what = f"{name} is not what its extension says: its first bytes {first_bytes}"
-    hint = "give it the extension of what it holds"
-    if known and found is None and known != "gzip":
-        hint = f"{known} is not read; save it as one of {', '.join(accepted)}"
+    readable = {FORMATS[each].name for each in accepted} | {""}
+    if known in readable or (known == "gzip" and packed and suffix in TEXT):
+        raise DataFileError("NB204", what, "give it the extension of what it holds")
+    hint = f"{known} is not read here; save it as one of {', '.join(accepted)}"
     raise DataFileError("NB204", what, hint)
+
+
+def begins_as(head: bytes) -> str:
+    """The name of the format whose files begin in this way; "" where none is known."""
+    known = [(form.magic, form.name) for form in FORMATS.values() if form.magic]
+    known += [((magic,), name) for magic, name in UNREAD.items()]
+    return next((name for magic, name in known if head.startswith(magic)), "")
 
 
 def _unreadable(name: str, error: OSError) -> DataFileError:

@@ -102,8 +102,14 @@ def array_from(
 def header_of(head: bytes, name: str) -> Layout:
     """What a header declares, of whatever dtype; raises DataFileError NB204."""
     version = tuple(head[len(MAGIC) : len(MAGIC) + 2])
-    if not head.startswith(MAGIC) or version not in ((1, 0), (2, 0), (3, 0)):
-        raise malformed(name, "its first bytes are not those of a version that is known")
+    if not head.startswith(MAGIC) or len(version) < 2:
+        raise malformed(name, "its first bytes are not those of one")
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise malformed(name, f"its format version {version[0]}.{version[1]} is unknown")
+    length = int.from_bytes(head[8 : 10 if version == (1, 0) else 12], "little")
+    if length > HEADER_CAP:
+        problem = f"its header of {length:,} bytes is longer than {HEADER_CAP:,}"
+        raise malformed(name, problem)
     # Version 3 differs from 2 in the encoding of names of fields, which no plain number has.
     form: Any = np.lib.format
     read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0

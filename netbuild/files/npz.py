@@ -19,6 +19,10 @@ from netbuild.errors import DataFileError
 from netbuild.files import npy
 from netbuild.wording import show
 
+LOCAL = b"PK\x03\x04"  # how what stands before a member begins
+LOCAL_LENGTHS = struct.Struct(
+    "<26x2H"
+)  # of its name, and of what comes between that and the member
 EMPTY = b"PK\x05\x06"  # an archive without members is its end record alone
 END_RECORD = struct.Struct("<4s4H2LH")  # signature, 4 counts, directory's size and offset, comment
 ZIP64_LOCATOR = b"PK\x06\x07"
@@ -60,6 +64,32 @@ def array_from(
         raise malformed(name, f"its member {show(member.filename)} is truncated")
     label = f"{show(member.filename)} in {name}"
     return npy.array_from(inner, None, label, max_bytes)
+
+
+def array_in(content: bytes, array: str, name: str, max_bytes: int) -> npy.Array:
+    """What `array_from` returns and raises, of an archive in memory.
+
+    Of a member that is not compressed a single copy is made, where zipfile makes three.
+    """
+    size = len(content)
+    with archive_of(io.BytesIO(content), size, name) as archive:
+        member = pick(archive, size, array, name, max_bytes)
+    if member.compress_type != zipfile.ZIP_STORED:
+        return array_from(content, array, name, max_bytes)
+    view = stored(content, member, name)
+    return npy.array_from(view, None, f"{show(member.filename)} in {name}", max_bytes)
+
+
+def stored(content: bytes, member: zipfile.ZipInfo, name: str) -> memoryview:
+    """The bytes of a member that is not compressed, in place, their checksum compared."""
+    at = member.header_offset
+    if at < 0 or content[at : at + 4] != LOCAL or len(content) < at + LOCAL_LENGTHS.size:
+        raise damaged(member, name)
+    at += LOCAL_LENGTHS.size + sum(LOCAL_LENGTHS.unpack_from(content, at))
+    view = memoryview(content)[at : at + member.file_size]
+    if len(view) != member.compress_size or zlib.crc32(view) != member.CRC:
+        raise damaged(member, name)
+    return view
 
 
 @contextmanager

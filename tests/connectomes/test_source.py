@@ -144,6 +144,54 @@ def test_damaged_files(kind: str, tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.what) == (code, what)
 
 
+EVERY = ".npy, .npz, .csv, .tsv, .txt, .parquet, .feather, .arrow, .mat, .graphml"
+HINTS = {
+    "gzip, of text": ("e.csv", PACKED, "give it the extension of what it holds"),
+    "gzip, of no text": ("e.npy", PACKED, f"gzip is not read here; save it as one of {EVERY}"),
+    "gzip, twice": (
+        *("e.csv.gz", gzip.compress(PACKED)),
+        "gzip is not read here; save it as one of .csv, .tsv, .txt",
+    ),
+    "gzip, of a table": (
+        *("e.csv.gz", gzip.compress(PARQUET)),
+        "Parquet is not read here; save it as one of .csv, .tsv, .txt",
+    ),
+    "another extension": (
+        *("e.parquet.gz", PACKED),
+        f"accepted are {EVERY}; text also with .gz behind it",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HINTS)
+def test_hints_lead_to_a_file_that_is_read(kind: str, tmp_path: Path) -> None:
+    name, content, hint = HINTS[kind]
+    with pytest.raises(DataFileError) as caught:
+        read(tmp_path / name, content)
+    assert caught.value.hint == hint
+
+
+def test_a_matrix_is_no_node_table_whatever_its_extension(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_bytes(array_file(np.save))
+    with pytest.raises(DataFileError) as caught:
+        read_nodes(tmp_path / "n.csv", words())
+    assert (caught.value.hint or "").startswith(".npy is not read here; save it as one of .csv")
+
+
+@pytest.mark.parametrize("name", ["e.xlsx", "e.parquet", "e.csv", "e.csv.gz"])
+def test_a_wrong_file_is_refused_before_it_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NeverWhole(io.FileIO):
+        def readall(self) -> bytes:
+            raise AssertionError("the whole file is read")
+
+    monkeypatch.setattr(io, "FileIO", NeverWhole)
+    with pytest.raises(DataFileError) as caught:
+        read(tmp_path / name, b"\x93NUMPY" + bytes(100))
+    assert caught.value.code == "NB204"
+
+
 def test_gzip_members_and_padding_are_read(tmp_path: Path) -> None:
     content = gzip.compress(TEXT[:20]) + gzip.compress(TEXT[20:]) + b"\0" * 100
     assert edges_of(read(tmp_path / "e.csv.gz", content)) == SMALL

@@ -464,6 +464,12 @@ def test_messages(folder: Path) -> None:
     assert refusal(read_array, folder / "m.npy").what == (
         "m.npy is truncated: its header declares 96 bytes of data, the file holds 95"
     )
+    (folder / "m.npy").write_bytes(edited(GOOD_NPY, b"NUMPY\1\0", b"NUMPY\x09\0"))
+    error = refusal(read_array, folder / "m.npy")
+    assert error.what == "m.npy is not an intact .npy: its format version 9.0 is unknown"
+    (folder / "m.npy").write_bytes(npy_with(" " * 20_000, version=2))
+    error = refusal(read_array, folder / "m.npy")
+    assert error.what.endswith("its header of 20,000 bytes is longer than 10,000")
     (folder / "m.npz").write_bytes(npz_of(("x.npy", GOOD_NPY), ("y.npy", GOOD_NPY)))
     error = refusal(read_array, folder / "m.npz")
     assert (error.what, error.hint) == (
@@ -626,3 +632,20 @@ def test_words_do_not_wait_for_maths() -> None:
     program = f"import netbuild.files.arrays, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_archive_in_memory_gives_the_same_array(save: Any) -> None:
+    file = io.BytesIO()
+    save(file, m=np.arange(6), n=np.zeros(2))
+    content = file.getvalue()
+    array = npz.array_in(content, "m", "a.npz", 1000)
+    assert array.tolist() == list(range(6))
+    assert array.flags.writeable
+    start = content.index(b"m.npy") + len(b"m.npy")
+    for at in (0, 28, start + 40):  # its signature, the length of a field, its content
+        broken = bytearray(content)
+        broken[at] ^= 0x55
+        with pytest.raises(DataFileError, match="not an intact") as caught:
+            npz.array_in(bytes(broken), "m", "a.npz", 1000)
+        assert caught.value.code == "NB204"
