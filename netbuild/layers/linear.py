@@ -371,12 +371,11 @@ class LinearLayer(nn.Module):
 
     # Descriptions
 
-    def get_specs(self, *, spectrum: bool = False) -> dict[str, int | float | bool]:
+    def get_specs(self) -> dict[str, int | float | bool]:
         """Sizes, ranges and counts, as plain numbers.
 
         Ranges are the effective weight's, absent connections included; the n are connections;
-        `frozen_fraction` is the part of the connections whose plasticity is 0. `spectrum` has no
-        effect here; see `Network.get_specs`.
+        `frozen_fraction` is the part of the connections whose plasticity is 0.
         """
         weight = self.effective_weight.detach()
         entries = self.input_dim * self.output_dim
