@@ -18,6 +18,7 @@ from netbuild.kernels import Activation
 from netbuild.layers import constraints
 from netbuild.layers.arguments import activation, dimension, unknown
 from netbuild.layers.constraints import Check
+from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.linear import LinearLayer, linear_maps
 
 INPUT = "input"  # the source that is not a layer
@@ -149,7 +150,7 @@ class Network(nn.Module):
         With `spectrum` also the spectral radius of recurrent weights whose radius takes seconds.
         """
         return {
-            path: getter(spectrum=spectrum)
+            path: getter(spectrum=True) if spectrum and isinstance(module, CTRNNLayer) else getter()
             for path, module in self.named_modules()
             if module is not self and callable(getter := getattr(module, "get_specs", None))
         }

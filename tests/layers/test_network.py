@@ -100,6 +100,18 @@ def test_maps_inside_of_layers_have_specs_and_effects_too():
     assert (net.effective_parameter("outer.map.weight") >= 0).all()
 
 
+def test_a_layer_of_a_users_own_need_not_know_of_the_spectrum():
+    class Own(nn.Identity):
+        def get_specs(self):
+            return {"size": 5}
+
+    net = Network({"own": Own(), "h": CTRNNLayer(5, 3, alpha=0.5)}, input_dim=5)
+    for spectrum in (False, True):
+        specs = net.get_specs(spectrum=spectrum)
+        assert specs["own"] == {"size": 5}
+        assert specs["h"] == net.h.get_specs(spectrum=spectrum)
+
+
 def test_constraints_are_attached_and_verified():
     net = network()
     with torch.no_grad():
