@@ -230,3 +230,23 @@ def test_new_folders_are_exclusive(tmp_path: Path) -> None:
     files.make_folders(tmp_path / "a" / "b" / "c")
     with pytest.raises(FileExistsError):
         files.make_folders(tmp_path / "a" / "b" / "c")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FileNotFoundError(errno.ENOENT, "gone"), Exit.RUN),
+        (NotADirectoryError(errno.ENOTDIR, "a file"), Exit.RUN),
+        (ValueError("damaged"), Exit.RUN),
+        (PermissionError(errno.EACCES, "refused"), Exit.IO),
+        (OSError(errno.EIO, "broken"), Exit.IO),
+        (OSError(errno.ENOSPC, "full"), Exit.IO),
+        (MemoryError(), Exit.RESOURCES),
+    ],
+)
+def test_a_run_that_is_damaged_and_a_disk_that_fails_are_told_apart(
+    error: Exception, code: Exit
+) -> None:
+    with pytest.raises(NetbuildError) as caught, files.reading(Path("run.json")):
+        raise error
+    assert caught.value.exit_code == code
