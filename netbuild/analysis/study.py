@@ -205,11 +205,12 @@ def _averages(
     for name in condition:
         if name not in trials or np.asarray(trials[name]).ndim != 1:
             raise ValueError(f"trials have no variable {name!r}; there are: {_listed(trials)}")
-    columns = [np.asarray(trials[name]).tolist() for name in condition]
-    rows = list(zip(*columns, strict=True)) if columns else [()] * len(u)
+    columns = [np.asarray(trials[name]) for name in condition]
+    values = [column.tolist() for column in columns]
+    rows = list(zip(*values, strict=True)) if columns else [()] * len(u)
     known = steps.any(1)
-    for name in condition:
-        known &= ~is_missing(np.asarray(trials[name]))
+    for column in columns:
+        known &= ~is_missing(column)
     combinations = sorted({rows[trial] for trial in np.flatnonzero(known)})
     if not combinations:
         raise ValueError("no trial has a step of that period")

@@ -62,6 +62,22 @@ def test_inputs_are_the_means_of_a_period_and_of_conditions() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (np.array(["left", "right", None] * 2, object), ("side=left", "side=right")),
+        (np.array([b"left", b"right", b""] * 2), ("side=b'left'", "side=b'right'")),
+        (np.array([1, 2, None] * 2, object), ("side=1", "side=2")),
+    ],
+)
+def test_conditions_are_of_any_kind(values: Any, labels: tuple[str, ...]) -> None:
+    batch = trials_of()
+    mine = batch._replace(trials={**(batch.trials or {}), "side": values})
+    found = study(network_of(), mine, starts=10, condition=["side"])
+    assert found.labels == labels
+    assert found.which.tolist() == [0, 1, -1] * 2
+
+
+@pytest.mark.parametrize(
     ("words", "what"),
     [
         ({"period": "dealy"}, "no period 'dealy'; there are: stimulus, delay"),
