@@ -10,29 +10,23 @@ import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeAlias, TypedDict
+from typing import Any, ClassVar, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from netbuild.regularization.arguments import bounded, refuse_unknown
-from netbuild.regularization.targets import GivenTensors, NamedParameters, Params
+from netbuild.regularization.targets import GivenTensors, NamedParameters, Params, Places
 
 LAMBDA = 1.0  # the weight of a term that is given none
 Optimizer: TypeAlias = torch.optim.Optimizer | None
 
 
-class CommonOptions(TypedDict, total=False):
-    """The options of every regularization of parameters."""
-
-    Lambda: float
-    optimizer: Optimizer
-
-
 class BaseRegularization(nn.Module):
     """A penalty on some parameters: `regularization()` is `Lambda * regularization.forward()`.
 
-    A subclass defines `term`, the penalty of one parameter, or overrides `forward`.
+    A subclass defines `term`, the penalty of one parameter, or overrides `forward`, which sums over
+    `learnable()`.
     Parameters that are frozen (`requires_grad=False`) are left out of the sum; with none left
     it is a zero that can be backpropagated. Hooks of `nn.Module` see the raw term.
 
@@ -50,7 +44,7 @@ class BaseRegularization(nn.Module):
     _zero: Tensor
     # True: forward takes the network's activity, and the steps of its trials (None: all count).
     needs_activity: ClassVar[bool] = False
-    more_options: ClassVar[Iterable[str]] = CommonOptions.__annotations__  # of **options
+    more_options: ClassVar[Iterable[str]] = ()  # what the constructor takes as **options
 
     def __init__(self, params: Params, Lambda: float = LAMBDA, optimizer: Optimizer = None) -> None:
         super().__init__()
@@ -105,13 +99,25 @@ class BaseRegularization(nn.Module):
         """All parameters as the term reads them, in the order given, frozen ones among them."""
         return self.targets.read()
 
+    def learnable(self) -> list[tuple[int, Tensor]]:
+        """The position and the value of each parameter that is not frozen."""
+        return self.targets.learnable()
+
+    def entries(self, index: int) -> int:
+        """How many entries parameter number `index` has, absent connections included."""
+        return self.targets.entries(index)
+
+    def places(self, index: int) -> Places | None:
+        """Where its entries stand in its matrix, if sparse storage keeps only some of them."""
+        return self.targets.places(index)
+
     def term(self, index: int, weight: Tensor) -> Tensor:
         """The penalty of parameter number `index`, whose value is `weight`; a 0-d tensor."""
         raise NotImplementedError(f"{type(self).__name__} must define term or forward")
 
     def forward(self) -> Tensor:
         """The raw term, without Lambda: the sum over all parameters that learn; 0-d."""
-        found = [self.term(index, weight) for index, weight in self.targets.learnable()]
+        found = [self.term(index, weight) for index, weight in self.learnable()]
         return sum(found[1:], found[0]) if found else self.zero()
 
     def raw(self, *args: Any) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, Unpack, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, Unpack, get_args
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from netbuild.regularization.arguments import bounded, did_you_mean
 from netbuild.regularization.base import (
     LAMBDA,
     BaseRegularization,
-    CommonOptions,
     Optimizer,
     ReferencedRegularization,
 )
@@ -55,15 +54,6 @@ Activity: TypeAlias = Mapping[str, Tensor]  # layer name to rates (..., unit)
 
 
 # Norms
-
-
-class NormOptions(TypedDict, total=False):
-    """The options of `Lp` that `L1`, `L2` and `WeightsDistance` take too."""
-
-    norm: Norm
-    squared: bool
-    reduction: Reduction
-    optimizer: Optimizer
 
 
 class Lp(BaseRegularization):
@@ -110,7 +100,7 @@ class Lp(BaseRegularization):
         if self.reduction == "mean":
             raise ValueError("a matrix norm has no mean over entries; use reduction='sum'")
         for index, name in enumerate(self.param_names):
-            if self.targets.places(index) is not None:
+            if self.places(index) is not None:
                 raise ValueError(
                     f"{name} is stored for its connections alone, and norm='matrix' needs the "
                     "whole matrix; use norm='entrywise', or dense storage"
@@ -122,18 +112,22 @@ class Lp(BaseRegularization):
             return terms.matrix_norm(weight, self.p, self.squared)
         if self.reduction == "sum":
             return terms.lp(weight, self.p, self.squared)
-        return terms.lp(weight, self.p, self.squared, True, self.targets.entries(index))
+        return terms.lp(weight, self.p, self.squared, True, self.entries(index))
 
 
 class L1(Lp):
     """The sum of magnitudes, sum_k sum_ij |w_ij|: the lasso, which drives weights to zero."""
 
-    more_options = NormOptions.__annotations__
-
     def __init__(
-        self, params: Params, Lambda: float = LAMBDA, **options: Unpack[NormOptions]
+        self,
+        params: Params,
+        Lambda: float = LAMBDA,
+        norm: Norm = "entrywise",
+        squared: bool = False,
+        reduction: Reduction = "sum",
+        optimizer: Optimizer = None,
     ) -> None:
-        super().__init__(params, Lambda, 1, **options)
+        super().__init__(params, Lambda, 1, norm, squared, reduction, optimizer)
 
 
 class L2(Lp):
@@ -142,12 +136,16 @@ class L2(Lp):
     Only the squared one is weight decay: its gradient is 2 W, that of the length is W / ||W||.
     """
 
-    more_options = NormOptions.__annotations__
-
     def __init__(
-        self, params: Params, Lambda: float = LAMBDA, **options: Unpack[NormOptions]
+        self,
+        params: Params,
+        Lambda: float = LAMBDA,
+        norm: Norm = "entrywise",
+        squared: bool = False,
+        reduction: Reduction = "sum",
+        optimizer: Optimizer = None,
     ) -> None:
-        super().__init__(params, Lambda, 2, **options)
+        super().__init__(params, Lambda, 2, norm, squared, reduction, optimizer)
 
 
 # References
@@ -159,10 +157,9 @@ class WeightsDistance(ReferencedRegularization, Lp):
     Args:
         params, Lambda: see `BaseRegularization`.
         reference_weights: one per parameter, of its shape, or a dict by the parameters' names.
-        p, options: see `Lp`; norm="matrix" is || |W - R| ||_p, of magnitudes.
+        p, norm, squared, reduction, optimizer: see `Lp`; norm="matrix" is || |W - R| ||_p, of
+            magnitudes.
     """
-
-    more_options = NormOptions.__annotations__
 
     def __init__(
         self,
@@ -170,9 +167,12 @@ class WeightsDistance(ReferencedRegularization, Lp):
         reference_weights: References,
         Lambda: float = LAMBDA,
         p: float = 1,
-        **options: Unpack[NormOptions],
+        norm: Norm = "entrywise",
+        squared: bool = False,
+        reduction: Reduction = "sum",
+        optimizer: Optimizer = None,
     ) -> None:
-        super().__init__(params, Lambda, p, **options)
+        super().__init__(params, Lambda, p, norm, squared, reduction, optimizer)
         self.hold_references(given_references(self.targets, reference_weights))
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -180,10 +180,6 @@ class WeightsDistance(ReferencedRegularization, Lp):
         difference = weight - self.reference(index)
         # The induced norm is taken of the magnitudes, as NeuroTorch does; entrywise is the same.
         return super().term(index, difference.abs() if self.norm == "matrix" else difference)
-
-
-class SignOptions(CommonOptions, DrawOptions, total=False):
-    """The options of all regularizers with reference signs."""
 
 
 class SignRegularization(ReferencedRegularization):
@@ -203,7 +199,7 @@ class SignRegularization(ReferencedRegularization):
             bounds.
     """
 
-    more_options = SignOptions.__annotations__
+    more_options = DrawOptions.__annotations__
 
     def __init__(
         self,
@@ -225,7 +221,7 @@ class DaleLawL2(SignRegularization):
     for alpha = 0.8), where the loss is negative; every weight without one (S = 0) is pulled to 0.
 
     Args:
-        params, reference_weights, options: see `SignRegularization`.
+        params, reference_weights, Lambda, optimizer, draw_options: see `SignRegularization`.
         alpha: in [0, 1]; 0 is Dale's law alone, 1 the sum of squares alone.
     """
 
@@ -234,15 +230,17 @@ class DaleLawL2(SignRegularization):
         params: Params,
         alpha: float = 0.8,
         reference_weights: References | None = None,
-        **options: Unpack[SignOptions],
+        Lambda: float = LAMBDA,
+        optimizer: Optimizer = None,
+        **draw_options: Unpack[DrawOptions],
     ) -> None:
-        super().__init__(params, reference_weights, **options)
+        super().__init__(params, reference_weights, Lambda, optimizer, **draw_options)
         self.alpha = bounded("alpha", alpha)
         self._by_unit: dict[int, tuple[tuple[int, int], bool]] = {}
 
     def forward(self) -> Tensor:
         """The raw term; 0-d."""
-        learnable = self.targets.learnable()
+        learnable = self.learnable()
         if not learnable:
             return self.zero()
         weights = [weight for _, weight in learnable]
@@ -273,16 +271,18 @@ class DaleLaw(DaleLawL2):
         self,
         params: Params,
         reference_weights: References | None = None,
-        **options: Unpack[SignOptions],
+        Lambda: float = LAMBDA,
+        optimizer: Optimizer = None,
+        **draw_options: Unpack[DrawOptions],
     ) -> None:
-        super().__init__(params, 0.0, reference_weights, **options)
+        super().__init__(params, 0.0, reference_weights, Lambda, optimizer, **draw_options)
 
 
 class DaleHinge(SignRegularization):
     """The magnitudes of wrong signs: sum_k sum_ij relu(-s_ij w_ij)^p; 0 once the signs are right.
 
     Args:
-        params, reference_weights, options: see `SignRegularization`.
+        params, reference_weights, Lambda, optimizer, draw_options: see `SignRegularization`.
         p: the power, >= 1. With p = 1 every wrong weight is pushed equally hard.
     """
 
@@ -290,10 +290,12 @@ class DaleHinge(SignRegularization):
         self,
         params: Params,
         reference_weights: References | None = None,
+        Lambda: float = LAMBDA,
         p: float = 1,
-        **options: Unpack[SignOptions],
+        optimizer: Optimizer = None,
+        **draw_options: Unpack[DrawOptions],
     ) -> None:
-        super().__init__(params, reference_weights, **options)
+        super().__init__(params, reference_weights, Lambda, optimizer, **draw_options)
         self.p = bounded("p", p, 1.0, math.inf)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -313,14 +315,18 @@ class ExcRatioTargetRegularization(BaseRegularization):
     the true share is reported, and this surrogate only as `surrogate=True`.
 
     Args:
-        params, options: see `BaseRegularization`.
+        params, Lambda, optimizer: see `BaseRegularization`.
         exc_target_ratio: the wanted share of excitatory weights, in [0, 1].
     """
 
     def __init__(
-        self, params: Params, exc_target_ratio: float = 0.8, **options: Unpack[CommonOptions]
+        self,
+        params: Params,
+        exc_target_ratio: float = 0.8,
+        Lambda: float = LAMBDA,
+        optimizer: Optimizer = None,
     ) -> None:
-        super().__init__(params, **options)
+        super().__init__(params, Lambda, optimizer)
         self.exc_target_ratio = bounded("exc_target_ratio", exc_target_ratio)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
@@ -352,10 +358,14 @@ class InhRatioTargetRegularization(ExcRatioTargetRegularization):
     """Pulls the share of inhibitory weights to a target; see `ExcRatioTargetRegularization`."""
 
     def __init__(
-        self, params: Params, inh_target_ratio: float = 0.2, **options: Unpack[CommonOptions]
+        self,
+        params: Params,
+        inh_target_ratio: float = 0.2,
+        Lambda: float = LAMBDA,
+        optimizer: Optimizer = None,
     ) -> None:
         target = bounded("inh_target_ratio", inh_target_ratio)
-        super().__init__(params, 1 - target, **options)
+        super().__init__(params, 1 - target, Lambda, optimizer)
         self.inh_target_ratio = target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 from pathlib import Path
@@ -109,6 +110,44 @@ def test_lambda_is_finite_and_not_negative(Lambda):
 def test_lambda_is_a_number():
     with pytest.raises(TypeError, match="Lambda must be a number, not bool"):
         L1([], Lambda=True)
+
+
+NORM = ["norm", "squared", "reduction", "optimizer"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (L1, ["params", "Lambda", *NORM]),
+        (L2, ["params", "Lambda", *NORM]),
+        (WeightsDistance, ["params", "reference_weights", "Lambda", "p", *NORM]),
+        (DaleLaw, ["params", "reference_weights", "Lambda", "optimizer"]),
+        (DaleLawL2, ["params", "alpha", "reference_weights", "Lambda", "optimizer"]),
+        (DaleHinge, ["params", "reference_weights", "Lambda", "p", "optimizer"]),
+        (ExcRatioTargetRegularization, ["params", "exc_target_ratio", "Lambda", "optimizer"]),
+        (InhRatioTargetRegularization, ["params", "inh_target_ratio", "Lambda", "optimizer"]),
+    ],
+)
+def test_arguments_may_be_given_by_position(kind, names):
+    given = inspect.signature(kind).parameters.values()
+    assert [p.name for p in given if p.kind is p.POSITIONAL_OR_KEYWORD] == names
+    weight = torch.ones(2, 2, requires_grad=True)
+    values = {"Lambda": 2.0, "reference_weights": [weight], "norm": "matrix", "squared": True}
+    defaults = inspect.signature(kind).parameters
+    made = kind([weight], *(values.get(name, defaults[name].default) for name in names[1:]))
+    assert made.Lambda == 2
+    assert getattr(made, "norm", "matrix") == "matrix"
+    assert made().isfinite()
+
+
+def test_a_term_of_a_users_own_finds_the_parameters_that_learn():
+    class Own(BaseRegularization):
+        def forward(self):
+            assert [self.places(index) for index, _ in self.learnable()] == [None]
+            return sum(weight.sum() / self.entries(index) for index, weight in self.learnable())
+
+    weights = [torch.ones(2), torch.full((4,), 3.0, requires_grad=True)]
+    assert Own(weights, 2.0)().item() == 6
 
 
 def test_a_class_without_a_term_says_so():
