@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netbuild.kernels import SparseWeight
 
 MASKS = ("sign", "connected", "plasticity")  # the buffers from which bounds are derived
+QUICK = 2**20  # of up to so many stored weights a repr counts
 
 
 class Connections(NamedTuple):
@@ -194,8 +195,13 @@ class LinearLayer(nn.Module):
         return found
 
     @property
-    def storage(self) -> Storage:
-        """How the weight is stored, dense or sparse, with the tensors that say where."""
+    def storage(self) -> Literal["dense", "sparse"]:
+        """How the weight is stored: "sparse" keeps the connections alone."""
+        return "dense" if self.sources is None else "sparse"
+
+    @property
+    def _storage(self) -> Storage:
+        """The storage, with the tensors that say where the connections stand."""
         buffers = self._buffers  # an attribute of a module would be found there, but slowly
         starts, sources = buffers["starts"], buffers["sources"]
         if starts is None or sources is None:
@@ -210,7 +216,7 @@ class LinearLayer(nn.Module):
     @property
     def targets(self) -> Tensor | None:
         """(connection,) int32: the postsynaptic unit of each; None in dense storage."""
-        storage = self.storage
+        storage = self._storage
         return storage.targets if isinstance(storage, Sparse) else None
 
     @property
@@ -260,31 +266,31 @@ class LinearLayer(nn.Module):
     @property
     def factor(self) -> Tensor | SparseWeight:
         """The effective weight as the kernels multiply with it."""
-        return self.storage.factor(self.effective_weight)
+        return self._storage.factor(self.effective_weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim); the memory is (output_dim, ...) if sparse."""
         weight = self.effective_weight if self.is_raw else self.given_weight
-        return self.storage.linear(x, weight, self.bias)
+        return self._storage.linear(x, weight, self.bias)
 
     # The masks, (input_dim, output_dim), as they were given; in sparse storage scipy.sparse arrays
 
     @property
     def ei_mask(self) -> Tensor | Any | None:
         """(input_dim, output_dim) signs: 1 excitatory, -1 inhibitory, 0 free."""
-        return None if self.sign is None else self.storage.mask(self.sign)
+        return None if self.sign is None else self._storage.mask(self.sign)
 
     @property
     def sparsity_mask(self) -> Tensor | Any | None:
         """(input_dim, output_dim): True where there is a connection."""
         if self.sources is not None:
-            return self.storage.mask(torch.ones_like(self.sources, dtype=torch.bool))
-        return None if self.connected is None else self.storage.mask(self.connected)
+            return self._storage.mask(torch.ones_like(self.sources, dtype=torch.bool))
+        return None if self.connected is None else self._storage.mask(self.connected)
 
     @property
     def plasticity_mask(self) -> Tensor | Any | None:
         """(input_dim, output_dim): the part of each update that is made, in [0, 1]."""
-        return None if self.plasticity is None else self.storage.mask(self.plasticity)
+        return None if self.plasticity is None else self._storage.mask(self.plasticity)
 
     # Changes by a caller
 
@@ -294,7 +300,7 @@ class LinearLayer(nn.Module):
 
         Raises ValueError for a weight that is computed from other parameters.
         """
-        self._own_weight().copy_(stored_weight(self.storage, value))
+        self._own_weight().copy_(stored_weight(self._storage, value))
         self.enforce_constraints()
 
     @torch.no_grad()
@@ -348,7 +354,7 @@ class LinearLayer(nn.Module):
             parameter: `weight` or `bias`.
         """
         one_of("parameter", parameter, ("weight", "bias"))
-        received = self.storage.received()
+        received = self._storage.received()
         if received is not None and (most := int(received.max())):
             getattr(self, parameter).mul_(self.input_dim / most)
 
@@ -413,12 +419,12 @@ class LinearLayer(nn.Module):
 
     def connections(self) -> Connections:
         """The connections and their effective weights, as columns of numbers."""
-        columns = self.storage.connections(self.effective_weight.detach())
+        columns = self._storage.connections(self.effective_weight.detach())
         return Connections(*(column.cpu().numpy() for column in columns))
 
     def matrix(self) -> Tensor | Any:
         """(output_dim, input_dim): the effective weight, detached; scipy.sparse if sparse."""
-        return self.storage.matrix(self.effective_weight.detach())
+        return self._storage.matrix(self.effective_weight.detach())
 
     def plot_layer(
         self, kind: Literal["weight", "dist"] = "weight", ax: Axes | None = None
@@ -443,16 +449,30 @@ class LinearLayer(nn.Module):
         return matrices.distribution(ax, self.effective_weight.detach(), sign, self.connected)
 
     def extra_repr(self) -> str:
-        """Sizes, storage, and which masks there are."""
+        """Sizes, storage, and which masks there are, of a layer that is not large what they say."""
         words = [f"input_dim={self.input_dim}", f"output_dim={self.output_dim}"]
         if self.sources is not None:
             words.append(f"n_connections={len(self.sources)}")
-        words += [name for name in MASKS if self._buffers[name] is not None]
+        weight = self.stored_weight
+        if weight is None or weight.is_meta or weight.numel() > QUICK:
+            words += [name for name in MASKS if self._buffers[name] is not None]
+        else:
+            words += self._mask_words()
         if self.sign is not None:
             words.append(f"dale={self.dale!r}")
         if self.scale is not None:
             words.append(f"scales={self.scale.numel()}")
         return ", ".join(words)
+
+    def _mask_words(self) -> list[str]:
+        specs, words = self.get_specs(), []
+        if self.is_wired:
+            words.append(f"density={specs['density']:.3g}")
+        if self.sign is not None:
+            words += [f"{key}={specs[key]}" for key in ("n_excitatory", "n_inhibitory")]
+        if self.plasticity is not None:
+            words.append(f"frozen_fraction={specs['frozen_fraction']:.3g}")
+        return words
 
     # Bounds
 

@@ -310,6 +310,15 @@ def test_everything_moves():
     assert "input_dim=3" in repr(layer)
 
 
+def test_a_repr_counts_what_the_masks_say(monkeypatch):
+    masks = {"ei_mask": [1, 1, -1], "sparsity_mask": np.triu(np.ones((3, 3)))}
+    layer = LinearLayer(3, 3, **masks, plasticity_mask=np.eye(3))
+    shown = "density=0.667, n_excitatory=5, n_inhibitory=1, frozen_fraction=0.5, dale='project'"
+    assert repr(layer) == f"LinearLayer(input_dim=3, output_dim=3, {shown})"
+    monkeypatch.setattr("netbuild.layers.linear.QUICK", 8)
+    assert "sign, connected, plasticity" in repr(layer)  # no count of a large layer
+
+
 def test_dtypes():
     for dtype in (torch.float64, torch.float16, torch.bfloat16):
         layer = masked().to(dtype)

@@ -257,7 +257,7 @@ def test_masks_come_back_as_sparse_arrays() -> None:
 
 
 def test_state_dict_and_copies() -> None:
-    _, sparse = pair()
+    dense, sparse = pair()
     assert set(sparse.state_dict()) == {
         *("weight", "bias", "sign", "plasticity", "starts", "sources"),
     }
@@ -281,7 +281,8 @@ def test_state_dict_and_copies() -> None:
         other.load_state_dict(sparse.state_dict())
     meta = copy.deepcopy(sparse).to("meta")
     assert meta.weight.is_meta
-    assert f"n_connections={len(sparse.sources)}" in repr(meta) == repr(sparse)
+    assert all(f"n_connections={len(sparse.sources)}" in repr(each) for each in (meta, sparse))
+    assert [each.storage for each in (sparse, dense, meta)] == ["sparse", "dense", "sparse"]
 
 
 def test_freeze_and_plasticity_by_hand() -> None:
