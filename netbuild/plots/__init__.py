@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netbuild.plots.figures.psychometric import psychometric as psychometric
     from netbuild.plots.figures.psychometric import wilson as wilson
     from netbuild.plots.figures.rates import rates as rates
+    from netbuild.plots.figures.trajectories import Plane as Plane
     from netbuild.plots.figures.trajectories import principal_plane as principal_plane
     from netbuild.plots.figures.trajectories import trajectories as trajectories
     from netbuild.plots.figures.weights import weights as weights
@@ -38,6 +39,7 @@ FIGURES = {
 _BESIDE = {
     "Drawing": "netbuild.drawing.table",
     "Fit": "netbuild.plots.figures.psychometric",
+    "Plane": "netbuild.plots.figures.trajectories",
     "fit_psychometric": "netbuild.plots.figures.psychometric",
     "principal_plane": "netbuild.plots.figures.trajectories",
     "wilson": "netbuild.plots.figures.psychometric",

@@ -20,10 +20,15 @@ def test_principal_components_are_numpys(seed: int, points: int, units: int) -> 
     centred = x - x.mean(0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     assert np.allclose(plane.explained, values[::-1][:2] / values.sum())
-    scores = plane.project(x).numpy()
+    assert isinstance(plane, plots.Plane)
+    assert {type(part) for part in plane} == {np.ndarray}
+    scores = plane.project(x)
     for i in range(2):
         assert np.allclose(np.abs(scores[:, i]), np.abs(centred @ vectors[:, -1 - i]), atol=1e-6)
     assert np.allclose(plane.components @ plane.components.T, np.eye(2))
+    three = plots.principal_plane(x, count=3)
+    assert len(three.components) == min(3, units)
+    assert np.allclose(three.components[:2], plane.components)
 
 
 def test_trajectories_are_the_averages_in_the_plane(activity: Activity) -> None:
@@ -43,6 +48,9 @@ def test_trajectories_are_the_averages_in_the_plane(activity: Activity) -> None:
         assert np.allclose(line.get_xydata(), path, equal_nan=True)
     assert np.allclose(data["pc1"], expected[..., 0].ravel(), equal_nan=True)
     assert data["condition"][0] == "-51.2"
+    of_three = plots.principal_plane(rates.reshape(-1, 16), 3)
+    _, same = plots.trajectories(activity, plane=of_three)
+    assert np.allclose(same["pc2"], data["pc2"], equal_nan=True)
     assert f"PC 1 ({plane.explained[0]:.0%}" in ax.get_xlabel()
     again, _ = plots.trajectories(activity, new_axes(), plane=plane)
     assert again is not figure

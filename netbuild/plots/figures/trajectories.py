@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,18 @@ Array = NDArray[Any]
 COLUMNS = 3
 
 
+class Plane(NamedTuple):
+    """The first principal components of some points."""
+
+    mean: Array  # (unit,)
+    components: Array  # (component, unit), orthonormal; the largest loading of each is positive
+    explained: Array  # (component,): the part of the variance along each, in [0, 1]
+
+    def project(self, points: Array) -> Array:
+        """(..., unit) to (..., component)."""
+        return np.asarray((points - self.mean) @ self.components.T)
+
+
 @own_look
 def trajectories(
     source: Results | Run | Activity,
@@ -36,7 +48,7 @@ def trajectories(
     align: str | None = None,
     environment: str | None = None,
     trials: int = 500,
-    plane: PCA | None = None,
+    plane: Plane | PCA | None = None,
 ) -> Drawing:
     """Rates averaged by condition, in the plane of their first two principal components.
 
@@ -55,7 +67,8 @@ def trajectories(
         align: the period from whose start time is counted; `stimulus` when left out.
         environment: one of several, all when left out.
         trials: of a run, how many, of all environments together.
-        plane: to draw in, as `principal_plane` gives it; that of these averages when left out.
+        plane: to draw in, as `principal_plane` gives it, or the `plane` of a study; that of these
+            averages when left out.
 
     Returns the figure and a row a point: environment (where there are several), condition,
     time, pc1, pc2. Raises NetbuildError (exit 2) for networks without time, for what is not there,
@@ -89,19 +102,20 @@ def trajectories(
     return Drawing(figure_of(places[0]), Table(data))
 
 
-def principal_plane(points: Array) -> PCA:
-    """The two directions of most variance of points (point, unit); points with a NaN are left out.
+def principal_plane(points: Array, count: int = 2) -> Plane:
+    """The `count` directions of most variance of points (point, unit), fewer of fewer units.
 
-    Raises ValueError with fewer than 2 others.
+    Points with a NaN are left out; raises ValueError with fewer than 2 others.
     """
     known = points[~np.isnan(points).any(-1)]
     if len(known) < 2:
         raise ValueError(f"principal components need at least 2 points; there are {len(known)}")
-    return pca(torch.from_numpy(known))
+    found = pca(torch.from_numpy(known), min(count, known.shape[1]))
+    return Plane(*(values.numpy() for values in found))
 
 
-def _panel(ax: Axes, found: Averaged, plane: PCA) -> Columns:
-    paths = plane.project(found.rates).numpy()
+def _panel(ax: Axes, found: Averaged, plane: Plane | PCA) -> Columns:
+    paths = np.asarray(plane.project(found.rates))[..., :2]
     begins = []
     for path, name, colour in zip(paths, found.names, found.colours, strict=True):
         here = np.flatnonzero(~np.isnan(path[:, 0]))
@@ -110,7 +124,7 @@ def _panel(ax: Axes, found: Averaged, plane: PCA) -> Columns:
         ax.plot(*path[here[-1]], "s", color=colour, markersize=4.5, zorder=3)
     middle = np.mean(begins, 0)
     ax.plot(*middle, "o", color="white", markeredgecolor=GREY, markersize=6, zorder=3)
-    first, second = plane.explained.tolist()
+    first, second = plane.explained[:2].tolist()
     ax.set(xlabel=f"PC 1 ({first:.0%} of variance)", ylabel=f"PC 2 ({second:.0%} of variance)")
     ax.set_title(f"{found.title}\n○ start, ■ end", fontsize="medium")
     ax.margins(0.08)
