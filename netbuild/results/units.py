@@ -63,7 +63,7 @@ class Units(NamedTuple):
         for part in selection.split("&"):
             here &= self._of(part)
         if not here.any():
-            raise unusable(f"no unit is all of this: `{selection}`")
+            raise unusable(f"no unit matches all of this: `{selection}`")
         return here
 
     def _called(self, word: str) -> NDArray[np.bool_] | None:

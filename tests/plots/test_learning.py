@@ -41,7 +41,7 @@ def test_learning_curve_holds_every_point() -> None:
     assert ax.get_ylabel() == "accuracy"
     with pytest.raises(netbuild.NetbuildError, match="no accuracy"):
         plots.learning(metrics[2:], panel="accuracy")
-    with pytest.raises(netbuild.NetbuildError, match="nothing down yet"):
+    with pytest.raises(netbuild.NetbuildError, match="no records yet"):
         plots.learning([])
     with pytest.raises(TypeError, match="one run, or the lines of its log, not a list of Run"):
         plots.learning([netbuild.Run(Path())])  # type: ignore[list-item]

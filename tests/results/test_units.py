@@ -120,7 +120,7 @@ def test_a_selection_means_these_units(selection: str, expected: list[int]) -> N
         ("excitatroy", "no unit called `excitatroy`", "did you mean `excitatory`?"),
         ("DDD1", "no unit called `DDD1`", "did you mean `DD1`?"),
         ("", "no unit called ``", "an area, kind=..., or one of AVAL .. DD1"),
-        ("head&kind=motor", "no unit is all of this: `head&kind=motor`", ""),
+        ("head&kind=motor", "no unit matches all of this: `head&kind=motor`", ""),
     ],
 )
 def test_what_no_unit_is_has_the_nearest_name(selection: str, what: str, hint: str) -> None:

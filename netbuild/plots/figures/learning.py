@@ -57,7 +57,7 @@ def learning(
 
     Returns the figure and a row a point: step, curve (`loss`, `regularizers/<name>`,
     `accuracy`), of (`training` or `evaluation`), value. Raises NetbuildError (exit 2) for a panel
-    of which nothing was written down, TypeError for a list of runs.
+    of which there are no records, TypeError for a list of runs.
     """
     results = results_of(source)
     curves, stages = _read(results.log)
@@ -66,7 +66,7 @@ def learning(
     if panel is not None and panel not in found:
         raise unusable(f"this run has no {panel}", f"it has {', '.join(found) or 'nothing yet'}")
     if not found:
-        raise unusable("this run has written nothing down yet")
+        raise unusable("this run has no records yet")
     shown = [panel] if panel else list(found) if ax is None else ["loss"]
     axes = new_panels(len(shown), 1, 4.0, 1.7, 0.9, sharex=True) if ax is None else [ax]
     words = _words(results)
