@@ -22,7 +22,6 @@ from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.results.activity import is_missing
 from netbuild.streams import rng_of
 from netbuild.tasks import Batch
-from netbuild.training.trials import plain
 
 DEFAULT_PERIOD = "stimulus"
 MOST_CONDITIONS = 32
@@ -206,7 +205,7 @@ def _averages(
     for name in condition:
         if name not in trials or np.asarray(trials[name]).ndim != 1:
             raise ValueError(f"trials have no variable {name!r}; there are: {_listed(trials)}")
-    columns = [plain(trials[name]) for name in condition]
+    columns = [np.asarray(trials[name]) for name in condition]
     values = [column.tolist() for column in columns]
     rows = list(zip(*values, strict=True)) if columns else [()] * len(u)
     known = steps.any(1)

@@ -271,7 +271,9 @@ class LinearLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) to (..., output_dim); the memory is (output_dim, ...) if sparse."""
         weight = self.effective_weight if self.is_raw else self.given_weight
-        return self._storage.linear(x, weight, self.bias)
+        # To make a Dense at each call would be a tenth of a small layer's time.
+        storage = Dense if self._buffers["sources"] is None else self._storage
+        return storage.linear(x, weight, self.bias)
 
     # The masks, (input_dim, output_dim), as they were given; in sparse storage scipy.sparse arrays
 

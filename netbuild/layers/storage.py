@@ -79,7 +79,8 @@ class Dense(NamedTuple):
         """The weight as the kernels multiply with it."""
         return weight
 
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    @staticmethod
+    def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """x Wᵀ + b, (..., I) to (..., O)."""
         if x.ndim == 3 and x.stride(0) < x.stride(1):
             # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.

@@ -16,6 +16,7 @@ from netbuild.layers import Network, evaluating
 from netbuild.results.export import dataset_of, load_npz, save_npz, write_netcdf
 from netbuild.results.units import Units, units_from
 from netbuild.tasks import Batch, right_choices
+from netbuild.training.trials import plain
 
 Array = NDArray[Any]
 AT_ONCE = 2**26  # values of the activity that are computed at once, at most
@@ -243,7 +244,8 @@ class Activity(Mapping[str, Array]):
 
 
 def is_missing(values: Array) -> Array:
-    """(trial,): where a variable has no value: NaN among numbers, "" among texts."""
+    """(trial,): where a variable has no value: None, NaN among numbers, "" among texts."""
+    values = plain(values)
     return np.asarray(values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float)))
 
 

@@ -65,7 +65,7 @@ def test_inputs_are_the_means_of_a_period_and_of_conditions() -> None:
     ("values", "labels"),
     [
         (np.array(["left", "right", None] * 2, object), ("side=left", "side=right")),
-        (np.array([b"left", b"right", b""] * 2), ("side=left", "side=right")),
+        (np.array([b"left", b"right", b""] * 2), ("side=b'left'", "side=b'right'")),
         (np.array([1, 2, None] * 2, object), ("side=1", "side=2")),
     ],
 )
