@@ -7,8 +7,11 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
 
+# Bytecode is written whatever the environment says: without it each of the processes that the tests
+# start compiles the package again. `worksteal` keeps the tests of a file, and what they share,
+# in one worker.
 test: check
-	$(BIN)/python -m pytest -n 2
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/developer
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """What is right is accepted, builds, trains and resolves: drawn specs that hold every key.
 
-Some hundreds of them are in every run of the tests, 2,000 in the slow ones.
+200 of them are in every run of the tests, 2,000 in the slow ones.
 """
 
 from __future__ import annotations

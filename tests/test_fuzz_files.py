@@ -18,19 +18,18 @@ from netbuild.errors import DataFileError
 from netbuild.files.arrays import read_array, read_shape
 
 
-@pytest.mark.parametrize("seed", ["0", "1"])
-def test_whatever_a_file_holds_is_told_or_read(tmp_path: Path, seed: str) -> None:
-    tally = fuzzing.short(Files(seed, tmp_path), 5000)
+def test_whatever_a_file_holds_is_told_or_read(tmp_path: Path) -> None:
+    tally = fuzzing.short(Files("0", tmp_path), 3000)
     assert not tally.failures
-    assert tally.cases == 5000
-    assert tally.accepted > 1000
+    assert tally.cases == 3000
+    assert tally.accepted > 600
     assert set(tally.codes) >= {"NB201", "NB204", "NB205", "NB206", "NB207", "NB901"}
 
 
 @pytest.mark.parametrize("suffix", list(MAKERS))
 def test_files_of_every_format_are_read_and_refused(tmp_path: Path, suffix: str) -> None:
     fuzz, outcomes = Files("2", tmp_path), set()
-    for number in range(300):
+    for number in range(100):
         content = MAKERS[suffix](fuzzing.stream(suffix, number))
         outcomes.add(bool(fuzz.judge(Case(suffix, content, None, ""))))
     assert outcomes == {True, False}
@@ -72,9 +71,9 @@ def test_a_long_cell_takes_no_longer_than_its_length(tmp_path: Path, letter: str
 
 
 def test_whatever_a_connectome_holds_is_told_or_read(tmp_path: Path) -> None:
-    tally = fuzzing.short(Connectomes("0", tmp_path), 1000)
+    tally = fuzzing.short(Connectomes("0", tmp_path), 400)
     assert not tally.failures
-    assert tally.accepted > 200
+    assert tally.accepted > 80
     wanted = {"NB201", "NB204", "NB205", "NB206", "NB211", "NB212", "NB214", "NB215"}
     assert set(tally.codes) >= wanted
 

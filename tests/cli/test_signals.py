@@ -40,7 +40,8 @@ signal.signal = told
 netbuild.cli.main()
 """
 PATIENCE = 60.0  # seconds
-FOR_HOURS = ("--set", "training.steps=100000000", "--set", "training.optimizer.schedule=null")
+NO_SCHEDULE = ("--set", "training.optimizer.schedule=null")
+FOR_HOURS = ("--set", "training.steps=100000000", *NO_SCHEDULE)
 
 
 def command(*arguments: object, program: str = PROGRAM) -> subprocess.Popen[str]:
@@ -267,7 +268,7 @@ def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_p
     assert (tmp_path / "queued").read_text() == "requeue 42\n"
     assert (tmp_path / "cores").read_text() == "--cpus-per-task=3\n"
     done = subprocess.run(
-        [*words, *FOR_HOURS, "--set", "training.steps=30"],
+        [*words, *NO_SCHEDULE, "--set", "training.steps=30"],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,

@@ -15,23 +15,23 @@ Part = Callable[..., Counts]
 # Every part, and how many cases a short run has of it. The whole has as many as there are, or as
 # the part says by itself.
 PARTS: dict[str, int] = {
-    "kills.every_call": 6,
+    "kills.every_call": 4,
     "kills.random_times": 4,
     "cuts.every_step": 2,
     "cuts.anywhere": 1,
     "cuts.cold": 0,  # "cuts.anywhere" starts the commands too
-    "power.power_loss": 12,
-    "power.in_a_resume": 9,
-    "logs.other_logs": 6,
-    "inputs.failing_calls": 12,
-    "inputs.partial_writes": 4,
+    "power.power_loss": 8,
+    "power.in_a_resume": 6,
+    "logs.other_logs": 4,
+    "inputs.failing_calls": 8,
+    "inputs.partial_writes": 3,
     "kills.asked_to_stop": 3,
     "kills.races": 2,
-    "inputs.flipped_bits": 6,
+    "inputs.flipped_bits": 4,
     "cuts.not_finite": 1,
     "cuts.held": 1,
     "cuts.clocks": 2,
-    "hostile.foreign_entries": 24,
+    "hostile.foreign_entries": 14,
     "stages.lives": 0,  # tests/test_drawn_stages.py has some
     "loops.every_step": 0,  # tests/training/test_loops.py is its short run
     "cuts.starting": 2,
