@@ -14,6 +14,16 @@ MOST = 2**31 - 1  # connections, and units: positions are 32-bit
 
 
 @dataclass(frozen=True, eq=False)
+class PerConnection:
+    """Values (connection,) for the connections of a map, in their order.
+
+    The class distinguishes them from a vector over units.
+    """
+
+    values: Any
+
+
+@dataclass(frozen=True, eq=False)
 class Wiring:
     """Pairs of connected units, ordered by postsynaptic and then by presynaptic unit.
 

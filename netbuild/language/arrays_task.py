@@ -12,11 +12,12 @@ from pydantic import Field
 
 from netbuild.errors import DataFileError, joined
 from netbuild.language.base import Model, Seed, key
-from netbuild.language.context import Context, Here, Result, as_float32
+from netbuild.language.context import Context, Here, Result
 from netbuild.language.plan import TaskInputs
 from netbuild.language.shorthand import Shorthand, array
 from netbuild.language.training import Training
 from netbuild.language.units import Units
+from netbuild.language.values import as_float32
 from netbuild.language.weights import Array as ArrayName
 from netbuild.language.weights import FileName
 from netbuild.splits import SampleSplit, digest_of, round_half_up, split_of

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -17,7 +16,7 @@ from netbuild.errors import DataFileError, Place, Problem
 from netbuild.files.arrays import ArrayFile, read_array, read_shape
 from netbuild.files.door import locate, project_root
 from netbuild.language.base import Model
-from netbuild.language.mask_values import extremes, finite
+from netbuild.language.values import LARGEST, SMALLEST, finite
 from netbuild.wording import near, show
 from netbuild.yamltree.document import Document
 from netbuild.yamltree.nodes import Location, Node
@@ -25,10 +24,6 @@ from netbuild.yamltree.paths import Tree, names_of
 
 Result = TypeVar("Result")
 
-# A network computes in float32, from 1e-38 to 3e38. The product and the quotient of two numbers
-# within these bounds are in that range; a number beyond them is an error of the spec.
-SMALLEST = 1e-15  # beside 0
-LARGEST = 1e15
 LONGEST_RUN = 1024  # characters of the path of a run
 MOST_SAID = 500  # characters of a message
 MOST_EXPLAINED = 100  # problems that get a hint that is slow to find
@@ -229,50 +224,17 @@ class Here:
 
     def fits(self, value: float) -> bool:
         """Whether a network can compute with the number here; adds a problem if it cannot."""
-        return fits(self.context, self.location, value)
+        if value == 0 or SMALLEST <= abs(value) <= LARGEST:
+            return True
+        what = f"{value:g} is beyond what a network computes with, in float32"
+        hint = f"at most {LARGEST:g}"
+        if abs(value) < SMALLEST:
+            what = f"{value:g} is too near to 0 for what a network computes with, in float32"
+            hint = f"0, or at least {SMALLEST:g}"
+        self.problem("NB104", what, hint)
+        return False
 
     def numbers_fit(self, section: Model) -> bool:
         """Whether a network can compute with all numbers that the section here holds itself."""
-        return numbers_fit(self.context, self.location, section)
-
-
-def fits(context: Context, location: Location, value: float) -> bool:
-    """Whether a network can compute with a number; adds a problem if it cannot."""
-    if value == 0 or SMALLEST <= abs(value) <= LARGEST:
-        return True
-    what = f"{value:g} is beyond what a network computes with, in float32"
-    hint = f"at most {LARGEST:g}"
-    if abs(value) < SMALLEST:
-        what = f"{value:g} is too near to 0 for what a network computes with, in float32"
-        hint = f"0, or at least {SMALLEST:g}"
-    context.problem("NB104", location, what, hint)
-    return False
-
-
-def numbers_fit(context: Context, location: Location, section: Model) -> bool:
-    """Whether a network can compute with all numbers that a section of the spec holds itself."""
-    numbers = [(key, value) for key, value in section if isinstance(value, float)]
-    return all([fits(context, (*location, key), value) for key, value in numbers])  # noqa: C419
-
-
-def matrix_of(rows: list[list[float]]) -> NDArray[np.float64]:
-    """Rows written into a spec as a matrix; raises DataFileError when they are ragged."""
-    widths = {len(row) for row in rows}
-    if len(widths) > 1:
-        what = f"the rows have different lengths: {', '.join(map(str, sorted(widths)[:4]))}"
-        raise DataFileError("NB201", what, "each row of a matrix has as many numbers")
-    if widths == {0}:
-        raise DataFileError("NB201", "the rows are empty")
-    return np.array(rows, dtype=np.float64)
-
-
-def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A copy in the network's own precision, in C order.
-
-    Raises DataFileError for what does not fit in it.
-    """
-    array = finite(array)
-    if array.size and max(map(abs, extremes(array))) > LARGEST:
-        what = f"the largest value is beyond {LARGEST:g}, in either direction"
-        raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
-    return array.astype(np.float32, order="C")
+        numbers = [(key, value) for key, value in section if isinstance(value, float)]
+        return all([self[key].fits(value) for key, value in numbers])  # noqa: C419

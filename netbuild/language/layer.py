@@ -59,9 +59,10 @@ class AnyLayer(Model):
     name: Name
     from_: Selection | None = key(
         None,
-        "what this layer reads: `input`, a layer before it or one of its areas, or a"
-        " part of one, `hidden.excitatory`, `V1.inhibitory` or, by columns of the node table,"
-        " `{layer: hidden, kind: motor}`; the layer before when left out",
+        "the units that this layer reads: `input`; an earlier layer or one of its areas, or only"
+        " the excitatory or inhibitory units of these (`V1`, `hidden.excitatory`); or units chosen"
+        " by columns of a node table (`{layer: hidden, kind: motor}`). The previous layer when left"
+        " out",
         "hidden.excitatory",
         also="pre source",
         alias="from",

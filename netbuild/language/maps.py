@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from netbuild.errors import DataFileError
 from netbuild.language import weights
 from netbuild.language.base import Fraction, Model, Positive, Seed, as_in, key
-from netbuild.language.context import Here, as_float32
+from netbuild.language.context import Here
 from netbuild.language.masks import (
     SPARSITY,
     PlasticityMask,
@@ -25,6 +26,7 @@ from netbuild.language.masks import (
 from netbuild.language.plan import MapPlan, Matrix, Site
 from netbuild.language.storage import WHOLE, stored
 from netbuild.language.units import Selection
+from netbuild.language.values import as_float32
 from netbuild.language.weights import Bias, Uniform, Weight
 from netbuild.wiring import Connections
 
@@ -42,6 +44,11 @@ class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
 
     foreign: ClassVar = Model.foreign | SPARSITY
+    # The keys that the checks turn into arrays. A layer takes all others as they are written.
+    checked: ClassVar[Set[str]] = {
+        *("weight", "bias", "density", "sparsity_mask", "ei_mask", "plasticity_mask"),
+        *("self_connections", "storage", "seed", "projections"),
+    }
 
     weight: Weight = key(UNIFORM, "the initial weights", "normal")
     bias: Bias | None = key(UNIFORM, "the initial biases; null is zero and never learns", "zero")
@@ -51,8 +58,8 @@ class Map(Model):
     )
     ei_mask: SignMask | None = key(
         None,
-        "the signs of the connections, where the layer that is read has none of its"
-        " own: > 0 excitatory, < 0 inhibitory, 0 free",
+        "the signs of the connections, if the units that the map reads have no signs:"
+        " > 0 excitatory, < 0 inhibitory, 0 free",
         "masks/signs.npy",
         also="signs",
     )
@@ -87,7 +94,9 @@ class Map(Model):
         "sparse",
         also="format layout sparse",
     )
-    seed: Seed | None = key(None, "a seed of its own for masks and initial values", 3)
+    seed: Seed | None = key(
+        None, "the seed of the masks and initial values; that of the spec when left out", 3
+    )
 
 
 class Projection(Model):
@@ -257,8 +266,8 @@ def _counted(
     """The synapse counts of a connectome, under the signs of its units, in the weight's layout."""
     here = site.here["weight"]
     if counts is None:
-        what = "there is no connectome whose counts this weight could be"
-        hint = "the layer needs a key `connectome`, whose wiring its recurrent map is"
+        what = "`weight: connectome` needs a connectome, and this map has none"
+        hint = "the key `connectome` of a layer wires the map of a linear layer, or `recurrent`"
         here.problem("NB308", what, hint)
         return None
     if not here.numbers_fit(site.words.weight):

@@ -10,7 +10,7 @@ import numpy as np
 
 from netbuild.errors import DataFileError
 from netbuild.language.base import Fraction, Model, OneOf, Seed, key
-from netbuild.language.context import Here, matrix_of
+from netbuild.language.context import Here
 from netbuild.language.draw import (
     fixed_indegree,
     indegree_among,
@@ -19,11 +19,11 @@ from netbuild.language.draw import (
     random_wiring,
     unit_signs,
 )
-from netbuild.language.mask_values import as_plasticity, as_signs, as_sparsity
 from netbuild.language.plan import Matrix, Site
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.language.storage import LARGE, wants_sparse
 from netbuild.language.units import ByColumns, Units, select
+from netbuild.language.values import as_plasticity, as_signs, as_sparsity
 from netbuild.language.weights import Array, FileName, Rows
 from netbuild.language.weights import Matrix as Written
 from netbuild.splits import round_half_up
@@ -41,7 +41,7 @@ Threshold = Annotated[
 ]
 DrawSeed = Annotated[
     Seed | None,
-    key(..., "a seed of its own; the spec's `seed` when left out", 3),
+    key(..., "the seed of this draw; the map's, or the spec's, when left out", 3),
 ]
 
 
@@ -346,9 +346,16 @@ def array_of(here: Here, source: Any) -> Matrix:
     """The array that a file, or the spec itself, holds; raises DataFileError."""
     if hasattr(source, "file"):
         return here["file"].read(source.file, source.array)
-    if source.values and not isinstance(source.values[0], list):
-        return np.array(source.values)
-    return matrix_of(source.values)
+    values = source.values
+    if values and not isinstance(values[0], list):
+        return np.array(values)
+    widths = sorted({len(row) for row in values})
+    if len(widths) > 1:
+        what = f"the rows have different lengths: {', '.join(map(str, widths[:4]))}"
+        raise DataFileError("NB201", what, "each row of a matrix has as many numbers")
+    if widths == [0]:
+        raise DataFileError("NB201", "the rows are empty")
+    return np.array(values, dtype=np.float64)
 
 
 def matrix_at(

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from netbuild.language.context import Here
 from netbuild.language.units import Units
 from netbuild.splits import SampleSplit
-from netbuild.wiring import Connections
+from netbuild.streams import seed_of
+from netbuild.wiring import Connections, PerConnection
 
 if TYPE_CHECKING:
     from netbuild.environments.recipe import Recipe
@@ -90,6 +91,42 @@ class MapPlan(Site):
         """The signs in the weight's layout."""
         return None if self.signs is None else self.connections.of(self.signs)
 
+    def arguments(self, draw: int = 0) -> dict[str, Any]:
+        """The arguments of `LinearLayer`, without its sizes; `draw` counts how often it was drawn.
+
+        What no check turns into an array goes to the layer as it is written, so that a key which
+        the layer does not know is an error when the network is built.
+        """
+        words, kept = self.words, self.connections
+        seed = self.here.context.parsed.seed if words.seed is None else words.seed
+        return words.model_dump(exclude=words.checked) | {
+            "weight": _initial(words.weight, _marked(self.weight)) | {"learn": self.weight_learns},
+            "bias": None if words.bias is None else _initial(words.bias, self.bias),
+            "ei_mask": _transposed(self.signs),
+            "sparsity_mask": kept.wiring if kept.is_sparse else _transposed(kept.matrix),
+            "plasticity_mask": _marked(_transposed(self.plasticity)),
+            "scale_groups": _marked(_transposed(self.groups)),
+            "storage": "sparse" if kept.is_sparse else "dense",
+            "seed": seed_of(seed, "init", self.name, *(("again", draw) if draw else ())),
+        }
+
+
+def _initial(source: Any, values: Any) -> dict[str, Any]:
+    """An init with the arguments that were given, or values from a file or the spec."""
+    if values is None:
+        return dict(source.model_dump(exclude_none=True))
+    return {"value": values, "learn": source.learn}
+
+
+def _transposed(matrix: Matrix | None) -> Matrix | None:
+    """(input_dim, output_dim), as a layer takes its masks; a vector stays as it is."""
+    return None if matrix is None else matrix.T
+
+
+def _marked(values: Matrix | None) -> Any:
+    """Values of single weights, marked where they are (connection,)."""
+    return PerConnection(values) if values is not None and values.ndim == 1 else values
+
 
 @dataclass(frozen=True)
 class BlockPlan:
@@ -106,26 +143,6 @@ class BlockPlan:
 
 
 @dataclass(frozen=True)
-class UnitsPlan:
-    """What the units of a recurrent layer have beside their maps."""
-
-    alpha: Matrix  # (), (group,) or (unit,), in (0, 1]
-    learns_alpha: bool
-    groups: Matrix | None = None  # (unit,): the group of each
-    initial_state: Matrix | None = None  # () or (unit,); None is zero
-    learns_initial_state: bool = False
-
-    def parameters(self, size: int) -> Shapes:
-        """The shape of what learns, by its name in the layer of so many units."""
-        shapes: Shapes = {}
-        if self.learns_alpha:
-            shapes["alpha"] = self.alpha.shape
-        if self.learns_initial_state:
-            shapes["initial_state"] = (size,)
-        return shapes
-
-
-@dataclass(frozen=True)
 class LayerPlan:
     """One layer: the units that it reads, those that it gives, and its maps.
 
@@ -136,8 +153,8 @@ class LayerPlan:
     reads: Units
     gives: Units
     maps: Mapping[str, MapPlan] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # of the layer's class, without maps
     own: Shapes = field(default_factory=dict)  # of what learns beside the maps, by its name here
-    units: UnitsPlan | None = None
     report: Mapping[str, Any] | None = None  # what was done with the rows of its connectome
 
     @property

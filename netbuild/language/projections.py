@@ -57,12 +57,12 @@ def _inheritable(site: Site) -> Map:
         nothing["spectral_radius"] = None
     for key in MATRICES:
         if hasattr(getattr(words, key), "rows"):
-            what = "a matrix of the whole map does not go with its projections"
-            hint = "write it into the projections, each with the matrix of its own units"
+            what = "a map with `projections` cannot have one matrix for all of its units"
+            hint = "write a matrix into each projection, for the units of that projection"
             site.here[key].problem("NB308", what, hint, key=True)
             nothing[key] = NORMAL if key == "weight" else None
     if not words.self_connections and not site.is_recurrent:
-        what = "this map leads to other units than it reads, and has no self-connections"
+        what = "this map reads other units than it reaches, so it cannot have self-connections"
         location = site.here["self_connections"]
         location.problem("NB308", what, "remove `self_connections`", key=True)
         nothing["self_connections"] = True

@@ -15,7 +15,6 @@ from netbuild.language.units import (
     SIGNS,
     Columns,
     Units,
-    is_part,
     part_of,
     select,
     spelled,
@@ -168,11 +167,7 @@ def _source(
         if name not in sources.layers and name not in sources.areas:
             _unknown_source(context, i, name, sources)
             return None
-        whole = sources.having(name)
-        if whole is None:
-            is_part(here, wanted, None)
-            return None
-        return part_of(here, whole, wanted)
+        return part_of(here, sources.having(name), wanted)
     named = wanted.get(LAYER, before)
     if named is None:
         return None

@@ -16,9 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.context import LARGEST, SMALLEST, Here
+from netbuild.language.context import Here
 from netbuild.language.maps import Map
 from netbuild.language.plan import MapPlan, Matrix
+from netbuild.language.values import LARGEST, SMALLEST
 from netbuild.wiring import Connections, Wiring
 
 MOST_UNITS = 2000  # the largest network whose eigenvalues are computed

@@ -14,8 +14,7 @@ import numpy as np
 from netbuild.errors import DataFileError
 from netbuild.language import regularizers as specs
 from netbuild.language.base import Model
-from netbuild.language.context import Context, Here, as_float32
-from netbuild.language.mask_values import as_signs
+from netbuild.language.context import Context, Here
 from netbuild.language.masks import array_of, matrix_at
 from netbuild.language.plan import (
     Among,
@@ -27,6 +26,7 @@ from netbuild.language.plan import (
     maps_of,
 )
 from netbuild.language.units import Units, select
+from netbuild.language.values import as_float32, as_signs
 from netbuild.wording import show
 
 MOST_LISTED = 8  # parameters in a hint

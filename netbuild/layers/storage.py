@@ -17,18 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear, traced
-from netbuild.layers.arguments import array, shaped
-from netbuild.layers.initial import draw, draw_connections
-
-
-@dataclass(frozen=True, eq=False)
-class PerConnection:
-    """Values (connection,) for the connections of a layer, in their order.
-
-    The class distinguishes them from a vector over units.
-    """
-
-    values: Any
+from netbuild.layers.arguments import array, one_of, shaped
+from netbuild.layers.initial import draw
+from netbuild.wiring import PerConnection
 
 
 class Dense(NamedTuple):
@@ -128,8 +119,11 @@ class Sparse:
 
     def draw(self, scheme: str, generator: torch.Generator | None, arguments: Any) -> Tensor:
         """Initial values from a scheme; none is drawn for absent connections."""
-        shape = (self.output_dim, self.input_dim)
-        return draw_connections(scheme, self.sources, self.targets, shape, generator, **arguments)
+        shape = (len(self.sources),)
+        values = draw(scheme, shape, self.input_dim, generator, self.output_dim, **arguments)
+        if scheme == "identity":  # its gain stands on the diagonal alone
+            values = values.where(self.sources == self.targets, 0.0)
+        return values
 
     def sums(self, values: Tensor, by_row: bool) -> Tensor:
         """The sum of stored values onto the postsynaptic unit of each connection, or of all."""
@@ -181,6 +175,7 @@ Storage = Dense | Sparse
 
 def storage_of(kind: str, input_dim: int, output_dim: int, sparsity_mask: Any) -> Storage:
     """The storage of a map with this sparsity mask: `dense` or `sparse`; see `connections_of`."""
+    one_of("storage", kind, ("dense", "sparse"))
     if sparsity_mask is None:
         if kind == "sparse":
             raise ValueError("sparse storage needs a sparsity_mask")

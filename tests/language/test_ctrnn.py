@@ -209,7 +209,7 @@ layers:
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V2, to: PFC}}]}}", size=""),
-            "NB302 layers[h].recurrent.projections[0].from: `V2` is no area of `h`",
+            "NB302 layers[h].recurrent.projections[0].from: `V2` is not an area of `h`",
         ),
         (
             one(f"{AREAS}, input: {{projections: [{{from: light, to: PFC}}]}}", size=""),

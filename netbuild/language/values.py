@@ -1,4 +1,4 @@
-"""What makes an array a mask: pure functions that return the array or say what is wrong with it.
+"""The numbers that a network computes with: arrays become weights and masks, or are refused.
 
 All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named by row and column,
 both counted from 1, and by `name`, the file's where there is one. None changes the array it is
@@ -17,6 +17,11 @@ from netbuild.errors import DataFileError
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
+
+# A network computes in float32, from 1e-38 to 3e38. The product and the quotient of two numbers
+# within these bounds are in that range; a number beyond them is an error of the spec.
+SMALLEST = 1e-15  # beside 0
+LARGEST = 1e15
 
 
 def finite(array: Array, name: str = "") -> Array:
@@ -37,6 +42,15 @@ def extremes(array: Array) -> tuple[float, float]:
     """The smallest and the largest value, any shape but an empty one; NaN where one is there."""
     with np.errstate(invalid="ignore"):
         return float(array.min()), float(array.max())
+
+
+def as_float32(array: Array) -> npt.NDArray[np.float32]:
+    """A copy in the network's own precision, any shape, in C order."""
+    array = finite(array)
+    if array.size and max(map(abs, extremes(array))) > LARGEST:
+        what = f"the largest value is beyond {LARGEST:g}, in either direction"
+        raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
+    return array.astype(np.float32, order="C")
 
 
 def as_sparsity(array: Array, threshold: float | None = None, name: str = "") -> Bools:
