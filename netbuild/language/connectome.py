@@ -272,7 +272,7 @@ def _read(here: Here, words: Connectome) -> connectomes.Connectome | None:
     files = {which: file for which, file in named.items() if file is not None}
     for which, file in files.items():
         at = here[which]["file"]
-        path = at.attempt(partial(context.locate, at.location, file.file))
+        path = at.attempt(partial(at.locate, file.file))
         if path is not None:
             paths[which] = path
     if len(paths) < len(files):

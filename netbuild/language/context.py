@@ -103,9 +103,9 @@ class Context:
     warnings: list[Problem] = field(default_factory=list)
     files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
     kept: dict[Any, Any] = field(default_factory=dict)  # slow results, shared by all stages
+    arrays: dict[tuple[Path, str | None], ArrayFile] = field(default_factory=dict)
     connectomes: dict[int, Any] = field(default_factory=dict)  # by the position of their layer
     _said: set[Problem] = field(default_factory=set)
-    _arrays: dict[tuple[Path, str | None], ArrayFile] = field(default_factory=dict)
 
     @cached_property
     def layer_names(self) -> dict[str, list[int]]:
@@ -143,52 +143,13 @@ class Context:
 
     def of_stage(self, parsed: Parsed) -> Context:
         """The context of a stage's own spec, which reads no file again."""
-        return Context(parsed, self.locator, kept=self.kept, _arrays=self._arrays)
+        return Context(parsed, self.locator, kept=self.kept, arrays=self.arrays)
 
     def once(self, key: object, work: Callable[[], Result]) -> Result:
         """The result of `work`, which is done once for all stages of a training."""
         if key not in self.kept:
             self.kept[key] = work()
         return cast(Result, self.kept[key])
-
-    def given(self, location: Location) -> bool:
-        """Whether the file says anything at a location (a default does not)."""
-        node = self.parsed.tree.at(location)
-        return node is not None and node.value is not None
-
-    def attempt(self, location: Location, work: Callable[[], Result]) -> Result | None:
-        """The result of reading a file, or None with its problem noted at `location`."""
-        try:
-            return work()
-        except DataFileError as error:
-            self.problem(error.code, location, error.what, error.hint)
-            return None
-
-    def locate(self, location: Location, reference: str) -> Path:
-        """The file that the spec names at a location; raises DataFileError."""
-        node = self.parsed.tree.at(location)
-        source = node.place.source if node else self.parsed.document.source
-        folder = self.parsed.folders.get(source, self.parsed.document.folder)
-        return self.locator(reference, folder)
-
-    def read(self, location: Location, reference: str, array: str | None) -> NDArray[Any]:
-        """The array in the file that the spec names at a location, all of its values finite.
-
-        Raises DataFileError.
-        """
-        path = self.locate(location, reference)
-        key = (path, array)
-        if key not in self._arrays:
-            self._arrays[key] = read_array(path, array)
-            finite(self._arrays[key].array, path.name)
-        found = self._arrays[key]
-        where = self.parsed.tree.spell(location)
-        self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
-        return found.array
-
-    def shape(self, location: Location, reference: str, array: str | None) -> tuple[int, ...]:
-        """The shape that a file declares; raises DataFileError."""
-        return read_shape(self.locate(location, reference), array)
 
 
 @dataclass(frozen=True)
@@ -204,7 +165,8 @@ class Here:
     @property
     def given(self) -> bool:
         """Whether the file says anything here (a default does not)."""
-        return self.context.given(self.location)
+        node = self.context.parsed.tree.at(self.location)
+        return node is not None and node.value is not None
 
     def problem(self, code: str, what: str, hint: str = "", *, key: bool = False) -> None:
         """Note a problem here; `key` points at the key, not at its value."""
@@ -212,15 +174,37 @@ class Here:
 
     def attempt(self, work: Callable[[], Result]) -> Result | None:
         """The result of reading a file, or None with its problem noted here."""
-        return self.context.attempt(self.location, work)
+        try:
+            return work()
+        except DataFileError as error:
+            self.problem(error.code, error.what, error.hint)
+            return None
+
+    def locate(self, reference: str) -> Path:
+        """The file that is named here; raises DataFileError."""
+        parsed = self.context.parsed
+        node = parsed.tree.at(self.location)
+        source = node.place.source if node else parsed.document.source
+        folder = parsed.folders.get(source, parsed.document.folder)
+        return self.context.locator(reference, folder)
 
     def read(self, reference: str, array: str | None) -> NDArray[Any]:
-        """The array in the file that is named here; raises DataFileError."""
-        return self.context.read(self.location, reference, array)
+        """The array in the file that is named here, all of its values finite.
+
+        Raises DataFileError.
+        """
+        path, context = self.locate(reference), self.context
+        if (path, array) not in context.arrays:
+            context.arrays[path, array] = read_array(path, array)
+            finite(context.arrays[path, array].array, path.name)
+        found = context.arrays[path, array]
+        where = context.parsed.tree.spell(self.location)
+        context.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
+        return found.array
 
     def shape(self, reference: str, array: str | None) -> tuple[int, ...]:
         """The shape that the file named here declares; raises DataFileError."""
-        return self.context.shape(self.location, reference, array)
+        return read_shape(self.locate(reference), array)
 
     def fits(self, value: float) -> bool:
         """Whether a network can compute with the number here; adds a problem if it cannot."""

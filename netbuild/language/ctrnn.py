@@ -112,15 +112,10 @@ class Area(Model):
 
 
 class CTRNN(LayerOfUnits):
-    """Leaky rate units in continuous time, by Euler's method; alpha = dt / tau.
-
-    With x[t] = W_rec r[t-1] + b_rec + W_in u[t] + b_in a step is, in the formulation
-    `current`: v[t] = (1 - alpha) v[t-1] + alpha x[t], r[t] = f(v[t]);
-    `rate`: r[t] = (1 - alpha) r[t-1] + alpha f(x[t]);
-    `update`: r[t] = f((1 - alpha) r[t-1] + alpha x[t]).
-    """
+    """Leaky rate units in continuous time, by Euler's method, with the leak alpha = dt / tau."""
 
     needs_time: ClassVar[bool] = True
+    values_per_unit: ClassVar[int] = 2  # alpha and the initial state
     wired: ClassVar[str] = "recurrent"
 
     checked: ClassVar[Set[str]] = LayerOfUnits.model_fields.keys() | {
@@ -336,47 +331,42 @@ def _alpha(
             area.problem("NB102", what, f"{hint}, here or for the layer", key=True)
         return None
     if key == "tau" and dt is None:
-        if not here.context.given(("dt",)):  # else the problem of `dt` is reported
+        if not here.context.at("dt").given:  # else the problem of `dt` is reported
             hint = "write `dt: 20`, in ms, at the top of the spec"
             here["tau"].problem("NB102", "a time constant needs the spec's `dt`", hint)
         return None
     values = _read(here[key], source, "time constant", size)
     if values is None:
         return None
-    if wrong := _not_a_leak(key, float(values.min()), float(values.max()), dt):
+    if wrong := _out_of_range(key, float(values.min()), float(values.max()), dt, source.learn):
         here[key].problem("NB104", *wrong)
         return None
     alpha = dt / values.astype(np.float64) if key == "tau" and dt is not None else values
-    if wrong := _too_slow(key, float(alpha.min()), source.learn):
-        here[key].problem("NB104", *wrong)
-        return None
     return (alpha[units] if alpha.ndim else alpha).astype(np.float64), source.learn
 
 
-def _not_a_leak(key: str, least: float, most: float, dt: float | None) -> tuple[str, str] | None:
-    """What is wrong with time constants, or alphas, between these."""
+def _out_of_range(
+    key: str, least: float, most: float, dt: float | None, learns: bool
+) -> tuple[str, str] | None:
+    """What is wrong with time constants, or alphas, between these, and a hint."""
     hint = "alpha = dt / tau lies in (0, 1]"
     if least <= 0:
         return f"must be more than 0, found {least:g}", hint if key == "alpha" else "it is in ms"
     if key == "alpha" and most > 1:
         return f"must be at most 1, found {most:g}", f"{hint}; a time constant in ms is `tau`"
-    if key == "tau" and dt is not None and least < dt:
+    if key == "alpha" or dt is None:
+        slowest, other = least, "a larger `alpha`"
+    elif least >= dt:
+        slowest, other = dt / most, "a smaller `tau`"
+    else:
         if least == most and 1000 * least >= dt:
             hint = f"it is in ms; for {least:g} s write `tau: {1000 * least:g}`"
         return f"a time constant of {least:g} ms is below dt, {dt:g} ms", hint
-    return None
-
-
-def _too_slow(key: str, least: float, learns: bool) -> tuple[str, str] | None:
-    """What is wrong with units that hardly change, of which `least` is the smallest alpha."""
     bound = SMALLEST_LEARNT if learns else 1 / LARGEST
-    if least >= bound:
+    if slowest >= bound:
         return None
-    what = f"alpha = dt / tau is {least:g}, and {'one that learns ' if learns else ''}must be"
-    hint = ("a smaller `tau`" if key == "tau" else "a larger `alpha`") + (
-        ", or `learn: false`" if learns else ""
-    )
-    return f"{what} at least {bound:g}", hint
+    what = f"alpha = dt / tau is {slowest:g}, and {'one that learns ' if learns else ''}must be"
+    return f"{what} at least {bound:g}", other + (", or `learn: false`" if learns else "")
 
 
 def _read(here: Here, source: Any, what: str, size: int) -> Matrix | None:

@@ -54,6 +54,7 @@ class AnyLayer(Model):
 
     passes_on: ClassVar[bool] = False  # whether its units are those that it reads
     needs_time: ClassVar[bool] = False  # whether what it reads must be sequences
+    values_per_unit: ClassVar[int] = 0  # that may learn, beside its maps
     wired: ClassVar[str] = ""  # the name of the map whose connections a connectome says
 
     name: Name

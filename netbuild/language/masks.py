@@ -17,12 +17,11 @@ from netbuild.language.draw import (
     random_among,
     random_mask,
     random_wiring,
-    unit_signs,
 )
 from netbuild.language.plan import Matrix, Site
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.language.storage import LARGE, wants_sparse
-from netbuild.language.units import ByColumns, Units, select
+from netbuild.language.units import ByColumns, select, units_of_areas
 from netbuild.language.values import as_plasticity, as_signs, as_sparsity
 from netbuild.language.weights import Array, FileName, Rows
 from netbuild.language.weights import Matrix as Written
@@ -167,10 +166,10 @@ def signs_read(site: Site) -> Matrix | None:
     return site.reads.signs
 
 
-def _sign_mask(here: Here, source: Model, site: Site) -> Matrix:
+def _sign_mask(here: Here, source: Model, site: Site) -> Matrix | None:
     inputs, outputs = site.input_dim, site.output_dim
     if isinstance(source, ExcitatoryFraction):
-        return unit_signs(inputs, source.excitatory)
+        return units_of_areas("", [("", inputs, source.excitatory)]).signs
     if isinstance(source, UnitSigns):
         if len(source.units) != inputs:
             given = "1 sign" if len(source.units) == 1 else f"{len(source.units)} signs"
@@ -183,31 +182,27 @@ def _sign_mask(here: Here, source: Model, site: Site) -> Matrix:
 
 
 def connections_of(site: Site) -> Connections | None:
-    """The connections that the words of a map mean; None with a problem noted."""
+    """The connections that the keys of a map mean; None with a problem noted."""
     words, here = site.words, site.here
-    source = words.sparsity_mask
-    place = here["sparsity_mask"]
-    if source is not None and words.density is not None:
-        what = "`density` and `sparsity_mask` both say which connections exist"
-        here["density"].problem("NB308", what, "remove one of them", key=True)
-        return None
-    if source is None and words.density is not None:
-        source = RandomMask(generate="random", density=words.density)
-        place = here["density"]
+    source, place = words.sparsity_mask, here["sparsity_mask"]
+    if words.density is not None:
+        if source is not None:
+            what = "`density` and `sparsity_mask` both say which connections exist"
+            here["density"].problem("NB308", what, "remove one of them", key=True)
+            return None
+        source, place = RandomMask(generate="random", density=words.density), here["density"]
     if isinstance(source, RandomMask) and _is_large(site, source):
-        rng = _stream(site, source, "sparsity")
-        shape = site.input_dim, site.output_dim
+        shape, rng = (site.input_dim, site.output_dim), _stream(site, source, "sparsity")
         wiring = random_wiring(*shape, source.density, rng, words.self_connections)
         return Connections(*shape, wiring=wiring)
-    own = None if words.self_connections else _itself(site)
-    if not words.self_connections and own is None and not site.is_recurrent:
+    barred = None if words.self_connections else _itself(site)
+    if not words.self_connections and barred is None and not site.is_recurrent:
         what = f"a map of {site.input_dim} to {site.output_dim} units has no self-connections"
-        place = here["self_connections"]
-        place.problem("NB308", what, "remove `self_connections`", key=True)
+        here["self_connections"].problem("NB308", what, "remove `self_connections`", key=True)
         return None
-    matrix = None if own is None else ~own
+    matrix = None if barred is None else ~barred
     if source is not None:
-        matrix = place.attempt(lambda: _matrix(place, site, source, own))
+        matrix = place.attempt(lambda: _matrix(place, site, source, barred))
         if matrix is None:
             return None
     return Connections(site.input_dim, site.output_dim, matrix)
@@ -225,16 +220,16 @@ def _itself(site: Site) -> Matrix | None:
     return pairs if pairs.any() else None
 
 
-def _matrix(here: Here, site: Site, source: Any, own: Matrix | None) -> Matrix:
-    """(output_dim, input_dim): a sparsity mask without the pairs `own`; raises DataFileError."""
+def _matrix(here: Here, site: Site, source: Any, barred: Matrix | None) -> Matrix:
+    """(output_dim, input_dim): a sparsity mask without the `barred` pairs; raises DataFileError."""
     if isinstance(source, (RandomMask, FixedIndegree)):
-        return _generated(site, source, "sparsity", own)
+        return _generated(site, source, "sparsity", barred)
 
     def as_mask(array: Matrix) -> Matrix:
         return as_sparsity(array, source.threshold, _file_of(source))
 
     mask = matrix_at(here, source, (site.output_dim, site.input_dim), as_mask)
-    return mask if own is None else mask & ~own
+    return mask if barred is None else mask & ~barred
 
 
 def _is_large(site: Site, source: RandomMask) -> bool:
@@ -246,31 +241,29 @@ def _is_large(site: Site, source: RandomMask) -> bool:
 
 
 def _stream(site: Site, source: Any, what: str) -> np.random.Generator:
-    """The random stream of a drawn mask: of its own seed, its map's, or the spec's."""
+    """The random stream of a drawn mask, from its own seed, its map's, or the spec's."""
     seeds = (source.seed, site.words.seed, site.here.context.parsed.seed)
     return rng_of(next(seed for seed in seeds if seed is not None), "mask", site.name, what)
 
 
 def _generated(
-    site: Site,
-    source: RandomMask | FixedIndegree,
-    what: str,
-    own: Matrix | None = None,
+    site: Site, source: RandomMask | FixedIndegree, what: str, barred: Matrix | None = None
 ) -> Matrix:
-    """(output_dim, input_dim): a drawn mask; `own` are the pairs that it must leave out."""
-    shape = site.input_dim, site.output_dim
-    rng = _stream(site, source, what)
-    diagonal = own is not None and shape[0] == shape[1] and bool(own.diagonal().all())
+    """(output_dim, input_dim): a drawn mask without the `barred` pairs; raises DataFileError."""
+    shape, rng = (site.input_dim, site.output_dim), _stream(site, source, what)
+    # Masks with an empty diagonal have draws of their own, which are faster.
+    diagonal = barred is not None and shape[0] == shape[1] and bool(barred.diagonal().all())
+    among = None if barred is None or diagonal else ~barred.T
     if isinstance(source, RandomMask):
-        if own is not None and not diagonal:
-            return random_among(~own.T, source.density, rng).T
+        if among is not None:
+            return random_among(among, source.density, rng).T
         return random_mask(*shape, source.density, rng, not diagonal).T
-    most = shape[0] if own is None else shape[0] - int(own.sum(axis=1).max())
+    most = shape[0] if barred is None else shape[0] - int(barred.sum(axis=1).max())
     if source.connections > most:
         said = f"each unit is to have {source.connections} presynaptic partners, and {most}"
         raise DataFileError("NB201", f"{said} {'is' if most == 1 else 'are'} there")
-    if own is not None and not diagonal:
-        return indegree_among(~own.T, source.connections, rng).T
+    if among is not None:
+        return indegree_among(among, source.connections, rng).T
     return fixed_indegree(*shape, source.connections, rng, not diagonal).T
 
 
@@ -307,11 +300,7 @@ def _between(
 ) -> Matrix | None:
     """1 for the connections from and to the units that are named, 0 for the others."""
     ends: list[Matrix] = []
-    wanted: list[tuple[str, Any, Units]] = [
-        ("from", source.from_, site.reads),
-        ("to", source.to, site.gives),
-    ]
-    for end, columns, whole in wanted:
+    for end, columns, whole in (("from", source.from_, site.reads), ("to", source.to, site.gives)):
         chosen = whole if columns is None else select(here[end], whole, columns)
         if chosen is None:
             return None

@@ -126,7 +126,7 @@ def network_input_of(
     width = task_width if task_width is not None else next(filter(None, said), None)
     if width is not None:
         return units_of_input(width, channels)
-    if readers and None not in context.parsed.layers and not context.given(("task",)):
+    if readers and None not in context.parsed.layers and not context.at("task").given:
         i, first = next((found for found in readers if not found[1].passes_on), readers[0])
         what = "how many inputs does it read? There is no task to say"
         hint = "write `input_dim`, e.g. `input_dim: 64`, or a `task`"

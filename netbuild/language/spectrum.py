@@ -51,19 +51,16 @@ def check_radius(plan: MapPlan) -> MapPlan:
     graph, kept = connections.graph(chance > 0), connections.listed(chance)
     kept = kept[kept > 0]
     if not graph.has_cycle():
-        _no_cycle(here, wired=plan.connections.graph().has_cycle())
+        wired = plan.connections.graph().has_cycle()
+        which = "weights that do not start at 0" if wired else "connections"
+        what = f"the {which} form no cycle, so that their spectral radius is 0"
+        here.problem("NB308", what, "remove it, or connect the units in a circle")
     elif start is not None:
         if plan.input_dim <= MOST_UNITS:
             _check_eigenvalues(here, start)
     elif (kept < 1).any():
         return _drawn_again(here, plan, graph, kept)
     return plan
-
-
-def _no_cycle(here: Here, *, wired: bool) -> None:
-    which = "weights that do not start at 0" if wired else "connections"
-    what = f"the {which} form no cycle, so that their spectral radius is 0"
-    here.problem("NB308", what, "remove it, or connect the units in a circle")
 
 
 def _check_eigenvalues(here: Here, start: Matrix) -> None:

@@ -102,7 +102,7 @@ def check_start(
         return {}, ()
     key = ("start_from", words.run, str(words.checkpoint))
     if key not in context.kept:  # what the stages of a training all ask for
-        context.kept[key] = context.attempt((*HERE, "run"), lambda: _read(context, words))
+        context.kept[key] = context.at(*HERE, "run").attempt(lambda: _read(context, words))
     if context.kept[key] is None:
         return {}, ()
     found, path, trained_on = context.kept[key]
@@ -281,7 +281,7 @@ def _read(context: Context, words: StartFrom) -> Weights:
     if given is not None:
         return _Run(show(str(given.run)), given.run).weights(given.checkpoint)
     if words.run.endswith(".safetensors"):
-        path = context.locate((*HERE, "run"), words.run)
+        path = context.at(*HERE, "run").locate(words.run)
         found = read_tensors(path)
         return found, path, _trained_on(found, path)
     run = _run(context, words.run)
@@ -315,7 +315,7 @@ def _run(context: Context, reference: str) -> _Run:
     name = reference.rstrip("/")
     parent, _, last = name.rpartition("/")
     if last != LATEST:
-        context.locate((*HERE, "run"), f"{name}/{RUN}")  # raises where there is no such run
+        context.at(*HERE, "run").locate(f"{name}/{RUN}")  # raises where there is no such run
         run = _Run(name, _folder(context, name))
         run.about()
         return run

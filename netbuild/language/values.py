@@ -32,7 +32,8 @@ def finite(array: Array, name: str = "") -> Array:
     if bad.any():
         raise DataFileError(
             "NB205",
-            f"{counted(bad)} NaN or infinite, the first at {first(bad, name)}",
+            f"{counted(bad)} NaN or infinite, the first at "
+            f"{position(int(np.argmax(bad)), bad.shape, name)}",
             "a network takes finite numbers; `numpy.argwhere(~numpy.isfinite(a))` finds the others",
         )
     return array
@@ -116,11 +117,6 @@ def smallest(array: Array, bad: Bools, name: str) -> str:
     """The smallest of the bad values and where it is."""
     where = int(np.flatnonzero(bad)[np.argmin(array[bad])])
     return f"the smallest is {array.flat[where]:.6g} at {position(where, array.shape, name)}"
-
-
-def first(bad: Bools, name: str) -> str:
-    """Where the first true entry is."""
-    return position(int(np.argmax(bad)), bad.shape, name)
 
 
 def position(flat: int, shape: tuple[int, ...], name: str) -> str:

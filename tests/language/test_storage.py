@@ -16,7 +16,12 @@ from netbuild.builder import build
 from netbuild.errors import Exit, SpecError
 from netbuild.language import load
 from netbuild.language.maps import Map
-from netbuild.language.memory import BYTES_PER_CONNECTION, BYTES_PER_UNIT, BYTES_PER_WEIGHT
+from netbuild.language.memory import (
+    BYTES_PER_CONNECTION,
+    BYTES_PER_UNIT,
+    BYTES_PER_VALUE,
+    BYTES_PER_WEIGHT,
+)
 from netbuild.language.storage import LEAST_PAIRS, MOST_DENSITY, wants_sparse
 
 FLY = 139_255  # neurons of a fruit fly
@@ -168,7 +173,7 @@ def test_values_of_its_connections_alone_are_accepted(tmp_path: Path) -> None:
 
 def test_the_limit_of_sparse_storage_is_exact(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(HEAD + LAYER.format("density: 0.4, storage: sparse"))
-    needed = 10 * BYTES_PER_CONNECTION + 10 * BYTES_PER_UNIT
+    needed = 10 * BYTES_PER_CONNECTION + 5 * BYTES_PER_VALUE + 10 * BYTES_PER_UNIT
     assert load(tmp_path / "spec.yaml", memory_limit=needed)
     for limit in (needed - 1, 0):
         with pytest.raises(SpecError):
