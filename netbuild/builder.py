@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from netbuild.errors import Exit, NetbuildError, SpecError
@@ -57,16 +56,11 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     network = Network(
         modules, input_dim=spec.plan.input_dim, sources=sources, activations=activations
     )
-    _copy_start(network, spec.plan.start)
+    with torch.no_grad():
+        for key, values in spec.plan.start.items():  # which begin as another run has them
+            network.get_parameter(key).copy_(torch.from_numpy(values.copy()))
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)
-
-
-@torch.no_grad()
-def _copy_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
-    """Copy the parameters that begin with the values of another run."""
-    for name, values in start.items():
-        network.get_parameter(name).copy_(torch.from_numpy(values.copy()))
 
 
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
@@ -107,8 +101,8 @@ def _map_arguments(plan: MapPlan, draw: int) -> dict[str, Any]:
     if plan.blocks:
         whole = torch.zeros(plan.output_dim, plan.input_dim)
         for block in plan.blocks:
-            sizes = block.plan.input_dim, block.plan.output_dim
-            drawn = LinearLayer(*sizes, **_map_arguments(block.plan, draw))
+            sizes = block.input_dim, block.output_dim
+            drawn = LinearLayer(*sizes, **_map_arguments(block, draw))
             whole[block.where] = drawn.weight.detach()
         weight = {"value": whole, "learn": plan.weight_learns}
         arguments |= {"weight": weight, "ei_balance": "none"}

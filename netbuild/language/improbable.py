@@ -40,20 +40,20 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
         where = _where(each)
         if not connections.count:
             what = f"no connection at all: `{target}` receives nothing from `{source}`"
-            where.problem("NB601", what, _cure(each.words, "all"))
+            where.problem("NB601", what, _cure(each.section, "all"))
             continue
         if not whole:
             continue
         deaf = ~receiving[target] & (target not in measured)
         mute = np.zeros_like(sending[source])
         mute[units] = ~sending[source][units] & (source not in measured)
-        least = BY_CHANCE if _is_drawn(each.words) else 0.0
+        least = BY_CHANCE if _is_drawn(each.section) else 0.0
         said = [_counted(deaf, target, "receive")] if deaf.mean() > least else []
         said += [_counted(mute, source, "send")] if mute.mean() > least else []
         if said:
-            hint = f"units count from 0; {_cure(each.words, 'some')}"
+            hint = f"units count from 0; {_cure(each.section, 'some')}"
             if deaf.any() and where.location[-1] == "density":
-                alike = max(1, round_half_up(each.words.density, units.size))
+                alike = max(1, round_half_up(each.section.density, units.size))
                 mask = f"sparsity_mask: {{generate: fixed_indegree, connections: {alike}}}"
                 hint += f", or let each unit receive as many: `{mask}`"
             where.problem("NB602", "; ".join(said), hint)
@@ -76,30 +76,30 @@ def _reached(plans: Mapping[int, LayerPlan]) -> tuple[dict[str, Chosen], dict[st
     return sending, receiving
 
 
-def _is_drawn(words: Any) -> bool:
+def _is_drawn(section: Any) -> bool:
     """Whether chance decides which connections exist."""
-    return words.density is not None or isinstance(words.sparsity_mask, sources.RandomMask)
+    return section.density is not None or isinstance(section.sparsity_mask, sources.RandomMask)
 
 
 def _where(plan: MapPlan) -> Here:
     """The key of a map that says which of its connections exist."""
     for key in ("projections", "sparsity_mask", "density"):
-        if getattr(plan.words, key, None) is not None:
+        if getattr(plan.section, key, None) is not None:
             return plan.here[key]
     return plan.here["self_connections"]
 
 
-def _cure(words: Any, missing: str) -> str:
+def _cure(section: Any, missing: str) -> str:
     """What to change, for the way in which a map says which connections exist."""
-    source = words.sparsity_mask
-    if getattr(words, "connectome", None) is not None:
+    source = section.sparsity_mask
+    if getattr(section, "connectome", None) is not None:
         return "it is so in the connectome"
-    if projections := getattr(words, "projections", None):
-        drawn = words.density is not None or any(p.density is not None for p in projections)
+    if projections := getattr(section, "projections", None):
+        drawn = section.density is not None or any(p.density is not None for p in projections)
         return "add a projection" + (", or raise the `density` of one" if drawn else "")
     if isinstance(source, sources.FixedIndegree):
         return "raise `connections`"
-    if words.density is not None or isinstance(source, sources.RandomMask):
+    if section.density is not None or isinstance(source, sources.RandomMask):
         return "raise `density`"
     if source is None:
         return "remove `self_connections: false`"

@@ -175,16 +175,16 @@ def check_map(
 
     `made` are the connections that a connectome says, with their synapse `counts` (connection,).
     """
-    words = site.words
+    section = site.section
     _check_raw(site, signs)
     if made is None:
         made = connections_of(site) or Connections(site.input_dim, site.output_dim)
-    kept = stored(words, made)
-    if kept.is_sparse and isinstance(words.weight, WHOLE):
-        what = f"`{words.weight.init}` is of a whole matrix, and `storage: sparse` keeps none"
+    kept = stored(section, made)
+    if kept.is_sparse and isinstance(section.weight, WHOLE):
+        what = f"`{section.weight.init}` is of a whole matrix, and `storage: sparse` keeps none"
         hint = "write `storage: dense`, or another init"
         site.here["weight"].problem("NB308", what, hint)
-    if isinstance(words.weight, weights.ConnectomeCounts):
+    if isinstance(section.weight, weights.ConnectomeCounts):
         weight = _counted(site, signs, made, kept, counts)
     else:
         weight = _weight(site, kept)
@@ -195,15 +195,15 @@ def check_map(
         plasticity=plasticity_of(site, made, kept),
         weight=weight,
         bias=bias_of(site),
-        weight_learns=words.weight.learn,
+        weight_learns=section.weight.learn,
     )
 
 
 def check_wired(site: Site, wired: Wired) -> MapPlan:
     """The plan of a map whose connections are those of a connectome."""
-    words = site.words
+    section = site.section
     for name in BY_CONNECTOME:
-        if getattr(words, name, None) is not None:
+        if getattr(section, name, None) is not None:
             said = "give the signs" if name == "ei_mask" else "say which connections exist"
             what = f"`connectome` and `{name}` both {said}"
             site.here[name].problem("NB308", what, "remove one of them", key=True)
@@ -211,7 +211,7 @@ def check_wired(site: Site, wired: Wired) -> MapPlan:
     if signs is None:
         signs = signs_read(site)
     wiring, counts = wired.wiring, wired.counts
-    if not words.self_connections:
+    if not section.self_connections:
         others = wiring.sources != wiring.targets
         wiring, counts = wiring.keep(others), counts[others]
     made = Connections(site.input_dim, site.output_dim, wiring=wiring)
@@ -223,7 +223,7 @@ def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
     learn = wired.words.learn
     if learn == "weights":
         return plan
-    if plan.words.plasticity_mask is not None:
+    if plan.section.plasticity_mask is not None:
         why = "no weight learns"
         if learn != "nothing":
             why = "connections share the factors that learn"
@@ -242,11 +242,11 @@ def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
 
 def _check_raw(site: Site, signs: Matrix | None) -> None:
     """Under `dale: abs` no raw weight may be drawn as 0, where |w| has no gradient."""
-    words, source = site.words, site.words.weight
+    section, source = site.section, site.section.weight
     given = isinstance(source, (weights.WeightFile, weights.WeightValues))
-    if words.dale != "abs" or signs is None or not signs.any() or given:
+    if section.dale != "abs" or signs is None or not signs.any() or given:
         return
-    if words.dale_init == "clamp":
+    if section.dale_init == "clamp":
         what = "`dale: abs` never trains weights that `dale_init: clamp` sets to 0"
         hint = "write `dale_init: abs`, or `dale: project`"
         site.here["dale_init"].problem("NB308", what, hint)
@@ -270,9 +270,9 @@ def _counted(
         hint = "the key `connectome` of a layer wires the map of a linear layer, or `recurrent`"
         here.problem("NB308", what, hint)
         return None
-    if not here.numbers_fit(site.words.weight):
+    if not here.numbers_fit(site.section.weight):
         return None
-    found = counts * np.float32(site.words.weight.scale)
+    found = counts * np.float32(site.section.weight.scale)
     if signs is not None and signs.ndim == 1:
         found *= made.of(np.where(signs == 0, 1, signs).astype(np.float32))
     return kept.placed(found)
@@ -281,7 +281,7 @@ def _counted(
 def _weight(site: Site, kept: Connections) -> Matrix | None:
     """The initial weights that a file or the spec gives, in the weight's layout."""
     here = site.here["weight"]
-    source = site.words.weight
+    source = site.section.weight
     if not isinstance(source, (weights.WeightFile, weights.WeightValues)):
         weights.check_numbers(here, source, site.input_dim)
         return None
@@ -297,7 +297,7 @@ def _weight(site: Site, kept: Connections) -> Matrix | None:
 def bias_of(site: Site) -> Matrix | None:
     """The bias that a file or the spec gives, (output_dim,)."""
     here = site.here["bias"]
-    source = site.words.bias
+    source = site.section.bias
     if not isinstance(source, (weights.BiasFile, weights.BiasValues)):
         if source is not None:
             weights.check_numbers(here, source, site.input_dim)

@@ -145,7 +145,7 @@ PlasticityMask = Annotated[
 
 def signs_of(site: Site) -> Matrix | None:
     """The signs of a map, (input_dim,) or (output_dim, input_dim): its own or its source's."""
-    source = site.words.ei_mask
+    source = site.section.ei_mask
     if source is None:
         return signs_read(site)
     place = site.here["ei_mask"]
@@ -159,7 +159,7 @@ def signs_of(site: Site) -> Matrix | None:
 
 def signs_read(site: Site) -> Matrix | None:
     """(input_dim,): the signs of the units that a map reads."""
-    if not site.reads.signed and site.words.ei_balance != "none":
+    if not site.reads.signed and site.section.ei_balance != "none":
         what = "there are no signs to balance"
         hint = "give the layer that is read `excitatory`, or this one an `ei_mask`"
         site.here["ei_balance"].problem("NB308", what, hint)
@@ -183,20 +183,20 @@ def _sign_mask(here: Here, source: Model, site: Site) -> Matrix | None:
 
 def connections_of(site: Site) -> Connections | None:
     """The connections that the keys of a map mean; None with a problem noted."""
-    words, here = site.words, site.here
-    source, place = words.sparsity_mask, here["sparsity_mask"]
-    if words.density is not None:
+    section, here = site.section, site.here
+    source, place = section.sparsity_mask, here["sparsity_mask"]
+    if section.density is not None:
         if source is not None:
             what = "`density` and `sparsity_mask` both say which connections exist"
             here["density"].problem("NB308", what, "remove one of them", key=True)
             return None
-        source, place = RandomMask(generate="random", density=words.density), here["density"]
+        source, place = RandomMask(generate="random", density=section.density), here["density"]
     if isinstance(source, RandomMask) and _is_large(site, source):
         shape, rng = (site.input_dim, site.output_dim), _stream(site, source, "sparsity")
-        wiring = random_wiring(*shape, source.density, rng, words.self_connections)
+        wiring = random_wiring(*shape, source.density, rng, section.self_connections)
         return Connections(*shape, wiring=wiring)
-    barred = None if words.self_connections else _itself(site)
-    if not words.self_connections and barred is None and not site.is_recurrent:
+    barred = None if section.self_connections else _itself(site)
+    if not section.self_connections and barred is None and not site.is_recurrent:
         what = f"a map of {site.input_dim} to {site.output_dim} units has no self-connections"
         here["self_connections"].problem("NB308", what, "remove `self_connections`", key=True)
         return None
@@ -235,14 +235,14 @@ def _matrix(here: Here, site: Site, source: Any, barred: Matrix | None) -> Matri
 def _is_large(site: Site, source: RandomMask) -> bool:
     """Whether a drawn mask is made as pairs, never as a matrix."""
     square = site.input_dim == site.output_dim and (site.reads.whole or not site.is_recurrent)
-    whole = site.words.self_connections or square
-    sparse = wants_sparse(site.words, site.pairs, int(source.density * site.pairs))
+    whole = site.section.self_connections or square
+    sparse = wants_sparse(site.section, site.pairs, int(source.density * site.pairs))
     return site.pairs > LARGE and whole and sparse
 
 
 def _stream(site: Site, source: Any, what: str) -> np.random.Generator:
     """The random stream of a drawn mask, from its own seed, its map's, or the spec's."""
-    seeds = (source.seed, site.words.seed, site.here.context.parsed.seed)
+    seeds = (source.seed, site.section.seed, site.here.context.parsed.seed)
     return rng_of(next(seed for seed in seeds if seed is not None), "mask", site.name, what)
 
 
@@ -272,7 +272,7 @@ def plasticity_of(site: Site, made: Connections, kept: Connections) -> Matrix | 
 
     `made` are the map's connections as they were drawn or read, `kept` as they are stored.
     """
-    source = site.words.plasticity_mask
+    source = site.section.plasticity_mask
     place = site.here["plasticity_mask"]
     if source is None:
         return None

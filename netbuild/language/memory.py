@@ -54,15 +54,15 @@ def _layer_bytes(context: Context, i: int, plan: LayerPlan) -> int:
 
 
 def _connections(site: Site) -> int:
-    """How many connections a map has, as far as its words alone tell."""
-    source = site.words.sparsity_mask
-    density = source.density if isinstance(source, RandomMask) else site.words.density
+    """How many connections a map has, as far as its section alone says."""
+    source = site.section.sparsity_mask
+    density = source.density if isinstance(source, RandomMask) else site.section.density
     return site.pairs if density is None else int(density * site.pairs)
 
 
 def _map_bytes(site: Site, connections: int) -> int:
-    whole = getattr(site.words, "projections", None) is not None  # laid together as a matrix
-    if not whole and wants_sparse(site.words, site.pairs, connections):
+    whole = getattr(site.section, "projections", None) is not None  # laid together as a matrix
+    if not whole and wants_sparse(site.section, site.pairs, connections):
         return connections * BYTES_PER_CONNECTION
     return site.pairs * BYTES_PER_WEIGHT
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.language.context import Here
@@ -32,7 +31,7 @@ class Site:
 
     here: Here
     name: str
-    words: Any  # the map's section
+    section: Any  # its keys, a `Map`
     reads: Units
     gives: Units
 
@@ -66,7 +65,8 @@ class MapPlan(Site):
     plasticity: Matrix | None = None
     weight: Matrix | None = None  # from a file or from the spec
     bias: Matrix | None = None  # (output_dim,)
-    blocks: tuple[BlockPlan, ...] = ()  # the projections that the weight consists of
+    blocks: tuple[MapPlan, ...] = ()  # the projections that the weight consists of
+    where: tuple[Matrix, ...] = ()  # of a projection: its place in the matrix of the whole map
     weight_learns: bool = True
     groups: Matrix | None = None  # the pair of types of each connection, which learns one factor
     group_names: tuple[str, ...] = ()
@@ -75,13 +75,13 @@ class MapPlan(Site):
     @property
     def learns(self) -> bool:
         """Whether any of its parameters does."""
-        bias = self.words.bias
+        bias = self.section.bias
         return self.weight_learns or self.groups is not None or bool(bias and bias.learn)
 
     def parameters(self) -> Shapes:
         """The shape of each parameter by its path; a weight counts as the matrix that it means."""
         shapes: Shapes = {f"{self.name}.weight": (self.output_dim, self.input_dim)}
-        if self.words.bias is not None:
+        if self.section.bias is not None:
             shapes[f"{self.name}.bias"] = (self.output_dim,)
         if self.groups is not None:
             shapes[f"{self.name}.scale"] = (len(self.group_names),)
@@ -97,11 +97,12 @@ class MapPlan(Site):
         What no check turns into an array goes to the layer as it is written, so that a key which
         the layer does not know is an error when the network is built.
         """
-        words, kept = self.words, self.connections
-        seed = self.here.context.parsed.seed if words.seed is None else words.seed
-        return words.model_dump(exclude=words.checked) | {
-            "weight": _initial(words.weight, _marked(self.weight)) | {"learn": self.weight_learns},
-            "bias": None if words.bias is None else _initial(words.bias, self.bias),
+        section, kept = self.section, self.connections
+        seed = self.here.context.parsed.seed if section.seed is None else section.seed
+        return section.model_dump(exclude=section.checked) | {
+            "weight": _initial(section.weight, _marked(self.weight))
+            | {"learn": self.weight_learns},
+            "bias": None if section.bias is None else _initial(section.bias, self.bias),
             "ei_mask": _transposed(self.signs),
             "sparsity_mask": kept.wiring if kept.is_sparse else _transposed(kept.matrix),
             "plasticity_mask": _marked(_transposed(self.plasticity)),
@@ -129,20 +130,6 @@ def _marked(values: Matrix | None) -> Any:
 
 
 @dataclass(frozen=True)
-class BlockPlan:
-    """One projection: a map between some of the units of a larger map."""
-
-    plan: MapPlan
-    sources: Matrix  # (input,) positions among the units that the larger map reads
-    targets: Matrix  # (output,) positions among those that it reaches
-
-    @property
-    def where(self) -> tuple[Matrix, ...]:
-        """The block's place in a matrix (output_dim, input_dim) of the larger map."""
-        return np.ix_(self.targets, self.sources)
-
-
-@dataclass(frozen=True)
 class LayerPlan:
     """One layer: the units that it reads, those that it gives, and its maps.
 
@@ -156,11 +143,6 @@ class LayerPlan:
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the layer's class, without maps
     own: Shapes = field(default_factory=dict)  # of what learns beside the maps, by its name here
     report: Mapping[str, Any] | None = None  # what was done with the rows of its connectome
-
-    @property
-    def map(self) -> MapPlan | None:
-        """The map of a linear layer."""
-        return self.maps.get("")
 
     @property
     def learns(self) -> bool:

@@ -193,7 +193,7 @@ def _masks(plan: MapPlan, arrays: Mapping[str, Array]) -> list[tuple[str, Array,
 def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> None:
     """Weights that were trained without signs cannot be the start where signs hold."""
     signs = plan.signs_there()
-    if signs is None or plan.words.dale != "project":
+    if signs is None or plan.section.dale != "project":
         return
     wrong = int((values * np.sign(signs) < 0).sum())
     if wrong:

@@ -436,10 +436,8 @@ def test_a_linear_layer_is_wired_from_the_units_that_it_reads(folder: Path) -> N
     first = LINEAR % ("a", "", ", input_dim: 4")
     plans = plan_of(folder, f"layers: [{first}, {LINEAR % ('b', '', '')}]\n").layers
     for plan in plans.values():
-        assert plan.map is not None
-        np.testing.assert_array_equal(connected(plan.map), COUNTS > 0)
-    second = plans["b"].map
-    assert second is not None
+        np.testing.assert_array_equal(connected(plan.maps[""]), COUNTS > 0)
+    second = plans["b"].maps[""]
     np.testing.assert_array_equal(matrix_of(second), COUNTS * SIGNS[:, None])
 
 

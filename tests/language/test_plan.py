@@ -45,9 +45,8 @@ def test_a_key_that_a_layer_does_not_know_is_no_secret(tmp_path: Path) -> None:
     class Longer(Map):
         forgotten: int = 3
 
-    found = layer_of(tmp_path, TEXT.partition("- {name: h")[0]).map
-    assert found is not None
-    object.__setattr__(found, "words", Longer.model_construct(**dict(found.words)))
+    found = layer_of(tmp_path, TEXT.partition("- {name: h")[0]).maps[""]
+    object.__setattr__(found, "section", Longer.model_construct(**dict(found.section)))
     with pytest.raises(TypeError, match="forgotten"):
         LinearLayer(3, 4, **found.arguments())
 

@@ -134,8 +134,7 @@ def test_a_map_that_is_too_large_for_a_matrix_is_never_made_one(tmp_path: Path) 
     words = "name: a, type: linear, input_dim: 12000, output_dim: 12000, density: 0.0001"
     tail = ", plasticity_mask: {generate: random, density: 0.25}"
     (found,) = plan_of(tmp_path, f"layers: [{{{words}{tail}}}]\n").layers.values()
-    plan = found.map
-    assert plan is not None
+    plan = found.maps[""]
     assert plan.connections.is_sparse
     assert plan.connections.count == 14_400
     assert plan.plasticity is not None
@@ -223,8 +222,7 @@ def test_large_maps_without_self_connections_are_drawn_as_pairs(tmp_path: Path) 
     words = "name: a, type: linear, input_dim: 11000, output_dim: 11000, density: 0.0001"
     text = f"layers: [{{{words}, self_connections: false}}]\n"
     (found,) = plan_of(tmp_path, text).layers.values()
-    assert found.map is not None
-    wiring = found.map.connections.wiring
+    wiring = found.maps[""].connections.wiring
     assert wiring is not None
     assert (wiring.sources != wiring.targets).all()
     assert len(wiring) == round(0.0001 * 11_000 * 10_999)
