@@ -98,10 +98,10 @@ class MapPlan(Site):
         the layer does not know is an error when the network is built.
         """
         section, kept = self.section, self.connections
+        weight = _initial(section.weight, _marked(self.weight))
         seed = self.here.context.parsed.seed if section.seed is None else section.seed
         return section.model_dump(exclude=section.checked) | {
-            "weight": _initial(section.weight, _marked(self.weight))
-            | {"learn": self.weight_learns},
+            "weight": weight | {"learn": self.weight_learns},
             "bias": None if section.bias is None else _initial(section.bias, self.bias),
             "ei_mask": _transposed(self.signs),
             "sparsity_mask": kept.wiring if kept.is_sparse else _transposed(kept.matrix),

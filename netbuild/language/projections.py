@@ -50,7 +50,7 @@ def check_projected(site: Site) -> MapPlan:
 
 
 def _inheritable(site: Site) -> Map:
-    """What a map with projections says for them; a problem for each key that cannot be theirs."""
+    """What projections inherit from their map; a problem for each key that they cannot."""
     section: Map = site.section
     nothing: dict[str, Any] = {"bias": None, "projections": None, "storage": "dense"}
     if isinstance(section, RecurrentMap):
@@ -70,7 +70,7 @@ def _inheritable(site: Site) -> Map:
 
 
 def _ends(site: Site, k: int, projection: Projection) -> Ends | None:
-    """Whom a projection reads and reaches, or None with a problem noted."""
+    """The units that a projection reads, and those that it reaches; None with a problem noted."""
     here = site.here["projections"][k]
     reads = select(here["from"], site.reads, projection.from_, "reads")
     gives = select(here["to"], site.gives, projection.to, "reaches")
@@ -128,9 +128,7 @@ def _inherited(section: Map, projection: Projection) -> Map:
 def _check_learning(site: Site, blocks: Sequence[MapPlan]) -> None:
     learns = [block.weight_learns for block in blocks]
     if len(set(learns)) > 1:
-        k = learns.index(
-            not site.section.weight.learn
-        )  # this projection overrides the map's `learn`
+        k = learns.index(not site.section.weight.learn)  # which overrides the map's `learn`
         what = "some projections learn and some do not"
         hint = "a frozen projection has `plasticity_mask: {generate: random, density: 0}`"
         site.here["projections"][k]["weight"].problem("NB308", what, hint)
