@@ -20,7 +20,6 @@ from netbuild.language.neurogym_task import Neurogym
 from netbuild.language.plan import LayerPlan, MapPlan, NeurogymPlan, RegularizerPlan
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.training import Training
-from netbuild.language.units import Units
 from netbuild.layers import CTRNNLayer, Dropout, LinearLayer, Network, Source
 from netbuild.layers.initial import StartError
 from netbuild.layers.spectrum import SpectrumError
@@ -47,7 +46,8 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     activations: dict[str, Any] = {}
     for layer in spec.model.layers:
         name, plan = layer.name, spec.plan.layers[layer.name]
-        sources[name] = Source(plan.reads.layer, _units_read(plan.reads))
+        units = None if plan.reads.whole else tuple(plan.reads.indices.tolist())
+        sources[name] = Source(plan.reads.layer, units)
         modules[name] = build_layer(spec, layer, plan)
         learnt = {f"{name}.{own}" for own, p in modules[name].named_parameters() if p.requires_grad}
         assert learnt <= plan.parameters().keys()  # else neither regularized nor started from a run
@@ -107,14 +107,6 @@ def _map_arguments(plan: MapPlan, draw: int) -> dict[str, Any]:
         weight = {"value": whole, "learn": plan.weight_learns}
         arguments |= {"weight": weight, "ei_balance": "none"}
     return arguments
-
-
-def _units_read(units: Units) -> slice | tuple[int, ...] | None:
-    if units.whole:
-        return None
-    if len(units.spans) == 1:
-        return slice(*units.spans[0])
-    return tuple(units.indices.tolist())
 
 
 def build_regularizers(spec: Spec, network: Network) -> RegularizationList:

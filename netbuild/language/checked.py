@@ -132,7 +132,6 @@ class Spec:
 
     def _hash(self, others: dict[str, str]) -> str:
         digests = {where: record.sha256 for where, record in self.files.items()} | others
-        digests = dict(sorted(digests.items()))
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

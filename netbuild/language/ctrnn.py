@@ -287,7 +287,9 @@ def _alphas(here: Here, layer: CTRNN, size: int) -> tuple[Matrix, bool, Matrix |
     alphas, learns = [alpha for alpha, _ in known], known[0][1]
     if any(learn != learns for _, learn in known):
         what = "the time constants of some areas learn, and those of others do not"
-        here["areas"].problem("NB308", what, "all of a layer's learn, or none", key=True)
+        here["areas"].problem(
+            "NB308", what, "either all areas learn theirs, or none does", key=True
+        )
         return None
     _check_input_noise(here, layer, alphas, learns)
     if len(alphas) == 1:
@@ -382,7 +384,7 @@ def _check_input_noise(here: Here, layer: CTRNN, alphas: list[Matrix], learns: b
     if noise is None or noise.scaling != "euler_maruyama" or not noise.sigma:
         return
     if learns or len(alphas) > 1 or alphas[0].ndim:
-        what = "noise of the input is scaled by one alpha that does not learn"
+        what = "this noise is scaled by one alpha for all units, which must not learn"
         hint = "write `scaling: none`: each input then has noise of this sigma"
         here["input_noise"].problem("NB308", what, hint)
 

@@ -25,7 +25,7 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
 
     A unit that one map leaves alone may be reached by another, so units are counted over all maps
     of the network; while a layer or its name has problems, only masks without any connection are
-    told. Neurons of a connectome that have no connection stay as they are; `inspect` counts them.
+    reported. Neurons of a connectome that have no connection stay as they are; `inspect` counts them.
     """
     layers = context.parsed.layers
     names = {INPUT, *(plan.name for plan in plans.values())}

@@ -102,7 +102,7 @@ class Map(Model):
 class Projection(Model):
     """One block of a map: from some of its units to some of them; other pairs are not connected.
 
-    What it does not say is as the map has it.
+    A key that is left out is as in the map.
     """
 
     foreign: ClassVar = Model.foreign | SPARSITY
@@ -181,7 +181,7 @@ def check_map(
         made = connections_of(site) or Connections(site.input_dim, site.output_dim)
     kept = stored(section, made)
     if kept.is_sparse and isinstance(section.weight, WHOLE):
-        what = f"`{section.weight.init}` is of a whole matrix, and `storage: sparse` keeps none"
+        what = f"`{section.weight.init}` needs a whole matrix, and `storage: sparse` keeps none"
         hint = "write `storage: dense`, or another init"
         site.here["weight"].problem("NB308", what, hint)
     if isinstance(section.weight, weights.ConnectomeCounts):
@@ -227,7 +227,7 @@ def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
         why = "no weight learns"
         if learn != "nothing":
             why = "connections share the factors that learn"
-        what = f"under `learn: {learn}` {why}, and a plasticity of each connection says nothing"
+        what = f"under `learn: {learn}` {why}, so `plasticity_mask` has no effect"
         hint = "remove it, or write `learn: weights`"
         plan.here["plasticity_mask"].problem("NB308", what, hint, key=True)
     plan = replace(plan, weight_learns=False)

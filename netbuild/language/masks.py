@@ -209,9 +209,9 @@ def connections_of(site: Site) -> Connections | None:
 
 
 def _itself(site: Site) -> Matrix | None:
-    """(output_dim, input_dim): where a unit meets itself; None where no unit does.
+    """(output_dim, input_dim): the pairs of a unit with itself; None where there are none.
 
-    Between two layers of one size unit i is taken for the same as unit i.
+    Unit i of a layer and unit i of another layer of the same size count as one unit.
     """
     if not site.is_recurrent:
         square = site.input_dim == site.output_dim
@@ -260,8 +260,8 @@ def _generated(
         return random_mask(*shape, source.density, rng, not diagonal).T
     most = shape[0] if barred is None else shape[0] - int(barred.sum(axis=1).max())
     if source.connections > most:
-        said = f"each unit is to have {source.connections} presynaptic partners, and {most}"
-        raise DataFileError("NB201", f"{said} {'is' if most == 1 else 'are'} there")
+        wanted = f"each unit needs {source.connections} presynaptic partners"
+        raise DataFileError("NB201", f"{wanted}, and only {most} can be connected to it")
     if among is not None:
         return indegree_among(among, source.connections, rng).T
     return fixed_indegree(*shape, source.connections, rng, not diagonal).T
@@ -309,8 +309,8 @@ def _between(
     if not made.is_sparse:
         return kept.of(found)
     if not found.any():
-        what = "no connection leads from and to these units, so that none of the map's learns"
-        here.problem("NB601", what, "choose others, or remove this mask")
+        what = "no connection leads from and to these units, so no weight of the map learns"
+        here.problem("NB601", what, "choose other units, or remove this mask")
     return kept.placed(found)
 
 

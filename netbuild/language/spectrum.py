@@ -64,7 +64,7 @@ def check_radius(plan: MapPlan) -> MapPlan:
 
 def _check_eigenvalues(here: Here, start: Matrix) -> None:
     """Whether known weights (post, pre) can be scaled, as a layer does it in float32."""
-    if np.abs(start).max() > LARGEST:  # told where they are written
+    if np.abs(start).max() > LARGEST:  # reported where they are written
         return
     start = start.astype(np.float32).astype(np.float64)
     largest = np.abs(np.linalg.eigvals(start)).max()

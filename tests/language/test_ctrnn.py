@@ -146,7 +146,7 @@ layers:
         (one("initial_state: [1, 2]"), "NB201 layers[h].initial_state: the initial state is (2,)"),
         (
             one("input_noise: 0.1", tau="tau: [10, 20, 40, 50, 100]"),
-            "NB308 layers[h].input_noise: noise of the input is scaled by one alpha",
+            "NB308 layers[h].input_noise: this noise is scaled by one alpha",
         ),
         (one(AREAS, size="size: 11"), "NB301 layers[h].size: size is 11, but the areas have 10"),
         (

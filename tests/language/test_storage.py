@@ -214,7 +214,7 @@ def test_some_inits_take_a_matrix(tmp_path: Path, init: str) -> None:
     text = LAYER.replace("{}", f"weight: {init}, density: 0.4, storage: {{}}")
     assert said_of(tmp_path, text.format("auto")) == []
     (said,) = said_of(tmp_path, text.format("sparse"))
-    assert said.startswith(f"NB308 layers[a].weight: `{init}` is of a whole matrix")
+    assert said.startswith(f"NB308 layers[a].weight: `{init}` needs a whole matrix")
 
 
 def test_large_maps_without_self_connections_are_drawn_as_pairs(tmp_path: Path) -> None:
