@@ -25,7 +25,7 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
 
     A unit that one map leaves alone may be reached by another, so units are counted over all maps
     of the network; while a layer or its name has problems, only masks without any connection are
-    reported. Neurons of a connectome that have no connection stay as they are; `inspect` counts them.
+    reported. Neurons of a connectome may have no connection; `inspect` counts them.
     """
     layers = context.parsed.layers
     names = {INPUT, *(plan.name for plan in plans.values())}
@@ -60,7 +60,7 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
 
 
 def _reached(plans: Mapping[int, LayerPlan]) -> tuple[dict[str, Chosen], dict[str, Chosen]]:
-    """Of each layer by its name: which units some map has a connection from, and to."""
+    """Of each layer by its name: which units send over some connection, and which receive."""
     reads = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
     sizes = {INPUT: max((span[1] for read in reads for span in read.spans), default=0)}
     sizes |= {plan.name: plan.gives.size for plan in plans.values()}
@@ -90,7 +90,7 @@ def _where(plan: MapPlan) -> Here:
 
 
 def _cure(section: Any, missing: str) -> str:
-    """What to change, for the way in which a map says which connections exist."""
+    """What to change, which depends on the key that says which connections exist."""
     source = section.sparsity_mask
     if getattr(section, "connectome", None) is not None:
         return "it is so in the connectome"
