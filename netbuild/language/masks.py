@@ -21,7 +21,7 @@ from netbuild.language.draw import (
 from netbuild.language.plan import Matrix, Site
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.language.storage import LARGE, wants_sparse
-from netbuild.language.units import ByColumns, select, units_of_areas
+from netbuild.language.units import ByColumns, chosen_of, units_of_areas
 from netbuild.language.values import as_plasticity, as_signs, as_sparsity
 from netbuild.language.weights import Array, FileName, Rows
 from netbuild.language.weights import Matrix as Written
@@ -299,13 +299,11 @@ def _between(
     source: Between,
 ) -> Matrix | None:
     """1 for the connections from and to the units that are named, 0 for the others."""
-    ends: list[Matrix] = []
-    for end, columns, whole in (("from", source.from_, site.reads), ("to", source.to, site.gives)):
-        chosen = whole if columns is None else select(here[end], whole, columns)
-        if chosen is None:
-            return None
-        ends.append(np.isin(whole.indices, chosen.indices))
-    found = made.between(*ends).astype(np.float32)
+    sends = chosen_of(here["from"], site.reads, source.from_, "reads")
+    receives = chosen_of(here["to"], site.gives, source.to, "reaches")
+    if sends is None or receives is None:
+        return None
+    found = made.between(sends, receives).astype(np.float32)
     if not made.is_sparse:
         return kept.of(found)
     if not found.any():

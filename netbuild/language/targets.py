@@ -25,7 +25,7 @@ from netbuild.language.plan import (
     Shapes,
     maps_of,
 )
-from netbuild.language.units import Units, select
+from netbuild.language.units import chosen_of, select
 from netbuild.language.values import as_float32, as_signs
 from netbuild.wording import show
 
@@ -256,21 +256,13 @@ def _among(
             here["params"].problem("NB305", what, "name weights: `*.weight`")
             return None
         plan = maps[name]
-        sends = _where(here["from"], plan.reads, regularizer.from_, "reads")
-        receives = _where(here["to"], plan.gives, regularizer.to, "reaches")
+        sends = chosen_of(here["from"], plan.reads, regularizer.from_, "reads")
+        receives = chosen_of(here["to"], plan.gives, regularizer.to, "reaches")
         if sends is None or receives is None:
             return None
         index = np.flatnonzero(plan.connections.between(sends, receives))
         found.append(Among(index, int(sends.sum()) * int(receives.sum())))
     return tuple(found)
-
-
-def _where(here: Here, whole: Units, wanted: Any, verb: str) -> Matrix | None:
-    """(unit,): whether a selection chooses each unit of a map's axis."""
-    if wanted is None:
-        return np.ones(whole.size, dtype=bool)
-    chosen = select(here, whole, wanted, verb)
-    return None if chosen is None else np.isin(whole.indices, chosen.indices)
 
 
 def _units(

@@ -309,6 +309,14 @@ def select(here: Here, whole: Units, wanted: str | Columns, verb: str = "reads")
     return part_of(here, whole, wanted)
 
 
+def chosen_of(
+    here: Here, whole: Units, wanted: str | Columns | None, verb: str
+) -> NDArray[np.bool_] | None:
+    """(unit,): which units a selection means, as in `select`; without a selection, all."""
+    chosen = whole if wanted is None else select(here, whole, wanted, verb)
+    return None if chosen is None else np.isin(whole.indices, chosen.indices)
+
+
 def part_of(here: Here, whole: Units | None, text: str) -> Units | None:
     """The units of `hidden`, `V1` or `V1.excitatory`, among `whole`, which has the first word.
 
