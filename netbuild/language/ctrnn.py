@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -118,7 +117,7 @@ class CTRNN(LayerOfUnits):
     values_per_unit: ClassVar[int] = 2  # alpha and the initial state
     wired: ClassVar[str] = "recurrent"
 
-    checked: ClassVar[Set[str]] = LayerOfUnits.model_fields.keys() | {
+    checked: ClassVar[set[str]] = LayerOfUnits.model_fields.keys() | {
         *("type", "size", "areas", "tau", "alpha", "initial_state", "rate_noise"),
         *("input", "recurrent"),
     }

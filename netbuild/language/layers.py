@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -33,7 +32,7 @@ class Linear(LayerOfUnits, Map):
         json_schema_extra={"anyOf": [{"required": [key]} for key in ("output_dim", "connectome")]}
     )
 
-    checked: ClassVar[Set[str]] = (
+    checked: ClassVar[set[str]] = (
         Map.checked | LayerOfUnits.model_fields.keys() | {"type", "output_dim", "activation"}
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -45,7 +44,7 @@ class Map(Model):
 
     foreign: ClassVar = Model.foreign | SPARSITY
     # The keys that the checks turn into arrays. A layer takes all others as they are written.
-    checked: ClassVar[Set[str]] = {
+    checked: ClassVar[set[str]] = {
         *("weight", "bias", "density", "sparsity_mask", "ei_mask", "plasticity_mask"),
         *("self_connections", "storage", "seed", "projections"),
     }

@@ -44,7 +44,7 @@ def _layer_bytes(context: Context, i: int, plan: LayerPlan) -> int:
     """Bytes of a layer: its units, their own values, and its maps before any array is made."""
     layer: Any = context.parsed.layers[i]
     wired: Any = context.connectomes.get(i)
-    values = layer.values_per_unit * plan.gives.size
+    values: int = layer.values_per_unit * plan.gives.size
     total = (plan.reads.size + plan.gives.size) * BYTES_PER_UNIT
     for key, site in layer.sites(context.at("layers", i), plan).items():
         is_wired = wired is not None and key == layer.wired

@@ -100,7 +100,8 @@ class MapPlan(Site):
         section, kept = self.section, self.connections
         weight = _initial(section.weight, _marked(self.weight))
         seed = self.here.context.parsed.seed if section.seed is None else section.seed
-        return section.model_dump(exclude=section.checked) | {
+        as_written: dict[str, Any] = section.model_dump(exclude=section.checked)
+        return as_written | {
             "weight": weight | {"learn": self.weight_learns},
             "bias": None if section.bias is None else _initial(section.bias, self.bias),
             "ei_mask": _transposed(self.signs),

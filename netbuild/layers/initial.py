@@ -44,7 +44,7 @@ class Fans(NamedTuple):
         assert self.output is not None
         return gain * math.sqrt(2 / (self.input + self.output))
 
-    def kaiming(self, a: float, mode: str, nonlinearity: str) -> float:
+    def kaiming(self, a: float, mode: str, nonlinearity: Any) -> float:
         """The standard deviation of He et al. 2015."""
         assert self.output is not None
         fan = self.input if mode == "fan_in" else self.output

@@ -466,9 +466,8 @@ def test_sizes_may_be_written_if_they_are_right(folder: Path) -> None:
 )
 def test_values_of_units_are_as_many_as_neurons(folder: Path, own: str) -> None:
     text = "dt: 10\n" + (BRAIN % ("", "")).replace("alpha: 0.2", own)
-    units = spec_of(folder, text, t=np.array([20, 30, 40, 50])).plan.layers["brain"].units
-    assert units is not None
-    assert units.alpha.shape == (4,)
+    plan = spec_of(folder, text, t=np.array([20, 30, 40, 50])).plan.layers["brain"]
+    assert plan.arguments["alpha"]["value"].shape == (4,)
     (said,) = said_of(folder, text.replace("50]", "50, 60]").replace("1]", "1, 1]"), t=np.ones(5))
     assert said.endswith("this layer expects (size=4,)")
 

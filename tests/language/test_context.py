@@ -31,7 +31,7 @@ def test_a_problem_is_noted_once_at_its_place(context: Context) -> None:
     for _ in range(2):
         here.problem("NB308", "what\x1b[2J is wrong", "a hint")
     (found,) = context.problems
-    assert (found.path, str(found.place)) == ("layers[a].weight", "spec.yaml:3:62")
+    assert (found.path, str(found.place)) == ("layers[a].weight", "spec.yaml:3:64")
     assert "\x1b" not in found.what
     here.problem("NB602", "a warning")
     assert [p.code for p in context.warnings] == ["NB602"]

@@ -195,7 +195,7 @@ layers:
         (
             one(f"{AREAS}, input: {{self_connections: false, "
                 "projections: [{from: input, to: PFC}, {from: input, to: V1}]}", size=""),
-            "NB308 layers[h].input.self_connections: this map leads to other units than it reads",
+            "NB308 layers[h].input.self_connections: this map reads other units than it reaches",
         ),
         (
             one("areas: {A: {size: 2, excitatory: 0.5}, B: {size: 2}}, recurrent: "
@@ -227,7 +227,7 @@ layers:
         (
             one(f"{AREAS}, recurrent: {{sparsity_mask: m.npy, "
                 "projections: [{from: V1, to: V1}]}", size=""),
-            "NB308 layers[h].recurrent.sparsity_mask: a matrix of the whole map does not go",
+            "NB308 layers[h].recurrent.sparsity_mask: a map with `projections` cannot have one matrix",
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V1, to: V1}}, "
