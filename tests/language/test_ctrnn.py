@@ -227,7 +227,7 @@ layers:
         (
             one(f"{AREAS}, recurrent: {{sparsity_mask: m.npy, "
                 "projections: [{from: V1, to: V1}]}", size=""),
-            "NB308 layers[h].recurrent.sparsity_mask: a map with `projections` cannot have one matrix",
+            "NB308 layers[h].recurrent.sparsity_mask: a map with `projections` cannot have one",
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V1, to: V1}}, "
