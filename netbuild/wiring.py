@@ -54,6 +54,27 @@ class Wiring:
             self.input_dim, self.output_dim, self.targets[chosen], self.sources[chosen]
         )
 
+    def same_as(self, other: Wiring) -> bool:
+        """Whether another wiring of as many units has the same connections."""
+        pairs = ((self.starts, other.starts), (self.sources, other.sources))
+        return all(np.array_equal(one, two) for one, two in pairs)
+
+    def check(self) -> None:
+        """Raise a ValueError where the connections are not those of these units, in their order."""
+        starts, sources = self.starts, self.sources
+        if starts.shape != (self.output_dim + 1,) or starts[0] != 0 or starts[-1] != len(sources):
+            raise ValueError(
+                f"starts must be ({self.output_dim + 1},), from 0 to the number of sources"
+            )
+        if (starts[1:] < starts[:-1]).any():
+            raise ValueError("starts must not fall")
+        if len(sources) and not 0 <= sources.min() <= sources.max() < self.input_dim:
+            raise ValueError(f"sources must lie between 0 and {self.input_dim - 1}")
+        rising = sources[1:] > sources[:-1]
+        rising[starts[(starts > 0) & (starts < len(sources))] - 1] = True  # another unit's first
+        if not rising.all():
+            raise ValueError("the sources onto one unit must rise, and be distinct")
+
     def has_cycle(self) -> bool:
         """Whether some unit leads back to itself, in a map from units to themselves.
 

@@ -40,7 +40,7 @@ ALLOWED = {
     "listing": {"errors", "folders", "rundir", "system", "wording", "yamltree", "language"},
     "kernels": set(),
     "drawing": {"errors"},
-    "layers": {"streams", "kernels", "drawing"},
+    "layers": {"streams", "kernels", "drawing", "wiring"},
     "regularization": {"splits", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},

@@ -110,6 +110,6 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
         what = "the files are those of the command line; `--set` says how they are read"
         raise NetbuildError(what, Exit.USAGE, "name the node table by --neurons FILE")
     if (word := twice_said(words)) is not None:
-        what = f"--set signs: it says two things of {word}; capitals do not count"
+        what = f"--set signs: {word} has two signs; upper and lower case are the same"
         raise NetbuildError(what, Exit.USAGE)
     return words

@@ -79,7 +79,7 @@ def read(source: Source, words: Words) -> Rows:
         parts.following()
     if variable.kind == SPARSE:
         rows, columns, values, n = sparse(parts, variable.shape, words, label)
-        return of_entries(rows, columns, values, n, words, label)
+        return of_entries(rows, columns, values, n, words)
     flat = parts.numbers()
     if len(flat) != math.prod(variable.shape):
         raise malformed(name, f"{show(variable.name)} has not as many values as its shape")

@@ -89,7 +89,7 @@ def first_fault(lines: list[str], separator: str | None, name: str) -> DataFileE
         if not line.strip():
             return DataFileError("NB204", f"row {row} of {name} is empty")
         if line.lstrip().startswith("#"):
-            hint = "remove it; a comment cannot be told from a row switched off by mistake"
+            hint = "remove it; it may be a row that was commented out by mistake"
             return DataFileError("NB204", f"row {row} of {name} is a comment", hint)
         cells = cells_of(line, separator)
         for column, cell in enumerate(cells, 1):

@@ -129,7 +129,7 @@ def network_input_of(
         return units_of_input(width, channels)
     if readers and None not in context.parsed.layers and not context.given(("task",)):
         i, first = next((found for found in readers if not found[1].passes_on), readers[0])
-        what = "how many inputs does it read? There is no task to say"
+        what = "the number of inputs is unknown, since there is no task"
         hint = "write `input_dim`, e.g. `input_dim: 64`, or a `task`"
         if first.passes_on:
             hint = "write a `task`, or `input_dim` in a linear layer that reads this one"
@@ -191,7 +191,9 @@ def _unknown_source(context: Context, i: int, name: str, sources: Sources, *belo
         context.problem("NB302", location, "a layer cannot read itself", context.near("", known))
     elif named and named[0] > i:
         what = f"`{name}` does not come before this layer"
-        context.problem("NB302", location, what, "a layer reads one that stands above it")
+        context.problem(
+            "NB302", location, what, "a layer can read the input and the layers above it"
+        )
     elif not named:
         hint = context.near(name, known)
         context.problem("NB302", location, f"no layer is named `{show(name)}`", hint)

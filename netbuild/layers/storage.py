@@ -19,6 +19,7 @@ from torch.nn import functional
 from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear, traced
 from netbuild.layers.arguments import array, shaped
 from netbuild.layers.initial import draw, draw_connections
+from netbuild.wiring import Wiring
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +231,7 @@ def connections_of(given: Any, input_dim: int, output_dim: int) -> tuple[Tensor,
     if tuple(shape) != (input_dim, output_dim):
         expected = f"(input_dim={input_dim}, output_dim={output_dim})"
         raise ValueError(f"sparsity_mask is {tuple(shape)}; expected {expected}")
-    _check_order(starts, sources, input_dim, output_dim)
+    Wiring(input_dim, output_dim, starts, sources).check()
     return torch.from_numpy(starts), torch.from_numpy(sources)
 
 
@@ -245,18 +246,3 @@ def _listed(what: str, given: PerConnection, count: int) -> Tensor:
     if values.shape != (count,):
         raise ValueError(f"{what} is {tuple(values.shape)} per connection; expected ({count},)")
     return values
-
-
-def _check_order(starts: Any, sources: Any, input_dim: int, output_dim: int) -> None:
-    lengths = np.diff(starts)
-    if starts.shape != (output_dim + 1,) or starts[0] or starts[-1] != len(sources):
-        raise ValueError(f"starts must be ({output_dim + 1},), from 0 to the number of sources")
-    if (lengths < 0).any():
-        raise ValueError("starts must not fall")
-    if len(sources) and not 0 <= sources.min() <= sources.max() < input_dim:
-        raise ValueError(f"sources must lie between 0 and {input_dim - 1}")
-    rising = np.diff(sources) > 0
-    first = starts[1:-1]
-    rising[first[(first > 0) & (first < len(sources))] - 1] = True  # another postsynaptic unit
-    if not rising.all():
-        raise ValueError("the sources onto one unit must rise, and be distinct")
