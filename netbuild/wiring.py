@@ -76,21 +76,17 @@ class Wiring:
             raise ValueError("the sources onto one unit must rise, and be distinct")
 
     def has_cycle(self) -> bool:
-        """Whether some unit leads back to itself, in a map from units to themselves.
+        """Whether some unit leads back to itself, in a map from units to themselves."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
 
-        Units that send nothing are removed, with the connections onto them, until none is left
-        that sends nothing; what then remains holds a cycle.
-        """
-        sent = np.bincount(self.sources, minlength=self.input_dim)
-        ends = np.flatnonzero(sent == 0)
-        removed = 0
-        while len(ends):
-            removed += len(ends)
-            onto = np.concatenate([np.arange(*self.starts[end : end + 2]) for end in ends])
-            units, counts = np.unique(self.sources[onto], return_counts=True)
-            sent[units] -= counts
-            ends = units[sent[units] == 0]
-        return removed < self.input_dim
+        if (self.sources == self.targets).any():
+            return True
+        parts = np.ones(len(self), np.int8), self.sources, self.starts
+        graph = csr_array(parts, shape=(self.output_dim, self.input_dim))
+        # Units lead back to themselves where fewer groups than units reach each other.
+        groups = connected_components(graph, connection="strong", return_labels=False)
+        return bool(groups < self.input_dim)
 
 
 def from_targets(input_dim: int, output_dim: int, targets: Array, sources: Array) -> Wiring:

@@ -81,7 +81,11 @@ MEETING = {
 WORDS = set(ALLOWED) - MATHS - MEETING - {"render"}
 HEAVY = {"torch", "matplotlib", "polars", "pyarrow", "scipy", "rich", "safetensors", "neurogym"}
 # Heavy libraries that a room of words loads when a file asks for them, and never at import.
-LATE = {"connectomes": {"polars", "pyarrow", "scipy"}, "files": {"pyarrow", "safetensors"}}
+LATE = {
+    "connectomes": {"polars", "pyarrow", "scipy"},
+    "files": {"pyarrow", "safetensors"},
+    "wiring": {"scipy"},
+}
 
 
 def room_of(module: str) -> str:

@@ -95,6 +95,31 @@ def test_drawn_pairs_are_those_of_the_drawn_mask(
     np.testing.assert_array_equal(found.matrix(), mask)
 
 
+@given(MASKS)
+def test_a_wiring_of_a_mask_is_in_order(mask: Mask) -> None:
+    wirings.from_matrix(mask).check()
+
+
+@pytest.mark.parametrize(
+    ("starts", "sources", "words"),
+    [
+        ([0, 1], [0], "starts must be"),
+        ([1, 1, 2], [0, 1], "starts must be"),
+        ([0, 1, 3], [0, 1], "starts must be"),
+        ([0, 2, 1], [0], "starts must"),
+        ([0, 1, 2], [0, 3], "sources must lie between 0 and 2"),
+        ([0, 0, 2], [1, 1], "must rise, and be distinct"),
+        ([0, 2, 2], [2, 0], "must rise, and be distinct"),
+    ],
+)
+def test_a_wiring_out_of_order_is_refused(
+    starts: list[int], sources: list[int], words: str
+) -> None:
+    parts = (np.array(part, np.int32) for part in (starts, sources))
+    with pytest.raises(ValueError, match=words):
+        Wiring(3, 2, *parts).check()
+
+
 @pytest.mark.parametrize(
     ("pre", "post", "words"),
     [

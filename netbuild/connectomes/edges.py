@@ -40,6 +40,7 @@ ENDS = (
     ("pre_pt_root_id", "post_pt_root_id"),
     ("bodyid_pre", "bodyid_post"),
 )
+MAX_ID = 2**63 - 1  # ids are kept as int64
 COUNT = r"^[+-]?\d{1,18}$"
 SHOWN_VALUES = 5  # values of a column, in a message
 
@@ -222,7 +223,10 @@ def whole_or_text(table: Table, ids: pl.Series, column: str, places: Places) -> 
         what = f"{where} of {table.name} has no neuron in the column {show(column)}"
         raise DataFileError("NB212", what, "each row names two neurons")
     if ids.dtype.is_integer():
-        return checked_ids(ids, table, column)
+        if (ids > MAX_ID).any():
+            what = f"the column {show(column)} of {table.name} holds ids of 2**63 or more"
+            raise DataFileError("NB213", what, "save the column as text")
+        return ids.cast(pl.Int64)
     numbers = ids.str.contains(NUMBER)
     if not numbers.all():
         return ids
@@ -233,15 +237,6 @@ def whole_or_text(table: Table, ids: pl.Series, column: str, places: Places) -> 
         return ids
     whole = ids.cast(pl.Int64, strict=False)
     return ids if whole.null_count() else whole
-
-
-def checked_ids(ids: pl.Series, table: Table, column: str) -> pl.Series:
-    """Whole numbers as Int64; of 2**63 and more no id is known."""
-    try:
-        return ids.cast(pl.Int64)
-    except pl.exceptions.PolarsError:
-        what = f"the column {show(column)} of {table.name} holds ids of 2**63 or more"
-        raise DataFileError("NB213", what, "save the column as text") from None
 
 
 def weights(table: Table, cells: pl.Series, column: str, places: Places) -> npt.NDArray[np.float64]:

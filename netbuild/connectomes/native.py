@@ -98,7 +98,7 @@ def read(content: bytes, name: str) -> tuple[NodeTable, Wiring, Array, dict[str,
 
 def part(content: bytes, key: str, name: str) -> Array:
     """One of the arrays, which have one dimension and the type of their key."""
-    array = npz.array_in(content, key, name, MAX_BYTES)
+    array = npz.array_from(content, key, name, MAX_BYTES)
     if array.ndim != 1 or (key in KINDS and array.dtype != KINDS[key]):
         raise malformed(name, f"its `{key}` is not a list of the right kind")
     return array

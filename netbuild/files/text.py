@@ -6,13 +6,14 @@ repeated: a spec may name a file that its reader must not see.
 
 from __future__ import annotations
 
+import io
 import re
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from netbuild.errors import DataFileError
+from netbuild.files.door import read_whole
 
 SIZE_CAP = 64 << 20  # bytes; as .npy the same matrix is a fraction of that
 BOM = b"\xef\xbb\xbf"
@@ -24,10 +25,10 @@ NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
 def shape_of(
-    file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
+    file: io.FileIO | io.BytesIO, size: int, array: str | None, name: str, max_bytes: int
 ) -> tuple[int, ...]:
     """(rows, columns) of the matrix, by counting lines and the first line's separators."""
-    lines, separator = lines_of(file.read(), name)
+    lines, separator = lines_of(read_whole(file, size, name), name)
     return len(lines), len(cells_of(lines[0], separator))
 
 

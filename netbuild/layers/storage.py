@@ -152,27 +152,25 @@ class Sparse:
 
     def mask(self, values: Tensor) -> Any:
         """A scipy.sparse CSC array (I, O), a copy."""
-        from scipy.sparse import csc_array
-
-        parts = tuple(part.cpu().numpy() for part in (values, self.sources, self.starts))
-        return csc_array(parts, shape=(self.input_dim, self.output_dim), copy=True)
+        return self.matrix(values).T.copy()
 
     def factor(self, weight: Tensor) -> Tensor | SparseWeight:
         """The weight with its pattern; while torch compiles or transforms a dense matrix, made by
         operations that torch can see."""
-        return self._whole(weight) if traced() else SparseWeight(weight, self.pattern)
+        return self.whole(weight) if traced() else SparseWeight(weight, self.pattern)
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """x Wᵀ + b; the memory of the result is (O, ...)."""
         if traced():
-            return functional.linear(x, self._whole(weight), bias)
+            return functional.linear(x, self.whole(weight), bias)
         return sparse_linear(x, weight, self.pattern, bias)
 
     def connections(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(connection,): presynaptic units, postsynaptic units and stored values."""
         return self.sources, self.targets, values
 
-    def _whole(self, values: Tensor) -> Tensor:
+    def whole(self, values: Tensor) -> Tensor:
+        """A matrix (O, I) of stored values, 0 elsewhere."""
         places = self.targets.long(), self.sources.long()
         return values.new_zeros(self.output_dim, self.input_dim).index_put(places, values)
 
@@ -192,8 +190,7 @@ def storage_of(kind: str, input_dim: int, output_dim: int, sparsity_mask: Any) -
     sparse = Sparse(output_dim, input_dim, *connections_of(sparsity_mask, input_dim, output_dim))
     if kind == "sparse":
         return sparse
-    connected = torch.zeros((output_dim, input_dim), dtype=torch.bool)
-    connected[sparse.targets.long(), sparse.sources.long()] = True
+    connected = sparse.whole(torch.ones(len(sparse.sources), dtype=torch.bool))
     return Dense(output_dim, input_dim, connected)
 
 

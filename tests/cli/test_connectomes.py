@@ -144,7 +144,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["edges.csv", "--set", "edges=other.csv"], USAGE, "the files are those of the command"),
     (["edges.csv", "--set", "edges.file=other.csv"], USAGE, "the files are those of the command"),
     (["edges.csv", "--set", "neurons.file=n.csv"], USAGE, "the files are those of the command"),
-    (["edges.csv", "--set", "signs={a: 1, A: -1}"], USAGE, "it says two things of A"),
+    (["edges.csv", "--set", "signs={a: 1, A: -1}"], USAGE, "A has two signs"),
     (["edges.csv", "--set", "signs={ACH: 5}"], USAGE, "--set signs={ACH: 5}: "),
     (["edges.csv", "--set", "control={rewire: er}"], USAGE, "`control` and `learn` are of a net"),
     (["edges.csv", "--set", "learn=nothing"], USAGE, "`control` and `learn` are of a network"),
