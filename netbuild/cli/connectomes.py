@@ -78,7 +78,7 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     try:
         return read_connectome(edges, neurons, _words(neurons is not None, changes or ()))
     except DataFileError as error:
-        # This command reads no spec, so an error that a spec could solve counts as one of the file.
+        # This command reads no spec, so an error of a spec counts as an error of the data.
         code = max(Exit.DATA, error.exit_code)
         hint = joined(error.hint, CURE) if error.code in CURABLE else error.hint
         raise NetbuildError(f"{edges}: [{error.code}] {error.what}", code, hint) from None
@@ -100,7 +100,7 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
     for problem in parsed.problems:
         number = int(problem.place.source.rpartition("#")[2]) if problem.place else 1
         change = changes[number - 1]
-        what = problem.what.replace(LAYER, "")  # of which the user has written nothing
+        what = problem.what.replace(LAYER, "")  # the user has not written this part
         raise NetbuildError(f"--set {change}: {what}", Exit.USAGE, problem.hint.replace(LAYER, ""))
     words: Words = parsed.layers[0].connectome  # type: ignore[union-attr]
     if words.control is not None or words.learn != "weights":

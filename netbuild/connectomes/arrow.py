@@ -40,7 +40,7 @@ PLAIN = (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null, pa.types.is_fixed_size_bina
 
 @dataclass(frozen=True)
 class BinaryTable:
-    """A table of which nothing but the metadata has been read."""
+    """A table whose metadata alone have been read."""
 
     name: str  # the file's, fit for a message
     content: bytes

@@ -33,7 +33,7 @@ from netbuild.wording import show
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table
 
-LEAST, MOST = 1e-30, 1e28  # weights whose sums are float32
+LEAST, MOST = 1e-30, 1e28  # between these a sum of weights fits into float32
 TYPES_LISTED = 50
 OF_FILES = ("pre", "post", "weight", "transmitter", "array", "rows", "where")
 POLICIES = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched", "unknown")
@@ -100,7 +100,7 @@ def read_rows(source: Source, words: Words) -> Rows:
 
 
 def unrecognised(table: Table, words: Words) -> DataFileError:
-    """The error for a table that is no edge list as it stands, and what it may be instead."""
+    """The error for a table whose columns of neurons are unknown, with what it may be instead."""
     from netbuild.connectomes import tables
 
     what = f"no two columns of {table.name} are recognised as pre- and postsynaptic neurons"
@@ -196,7 +196,7 @@ def assembled(rows: Rows, file: FileRead, table: NodeTable | None, words: Words)
 
 
 def checked(weight: npt.NDArray[np.float64], rows: Rows, name: str) -> npt.NDArray[np.float64]:
-    """`weight` itself, of which all are finite and none is negative: DataFileError NB205."""
+    """`weight` itself; raises DataFileError NB205 for one that is negative or not finite."""
     if not len(weight) or (weight.min() >= 0 and weight.max() < MOST):
         small = (weight < LEAST) & (weight > 0)
         if not small.any():

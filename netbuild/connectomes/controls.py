@@ -132,7 +132,7 @@ def possible_swaps(pre: Array, post: Array, order: Array, input_dim: int, square
 
 
 def clashing(keys: Array, others: Array) -> Bools:
-    """Which pairs hold a connection, old or new, that is anywhere a second time.
+    """Which pairs hold a connection, old or new, that also stands elsewhere.
 
     A pair's four connections are the same before and after its swap. So a rule that looks at
     nothing else allows a round of swaps exactly where it allows the way back, and no wiring is
@@ -167,7 +167,7 @@ def er(wiring: Wiring, rng: np.random.Generator) -> Wiring:
     """As many connections, uniformly among all pairs (Erdos & Renyi's G(n, M)); see `control`."""
     rows, columns = wiring.output_dim, wiring.input_dim
     hollow = rows == columns and not (wiring.sources == wiring.targets).any()
-    if hollow:  # the diagonal is no place: unit j has the others before and behind it
+    if hollow:  # without the diagonal, unit j can be reached from input_dim - 1 others
         columns -= 1
     places = distinct(rows * columns, len(wiring), rng)
     targets, sources = np.divmod(places, columns) if len(places) else (places, places)
@@ -179,7 +179,7 @@ def er(wiring: Wiring, rng: np.random.Generator) -> Wiring:
 def distinct(possible: int, wanted: int, rng: np.random.Generator) -> Array:
     """`wanted` different numbers below `possible`, rising, every set of them equally likely.
 
-    In memory that goes with what is wanted: numpy's own choice may take an array of all.
+    The memory grows with `wanted`: numpy's own choice may take an array of all numbers.
     """
     if 2 * wanted > possible:  # the gaps are fewer; as many places are wanted as an array has
         kept = np.ones(possible, np.bool_)

@@ -41,7 +41,7 @@ def read(source: Source, words: Words) -> Rows:
     Raises DataFileError: NB204 (not well-formed, not GraphML, a document type), NB205 (a weight
     that is missing or no number), NB211 (no such attribute), NB901 (too large).
     """
-    what = f"{source.name} is a graph, whose edges say themselves where they start and end"
+    what = f"{source.name} is a graph, and each of its edges names its own two nodes"
     refuse_keys(words, ("pre", "post", "array", "rows"), "NB211", what)
     if len(source.content) > SIZE_CAP:
         what = f"{source.name} has {len(source.content):,} bytes; the limit is {SIZE_CAP:,}"
@@ -212,7 +212,7 @@ class Reader:
         return any(tag in self.stack for tag in VALUES)
 
     def characters(self, more: str) -> None:
-        """Text, of which only that of values matters."""
+        """Text; outside of values it does not matter."""
         if self.text is None:
             return
         self.text += more

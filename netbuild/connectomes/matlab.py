@@ -101,7 +101,7 @@ def byte_order(content: bytes, name: str) -> str:
 
 
 def variables(content: bytes, order: str, name: str) -> Iterator[Variable]:
-    """All variables of the file, of which only the heads are unpacked."""
+    """All variables of the file; only their heads are unpacked."""
     view, position, count = memoryview(content), HEADER, 0
     while position < len(content):
         if position + 8 > len(content):

@@ -232,7 +232,7 @@ def form_of(content: bytes, name: str) -> str:
     if form in OTHERS:
         hint = "write it as scipy.sparse.save_npz(file, matrix.tocsr())"
         raise DataFileError("NB207", f"{name} holds a sparse matrix in {form} form", hint)
-    raise not_sparse(name, "its `format` is none that scipy writes")
+    raise not_sparse(name, "its `format` is not one that scipy writes")
 
 
 def values_of(content: bytes, name: str) -> Array:
@@ -274,6 +274,6 @@ def check_entries(rows: Array, columns: Array, values: Array, n: int, name: str)
 
 
 def not_sparse(name: str, problem: str) -> DataFileError:
-    """The error for a file whose parts do not make a matrix."""
+    """The error for a file that does not hold an intact sparse matrix."""
     hint = "write it again with scipy.sparse.save_npz"
     return DataFileError("NB204", f"{name} is not an intact sparse matrix: {problem}", hint)

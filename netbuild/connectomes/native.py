@@ -139,6 +139,6 @@ def all_text(values: Any) -> bool:
 
 
 def malformed(name: str, problem: str) -> DataFileError:
-    """The error for a file whose parts contradict each other."""
+    """The error for a file that is not an intact connectome."""
     hint = "write it again with `netbuild convert`"
     return DataFileError("NB204", f"{show(name)} is not an intact connectome: {problem}", hint)

@@ -56,7 +56,7 @@ def read_nodes(path: Path, words: Words) -> NodeTable:
 
     `words.neurons` names the columns of names and signs, which are recognised without it. Raises
     DataFileError: NB202 to NB204 and NB901 (the file), NB211 (columns), NB212 (a name that is
-    missing or there twice), NB213 (ids as floating-point numbers), NB214 (a sign that is none).
+    missing or there twice), NB213 (ids as floating-point numbers), NB214 (signs).
     """
     with located("neurons", "file"), enough_memory(path):
         source = read_source(path, TABLES, MAX_BYTES)
@@ -120,7 +120,7 @@ def sign_of(
 ) -> tuple[Signs | None, str | None]:
     """The units' signs and the column that says them, or None and None where none does.
 
-    A column of neurotransmitters says nothing until `signs` say what they mean.
+    A column of neurotransmitters counts only where `signs` give their signs.
     """
     given = words.neurons.sign if words.neurons is not None else None
     named = Columns(file, tuple(columns))
@@ -152,7 +152,7 @@ def signs_of_cells(
             where = f"row {rows[unit]} of {file}" if rows is not None else file
             says = f"says {show(cell)}" if cell else "is empty"
             hint = "signs are 1, -1, 0, excitatory and inhibitory; `signs: {GABA: -1}` adds others"
-            what = f"{where}: the column {show(column)} {says}, which is no sign"
+            what = f"{where}: the column {show(column)} {says}, which is not a sign"
             raise DataFileError("NB214", what, hint)
         known[cell] = sign or 0
     return np.array([known[cell] for cell in cells], np.int8)
@@ -199,7 +199,7 @@ def signs_of_edges(
 def mixed_signs(
     rows: Rows, pre: Array, of_row: Signs, names: Array, both: Array, file: str
 ) -> DataFileError:
-    """The error for a neuron whose edges have both signs: the two rows, and how to solve it."""
+    """The error for a neuron whose edges have both signs: it names two of the rows."""
     concerned = np.flatnonzero(both[pre])
     first = concerned[np.flatnonzero(of_row[concerned])[0]]
     unit = pre[first]

@@ -57,7 +57,7 @@ def applied(
 ) -> tuple[Wiring, npt.NDArray[np.float32], Counted]:
     """The wiring (n, n) and the counts (connection,) of rows in any order; `pairs` is used up.
 
-    `kinds` (row,) are numbers, of which only is counted how many pairs have several.
+    `kinds` (row,) are numbers; pairs with several of them are counted as mixed.
     Raises TwiceError under `duplicates: error`.
     """
     rows = len(pairs)

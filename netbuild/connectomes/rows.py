@@ -37,7 +37,7 @@ SYNAPSE = re.compile(
 
 
 class Labels(NamedTuple):
-    """One word for each row, of which few are distinct."""
+    """One word for each row, where few words are distinct."""
 
     at: Array  # (row,): positions in `words`
     words: Array  # (word,): stripped text; "" is unknown
@@ -74,7 +74,7 @@ class Columns:
         return next((by_name[name] for name in known if name in by_name), None)
 
     def listed(self) -> str:
-        """The names of the columns, of which there may be many, for a message."""
+        """The names of the first columns, for a message."""
         names = ", ".join(show(column) for column in self.columns[:LISTED])
         more = len(self.columns) - LISTED
         return f"{names} and {more} more" if more > 0 else names
@@ -130,7 +130,7 @@ class Rows:
 
 
 def objects(values: Iterable[str]) -> npt.NDArray[np.object_]:
-    """An object array of Python text: no longer than needed, however long one of them is."""
+    """An object array of Python text: one long text does not make the others longer."""
     listed = list(values)
     array = np.empty(len(listed), object)
     array[:] = listed

@@ -118,7 +118,7 @@ def unpacked(packed: bytes, name: str, max_bytes: int) -> bytes:
     text ever shrinks by).
     """
     limit = min(max_bytes, max(npz.SMALL, TEXT_RATIO * len(packed)))
-    found = io.BytesIO()  # whose value is no second copy
+    found = io.BytesIO()  # getvalue() makes no second copy
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
             while found.tell() <= limit and (chunk := stream.read(CHUNK)):

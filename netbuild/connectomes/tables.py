@@ -34,9 +34,9 @@ SAMPLE = 1 << 16  # bytes that tell what a column of text holds
 # alone take more than a byte a row; one row repeated fifty million times compresses to nothing.
 FEW_CELLS = 4 << 20
 CELLS_PER_BYTE = 2
-# What polars raises for text that it cannot parse; a panic is no ordinary exception.
+# What polars raises for text that it cannot parse; its panic is not an Exception.
 DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
-COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that is none
+COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that begins a comment
 INTEGER = r"^(0|-?[1-9]\d{0,18})$"  # written as an id is: 007 is a name
 WHOLE = r"^[+-]?\d+$"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -48,7 +48,7 @@ class CellsError(DataFileError):
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Columns):
-    """A table of which only the names of the columns are known yet; nothing else is parsed."""
+    """A table in a file: only the names of its columns have been parsed yet."""
 
     size: int  # bytes of the file on disk
     rows: int = 0  # that it declares; of text no fewer than there are
@@ -211,8 +211,7 @@ def not_a_header(table: Table) -> DataFileError | None:
         return DataFileError("NB204", f"row 1 of {table.name} is a comment", hint)
     if len(table.columns) == 1 and len(table.columns[0].split()) > 1:
         what = f"row 1 of {table.name} is a single cell, with blanks in it"
-        marks = "commas, semicolons or tabs"
-        hint = f"columns are separated by {marks}: write one of these for the blanks"
+        hint = "separate the columns by commas, semicolons or tabs in place of blanks"
         return DataFileError("NB204", what, hint)
     return None
 

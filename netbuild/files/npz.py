@@ -41,7 +41,7 @@ DAMAGED = (
 def shape_of(
     file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
 ) -> tuple[int, ...]:
-    """The shape of one array, whose data stays unread.
+    """The shape of one array; its data stays unread.
 
     `array` may be None where the archive holds exactly one. Raises DataFileError: NB204 (not an
     intact archive), NB206 (no such array), NB901 (a bomb), and what `npy.layout_of` raises.
@@ -214,7 +214,7 @@ def no_such_array(array: str | None, names: tuple[str, ...], name: str) -> DataF
 
 
 def damaged(member: zipfile.ZipInfo, name: str) -> DataFileError:
-    """The error for a member whose bytes are not those that were once written."""
+    """The error for a member whose bytes have changed since it was written."""
     problem = "its checksum is wrong, or it cannot be unpacked"
     return malformed(name, f"its member {show(member.filename)} is damaged: {problem}")
 

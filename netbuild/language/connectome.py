@@ -97,7 +97,7 @@ class Connectome(Model):
     )
     neurons: Annotated[NeuronFile | None, Shorthand(text("file"), _FILE)] = key(
         None,
-        "the node table, in whose order the units stand; the names in the edges when left out",
+        "the node table, which gives the order of the units; else they are the names in the edges",
         "neurons.csv",
         also="cells node_table nodes",
     )

@@ -175,7 +175,7 @@ CSR = {
         ({"shape": np.array([3])}, "NB204", "not two numbers"),
         ({"shape": np.array([2**62, 2**62])}, "NB901", "4,611,686,018,427,387,904 neurons"),
         ({"shape": np.array([3.0, 3.0])}, "NB204", "not a list of whole numbers"),
-        ({"format": np.array(b"xyz")}, "NB204", "none that scipy writes"),
+        ({"format": np.array(b"xyz")}, "NB204", "not one that scipy writes"),
         ({"format": np.array(["x" * 999])}, "NB204", "`format` is too long"),
         ({"indices": None}, "NB206", "no array indices"),
     ],
