@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netbuild.cli.options import Quiet
+from netbuild.cli.outputs import need_ending
 from netbuild.cli.standard import say
 from netbuild.errors import DataFileError, Exit, NetbuildError, joined
 
@@ -52,10 +53,7 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Write a connectome in netbuild's own sparse form, which loads at once."""
-    if output.suffix.lower() != ".npz":
-        raise NetbuildError(f"{output} does not end in .npz", Exit.USAGE)
-    if not output.parent.is_dir():
-        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    need_ending(output, "a connectome", ".npz")
     if output.is_dir():
         raise NetbuildError(f"{output} is a folder", Exit.IO)
     if output.exists() and not force:

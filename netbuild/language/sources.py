@@ -46,25 +46,19 @@ class Sources:
 
 
 def check_names(context: Context) -> None:
-    """Names are unique and none that the network itself uses."""
-    _check_names(context, "layers", "layer", RESERVED)
-    _check_names(context, "regularizers", "regularizer", REGULARIZER_NAMES)
-
-
-def _check_names(context: Context, key: str, word: str, reserved: frozenset[str]) -> None:
-    section = context.parsed.tree.at((key,))
-    seen: dict[str, int] = {}
-    for i, name in enumerate(names_of(section) if section else ()):
-        if not name:
-            continue
-        location = (key, i, "name")
-        if name in reserved:
-            what = f"`{name}` is a name that a network already uses"
-            context.problem("NB303", location, what, f"write for example `{name}_{word}`")
-        elif name in seen:
-            what = f"two {key} are named `{name}`"
-            context.problem("NB303", location, what, f"the other is {key}[{seen[name]}]")
-        seen.setdefault(name, i)
+    """Names are unique, and none is used by the network itself."""
+    for key, reserved in (("layers", RESERVED), ("regularizers", REGULARIZER_NAMES)):
+        section = context.parsed.tree.at((key,))
+        seen: dict[str, int] = {}
+        for i, name in enumerate(names_of(section) if section else ()):
+            here = context.at(key, i, "name")
+            if name in reserved:
+                what = f"`{name}` is a name that a network already uses"
+                here.problem("NB303", what, f"write for example `{name}_{key[:-1]}`")
+            elif name and name in seen:
+                what = f"two {key} are named `{name}`"
+                here.problem("NB303", what, f"the other is {key}[{seen[name]}]")
+            seen.setdefault(name or "", i)
 
 
 def check_sources(

@@ -174,7 +174,7 @@ def test_what_is_wrong_is_told_in_a_line(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["convert", "edges.csv", "-o", "x.csv"], USAGE, "x.csv does not end in .npz"),
+        (["convert", "edges.csv", "-o", "x.csv"], USAGE, "x.csv: a connectome ends in .npz"),
         (["convert", "edges.csv", "-o", "no/x.npz"], IO, "there is no folder no"),
         (["convert", "edges.csv"], USAGE, "Missing option"),
         (["convert", "-o", "x.npz"], USAGE, "Missing argument"),
