@@ -113,12 +113,28 @@ def from_pairs(
     for what, units, size in (("pre", pre, input_dim), ("post", post, output_dim)):
         if len(units) and not 0 <= units.min() <= units.max() < size:
             raise ValueError(f"{what} holds a unit outside 0 to {size - 1}")
-    pairs = post.astype(np.int64) * input_dim + pre
-    order = np.argsort(pairs, kind="stable")
-    pairs = pairs[order]
+    pairs, order = sorted_order(post.astype(np.int64) * input_dim + pre)
     if (pairs[1:] == pairs[:-1]).any():
         raise ValueError("a pair of units is there twice")
     return from_targets(input_dim, output_dim, post[order], pre[order]), order
+
+
+def sorted_order(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array]:
+    """Numbers >= 0 rising, and the positions they came from, rising among equal numbers.
+
+    Where they fit, number and position are sorted together as one number: numpy sorts numbers
+    several times faster than it finds their order. `keys` is used up.
+    """
+    bits = max(1, (len(keys) - 1).bit_length())
+    if len(keys) and int(keys.max()).bit_length() + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+    keys <<= bits
+    keys |= np.arange(len(keys))
+    keys.sort()
+    order = keys & ((1 << bits) - 1)
+    keys >>= bits
+    return keys, order
 
 
 def from_matrix(mask: Array) -> Wiring:

@@ -52,6 +52,13 @@ def test_pairs_in_any_order_are_put_into_order(mask: Mask, random: Any) -> None:
         assert whole[i, j] == 10 * j + i
 
 
+@given(st.sampled_from([1, 2**40, 2**62]).flatmap(lambda n: st.lists(st.integers(0, n))))
+def test_numbers_are_sorted_stably_whether_or_not_they_fit(numbers: list[int]) -> None:
+    found, order = wirings.sorted_order(np.array(numbers, np.int64))
+    assert found.tolist() == sorted(numbers)
+    assert order.tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
+
+
 @given(MASKS)
 def test_values_of_connections_come_back_from_their_matrix(mask: Mask) -> None:
     found = wirings.from_matrix(mask)

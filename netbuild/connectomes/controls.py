@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.wiring import Wiring, from_pairs, from_targets
+from netbuild.wiring import Wiring, from_pairs, from_targets, sorted_order
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -143,21 +143,11 @@ def clashing(keys: Array, others: Array) -> Bools:
         others: connections that take no part, which none may meet.
     """
     pairs = keys.shape[1]
-    bits = pairs.bit_length()
-    flat = np.append(keys, others)
-    if int(flat.max()).bit_length() + bits <= 63:  # key and owner in one number sort fastest
-        flat <<= bits
-        flat[: keys.size].reshape(keys.shape)[:] |= np.arange(pairs)
-        flat[keys.size :] |= pairs
-        flat.sort()
-        twice = np.flatnonzero((flat[1:] ^ flat[:-1]) < 1 << bits)
-        first, second = (flat[twice + i] & ((1 << bits) - 1) for i in (0, 1))
-    else:
-        order = np.argsort(flat, kind="stable")
-        twice = np.flatnonzero(np.diff(flat[order]) == 0)
-        first, second = (
-            np.where(at < keys.size, at % pairs, pairs) for at in (order[twice], order[twice + 1])
-        )
+    flat, order = sorted_order(np.append(keys, others))
+    twice = np.flatnonzero(flat[1:] == flat[:-1])
+    first, second = (
+        np.where(at < keys.size, at % pairs, pairs) for at in (order[twice], order[twice + 1])
+    )
     clash = np.zeros(pairs + 1, np.bool_)
     clash[first] = clash[second] = True
     return clash[:pairs]

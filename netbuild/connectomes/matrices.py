@@ -116,7 +116,7 @@ def looks_labelled(header_cells: Sequence[str]) -> bool:
     """
     corner, *names = (cell.strip() for cell in header_cells)
     if not corner:
-        return any(names)  # `labels` reports a name that is missing or a duplicate
+        return any(names)  # `check_labels` reports a name that is missing or a duplicate
     distinct = all(names) and len(set(names)) == len(names)
     return bool(names) and distinct and not text.NUMBER.fullmatch(corner)
 
@@ -138,12 +138,12 @@ def read_labelled(table: Table, words: Words) -> Rows:
     if (size := len(table.content)) > text.SIZE_CAP:
         what = f"{name} has {size:,} bytes; the limit of a matrix is {text.SIZE_CAP:,}"
         raise DataFileError("NB901", what, "save it as an edge list, or as .npz")
-    columns, rows = table.columns[1:], list[str]()
+    below = records(table)
+    _, header = next(below)
+    columns, rows = [cell.strip() for cell in header[1:]], list[str]()
     check_labels(columns, "column", name)
     places, targets, weight = array("q"), array("q"), array("d")  # of an entry, 24 bytes in all
-    for number, cells in records(table):
-        if number == 1:
-            continue
+    for number, cells in below:
         if number > len(rows) + 2:
             raise DataFileError("NB204", f"row {len(rows) + 2:,} of {name} is empty", "remove it")
         for column, value in entries_of(cells, number, name):

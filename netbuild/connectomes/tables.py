@@ -245,17 +245,19 @@ def records(table: Table) -> Iterator[tuple[int, list[str]]]:
     Only one row is in memory at a time. Raises DataFileError NB204 for a row that is not UTF-8,
     or has not as many cells as the header.
     """
-    stream, width = io.BytesIO(table.content.removeprefix(text.BOM)), len(table.columns)
+    stream = io.BytesIO(table.content.removeprefix(text.BOM))
     lines = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
     quoting = csv.QUOTE_MINIMAL if table.quoted else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=table.separator, quoting=quoting, strict=True)
-    number = 0
+    number = width = 0
     try:
         for number, cells in enumerate(reader, 1):
+            width = width or len(cells)
             row, joined = f"row {number:,} of {table.name}", "".join(cells)
             if "\0" in joined or max(map(len, cells), default=0) > CELL_CAP:
                 raise inseparable(table, number)
-            if not is_utf8(joined):
+            # A byte that is not UTF-8 was read as half of a surrogate pair.
+            if not joined.isascii() and any("\udc80" <= letter <= "\udcff" for letter in joined):
                 raise DataFileError("NB204", f"{row} is not UTF-8", "save it as UTF-8")
             if cells and len(cells) != width:
                 what = f"{row} has {len(cells):,} cells, the header has {width:,}"
@@ -271,11 +273,6 @@ def inseparable(table: Table, row: int) -> DataFileError:
     """The error for a row whose quotes do not close."""
     what = f"row {row:,} of {table.name} cannot be separated into cells"
     return DataFileError("NB204", what, "a quote that opens must close, before the next separator")
-
-
-def is_utf8(cells: str) -> bool:
-    """Whether no byte had to be escaped."""
-    return cells.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in cells)
 
 
 def text_cells(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from edge_lists import (
@@ -23,7 +22,6 @@ from edge_lists import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netbuild.connectomes.policies import pairs_of, sorted_pairs
 from netbuild.errors import DataFileError
 
 NAMES = st.sampled_from(["AVAL", "AVAR", "DB1", "vBWM-3", "é", "10", "9", "x y"])
@@ -187,22 +185,3 @@ REFUSED: dict[str, Refusal] = {
 @pytest.mark.parametrize("trap", REFUSED)
 def test_refusals(trap: str, tmp_path: Path) -> None:
     check_refusal(REFUSED[trap], tmp_path)
-
-
-@given(
-    st.sampled_from([1, 5, 139_255, 2**31 - 1]).flatmap(
-        lambda n: st.tuples(
-            st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))
-        )
-    )
-)
-def test_pairs_are_sorted_stably_whether_or_not_they_fit(
-    drawn: tuple[int, list[tuple[int, int]]],
-) -> None:
-    n, rows = drawn
-    pre, post = np.array(rows, np.int64).reshape(-1, 2).T
-    pairs = pairs_of(pre, post, n)
-    found, order = sorted_pairs(pairs.copy(), n)
-    assert order is not None
-    assert order.tolist() == sorted(range(len(rows)), key=lambda i: (rows[i][1], rows[i][0]))
-    assert (found == pairs[order]).all()
