@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -178,36 +177,6 @@ def test_messages_repeat_no_more_than_a_short_name(tmp_path: Path) -> None:
         read(tmp_path, f"pre,post\n{name},A\n", "name\nA\n")
     assert "\x1b" not in caught.value.what
     assert len(caught.value.what) < 250
-
-
-PUBLISHED = {  # file, type -> neurons of the whole file, rows of the type, self-connections
-    ("herm_full_edgelist.csv", "chemical"): (448, 4681, 34),
-    ("herm_full_edgelist.csv", "electrical"): (448, 2698, 14),
-    ("aconnectome_white_1986_whole.csv", "chemical"): (309, 2386, 0),
-    ("aconnectome_white_1986_whole.csv", "electrical"): (309, 575, 6),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("file", "kind"), PUBLISHED)
-def test_published_connectomes_have_their_counts(file: str, kind: str) -> None:
-    """Cook et al. 2019 and White et al. 1986, as the package cect ships them; it is not imported.
-
-    The first pads its names with blanks, the second is a .csv parted by tabs.
-    """
-    package = importlib.util.find_spec("cect")
-    if package is None or package.origin is None:
-        pytest.skip("cect is not installed")
-    path = Path(package.origin).parent / "data" / file
-    neurons, rows, loops = PUBLISHED[file, kind]
-    whole = read_connectome(path, None)
-    assert len(whole.neurons) == neurons
-    if neurons == 448:
-        assert whole.counts.sum() == 39_702
-    column = whole.report.columns["edges"]["transmitter"]
-    one = read_connectome(path, None, words(where={column: kind}, duplicates="error"))
-    statistics = one.report.as_dict()["wiring"]
-    assert (statistics["edges"], statistics["self_connections"]) == (rows, loops)
 
 
 # --- Matrices meet node tables
