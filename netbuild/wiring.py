@@ -77,11 +77,12 @@ class Wiring:
 
     def has_cycle(self) -> bool:
         """Whether some unit leads back to itself, in a map from units to themselves."""
+        sent = np.bincount(self.sources, minlength=self.input_dim)
+        if sent.all() or (self.sources == self.targets).any():
+            return True  # where each unit leads to another, some unit is reached again
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import connected_components
 
-        if (self.sources == self.targets).any():
-            return True
         parts = np.ones(len(self), np.int8), self.sources, self.starts
         graph = csr_array(parts, shape=(self.output_dim, self.input_dim))
         # Units lead back to themselves where fewer groups than units reach each other.
