@@ -40,7 +40,6 @@ ENDS = (
     ("pre_pt_root_id", "post_pt_root_id"),
     ("bodyid_pre", "bodyid_post"),
 )
-MAX_ID = 2**63 - 1  # ids are kept as int64
 COUNT = r"^[+-]?\d{1,18}$"
 SHOWN_VALUES = 5  # values of a column, in a message
 
@@ -223,10 +222,11 @@ def whole_or_text(table: Table, ids: pl.Series, column: str, places: Places) -> 
         what = f"{where} of {table.name} has no neuron in the column {show(column)}"
         raise DataFileError("NB212", what, "each row names two neurons")
     if ids.dtype.is_integer():
-        if (ids > MAX_ID).any():
+        whole = ids.cast(pl.Int64, strict=False)
+        if whole.null_count():
             what = f"the column {show(column)} of {table.name} holds ids of 2**63 or more"
             raise DataFileError("NB213", what, "save the column as text")
-        return ids.cast(pl.Int64)
+        return whole
     numbers = ids.str.contains(NUMBER)
     if not numbers.all():
         return ids

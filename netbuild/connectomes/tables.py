@@ -247,8 +247,12 @@ def records(table: Table) -> Iterator[tuple[int, list[str]]]:
     """
     stream = io.BytesIO(table.content.removeprefix(text.BOM))
     lines = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
-    quoting = csv.QUOTE_MINIMAL if table.quoted else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=table.separator, quoting=quoting, strict=True)
+    reader = csv.reader(
+        lines,
+        delimiter=table.separator,
+        quoting=csv.QUOTE_MINIMAL if table.quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
     number = width = 0
     try:
         for number, cells in enumerate(reader, 1):
