@@ -170,7 +170,7 @@ def _empty(tree: Tree, location: Location, outside: Sequence[str]) -> Problem:
     first = tree.place((*location[:-1], outside[0]), key=True).line
     last = max(_last_line(around.entries[word]) for word in outside)
     slot = slot_at(tree.root, location)
-    item = ", and begin the first with `- `" if slot and slot.items else ""
+    item = ", and begin the first with `- `" if slot and slot.is_list else ""
     lines = f"line {first} looks" if first == last else f"lines {first}-{last} look"
     fields = "its field; indent it" if first == last else "its fields; indent them"
     hint = f"{lines} like {fields}{item}"
@@ -218,7 +218,7 @@ def _unknown_key(fault: Fault, *, with_hint: bool) -> Problem:
     if told and choice and word in choice.by_presence:
         said = f"`{told}` and `{word}` cannot stand together; remove one of them"
     elif with_hint and model is not None:
-        said = hints.unknown_key_hint(str(word), model, around, tuple(section))
+        said = hints.unknown_key_hint(str(word), model, fault.tree.root, tuple(section))
     return fault.problem("NB101", f"unknown key `{show(str(word))}`", said, key=True)
 
 
@@ -226,7 +226,7 @@ def _no_value(fault: Fault, node: Node) -> Problem:
     if not isinstance(fault.location[-1], str):
         return fault.problem("NB103", "this item is empty", "write it, or remove it")
     slot = fault.slot
-    if (slot.models or slot.items or slot.values) and not (slot.info and slot.info.is_required()):
+    if (slot.models or slot.each) and not (slot.info and slot.info.is_required()):
         hint = "indent the lines that belong to it, or remove it"
     else:
         hint = hints.field_hint(fault.key, slot.info)
@@ -291,8 +291,7 @@ def _not_a_section(fault: Fault) -> Problem:
     what = f"expected a mapping of keys, found {fault.found}"
     if fault.node and fault.node.value is False and hints.may_be_null(fault.slot.info):
         return fault.problem("NB103", what, f"write `{fault.key}: null`")
-    numberless = fault.key == "plasticity_mask"  # where a fraction would be taken for a factor
-    hint = "" if numberless else hints.section_hint(fault.slot.choice, fault.node)
+    hint = hints.section_hint(fault.slot.choice, fault.node)
     if not hint and isinstance(fault.location[-1], str):
         hint = hints.field_hint(fault.key, fault.slot.info)
     return fault.problem("NB103", what, hint)
@@ -335,14 +334,9 @@ def _length(fault: Fault) -> Problem:
 
 
 def _pattern(fault: Fault) -> Problem:
-    text, info = text_of(fault.node), fault.slot.info
-    slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
-    said = (info.description or "") if info else ""
-    if fault.key == "device":
-        said = hints.device_hint(text)
-    elif fault.key == "name" and re.fullmatch(r"[a-z][a-z0-9_]*", slug):
-        said = f"write `{slug}`"
-    return fault.problem("NB106", f"`{show(text)}` does not fit here", said)
+    text = text_of(fault.node)
+    hint = hints.pattern_hint(text, fault.context["pattern"], fault.slot.info)
+    return fault.problem("NB106", f"`{show(text)}` does not fit here", hint)
 
 
 def _number(fault: Fault) -> Problem:
@@ -364,8 +358,7 @@ def _words(fault: Fault) -> Problem:
 
 
 def _list(fault: Fault) -> Problem:
-    sections = fault.slot.items is not None and fault.slot.items.models
-    hint = "begin each item with `- `" if sections else ""
+    hint = "begin each item with `- `" if fault.slot.models else ""
     entries = fault.node.entries if fault.node else {}
     if hint and entries and all(isinstance(child.value, dict) for child in entries.values()):
         hint += f", and its name in it: `- {{name: {show(next(iter(entries)))}, ...}}`"

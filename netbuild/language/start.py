@@ -22,7 +22,7 @@ from netbuild.errors import DataFileError
 from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, entered
-from netbuild.language.base import NUMBER, WORD, WORD_OR_NUMBER, Model, key
+from netbuild.language.base import Model, WordOrNumber, key
 from netbuild.language.context import LONGEST_RUN, Context, FileRecord
 from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.shorthand import Shorthand, listed
@@ -69,8 +69,7 @@ class StartFrom(Model):
         ),
     ]
     checkpoint: Annotated[
-        Annotated[Literal["last", "best"], WORD] | Annotated[int, Field(ge=0, le=10**15), NUMBER],
-        WORD_OR_NUMBER,
+        Literal["last", "best"] | Annotated[int, Field(ge=0, le=10**15)], WordOrNumber()
     ] = key(
         "last", "which of its checkpoints: the last one, the best one, or that of a step", "best"
     )

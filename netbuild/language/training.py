@@ -11,9 +11,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from netbuild.language.base import (
-    NUMBER,
-    WORD,
-    WORD_OR_NUMBER,
     Count,
     Fraction,
     Model,
@@ -21,6 +18,7 @@ from netbuild.language.base import (
     NonNegative,
     OneOf,
     Positive,
+    WordOrNumber,
     key,
 )
 from netbuild.language.context import Context, Here
@@ -204,11 +202,8 @@ class Training(Model):
         max_length=100,
     )
     log_every: Count = key(10, "steps between two lines of the log", 10)
-    threads: Annotated[
-        Annotated[Literal["auto"], WORD] | Annotated[int, Field(ge=1, le=4096), NUMBER],
-        WORD_OR_NUMBER,
-    ] = key(
-        "auto", "cores used; `auto` takes those at hand when the run starts, and records them", 2
+    threads: Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=4096)], WordOrNumber()] = (
+        key("auto", "cores used; `auto` takes and records those available when the run starts", 2)
     )
 
     @property
