@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from netbuild.environments.player import EnvironmentFailed, Player, Trial, player_of
 from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.environments.registry import quietly
-from netbuild.streams import rng_of
 
 SEEDS = 2**32  # environments take seeds of 32 bits
 Array = NDArray[Any]
@@ -28,22 +27,6 @@ class Drawn(NamedTuple):
     targets: Array  # (batch, time) int64 classes, or (batch, time, output) float32
     loss_mask: Array | None  # (batch, time) float32
     trials: dict[str, Array] | None  # (batch, ...) each
-
-
-class TrialSource:
-    """The batches of whole trials of a recipe, by step.
-
-    The environments of one batch are reset for the next one, which is cheaper than to make others.
-    """
-
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        self.recipe, self.seed = recipe, seed
-        self._players: dict[int, Player] = {}
-
-    def batch(self, step: int, size: int, rng: np.random.Generator | None = None) -> Drawn:
-        """The batch of one step, drawn from `rng` where it is given; raises EnvironmentFailed."""
-        rng = rng or rng_of(self.seed, "train", step)
-        return draw_trials(self.recipe, size, rng, self._players)
 
 
 def draw_trials(
