@@ -6,10 +6,12 @@ Below the keys are the rules among them, and what a stage keeps of the whole tra
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from netbuild.environments.recipe import Environment
 from netbuild.language.base import (
     Count,
     Fraction,
@@ -22,7 +24,7 @@ from netbuild.language.base import (
     key,
 )
 from netbuild.language.context import Context, Here
-from netbuild.language.plan import Plan, TaskInputs
+from netbuild.language.plan import NeurogymPlan, Plan, TaskInputs
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.splits import SampleSplit
 from netbuild.yamltree.paths import follow
@@ -341,15 +343,30 @@ def _check_inputs(context: Context, before: Plan, after: Plan) -> None:
     here = context.at("task")
     if before.input_dim != after.input_dim:
         what = f"the task gives {after.input_dim} inputs, and {before.input_dim} in the whole spec"
-        here.problem("NB301", what, "the network is one throughout")
+        here.problem("NB301", what, "all stages train the same network")
         return
+    hint = "list the environments in the same order in every stage"
     one, other = (plan.task.channels if plan.task else {} for plan in (before, after))
     for name in one.keys() & other.keys():
         if one[name] != other[name]:
             what = f"input `{name}` is at another position than in the whole spec"
-            hint = "list the environments in the same order in every stage"
             here["envs"].problem("NB301", what, hint)
             return
+    rules = _rules(before)
+    kinds = [replace(rule, name="", weight=1.0) for rule in rules]
+    for i, (old, new) in enumerate(zip(rules, _rules(after), strict=False)):
+        kind = replace(new, name="", weight=1.0)
+        is_renamed = kind == kinds[i] or (new.env == old.env and kind not in kinds)
+        if new.label != old.label and not is_renamed:
+            what = f"the rule input of `{old.label}` is that of `{new.label}` here"
+            here["envs"].problem("NB301", what, hint)
+            return
+
+
+def _rules(plan: Plan) -> tuple[Environment, ...]:
+    """The environment that each rule input stands for."""
+    recipe = plan.task.recipe if isinstance(plan.task, NeurogymPlan) else None
+    return recipe.environments if recipe is not None and recipe.rule_input else ()
 
 
 def check_same_files(context: Context, known: Collection[str]) -> None:
