@@ -200,6 +200,8 @@ def _explained(fault: Fault, *, with_hint: bool) -> Problem:
         return _no_value(fault, node)
     if fault.kind == "untold":
         return _untold(fault)
+    if fault.kind == "finite_number":
+        return fault.problem("NB104", f"must be a finite number, found {fault.found}")
     for kinds, explain in _EXPLAIN.items():
         if fault.kind.startswith(kinds):
             return explain(fault)
@@ -319,10 +321,6 @@ def _bound(fault: Fault) -> Problem:
     return fault.problem("NB104", f"must be {words} {bound}, found {fault.found}", hint)
 
 
-def _finite(fault: Fault) -> Problem:
-    return fault.problem("NB104", f"must be a finite number, found {fault.found}")
-
-
 def _length(fault: Fault) -> Problem:
     short = fault.kind.endswith("short")
     limit: int = fault.context["min_length" if short else "max_length"]
@@ -379,7 +377,6 @@ def _selection(fault: Fault) -> Problem:
 _EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {
     ("literal",): _choice,
     ("greater_than", "less_than"): _bound,
-    ("finite_number",): _finite,
     ("too_", "string_too_"): _length,
     ("string_pattern",): _pattern,
     ("int", "float"): _number,
