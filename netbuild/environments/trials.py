@@ -30,10 +30,7 @@ class Drawn(NamedTuple):
 
 
 def draw_trials(
-    recipe: Recipe,
-    count: int,
-    rng: np.random.Generator,
-    known: dict[int, Player] | None = None,
+    recipe: Recipe, count: int, rng: np.random.Generator, known: dict[int, Player] | None = None
 ) -> Drawn:
     """`count` whole trials, which follow from `rng` alone; raises EnvironmentFailed.
 

@@ -18,13 +18,7 @@ from netbuild.wording import near, nearest, show
 from netbuild.yamltree.document import MAX_BYTES, Document, parse_value, read
 from netbuild.yamltree.nodes import Location, Node, copy_tree
 from netbuild.yamltree.parser import MAX_NODES
-from netbuild.yamltree.paths import (
-    PathError,
-    assign,
-    names_of,
-    parse_path,
-    remove,
-)
+from netbuild.yamltree.paths import PathError, assign, names_of, parse_path, remove
 
 LISTS = ("layers", "regularizers")
 MAX_DEPTH = 16  # files that extend each other

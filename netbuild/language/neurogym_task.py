@@ -99,9 +99,7 @@ class Neurogym(Model):
         True,
     )
     batches: Annotated[
-        WholeTrials | Windows,
-        OneOf("of"),
-        Shorthand(text("of"), {"enum": ["trials"]}),
+        WholeTrials | Windows, OneOf("of"), Shorthand(text("of"), {"enum": ["trials"]})
     ] = key(
         WholeTrials.model_construct(),
         "what a batch is made of",

@@ -27,9 +27,7 @@ SignReference = Annotated[
     Shorthand(matrix, {"type": "string"}, ROWS),
 ]
 WeightReference = Annotated[
-    MaskFile | MaskValues,
-    OneOf("reference"),
-    Shorthand(matrix, {"type": "string"}, ROWS),
+    MaskFile | MaskValues, OneOf("reference"), Shorthand(matrix, {"type": "string"}, ROWS)
 ]
 
 

@@ -82,8 +82,7 @@ def listed(node: Node) -> Node:
 
 
 Names = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=256)]],
-    Shorthand(listed, {"type": "string"}),
+    list[Annotated[str, Field(min_length=1, max_length=256)]], Shorthand(listed, {"type": "string"})
 ]
 
 

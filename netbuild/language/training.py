@@ -61,9 +61,7 @@ class Exponential(Model):
 
 
 Schedule = Annotated[
-    Cosine | StepDecay | Exponential,
-    OneOf("type"),
-    Shorthand(text("type"), {"enum": ["cosine"]}),
+    Cosine | StepDecay | Exponential, OneOf("type"), Shorthand(text("type"), {"enum": ["cosine"]})
 ]
 
 

@@ -135,11 +135,7 @@ class Parser:
             self._problem("NB008", f"a key must be a name, this is {kind_of(key)}", key.place, hint)
 
     def _collection(
-        self,
-        value: list[Node] | dict[str, Node],
-        start: Any,
-        end: Any,
-        written: list[Node],
+        self, value: list[Node] | dict[str, Node], start: Any, end: Any, written: list[Node]
     ) -> Node:
         """A node whose place is the part of it on its first line."""
         first, last = start.start_mark, end.end_mark
