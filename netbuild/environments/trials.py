@@ -21,7 +21,7 @@ MOST_VALUES = 64  # of one trial variable that is a list
 
 
 class Drawn(NamedTuple):
-    """A batch in numpy, as `netbuild.tasks.Batch` is in torch; its arrays are the caller's own."""
+    """A batch in numpy, as `netbuild.tasks.Batch` is in torch; the caller owns the arrays."""
 
     inputs: Array  # (batch, time, input) float32
     targets: Array  # (batch, time) int64 classes, or (batch, time, output) float32
@@ -34,8 +34,8 @@ def draw_trials(
 ) -> Drawn:
     """`count` whole trials, which follow from `rng` alone; raises EnvironmentFailed.
 
-    Nothing of an earlier batch is left in the environments: those that `known` has, which is for
-    this recipe alone, are reset, and all others are made. Those of this batch are left in `known`.
+    Environments that `known` holds, which belongs to this recipe alone, are reset, so that nothing
+    of an earlier batch is left in them; all others are made. `known` then holds those of this batch.
     """
     known = {} if known is None else known
     with quietly():

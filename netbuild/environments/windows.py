@@ -3,8 +3,8 @@
 Each row of a batch is a stream of trials, one after the other without a gap, which is cut into
 windows of equal length: window w+1 begins where window w ended, so trials begin and end anywhere
 in them. After a number of windows (a filling) all streams start again; the last window before that
-is left out. All of this is `neurogym.utils.data.Dataset` (2.3.1). What differs is that the streams
-are seeded, so that any window can be made again, and that its arrays are the caller's own.
+is left out. All of this is as in `neurogym.utils.data.Dataset` (2.3.1), except that the streams are
+seeded, so that any window can be made again, and that the caller owns the arrays.
 """
 
 from __future__ import annotations

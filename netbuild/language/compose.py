@@ -171,16 +171,12 @@ def changes_in(section: Node) -> list[Change]:
     if len(section.value) > MOST_CHANGES:
         what = f"needs at most {MOST_CHANGES:,} items, has {len(section.value):,}"
         raise SpecError([Problem("NB104", what, "set", section.place)])
-    return [
-        Change(path, _inside(value.key_place or section.place), value)
-        for path, value in section.value.items()
-    ]
-
-
-def _inside(place: Place) -> Place:
-    """A key's place without the quote that it may begin with."""
-    quoted = place.text[place.column - 1 : place.column] in ("'", '"')
-    return replace(place, column=place.column + quoted)
+    changes: list[Change] = []
+    for path, value in section.value.items():
+        place = value.key_place or section.place
+        is_quoted = place.text[place.column - 1 : place.column] in ("'", '"')
+        changes.append(Change(path, replace(place, column=place.column + is_quoted), value))
+    return changes
 
 
 def apply_words(root: Node, changes: Sequence[str], unset: Sequence[str]) -> list[Problem]:
@@ -283,9 +279,8 @@ def _not_of_stages(change: Change) -> Problem | None:
         hint = "`steps` and `stop_when` are keys of the stage itself"
     else:
         return None
-    return Problem(
-        "NB110", what, change.path, change.value.key_place if change.value else None, hint
-    )
+    place = change.value.key_place if change.value else None
+    return Problem("NB110", what, change.path, place, hint)
 
 
 # Files that extend others

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from netbuild.errors import joined
 from netbuild.language.base import Choice, Hint
 from netbuild.language.dump import inline
-from netbuild.language.grammar import Home, fields_of, homes, meanings, path_of, slot_at, slots_of
+from netbuild.language.grammar import fields_of, homes, meanings, path_of, slot_at, slots_of
 from netbuild.wording import did_you_mean, near, nearest, show
 from netbuild.yamltree.nodes import Location, Node
 from netbuild.yamltree.scalars import resolve
@@ -59,7 +59,7 @@ def unknown_key_hint(word: str, model: type[BaseModel], root: Node, location: Lo
     other = given[best].key_place if best in given else None
     if mine is None or other is None or mine.source != other.source:
         return f"did you mean `{best}`?"  # no key, or the key of another file, that it may replace
-    return f"`{best}` is there already, on line {other.line}"
+    return f"`{best}` is already written on line {other.line}"
 
 
 def _foreign_hint(word: str, keys: Collection[str], root: Node, location: Location) -> str:
@@ -99,12 +99,16 @@ def _below_hint(word: str, model: type[BaseModel]) -> str:
 
 
 def _home_hint(word: str, model: type[BaseModel], here: str) -> str:
-    """Where the key belongs, when it is a key of another section."""
-    having, word = _homes_of(word, model, here)
+    """Where the key belongs, when another section has it or a key that the word may mean."""
+    others = [(home, fields_of(home.model)) for home in homes() if home.model != model]
+    is_key = any(word in keys for _, keys in others)
+    words = [word] if is_key else meanings().get(word, [])
+    having = [(home, meant) for meant in words for home, keys in others if meant in keys]
     if not having:
         return ""
-    path = min((home.path for home in having), key=lambda path: _farness(path, here))
-    told = [home.told for home in having if home.path == path]
+    nearest_home, word = min(having, key=lambda each: _farness(each[0].path, here))
+    path = nearest_home.path
+    told = [home.told for home, meant in having if (meant, home.path) == (word, path)]
     kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
     if len(told) == sum(home.path == path for home in homes()):
         kinds = ""  # every kind of section there has the key
@@ -113,20 +117,6 @@ def _home_hint(word: str, model: type[BaseModel], here: str) -> str:
     there = (f"`{path}`" if path else "the spec itself") + (f" with {kinds}" if kinds else "")
     own = next((home for home in homes() if home.model is model and home.path == here), None)
     return f"`{show(word)}` is a key of {there}, not of {own or 'this section'}"
-
-
-def _homes_of(word: str, model: type[BaseModel], here: str) -> tuple[list[Home], str]:
-    """The other sections that have a key, or else the nearest that have one it may mean."""
-    others = [home for home in homes() if home.model != model]
-    found = [
-        ([home for home in others if meant in fields_of(home.model)], meant)
-        for meant in (word, *meanings().get(word, ()))
-    ]
-    if found[0][0]:
-        return found[0]
-    having = [each for each in found if each[0]]
-    farness = {meant: min(_farness(home.path, here) for home in some) for some, meant in having}
-    return min(having, key=lambda each: farness[each[1]], default=([], word))
 
 
 def _farness(path: str, here: str) -> tuple[bool, bool]:

@@ -51,10 +51,10 @@ FOLLOW = "copy the layer and its masks, or the `seed` that draws them, from the 
 
 
 class StartFrom(Model):
-    """Parameters that begin as another run has them, in place of their inits.
+    """Parameters that begin with the values of another run, in place of their inits.
 
-    The masks of the maps whose weights are taken must be those of the run. What is frozen is frozen
-    at the value that was taken.
+    The masks of the maps whose weights are taken must be those of the run. A frozen weight keeps
+    the value that was taken.
     """
 
     run: Annotated[
@@ -88,15 +88,15 @@ class StartFrom(Model):
 def check_start(
     context: Context, plans: dict[int, LayerPlan], split: SampleSplit | None = None
 ) -> tuple[dict[str, Array], tuple[SampleSplit, ...]]:
-    """The parameters that `start_from` takes, by name, each in its parameter's own shape.
+    """The parameters that `start_from` takes, by name, and the samples they were trained on.
 
-    And the samples that these weights were trained on, none of which `split` may test on.
+    `split` may test on none of these samples.
     """
     words = context.parsed.start_from
     if not isinstance(words, StartFrom):
         return {}, ()
     key = ("start_from", words.run, str(words.checkpoint))
-    if key not in context.kept:  # what the stages of a training all ask for
+    if key not in context.kept:  # every stage of a training asks for it
         context.kept[key] = context.attempt((*HERE, "run"), lambda: _read(context, words))
     if context.kept[key] is None:
         return {}, ()
@@ -187,10 +187,10 @@ def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> N
     wrong = int((values * np.sign(signs) < 0).sum())
     if wrong:
         what = f"{wrong:,} weights of `{name}` in the run have the wrong sign for this spec"
-        context.problem("NB305", (*HERE, "params"), what, "see `dale` there and here")
+        context.problem("NB305", (*HERE, "params"), what, "compare `dale` in both specs")
 
 
-# Which run and which checkpoint the words name
+# Which run and which checkpoint the keys name
 
 
 Weights: TypeAlias = tuple[TensorsFile, Path, tuple[SampleSplit, ...]]

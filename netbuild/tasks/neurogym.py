@@ -24,9 +24,9 @@ PATIENCE = 5.0  # seconds without an answer, which takes milliseconds
 class NeurogymTask:
     """Trials of a recipe. Every batch follows from (`seed`, step), and none is given twice.
 
-    Whole trials come padded, (trial, time, input), with what is padded weighing nothing in the
-    loss mask, and with a table of the trials; windows have no trials. `evaluation`
-    is the recipe of the trials that are scored, the same one when it is left out.
+    Whole trials come padded, (trial, time, input), with a loss mask that is 0 in the padding and
+    with a table of the trials; windows have no such table. `evaluation` is the recipe of the trials
+    that are scored; `recipe` when it is left out.
 
     Its methods raise `netbuild.environments.EnvironmentFailed` (a ValueError) where an
     environment's own code fails, and NetbuildError (exit 10) without neurogym.
@@ -59,10 +59,10 @@ class NeurogymTask:
 class Prefetch:
     """A NeurogymTask whose next batches are being made while the last one is trained on.
 
-    Whatever the worker cannot give is made here: while it starts, out of the order of the steps,
-    for another stream than the training's, and when it has ended, which a RuntimeWarning says once.
-    So the batches never depend on it. Close it, or use it in a `with`; it also ends with this
-    process, however this one ends.
+    Batches that the worker cannot give are made in this process: while the worker starts, out of
+    the order of the steps, for another stream than the training's, and after the worker has ended,
+    of which a RuntimeWarning tells once. So the batches never depend on the worker. Close it, or
+    use it in a `with`; it also ends with this process, however this process ends.
 
         with Prefetch(task) as quick:
             batch = quick.batch(step, size, rng)
