@@ -34,8 +34,8 @@ def draw_trials(
 ) -> Drawn:
     """`count` whole trials, which follow from `rng` alone; raises EnvironmentFailed.
 
-    Environments that `known` holds, which belongs to this recipe alone, are reset, so that nothing
-    of an earlier batch is left in them; all others are made. `known` then holds those of this batch.
+    `known`, which belongs to this recipe alone, holds environments of an earlier batch: they are
+    reset, and all others are made. Afterwards `known` holds the environments of this batch.
     """
     known = {} if known is None else known
     with quietly():
