@@ -25,7 +25,7 @@ FOREIGN = {
     "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
     **dict.fromkeys(
         ("_target_", "class_path", "module", "__class__"),
-        "`type` names a kind of a closed list; nothing is imported",
+        "`type` is one of a closed list of kinds; nothing is imported",
     ),
 }
 # Activations of other tools: a word of the list is no misspelt activation of ours.
