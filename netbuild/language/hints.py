@@ -138,7 +138,7 @@ def pattern_hint(text: str, pattern: str, info: FieldInfo | None) -> str:
         if isinstance(found, Hint):
             return found.of(text)
     slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
-    if re.fullmatch(pattern, slug):
+    if slug[:1].isalpha() and re.fullmatch(pattern, slug):
         return f"write `{slug}`"
     return (info.description or "") if info else ""
 

@@ -29,11 +29,11 @@ def test_arguments_are_those_of_the_class_itself() -> None:
 
 
 def test_only_the_warnings_of_gymnasium_are_silenced() -> None:
-    with warnings.catch_warnings(record=True) as caught, quietly():
+    with pytest.warns(RuntimeWarning, match="divided by zero") as caught, quietly():
         warnings.warn("\x1b[33mWARN: old ways", UserWarning, stacklevel=1)
         warnings.warn("WARN: old ways", UserWarning, stacklevel=1)
         warnings.warn("divided by zero", RuntimeWarning, stacklevel=1)
-    assert [str(each.message) for each in caught] == ["divided by zero"]
+    assert len(caught) == 1
 
 
 def test_neurogym_is_imported_late() -> None:

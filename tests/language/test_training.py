@@ -111,7 +111,7 @@ def test_a_stage_ends_when_it_is_good_enough(tmp_path: Path) -> None:
         ),
         (
             "stages: [{name: a, steps: 1, set: {task.inputs: z.npy}}]",
-            "NB308 task.inputs.file: in stage `a`: a stage cannot name a file of its own, z.npy",
+            "NB308 task.inputs.file: in stage `a`: a stage cannot name another file than the whole spec does, z.npy",
         ),
     ],
 )
@@ -148,13 +148,13 @@ RULE = "metric: accuracy, at_least: 0.9"
             ONE,
             100,
             f"{RULE}, of: worst_task",
-            ".of: there is no worst of one task: this is of several `envs`",
+            ".of: `worst_task` needs several `envs`, and this task has only one",
         ),
         (
             SEVERAL,
             100,
             "metric: loss, at_most: 0.1, of: worst_task",
-            ".of: `worst_task` is of `metric: accuracy`; there is one loss for all",
+            ".of: `worst_task` needs `metric: accuracy`; a loss is that of all trials",
         ),
     ],
 )
