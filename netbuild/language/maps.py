@@ -42,7 +42,7 @@ UNIFORM = Uniform.model_construct(init="uniform")
 class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
     # The keys that the checks turn into arrays. A layer takes all others as they are written.
     checked: ClassVar[set[str]] = {
         *("weight", "bias", "density", "sparsity_mask", "ei_mask", "plasticity_mask"),
@@ -104,7 +104,7 @@ class Projection(Model):
     A key that is left out is as in the map.
     """
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
 
     from_: Selection = key(
         ...,
