@@ -51,9 +51,7 @@ class Fans(NamedTuple):
         return init.calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
-def _uniform(
-    w: Tensor, fans: Fans, g: Random, low: float | None = None, high: float | None = None
-) -> Tensor:
+def _uniform(w: Tensor, fans: Fans, g: Random, low: float | None, high: float | None) -> Tensor:
     bound = 1 / math.sqrt(fans.input)
     low, high = -bound if low is None else low, bound if high is None else high
     _in_order(low, high)
