@@ -180,13 +180,17 @@ class Here:
             self.problem(error.code, error.what, error.hint)
             return None
 
-    def locate(self, reference: str) -> Path:
-        """The file that is named here; raises DataFileError."""
+    @property
+    def folder(self) -> Path:
+        """The folder that a path written here is relative to."""
         parsed = self.context.parsed
         node = parsed.tree.at(self.location)
         source = node.place.source if node else parsed.document.source
-        folder = parsed.folders.get(source, parsed.document.folder)
-        return self.context.locator(reference, folder)
+        return parsed.folders.get(source, parsed.document.folder)
+
+    def locate(self, reference: str) -> Path:
+        """The file that is named here; raises DataFileError."""
+        return self.context.locator(reference, self.folder)
 
     def read(self, reference: str, array: str | None) -> NDArray[Any]:
         """The array in the file that is named here, all of its values finite.

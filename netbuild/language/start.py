@@ -317,9 +317,7 @@ def _run(context: Context, name: str) -> _Run:
 
 def _folder(context: Context, name: str) -> Path:
     """A folder of the spec's project, links resolved; raises DataFileError for one outside."""
-    node = context.parsed.tree.at((*HERE, "run"))
-    source = node.place.source if node else context.parsed.document.source
-    own = context.parsed.folders.get(source, context.parsed.document.folder)
+    own = context.at(*HERE, "run").folder
     root = context.locator.data_root or project_root(own)
     refuse_what_is_no_path(name)
     path = Path(os.path.realpath(own / name))
