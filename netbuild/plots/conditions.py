@@ -194,11 +194,11 @@ class Averaged(NamedTuple):
 
 def averaged(
     activity: Activity,
-    *,
-    environment: str | None,
     layer: str | None,
     condition: str | None,
     align: str | None,
+    environment: str | None,
+    *,
     one: bool,
 ) -> list[Averaged]:
     """Averages by a variable, in time from a period's start, one of each environment.

@@ -18,7 +18,7 @@ from conftest import small_spec
 from places import ROOT
 
 import netbuild
-from netbuild.cli.options import find_run
+from netbuild.listing import find_run
 from netbuild.durable import digest
 from netbuild.runs.checkpoint import pack
 

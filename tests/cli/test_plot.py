@@ -90,7 +90,7 @@ def test_options_reach_the_figure(cli: Any, run: netbuild.Run, tmp_path: Path) -
         (["--kind", "trajectories", "--align", "delay"], "no period `delay`"),
         (["--kind", "psychometric", "--condition", "x"], "no variable `x`"),
         (["--kind", "learning", "--panel", "x"], "no x"),
-        (["--kind", "distributions", "--data", "x.csv"], "has no --data"),
+        (["--kind", "distributions", "--data", "x.csv"], "has no numbers"),
         (["--data", "x.json"], ".csv or .npz"),
     ],
 )
@@ -108,7 +108,7 @@ def test_data_of_a_figure_without_numbers_is_refused_before_the_run_is_opened(
 ) -> None:
     result = cli("plot", tmp_path / "no_run", "--kind", "distributions", "--data", "x.csv")
     assert result.code == 2
-    assert "has no --data" in result.err
+    assert "has no numbers" in result.err
 
 
 def test_kinds_that_a_spec_or_run_cannot_give(cli: Any, small: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_without_runs_it_says_so(cli: Any, here: Path) -> None:
     assert cli("runs").out == "no run below runs\n"
     make_run(here)
     assert cli("runs", "--filter", "seed=9").out == (
-        "no run below runs; 1 are, and no filter fits them\n"
+        "no run below runs passes the filters, of 1\n"
     )
     here.rename("elsewhere")
     assert cli("runs").out == "no run below runs\n"
@@ -480,7 +480,7 @@ def test_a_name_of_several_runs_lists_them(cli: Any, here: Path) -> None:
     assert lines[1] == f"  {paths[9]}  finished, step 24, accuracy 0.9000"
     assert lines[8] == f"  {paths[2]}  finished, step 24, accuracy 0.2000"
     assert lines[9] == "  ... and 2 more"
-    assert lines[10] == "   help: write more of one, or `small/latest`"
+    assert lines[10] == "   help: write more of the name, or `small/latest`"
     assert "10 runs are of small, newest first" in cli("inspect", "small").err
     make_run(here, 11, name="smaller")
     several = cli("inspect", "sma").err
@@ -496,7 +496,7 @@ def test_a_name_of_several_runs_lists_them(cli: Any, here: Path) -> None:
         ("smll", 2, "smll is neither a spec nor a run", "did you mean `small`?"),
         ("zzzz", 2, "zzzz is neither a spec nor a run", "looked for below runs"),
         ("runs", 5, "runs is not a run directory", "below it are 2 runs; the newest is runs/l"),
-        ("empty", 5, "empty is not a run directory", "it holds no run either"),
+        ("empty", 5, "empty is not a run directory", "no run is below it"),
         ("gone.yaml", 3, "cannot read the spec", ""),
         ("a\x1bb", 2, "a\\x1bb is neither a spec nor a run", ""),
     ],

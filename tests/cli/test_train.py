@@ -52,14 +52,14 @@ def test_again_trains_a_finished_spec_anew_and_resumes_an_unfinished_run(
     assert cli("train", small, "--again").code == Exit.USAGE
 
 
-def test_threads_are_at_most_the_cores_at_hand(
+def test_threads_are_at_most_the_usable_cores(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from netbuild.cli.training import threads_of
 
     assert threads_of(netbuild.load(small, ["training.threads=4000"])) == cores()
     err = capsys.readouterr().err
-    assert err.startswith("warning: training.threads is 4,000, and ")
+    assert err.startswith("warning: training.threads is 4,000, but ")
     assert len(err.splitlines()) == 1
 
 
