@@ -280,7 +280,8 @@ def _averaged(
     assert mean.time is not None
     if not len(mean.conditions):
         what = "period" if found is None else found.label
-        raise unusable(f"no trial of {environment or 'these'} has a value of {what}")
+        where = f" of {environment}" if environment else ""
+        raise unusable(f"no trial{where} has a value of {what}")
     enough = mean.counts * 2 >= mean.counts.max(1, keepdims=True)
     return Averaged(
         environment,
