@@ -19,7 +19,7 @@ from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.wording import one_line, printable
 
 MOST_PROBLEMS = 50
-MOST_AREAS = 5  # of which a table has room for more than counts
+MOST_AREAS = 5  # in a table of more areas there is room for counts only
 _WIDEST = 400  # of a source line's excerpt
 
 

@@ -30,8 +30,7 @@ class Condition(NamedTuple):
 
     label: str  # "signed coh (%)"
     values: Array  # (trial,)
-    signed: bool  # its sign was given to it by the right choice
-    unit: str = ""  # of its values; "" where it is not known
+    unit: str = ""  # "%" of coherences that have the sign of the choice they speak for
 
 
 def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condition | None:
@@ -49,17 +48,17 @@ def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condit
     first, _, second = name.partition("-")
     parts = [trials[part] for part in (first, second) if part in trials]
     if name not in trials and len(parts) == 2 and all(part.dtype.kind in "biuf" for part in parts):
-        return Condition(f"{first} − {second}", parts[0].astype(float) - parts[1], False)
+        return Condition(f"{first} − {second}", parts[0].astype(float) - parts[1])
     if name not in trials:
         raise unusable(f"these trials have no variable `{name}`", f"there are {', '.join(trials)}")
     values = trials[name]
     if values.dtype.kind not in "biuf":
-        return Condition(name, values, False)
+        return Condition(name, values)
     values = right_choices(values) if name == "answer" else values.astype(float)
     side = _sides(trials, name)
     if re.fullmatch(r"coh(_\d+)?", name) and side is not None and not (values < 0).any():
-        return Condition(f"signed {name} (%)", values * side + 0.0, True, "%")
-    return Condition(name, values, False)
+        return Condition(f"signed {name} (%)", values * side + 0.0, "%")
+    return Condition(name, values)
 
 
 def _sides(trials: Mapping[str, Array], name: str) -> Array | None:

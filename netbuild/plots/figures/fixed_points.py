@@ -111,9 +111,9 @@ def _colours(study: Study) -> dict[float, Any]:
     """The colour of each answer, by number; of more than seven, along one scale."""
     known = np.unique(_answers(study))
     found: list[float] = known[~np.isnan(known)].tolist()
-    if len(found) <= len(ANSWERS):
-        return dict(zip(found, ANSWERS, strict=False))
-    return dict(zip(found, map(tuple, _mappable(found).to_rgba(np.array(found))), strict=True))
+    many = len(found) > len(ANSWERS)
+    colours = map(tuple, _mappable(found).to_rgba(np.array(found))) if many else ANSWERS
+    return dict(zip(found, colours, strict=False))
 
 
 def _mappable(answers: list[float]) -> ScalarMappable:

@@ -40,8 +40,8 @@ def psychometric(
     """How often the second of two choices is made, with 95 % Wilson intervals and a fit.
 
     The fit is a cumulative Gaussian without lapses, Phi(slope (x - bias)). Trials in which neither
-    choice is made are left out. Of tasks with more than two choices it is the fraction of right
-    ones that is drawn. There is a curve for each environment that has the variable, or for each
+    choice is made are left out. For tasks with more than two choices, the fraction of right choices
+    is drawn. There is a curve for each environment that has the variable, or for each
     `context`, of several; and for a run of PerceptualDecisionMaking-v0 the ideal observer's.
 
     Args:
@@ -73,7 +73,7 @@ def psychometric(
             parts.append(part)
     if not parts:
         raise unusable("in none of these trials is one of the right choices made")
-    if results.run is not None and binary and found.signed:
+    if results.run is not None and binary and found.unit == "%":
         _draw_ideal(ax, results.run, table)
     options = {str(_choices(table, rows)[-1]) for rows in curves.values()}
     words = f"fraction of choice {options.pop()}" if len(options) == 1 else "fraction of 2nd choice"
