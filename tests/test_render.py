@@ -55,7 +55,9 @@ def test_problems_beyond_fifty_are_counted(
 def test_columns_line_up_by_what_letters_take(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for line, row in zip(aligned(rows), rows, strict=True):
-        first, second = (" " * (w - cell_len(c)) + c for w, c in zip(widths, row, strict=False))
+        first, second = (
+            " " * (w - cell_len(c)) + c for w, c in zip(widths[:2], row[:2], strict=True)
+        )
         assert line == f"{first}  {second}  {row[-1]}".rstrip()
 
 

@@ -138,7 +138,7 @@ def _shown(each: Entry, column: str) -> str:
         case _, None:
             return "-"
         case "commit", _:
-            return value[:7] + ("+" if each.changed else "")
+            return str(value[:7]) + ("+" if each.changed else "")
         case "spec", _:
             return str(value[:8])
         case "started", _:

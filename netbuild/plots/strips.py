@@ -50,7 +50,7 @@ class Side(NamedTuple):
 
     ax: Axes
     vertical: bool
-    count: int  # of rows or columns
+    units: int  # rows or columns
     length: float  # points, about
 
     def at(self, outside: float, place: float) -> tuple[float, float]:
@@ -72,7 +72,7 @@ def groups_of(words: Array, signs: Array) -> list[Group]:
     return found if len(found) > 1 or found[0][2:] != ("", 0) else []
 
 
-def show_groups(ax: Axes, rows: list[Group], columns: list[Group], shape: tuple[int, int]) -> None:
+def show_groups(ax: Axes, rows: list[Group], columns: list[Group], shape: tuple[int, ...]) -> None:
     """Show the groups of both sides: a strip of colours, a line between groups, and their names.
 
     Names that would cover each other move apart, with lines that lead to them. Where there are
@@ -96,10 +96,10 @@ def _show(side: Side, groups: list[Group]) -> None:
     """Show the groups of one side."""
     ax = side.ax
     _strips(side, groups)
-    names = _names(groups, side.count)
+    names = _names(groups, side.units)
     gap = max(GAP, HEIGHT / side.length)
-    shown = names if len(names) <= 1 / gap else _largest(names, gap * side.count)
-    places = _apart([name.middle for name in shown], gap * side.count, side.count)
+    shown = names if len(names) <= 1 / gap else _largest(names, gap * side.units)
+    places = _apart([name.middle for name in shown], gap * side.units, side.units)
     pad = PAD + LEAD * _leaders(side, shown, places)
     axis = ax.yaxis if side.vertical else ax.xaxis
     if len(shown) < len(names):
@@ -113,7 +113,7 @@ def _show(side: Side, groups: list[Group]) -> None:
             ax.yaxis.labelpad += PAD
         return
     ax.xaxis.tick_top()
-    room = side.length / side.count  # points for each column
+    room = side.length / side.units  # points for each column
     crowded = any(len(name.word) * LETTER > (name.stop - name.start) * room for name in shown)
     ax.set_xticks(places, texts)
     ax.tick_params("x", length=0, pad=pad, labelsize="small", rotation=90 if crowded else 0)
@@ -185,7 +185,7 @@ def _leaders(side: Side, names: list[Group], places: list[float]) -> bool:
     from matplotlib.transforms import ScaledTranslation
 
     pairs = [(name.middle, place) for name, place in zip(names, places, strict=True)]
-    if all(abs(place - at) <= GAP * side.count / 5 for at, place in pairs):
+    if all(abs(place - at) <= GAP * side.units / 5 for at, place in pairs):
         return False
     points = (PAD + LEAD - 2) / 72
     away = (-points, 0.0) if side.vertical else (0.0, points)

@@ -27,7 +27,7 @@ def test_other_checkpoints_are_refused(text: str) -> None:
 def test_the_device_is_the_last_override(small: Path) -> None:
     spec = load_spec(str(small), ["device=cuda", "seed=9"], ["name"], "cpu")
     assert (spec.model.device, spec.model.seed) == ("cpu", 9)
-    assert spec.model.name == small.stem
+    assert spec.model.name == "network"
 
 
 def test_problems_of_a_command_line_name_the_spec(small: Path) -> None:

@@ -32,8 +32,9 @@ def test_options_of_a_fork_need_fork(cli: Any, run: netbuild.Run, words: list[st
     assert "--spec, --set and --out need --fork" in result.err
 
 
-def test_a_fork_is_a_run_beside_its_parent(cli: Any, run: netbuild.Run) -> None:
-    result = cli("resume", run.path, "--fork", "--set", "training.steps=8", "--as-started", "-q")
+def test_a_fork_is_a_run_beside_its_parent(cli: Any, run: netbuild.Run, small: Path) -> None:
+    changes = ("--spec", small, "--set", "training.steps=8")
+    result = cli("resume", run.path, "--fork", *changes, "-q")
     assert result.code == 0, result.err
     fork = netbuild.open_run(result.out.strip())
     assert fork.path.parent == run.path.parent

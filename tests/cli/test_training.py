@@ -31,7 +31,7 @@ def test_threads_that_can_be_had_are_not_warned_of(small: Path, threads: str) ->
 
 
 def test_small_layers_take_one_thread_and_large_ones_all_cores(small: Path) -> None:
-    change = [f"training.batch_size={SMALL}", "training.threads=auto"]
+    change = [f"layers[hidden].output_dim={SMALL // 40 + 1}", "training.threads=auto"]
     assert threads_of(netbuild.load(small, change)) == cores()
 
 
