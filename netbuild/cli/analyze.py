@@ -56,7 +56,7 @@ def analyze(
     tolerance: Annotated[
         float, option(None, "The largest q = |F(x) - x|^2 / 2 of a point that is kept.")
     ] = 1e-6,
-    seed: Annotated[int, option(None, "The seed of the draw of these states.")] = 0,
+    seed: Annotated[int, option(None, "The seed with which these states are drawn.")] = 0,
     output: Annotated[
         Path | None,
         options.output("The folder to write to; else `analysis` in the run.", "FOLDER"),

@@ -48,10 +48,12 @@ def runs(
 
     Damaged ones are listed as such. With --quiet: the folders alone.
     """
-    from netbuild.listing.filters import SpecValues, parse_condition
+    from netbuild.listing.filters import SpecValues, check_key, parse_condition
 
     conditions = [parse_condition(text) for text in filters or ()]
-    key, descending = _sort_key(sort)
+    key = None if sort is None else sort.removeprefix("-")
+    if key is not None:
+        check_key(key)
     specs = SpecValues()
     if not folder.is_dir() and folder != DEFAULT:
         raise NetbuildError(f"there is no folder {folder}", Exit.IO)
@@ -62,10 +64,10 @@ def runs(
         found = [each for each in found if condition.holds(each, specs)]
         if condition.value.value is not None:
             specs.require(condition.key)
-    extra = key if key is not None and key not in COLUMNS else None
-    if key is not None:
+    extra = None if key in COLUMNS else key
+    if key is not None and sort is not None:
         value = specs.value if extra else getattr
-        found.sort(key=lambda each: _order(value(each, key)), reverse=descending)
+        found.sort(key=lambda each: _order(value(each, key)), reverse=sort.startswith("-"))
     if extra is not None:
         specs.require(extra)
     if form is Format.json:
@@ -77,16 +79,6 @@ def runs(
         say(f"no run below {folder}" + (f" passes the filters, of {count:,}" if count else ""))
     else:
         _print(found, folder, extra, specs)
-
-
-def _sort_key(sort: str | None) -> tuple[str | None, bool]:
-    if sort is None:
-        return None, False
-    from netbuild.listing.filters import check_key
-
-    key = sort.removeprefix("-")
-    check_key(key)
-    return key, sort.startswith("-")
 
 
 def _order(value: Any) -> tuple[int, float, str]:

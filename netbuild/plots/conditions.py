@@ -67,11 +67,11 @@ def _sides(trials: Mapping[str, Array], name: str) -> Array | None:
     found = np.full(len(kinds), np.nan)
     for kind in np.unique(kinds):
         here = kinds == kind
-        known = trials[name][here].astype(float)
         side = _side({n: values[here] for n, values in trials.items()}, name)
-        if side is None and not np.isnan(known).all():
+        if side is not None:
+            found[here] = side
+        elif not np.isnan(trials[name][here].astype(float)).all():
             return None
-        found[here] = np.nan if side is None else side
     return found
 
 
