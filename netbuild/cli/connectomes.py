@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from netbuild.cli.options import Quiet
+from netbuild.cli import options
+from netbuild.cli.options import argument, flag, option
 from netbuild.cli.outputs import need_ending
 from netbuild.cli.standard import say
 from netbuild.errors import DataFileError, Exit, NetbuildError, joined
@@ -26,31 +25,24 @@ layers: [{{name: x, type: ctrnn, input_dim: 1, alpha: 1, connectome: {{edges: ED
 CURABLE = ("NB206", "NB211", "NB212", "NB214", "NB216", "NB306")
 CURE = "here keys are given as `--set edges.weight=COLUMN`, the node table as `--neurons FILE`"
 
-Neurons = Annotated[
-    Path | None,
-    typer.Option("--neurons", metavar="FILE", help="The node table of an edge list."),
-]
+Neurons = Annotated[Path | None, option("FILE", "The node table of an edge list.", "--neurons")]
 Policies = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "KEY=VALUE",
+        "A key of `connectome`, e.g. min_weight=5 or edges.weight=syn_count. Repeatable.",
         "--set",
-        metavar="KEY=VALUE",
-        help="A key of `connectome`, e.g. min_weight=5 or edges.weight=syn_count. Repeatable.",
     ),
 ]
 
 
 def convert(
-    edges: Annotated[Path, typer.Argument(metavar="EDGES", help="An edge list, or a matrix.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write.")
-    ],
+    edges: Annotated[Path, argument("EDGES", "An edge list, or a matrix.")],
+    output: Annotated[Path, options.output("Where to write.", "FILE.npz")],
     neurons: Neurons = None,
     set_: Policies = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a file that is there already.")
-    ] = False,
-    quiet: Quiet = False,
+    force: Annotated[bool, flag("Replace a file that is there already.", "--force")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write a connectome in netbuild's own sparse form, which loads at once."""
     need_ending(output, "a connectome", ".npz")

@@ -179,11 +179,11 @@ def test_what_is_wrong_is_told_in_a_line(
         (["convert", "edges.csv"], USAGE, "Missing option"),
         (["convert", "-o", "x.npz"], USAGE, "Missing argument"),
         (["inspect", "masks"], USAGE, "masks is neither a spec nor a run"),
-        (["inspect", "spec.yaml", "edges.csv"], USAGE, "belong to `netbuild inspect masks FILE`"),
+        (["inspect", "spec.yaml", "edges.csv"], USAGE, "only `netbuild inspect masks FILE` takes"),
         (
             ["inspect", "spec.yaml", "--neurons", "neurons.csv"],
             USAGE,
-            "belong to `netbuild inspect",
+            "only `netbuild inspect masks FILE`",
         ),
     ],
 )
