@@ -63,5 +63,5 @@ def test_an_error_comes_in_place_of_a_batch() -> None:
     assert "Traceback" in head["traceback"]
     failing.close()
     assert not failing.is_open
-    with pytest.raises(OSError, match="closed"):
+    with pytest.raises(ValueError, match="closed"):
         failing.receive()
