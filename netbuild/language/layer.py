@@ -112,7 +112,7 @@ class LayerOfUnits(AnyLayer):
             return self.own_units(here)
         from netbuild.language.connectome import neurons_of
 
-        return neurons_of(here.context, int(here.location[1]), self)
+        return neurons_of(here, self)
 
     def wiring(self, here: Here) -> Wired | None:
         """The layer's connectome, which `gives` has read."""
