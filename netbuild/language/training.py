@@ -374,8 +374,8 @@ def check_same_files(context: Context, known: Collection[str]) -> None:
     """
     for where, record in context.files.items():
         if record.path not in known:
-            what = f"a stage cannot name another file than the whole spec does, {record.reference}"
-            hint = "name it in the whole spec; a stage may choose among the arrays of a file"
+            what = f"only the whole spec can name a file, {record.reference}"
+            hint = "name it in the whole spec; a stage may choose among the arrays of such a file"
             context.problem("NB308", follow(context.parsed.tree.root, where), what, hint)
 
 

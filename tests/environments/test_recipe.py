@@ -1,19 +1,18 @@
-"""A recipe reaches another process as it is."""
+"""A recipe goes through JSON."""
 
 from __future__ import annotations
 
-from multiprocessing import Pipe
+import json
 
 from recipes import mixed
 
-from netbuild.environments.recipe import Environment, Levels
+from netbuild.environments.recipe import Environment, Levels, Recipe
 
 
 def test_a_recipe_is_plain_data() -> None:
     words = mixed(window=7, levels=Levels(0.1, 0.9, False), period_weights={"decision": 2.0})
-    there, here = Pipe(duplex=False)
-    here.send(words)
-    assert there.recv() == words
+    data = json.loads(json.dumps(words.to_data()))
+    assert Recipe.from_data(data) == words
 
 
 def test_a_name_replaces_that_of_the_environment() -> None:

@@ -111,7 +111,7 @@ def test_a_stage_ends_when_it_is_good_enough(tmp_path: Path) -> None:
         ),
         (
             "stages: [{name: a, steps: 1, set: {task.inputs: z.npy}}]",
-            "NB308 task.inputs.file: in stage `a`: a stage cannot name another file than the whole spec does, z.npy",
+            "NB308 task.inputs.file: in stage `a`: only the whole spec can name a file, z.npy",
         ),
     ],
 )
