@@ -93,7 +93,7 @@ def _masks(file: Path, neurons: Path | None, changes: Any, form: Format) -> None
 def _of_run(
     path: Any, device: str | None, by: str | None, spectrum: bool
 ) -> tuple[str, dict[str, Any]]:
-    from netbuild.runs import open_run
+    from netbuild.api import open_run
 
     run = open_run(path, verify=False)
     network = run.network(device=device or "cpu", verified=False)

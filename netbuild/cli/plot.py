@@ -146,8 +146,8 @@ def plot(
     if options:
         _check_options(kind, options)
     named = [(name.strip("_"), str(value)) for name, value in options.items()]
+    from netbuild.api import open_run
     from netbuild.results.results import Results
-    from netbuild.runs import open_run
 
     run_path = find_run(target)
     if run_path is not None:

@@ -77,7 +77,7 @@ def _beside(path: Path) -> Path:
 
     As relative as the run's own path is, for it is printed.
     """
-    from netbuild.runs import open_run
+    from netbuild.api import open_run
 
     place = Path(os.path.realpath(path))
     if place.parent.name != open_run(path, verify=False).about["name"]:

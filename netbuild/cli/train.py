@@ -60,23 +60,17 @@ def train(
         if not resume:
             session.start(checked, out)
             return
-        from netbuild.runs.forking import (
-            finished,
-            of_another_spec,
-            only_one,
-            refuse_own_latest,
-            unfinished,
-        )
+        from netbuild.runs.forking import newest, only_one, refuse_own_latest
 
         refuse_own_latest(checked)
         with only_one(out, checked):
-            found = unfinished(out, checked)
+            found = newest(out, checked)
             if found is None and not again:
-                found = finished(out, checked)
+                found = newest(out, checked, ended=True)
             if found is not None:
                 session.resume(found, if_changed="ignore")
                 return
-            other = of_another_spec(out, checked)
+            other = newest(out, checked, same=False)
             if other is not None:
                 warn(f"{other} is unfinished, and of another spec: a new run is started")
             session.start(checked, out)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from netbuild.durable import read_file
 from netbuild.errors import DataFileError
 from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
@@ -30,13 +31,13 @@ from netbuild.language.targets import parameter_shapes, weights_of
 from netbuild.language.training import refuse_leaks
 from netbuild.rundir import (
     CHECKPOINTS,
+    LARGEST_JSON,
     LATEST,
     NETWORK,
     RUN,
     STATE,
     as_object,
     checkpoint_name,
-    read_bytes,
     steps_in,
     unsealed,
 )
@@ -217,7 +218,7 @@ class _Run:
     def read(self, name: str) -> bytes:
         """The bytes of a file of the run; raises DataFileError."""
         with self._reading(name):
-            return read_bytes(self.path / name, within=self.path)
+            return read_file(self.path / name, LARGEST_JSON, self.path)
 
     def about(self) -> dict[str, Any]:
         """What `run.json` holds; raises DataFileError."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from netbuild import system
+from netbuild.durable import read_file
 from netbuild.folders import ForeignEntryError, TooLargeError, entered
 from netbuild.rundir import (
     CHECKPOINTS,
@@ -19,7 +20,6 @@ from netbuild.rundir import (
     as_object,
     checkpoint_name,
     other_format,
-    read_bytes,
     steps_in,
 )
 
@@ -106,7 +106,7 @@ def entry(path: Path) -> Entry:
     problem = ""
     about: dict[str, Any] = {}
     try:
-        about = as_object(read_bytes(path / RUN, path, MOST_BYTES))
+        about = as_object(read_file(path / RUN, MOST_BYTES, path))
     except FileNotFoundError:
         if is_locked(path):
             return Entry(path, "running")
@@ -193,7 +193,7 @@ def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
         return None, {}
     file = path / CHECKPOINTS / checkpoint_name(step) / STATE
     try:
-        return step, as_object(read_bytes(file, path, MOST_BYTES))
+        return step, as_object(read_file(file, MOST_BYTES, path))
     except (OSError, ValueError, MemoryError, ForeignEntryError, TooLargeError):
         return step, {}
 

@@ -14,8 +14,9 @@ from netbuild.language import Spec
 from netbuild.layers import Network
 from netbuild.results.activity import Activity
 from netbuild.results.maps import LabelledMap, labelled_maps
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs.run import Run, Which
+from netbuild.runs.run import Which
 
 Array = NDArray[Any]
 Trials = Mapping[str, Array]  # {variable: (trial,)}

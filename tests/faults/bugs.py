@@ -209,8 +209,9 @@ def digests_not_compared() -> None:
 
 @bug("frozen weights are compared with those that were loaded", "cuts.held", 1)
 def loaded_weights_are_the_reference() -> None:
-    def loaded(network: Any, data: bytes, initial: Any, where: str) -> None:
-        _module("runs.checkpoint").load_network(network, data, where)
+    def loaded(network: Any, found: Any, initial: Any) -> None:
+        tensors = found.tensors("network.safetensors")
+        _module("runs.checkpoint").load_network(network, tensors, "")
         initial |= {name: p.detach().clone() for name, p in network.named_parameters()}
 
     _everywhere("load_verified", loaded)

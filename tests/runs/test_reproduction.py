@@ -96,7 +96,7 @@ def test_nothing_is_written(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_damaged_run_is_not_compared(run: netbuild.Run) -> None:
     (run.path / "resolved.yaml").write_text((run.path / "resolved.yaml").read_text() + "# x\n")
-    with pytest.raises(NetbuildError, match="digest written down") as caught:
+    with pytest.raises(NetbuildError, match="recorded digest") as caught:
         netbuild.reproduce(run.path)
     assert caught.value.exit_code == Exit.RUN
 
@@ -152,8 +152,12 @@ def test_what_was_forged_is_named(run: netbuild.Run, difference: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("spec.yaml", ("steps: 24", "steps: 25"), "spec.yaml does not have the digest"),
-        ("resolved.yaml", ("seed: 3", "seed: 4"), "resolved.yaml does not have the digest"),
+        ("spec.yaml", ("steps: 24", "steps: 25"), "spec.yaml does not match its recorded digest"),
+        (
+            "resolved.yaml",
+            ("seed: 3", "seed: 4"),
+            "resolved.yaml does not match its recorded digest",
+        ),
         ("run.json", ('"seed": 3', '"seed": 4'), "run.json says seed 4, resolved.yaml 3"),
     ],
 )

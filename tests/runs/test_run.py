@@ -180,7 +180,7 @@ def test_a_flipped_bit_is_detected(run: netbuild.Run) -> None:
         damaged = bytearray(data)
         damaged[position] ^= 1
         file.write_bytes(damaged)
-        with pytest.raises(NetbuildError, match="does not have the digest") as caught:
+        with pytest.raises(NetbuildError, match="does not match its recorded digest") as caught:
             netbuild.open_run(run.path)
         assert caught.value.exit_code == Exit.RUN
     file.write_bytes(data)
@@ -341,7 +341,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_makes_way_for_the_newest(
         return open_checkpoint(path)
 
     monkeypatch.setattr(run_module, "open_checkpoint", pruned)
-    assert run.saved()[0].step == 24
+    assert run.saved().step == 24
     assert opened == [newer, found]
 
 

@@ -24,8 +24,8 @@ from netbuild.drawing.panels import (
 from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.errors import Exit, NetbuildError
 from netbuild.results.results import Lines, Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

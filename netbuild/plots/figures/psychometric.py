@@ -19,8 +19,8 @@ from netbuild.plots.conditions import (
     variables,
 )
 from netbuild.results.results import Results, Trials, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
