@@ -68,7 +68,7 @@ def resume(
     The metrics have no gap and no duplicate, and the weights, the optimizer and the metrics end
     with the bits of a run that was never interrupted, on the same machine with the same versions
     and number of threads. A damaged checkpoint is renamed `corrupt-...`, with a warning, and the
-    checkpoint before it is used; a run without any checkpoint begins again from its initial weights.
+    one before it is used; a run without any checkpoint begins again from its initial weights.
 
     The run's own copies of its spec and files are used. Where the originals are there and have
     changed since, `if_changed="refuse"` raises, and "ignore" does not look. The originals are

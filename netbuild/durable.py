@@ -68,9 +68,9 @@ def reading(path: Path, *damaged: type[Exception]) -> Iterator[None]:
     """Raise NetbuildError for a file of a run that cannot be read.
 
     The exit code is 5 for a file that is missing or damaged, 7 where the disk or a permission
-    prevents the reading, and 9 where the memory is too small. Damaged text and JSON raise ValueError
-    or RecursionError; `damaged` are the exceptions of another parser. Every other exception is a
-    bug of ours, and passes.
+    prevents the reading, and 9 where the memory is too small. Damaged text and JSON raise
+    ValueError or RecursionError; `damaged` are the exceptions of another parser. Every other
+    exception is a bug of ours, and passes.
     """
     kinds: tuple[type[Exception], ...] = (*ABSENT, ValueError, RecursionError, *damaged)
     try:
@@ -154,7 +154,7 @@ def read_entry(
 ) -> bytes:
     """As `read_file`, for a file in an open folder.
 
-    `limit` reads the beginning of the open descriptor, and returns how many bytes the file may have.
+    `limit` reads the beginning of the open file, and returns how many bytes the file may have.
     """
     descriptor = folder.open(name)
     try:
@@ -386,7 +386,7 @@ def sync_folder(path: Path) -> None:
 def require_space(
     folder: Path, needed: int, hint: str = "free some, and `netbuild resume` continues"
 ) -> None:
-    """Raise NetbuildError (exit 7) unless the disk of a folder has `needed` bytes and a margin free.
+    """Raise NetbuildError (exit 7) unless the disk of a folder has room for `needed` bytes.
 
     A user's quota is not visible here; it shows when something is written.
     """

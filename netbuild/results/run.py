@@ -67,7 +67,7 @@ class Run(RunFolder):
         return activity_of(rates, batch, columns, units=units, dt=part.model.dt)
 
     def trials(self, count: int | None = None) -> Any:
-        """A polars DataFrame with a row for each test trial: its variables, and the network's answer.
+        """A polars DataFrame with a row for each test trial: its variables and the answer to it.
 
         The answers are those at the end of the training. For a run that has not ended, or with
         `count`, they are computed from the newest weights.

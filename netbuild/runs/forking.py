@@ -53,7 +53,7 @@ def newest(out: Path, spec: Spec, *, ended: bool = False, same: bool = True) -> 
 
 
 def _is_of(info: Mapping[str, Any], spec: Spec) -> bool:
-    """Whether a run has the hash of a spec; the spec may start from a run that has changed since."""
+    """Whether a run has a spec's hash, even if the run that the spec starts from has changed."""
     if info.get("own_task"):
         return False
     start = info["inputs"].get(START)
@@ -73,9 +73,9 @@ def refuse_own_latest(spec: Spec) -> None:
 
 @contextmanager
 def only_one(out: Path, spec: Spec) -> Iterator[None]:
-    """Lock the start of a run of this spec below `out`, so that two processes do not start one each.
+    """Keep other processes from starting or resuming a run of this spec below `out`.
 
-    Raises NetbuildError.
+    Raises NetbuildError where another process has the lock.
     """
     folder = out / spec.model.name
     with io_errors(f"cannot write {folder}"):

@@ -71,7 +71,7 @@ class RunFolder:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """The contents of `run.json`: status, step, scores, versions, threads, git commit, times."""
+        """The contents of `run.json`: status, step, scores, versions, threads, commit, times."""
         return self.info.to_data()
 
     @cached_property
@@ -105,7 +105,7 @@ class RunFolder:
     def part(self, found: Checkpoint | None = None) -> Stage:
         """The stage of a checkpoint, by default the newest: its name and its spec.
 
-        The name is "" for a training without stages. Raises NetbuildError where neurogym is missing.
+        The name is "" for a training without stages. Raises NetbuildError without neurogym.
         """
         stages = stages_of(self.training_spec)
         if len(stages) == 1:
@@ -178,7 +178,7 @@ class RunFolder:
     def network_of(
         self, found: Checkpoint, *, device: str = "cpu", verified: bool = True
     ) -> Network:
-        """The network with the weights of a checkpoint; options and errors are those of `network`."""
+        """The network with the weights of a checkpoint; otherwise as `network`."""
         place = device_of(device)
         network = build(self.spec, device="cpu")
         if verified:

@@ -77,7 +77,7 @@ class RunWriter:
         return pack_checkpoint(trainer, self.initial, run=self.info.id, **log)
 
     def _save(self, trainer: Trainer) -> None:
-        """Write the best state, if it is not on the disk yet, and the present one; prune older ones.
+        """Write the best state, if it is not on the disk yet, and the present state; then prune.
 
         The log is synced first, because a checkpoint records the length of the log.
         """

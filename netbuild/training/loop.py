@@ -85,7 +85,7 @@ class Trainer:
     ) -> Self:
         """The training of a spec from `progress` on; `progress` is kept up to date.
 
-        The network and the optimizer must be in the state of that point. `task` replaces the spec's.
+        The network and the optimizer must have the state of that point. `task` replaces the spec's.
         """
         stages, progress = stages_of(spec), progress or Progress()
         if progress.ended and progress.stage + 1 < len(stages):
@@ -151,7 +151,7 @@ class Trainer:
 
     @contextmanager
     def _prefetched(self) -> Iterator[None]:
-        """Have another process draw the trials of a neurogym task ahead, in the training of a spec."""
+        """Have another process draw the trials of a neurogym task ahead, for a spec."""
         if not self.stages or not isinstance(self.task, NeurogymTask):
             yield
             return
@@ -249,7 +249,7 @@ class Trainer:
         return self._record("evaluation", dict(scores), is_best=is_best)
 
     def evaluation(self) -> Batch:
-        """The trials that are scored, on the network's device; they are the same in a whole stage."""
+        """The trials that are scored, on the network's device; a stage has the same ones always."""
         if self._evaluation is None:
             batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
             check_batch(batch, self.network.input_dim)
@@ -272,7 +272,7 @@ def stages_of(spec: Spec) -> list[Stage]:
 
 
 def check_batch(batch: Any, width: int) -> None:
-    """Raise TypeError or ValueError, which say what is expected, for a batch that cannot be used."""
+    """Raise TypeError or ValueError, with what is expected, for a batch that cannot be used."""
     if not isinstance(batch, Batch):
         what = "batch(step, size, rng) must return a netbuild.tasks.Batch(inputs, targets)"
         raise TypeError(f"{what}, not {type(batch).__name__}")

@@ -1,4 +1,4 @@
-"""The git commit of a run, and the patch; nothing that a repository's configuration names is run."""
+"""The git commit of a run, and the patch; no program that a repository names is run."""
 
 from __future__ import annotations
 

@@ -458,9 +458,7 @@ def test_where_all_checkpoints_are_gone_the_log_is_kept_and_it_is_told(
     assert caught.value.exit_code == Exit.RUN
     assert (run / "metrics.jsonl").read_bytes() == log
     (run / "checkpoints").unlink()
-    with pytest.warns(
-        RuntimeWarning, match="had taken 20 steps and has no checkpoint left: it begins again"
-    ):
+    with pytest.warns(RuntimeWarning, match="has no checkpoint left: it begins again"):
         again = netbuild.resume(run)
     assert_same(whole, again)
     (copy,) = run.glob("corrupt-metrics.jsonl-*")
