@@ -17,38 +17,12 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from netbuild.durable import (
-    LARGEST,
-    canonical_json,
-    digest,
-    names_in,
-    read_entry,
-    reason_of,
-    remove_folder,
-    remove_leftovers,
-    rename_entry,
-    require_space,
-    steady,
-    write_folder,
-)
+from netbuild import durable, rundir
 from netbuild.errors import Exit, NetbuildError
 from netbuild.files.tensors import end_of_tensors
 from netbuild.folders import entered
 from netbuild.language import Spec
 from netbuild.layers import Check, Network
-from netbuild.rundir import (
-    FORMAT,
-    LARGEST_JSON,
-    NETWORK,
-    OPTIMIZER,
-    STATE,
-    checkpoint_name,
-    other_format,
-    sealed,
-    step_of,
-    steps_in,
-    unsealed,
-)
 from netbuild.runs.log import NotNowError
 from netbuild.runs.schema import State, without_nan
 from netbuild.training.loop import Trainer
@@ -59,7 +33,7 @@ from netbuild.training.optimizer_state import (
 )
 from netbuild.training.step import are_finite
 
-FILES = (NETWORK, OPTIMIZER)
+FILES = (rundir.NETWORK, rundir.OPTIMIZER)
 INITIAL = "initial.safetensors"
 # Errors that say that a checkpoint has no such file; all other errors are the disk's.
 NO_FILE = (
@@ -96,7 +70,7 @@ def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
     between processes.
     """
     ordered = {name: tensors[name] for name in sorted(tensors)}
-    return bytes(safetensors.save(ordered, {"netbuild": canonical_json(about)}))
+    return bytes(safetensors.save(ordered, {"netbuild": durable.canonical_json(about)}))
 
 
 def unpack(data: bytes, where: str) -> dict[str, Tensor]:
@@ -125,7 +99,7 @@ def initial_tensors(network: Network) -> dict[str, Tensor]:
 
 def pack_initial(spec: Spec, network: Network) -> bytes:
     """The network that a training starts from, as the bytes of `initial.safetensors`."""
-    about: dict[str, Any] = {"format": FORMAT, "step": 0}
+    about: dict[str, Any] = {"format": rundir.FORMAT, "step": 0}
     if spec.plan.trained_on:
         about["trained_on"] = [split.to_data() for split in spec.plan.trained_on]
     return pack(initial_tensors(network), about)
@@ -150,21 +124,24 @@ def pack_checkpoint(
     """
     network, when = trainer.network, f"after step {trainer.step - 1}"
     refuse_bad_weights(network, initial, Exit.DIVERGED, Exit.BUG, when)
-    about = {"format": FORMAT, "step": trainer.step}
+    about = {"format": rundir.FORMAT, "step": trainer.step}
     trained_on = trainer.trained_on()
     seen = {"trained_on": trained_on} if trained_on else {}
     tensors, groups = optimizer_tensors(network, trainer.optimizer)
     refuse_infinite_state(tensors, Exit.DIVERGED, when)
-    files = {NETWORK: pack(network_tensors(network), about | seen), OPTIMIZER: pack(tensors, about)}
+    files = {
+        rundir.NETWORK: pack(network_tensors(network), about | seen),
+        rundir.OPTIMIZER: pack(tensors, about),
+    }
     state = State(
         **dict(trainer.progress),
         run=run,
         metrics=metrics,
         metrics_sha256=metrics_sha256,
         optimizer=groups,
-        sha256={name: digest(data) for name, data in files.items()},
+        sha256={name: durable.digest(data) for name, data in files.items()},
     )
-    return files | {STATE: sealed(without_nan(state.model_dump()))}
+    return files | {rundir.STATE: rundir.sealed(without_nan(state.model_dump()))}
 
 
 def write_checkpoint(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
@@ -172,27 +149,27 @@ def write_checkpoint(folder: Path, step: int, files: Mapping[str, bytes]) -> Pat
 
     Raises OSError, and NetbuildError (exit 7) where the disk is too full for it.
     """
-    path = folder / checkpoint_name(step)
+    path = folder / rundir.checkpoint_name(step)
     if not path.exists() or not _holds(path, files):
-        require_space(folder, sum(map(len, files.values())))
+        durable.require_space(folder, sum(map(len, files.values())))
         if path.exists():
             set_aside(path)
-        write_folder(path, files, within=folder.parent)
+        durable.write_folder(path, files, within=folder.parent)
     return path
 
 
 def prune(folder: Path, keep: int, also: Collection[int] = ()) -> None:
     """Remove all checkpoints except the newest `keep` and those of the steps in `also`."""
-    remove_leftovers(folder, within=folder.parent)
+    durable.remove_leftovers(folder, within=folder.parent)
     for path in checkpoints(folder)[:-keep]:
-        if step_of(path.name) not in also:
-            remove_folder(path, within=folder.parent)
+        if rundir.step_of(path.name) not in also:
+            durable.remove_folder(path, within=folder.parent)
 
 
 def set_aside(path: Path) -> Path:
     """Rename a checkpoint that cannot be used to `corrupt-...`; returns its new path."""
     name = f"corrupt-{path.name}-{secrets.token_hex(2)}"
-    return rename_entry(path, name, within=path.parent.parent)
+    return durable.rename_entry(path, name, within=path.parent.parent)
 
 
 def refuse_bad_weights(
@@ -226,7 +203,7 @@ def refuse_violations(checks: Sequence[Check], exit_code: Exit) -> None:
 def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
     """Whether a checkpoint on the disk is whole and has the tensors of these files."""
     try:
-        return bool(open_checkpoint(path).state.sha256 == json.loads(files[STATE])["sha256"])
+        return bool(open_checkpoint(path).state.sha256 == json.loads(files[rundir.STATE])["sha256"])
     except NetbuildError:
         return False
 
@@ -237,12 +214,12 @@ def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, by step, the newest last."""
     try:
-        names = steady(names_in)(folder, within=folder.parent)
+        names = durable.steady(durable.names_in)(folder, within=folder.parent)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise NotNowError(f"{folder} cannot be read: {reason_of(error)}", Exit.IO) from None
-    return [folder / checkpoint_name(step) for step in steps_in(names)]
+        raise NotNowError(f"{folder} cannot be read: {durable.reason_of(error)}", Exit.IO) from None
+    return [folder / rundir.checkpoint_name(step) for step in rundir.steps_in(names)]
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -251,25 +228,25 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises NetbuildError (exit 5) for a damaged checkpoint, and NotNowError where the disk fails
     (exit 7) or another version of netbuild has written the checkpoint (exit 5).
     """
-    state = _state(path, _read(path, STATE, LARGEST_JSON))
-    if path.name != checkpoint_name(state.step):
+    state = _state(path, _read(path, rundir.STATE, rundir.LARGEST_JSON))
+    if path.name != rundir.checkpoint_name(state.step):
         raise NetbuildError(f"{path} says that it is of step {state.step}", Exit.RUN)
     files = {}
     for name in FILES:
         files[name] = _read(path, name, limit=_end_of_tensors)
-        if digest(files[name]) != state.sha256.get(name):
+        if durable.digest(files[name]) != state.sha256.get(name):
             raise NetbuildError(f"{path / name} does not match its recorded digest", Exit.RUN)
     return Checkpoint(path, state, files)
 
 
 def _state(path: Path, data: bytes) -> State:
     try:
-        found = unsealed(data)
+        found = rundir.unsealed(data)
     except ValueError:
         what = f"{path} is not a whole checkpoint (state.json is damaged)"
         raise NetbuildError(what, Exit.RUN) from None
-    if found.get("format", FORMAT) != FORMAT:
-        what = f"{path} {other_format(found['format'])}"
+    if found.get("format", rundir.FORMAT) != rundir.FORMAT:
+        what = f"{path} {rundir.other_format(found['format'])}"
         raise NotNowError(what, Exit.RUN, "upgrade netbuild")
     try:
         return State.model_validate(found)
@@ -286,7 +263,7 @@ def read_weights(path: Path) -> bytes:
     A file that is longer than its header says is refused before it is read (exit 9).
     """
     with entered(path.parent) as folder:
-        return read_entry(folder, path.name, limit=_end_of_tensors)
+        return durable.read_entry(folder, path.name, limit=_end_of_tensors)
 
 
 def _end_of_tensors(descriptor: int) -> int:
@@ -294,14 +271,14 @@ def _end_of_tensors(descriptor: int) -> int:
 
 
 def _read(
-    path: Path, name: str, most: int = LARGEST, limit: Callable[[int], int] | None = None
+    path: Path, name: str, most: int = durable.LARGEST, limit: Callable[[int], int] | None = None
 ) -> bytes:
     """The bytes of one file of a checkpoint; raises the errors of `open_checkpoint`."""
 
-    @steady
+    @durable.steady
     def read() -> bytes:
         with entered(path, within=path.parent.parent) as folder:
-            return read_entry(folder, name, most, limit)
+            return durable.read_entry(folder, name, most, limit)
 
     try:
         return read()
@@ -309,7 +286,7 @@ def _read(
         if error.errno in NO_FILE:
             what = f"{path} is not a whole checkpoint ({name}: {error.strerror})"
             raise NetbuildError(what, Exit.RUN) from None
-        what = f"{path / name} cannot be read: {reason_of(error)}"
+        what = f"{path / name} cannot be read: {durable.reason_of(error)}"
         raise NotNowError(what, Exit.IO) from None
 
 
@@ -340,5 +317,5 @@ def load_verified(
 
     Raises NetbuildError (exit 5).
     """
-    load_network(network, found.tensors(NETWORK), str(found.path))
+    load_network(network, found.tensors(rundir.NETWORK), str(found.path))
     return refuse_bad_weights(network, initial, Exit.RUN, Exit.RUN, f"in {found.path}")

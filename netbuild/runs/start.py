@@ -9,18 +9,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from netbuild import durable
 from netbuild.builder import build, build_optimizer
-from netbuild.durable import (
-    digest,
-    io_errors,
-    make_folders,
-    read_file,
-    remove,
-    replace_file,
-    require_space,
-    steady,
-    sync_folder,
-)
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec
 from netbuild.language.context import FileRecord
@@ -68,11 +58,11 @@ def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False
     info = _first_info(spec, path, trainer, files, git)
     if own_task:
         info.own_task = True
-    with io_errors(f"cannot write the run directory {path}"):
+    with durable.io_errors(f"cannot write the run directory {path}"):
         needed = sum(map(len, files.values())) + 2 * STATES * len(files[INITIAL])
         folder = next(each for each in path.absolute().parents if each.is_dir())
-        require_space(folder, needed, "free some, or name another folder: `--out DIR`")
-        make_folders(path)
+        durable.require_space(folder, needed, "free some, or name another folder: `--out DIR`")
+        durable.make_folders(path)
         lock = take_lock(path / ".lock", str(path))
         return _fill(RunWriter(path, info, lock, parameters), files)
 
@@ -107,9 +97,9 @@ def _first_info(
         name=spec.model.name,
         status="running",
         spec_hash=spec.hash,
-        spec_sha256=digest(files["spec.yaml"]),
-        initial_sha256=digest(files[INITIAL]),
-        resolved_sha256=digest(files["resolved.yaml"]),
+        spec_sha256=durable.digest(files["spec.yaml"]),
+        initial_sha256=durable.digest(files[INITIAL]),
+        resolved_sha256=durable.digest(files["resolved.yaml"]),
         seed=spec.model.seed,
         overrides=list(spec.overrides),
         unset=list(spec.unset),
@@ -131,14 +121,14 @@ def _fill(writer: RunWriter, files: Mapping[str, bytes]) -> RunWriter:
         for name in FOLDERS:
             os.mkdir(writer.path / name)
         for name, data in files.items():
-            replace_file(writer.path / name, data, within=writer.path)
+            durable.replace_file(writer.path / name, data, within=writer.path)
         writer.status("running")
         for folder in (writer.path / "inputs", writer.path, writer.path.parent):
-            steady(sync_folder)(folder)
+            durable.steady(durable.sync_folder)(folder)
     except BaseException:
         writer.close()
         with suppress(OSError):
-            remove(writer.path)
+            durable.remove(writer.path)
         raise
     return writer
 
@@ -147,8 +137,8 @@ def _inputs(spec: Spec) -> list[tuple[FileRecord, bytes]]:
     """The files that a spec names, and their bytes; raises NetbuildError if one has changed."""
     found = []
     for record in spec.files.values():
-        data = read_file(Path(record.path))
-        if digest(data) != record.sha256:
+        data = durable.read_file(Path(record.path))
+        if durable.digest(data) != record.sha256:
             what = f"{record.reference} has changed since the spec was loaded"
             raise NetbuildError(what, Exit.DATA)
         found.append((record, data))

@@ -14,18 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from netbuild.durable import (
-    PASSING,
-    append,
-    cut_file,
-    digest,
-    hash_beginning,
-    io_errors,
-    need_folder,
-    remove_leftovers,
-    replace_file,
-    sync_file,
-)
+from netbuild import durable
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import check_file
 from netbuild.runs.checkpoint import pack_checkpoint, prune, write_checkpoint
@@ -55,7 +44,7 @@ class RunWriter:
     def put(self, record: Record, trainer: Trainer) -> None:
         """Write a record where it belongs; raises NetbuildError (exit 7) where that fails."""
         hint = "everything that was saved before is intact"
-        with io_errors(f"cannot write {self.path}", hint=hint):
+        with durable.io_errors(f"cannot write {self.path}", hint=hint):
             if record.kind in ("train", "evaluation"):
                 self.log(record.kind, record.step, record.values)
                 if record.is_best:
@@ -68,7 +57,7 @@ class RunWriter:
     def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line to `metrics.jsonl`; a number that is not finite is written as null."""
         data = line_of(kind, step, values).encode()
-        self.logged = append(self.path / METRICS, data, self.logged)
+        self.logged = durable.append(self.path / METRICS, data, self.logged)
         self.logged_hash.update(data)
 
     def _packed(self, trainer: Trainer) -> dict[str, bytes]:
@@ -101,26 +90,26 @@ class RunWriter:
         """
         path = self.path / METRICS
         try:
-            sync_file(path)
+            durable.sync_file(path)
         except OSError as error:
-            if error.errno not in PASSING:
+            if error.errno not in durable.PASSING:
                 raise
             data = read_log(self.path)
-            if digest(data) != self.logged_hash.hexdigest():
+            if durable.digest(data) != self.logged_hash.hexdigest():
                 raise
-            replace_file(path, data)
+            durable.replace_file(path, data)
 
     def _end(self, reason: str, trainer: Trainer) -> None:
         if reason != "interrupted":
             path = self.path / TRIALS
-            need_folder(path.parent, within=self.path)
-            replace_file(path, trial_table(trainer), within=self.path)
+            durable.need_folder(path.parent, within=self.path)
+            durable.replace_file(path, trial_table(trainer), within=self.path)
         self.status(reason, **end_of(trainer))
 
     def status(self, status: str, **more: Any) -> None:
         """Write the status of the run, and changes of other fields, into `run.json`."""
         self.info = self.info.model_copy(update={"status": status, "changed": now(), **more})
-        replace_file(self.path / "run.json", json_bytes(self.info.to_data()))
+        durable.replace_file(self.path / "run.json", json_bytes(self.info.to_data()))
 
     def fail(self, error: BaseException, step: int) -> None:
         """Write, if possible, that the run has ended by an error after a step."""
@@ -139,8 +128,8 @@ class RunWriter:
         """Shorten the log to its first `size` bytes; raises OSError."""
         path = self.path / METRICS
         if check_file(path).st_size > size:
-            cut_file(path, size)
-        self.logged, self.logged_hash = size, hash_beginning(path, size)
+            durable.cut_file(path, size)
+        self.logged, self.logged_hash = size, durable.hash_beginning(path, size)
 
     def close(self) -> None:
         """Release the lock; a second call does nothing."""
@@ -157,13 +146,13 @@ def reopen(path: Path) -> RunWriter:
     """
     lock = take_lock(path / ".lock", str(path))
     try:
-        with io_errors(f"{path} cannot be written"):
+        with durable.io_errors(f"{path} cannot be written"):
             info = read_info(path / "run.json")
             check_file(path / METRICS, in_place=True)  # before anything in the run is changed
-            remove_leftovers(path)
-            for name in FOLDERS:
-                need_folder(path / name, within=path)  # some ways of copying lose empty folders
-                remove_leftovers(path / name, within=path)
+            durable.remove_leftovers(path)
+            for name in FOLDERS:  # some ways of copying lose empty folders
+                durable.need_folder(path / name, within=path)
+                durable.remove_leftovers(path / name, within=path)
             return RunWriter(path, info, lock, {})
     except BaseException:
         os.close(lock)

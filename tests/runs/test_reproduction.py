@@ -12,9 +12,10 @@ import torch
 from resuming import begun, killed_at, stopped_at
 
 import netbuild
+from netbuild import durable
 from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs import reproduction, writer
+from netbuild.runs import reproduction
 from netbuild.runs.checkpoint import checkpoints, pack, unpack
 from netbuild.runs.log import NotNowError
 
@@ -89,7 +90,7 @@ def test_another_start_is_told(run: netbuild.Run) -> None:
 
 def test_nothing_is_written(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {p: p.stat().st_mtime_ns for p in run.path.parent.rglob("*")}
-    monkeypatch.setattr(writer, "replace_file", None)
+    monkeypatch.setattr(durable, "replace_file", None)
     assert netbuild.reproduce(run.path).same
     assert before == {p: p.stat().st_mtime_ns for p in run.path.parent.rglob("*")}
 

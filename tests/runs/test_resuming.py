@@ -16,6 +16,7 @@ from places import EXAMPLES
 from resuming import assert_same, begun, contents, killed_at, lines, stopped_at
 
 import netbuild
+from netbuild import durable, rundir
 from netbuild.cli.options import Format
 from netbuild.cli.signals import Signals
 from netbuild.cli.training import Session
@@ -208,12 +209,12 @@ def test_what_may_be_whole_is_left_as_it_is(
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     for error, code in ((errno.EIO, Exit.IO), (errno.EACCES, Exit.IO)):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "read_entry", failing(error))
+            patch.setattr(durable, "read_entry", failing(error))
             with pytest.raises(NetbuildError, match="cannot be read") as caught:
                 netbuild.resume(run)
         assert caught.value.exit_code == code
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "FORMAT", 0)
+        patch.setattr(rundir, "FORMAT", 0)
         with pytest.raises(NetbuildError, match="newer version") as caught:
             netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
