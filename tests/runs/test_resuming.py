@@ -299,7 +299,9 @@ def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path)
     whole = (run / "metrics.jsonl").read_bytes()
     (run / "metrics.jsonl").write_bytes(whole.replace(b'"lr":0.', b'"lr":1.'))
     before = contents(run)
-    with pytest.raises(NetbuildError, match="is not the one that the run wrote") as caught:
+    with pytest.raises(
+        NetbuildError, match="does not begin with the lines that the run wrote"
+    ) as caught:
         netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
     assert contents(run) == before
@@ -308,7 +310,7 @@ def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path)
         again = netbuild.resume(run)
     log = (run / "metrics.jsonl").read_bytes()
     state = checkpoint.open_checkpoint(again.checkpoint()).state
-    assert (state.metrics, state.metrics_sha256) == (len(log), checkpoint.digest(log))
+    assert (state.metrics, state.metrics_sha256) == (len(log), durable.digest(log))
 
 
 @pytest.mark.parametrize("change", ["lost", "edited"])
@@ -322,7 +324,7 @@ def test_where_the_log_is_short_an_older_checkpoint_may_fit(
     odd = log.read_bytes()[: size + 5]
     odd += b"else" * 200 if change == "edited" else b""
     log.write_bytes(odd)
-    reason = "had" if change == "lost" else "not the one that the run wrote"
+    reason = "had" if change == "lost" else "does not begin with the lines"
     with pytest.warns(RuntimeWarning, match=rf"{reason}.*; {newer.name} is now corrupt-"):
         again = netbuild.resume(run)
     assert again.about["resumed"][0]["step"] == int(older.name[5:])
