@@ -61,7 +61,10 @@ def load_optimizer(
     if saved != own:
         raise NetbuildError(f"{where} is the state of other parameters", Exit.RUN)
     refuse_infinite_state(tensors, Exit.RUN, f"in {where}")
-    states = _by_parameter(tensors)
+    states: defaultdict[str, State] = defaultdict(dict)
+    for name, value in tensors.items():
+        parameter_name, _, key = name.rpartition(".")
+        states[parameter_name][key] = value
     for group in optimizer.param_groups:
         expected = _state_of_one(optimizer, group)
         for parameter in group["params"]:
@@ -123,15 +126,6 @@ def _state_of_one(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) ->
     twin.param_groups[0] |= {key: value for key, value in group.items() if key != "params"}
     twin.step()
     return {key: v for key, v in twin.state[numbers].items() if isinstance(v, Tensor)}
-
-
-def _by_parameter(tensors: Mapping[str, Tensor]) -> dict[str, State]:
-    """Tensors named `PARAMETER.KEY`, by parameter and then by key."""
-    states: defaultdict[str, State] = defaultdict(dict)
-    for name, value in tensors.items():
-        parameter, _, key = name.rpartition(".")
-        states[parameter][key] = value
-    return states
 
 
 def _refuse_other_state(
