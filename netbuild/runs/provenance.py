@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -142,6 +143,14 @@ def roots(run: Path, data_root: str | Path | None = None) -> tuple[Path, ...]:
 def is_below(path: Path, folders: Iterable[Path]) -> bool:
     """Whether a path, with links resolved, is one of the folders or lies in one."""
     return any(path.is_relative_to(folder) for folder in folders)
+
+
+def is_newer(path: Path, time: str) -> bool:
+    """Whether a file was modified after a time in ISO 8601; its contents are not read."""
+    try:
+        return path.stat().st_mtime > datetime.fromisoformat(time).timestamp()
+    except (OSError, ValueError, OverflowError):
+        return False
 
 
 def changed(

@@ -144,7 +144,7 @@ class Reproduction:
             return ""
         self.compared += 1
         then, where = saved.state, f"the checkpoint of step {step}"
-        log = {"metrics": then.metrics, "metrics_sha256": then.metrics_sha256}
+        log: dict[str, Any] = {"metrics": then.metrics, "metrics_sha256": then.metrics_sha256}
         again = pack_checkpoint(self.trainer, self.run.initial, run=then.run, **log)
         now = State.model_validate(unsealed(again[STATE]))
         for name in FILES:

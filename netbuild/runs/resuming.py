@@ -28,6 +28,7 @@ from netbuild.runs.provenance import (
     environment,
     environment_changes,
     is_below,
+    is_newer,
     place,
     roots,
 )
@@ -78,18 +79,18 @@ def resumed(
 def _refuse_changes(run: RunFolder, data_root: str | Path | None, warn: Warn) -> None:
     """Raise NetbuildError (exit 5) where a file that a run was made from holds something else.
 
-    Warns of files that may have changed, but lie where they must not be read.
+    Warns of files that may have changed, but lie in folders that must not be read.
     """
     found, unread = changed(run.path, run.info.sources, data_root)
     if not found:
         lost = lost_root(run, roots(run.path), data_root)
         if lost is not None:
-            what = f"files in the data root of {run.path} are not checked for changes"
-            warn(f"{what}: `--data-root {quoted(lost)}` checks them")
-        elif unread:
-            what = f"files outside the project of {run.path} are not checked for changes"
+            what = f"files in the data root of {run.path} are not compared with what they were"
+            warn(f"{what}: `--data-root {quoted(lost)}` compares them")
+        elif recent := [path for path in unread if is_newer(path, run.info.started)]:
+            what = f"{quoted(recent[0])} was modified after the start of {run.path}"
             warn(
-                f"{what}, among them {quoted(unread[0])}: `--data-root DIR` checks those below DIR"
+                f"{what}, and is not checked for changes: `--data-root DIR` checks files below DIR"
             )
         return
     one = found[0]
