@@ -42,7 +42,7 @@ ALLOWED = {
     },
     "kernels": set(),
     "drawing": {"errors"},
-    "layers": {"streams", "kernels", "drawing"},
+    "layers": {"streams", "kernels", "drawing", "wiring"},
     "regularization": {"splits", "streams"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
@@ -84,7 +84,11 @@ MEETING = {
 WORDS = set(ALLOWED) - MATHS - MEETING - {"render"}
 HEAVY = {"torch", "matplotlib", "polars", "pyarrow", "scipy", "rich", "safetensors", "neurogym"}
 # Heavy libraries that a room of words loads when a file asks for them, and never at import.
-LATE = {"connectomes": {"polars", "pyarrow", "scipy"}, "files": {"pyarrow", "safetensors"}}
+LATE = {
+    "connectomes": {"polars", "pyarrow", "scipy"},
+    "files": {"pyarrow", "safetensors"},
+    "wiring": {"scipy"},
+}
 
 
 def room_of(module: str) -> str:

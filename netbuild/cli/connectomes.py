@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netbuild.cli.options import Quiet
+from netbuild.cli.outputs import need_ending
 from netbuild.cli.standard import say
 from netbuild.errors import DataFileError, Exit, NetbuildError, joined
 
@@ -52,10 +53,7 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Write a connectome in netbuild's own sparse form, which loads at once."""
-    if output.suffix.lower() != ".npz":
-        raise NetbuildError(f"{output} does not end in .npz", Exit.USAGE)
-    if not output.parent.is_dir():
-        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    need_ending(output, "a connectome", ".npz")
     if output.is_dir():
         raise NetbuildError(f"{output} is a folder", Exit.IO)
     if output.exists() and not force:
@@ -78,7 +76,7 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     try:
         return read_connectome(edges, neurons, _words(neurons is not None, changes or ()))
     except DataFileError as error:
-        # This command reads no spec, so an error that a spec could solve counts as one of the file.
+        # This command reads no spec, so an error of a spec counts as an error of the data.
         code = max(Exit.DATA, error.exit_code)
         hint = joined(error.hint, CURE) if error.code in CURABLE else error.hint
         raise NetbuildError(f"{edges}: [{error.code}] {error.what}", code, hint) from None
@@ -100,7 +98,7 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
     for problem in parsed.problems:
         number = int(problem.place.source.rpartition("#")[2]) if problem.place else 1
         change = changes[number - 1]
-        what = problem.what.replace(LAYER, "")  # of which the user has written nothing
+        what = problem.what.replace(LAYER, "")  # the user has not written this part
         raise NetbuildError(f"--set {change}: {what}", Exit.USAGE, problem.hint.replace(LAYER, ""))
     words: Words = parsed.layers[0].connectome  # type: ignore[union-attr]
     if words.control is not None or words.learn != "weights":
@@ -110,6 +108,6 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
         what = "the files are those of the command line; `--set` says how they are read"
         raise NetbuildError(what, Exit.USAGE, "name the node table by --neurons FILE")
     if (word := twice_said(words)) is not None:
-        what = f"--set signs: it says two things of {word}; capitals do not count"
+        what = f"--set signs: {word} has two signs; upper and lower case are the same"
         raise NetbuildError(what, Exit.USAGE)
     return words

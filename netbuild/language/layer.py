@@ -83,6 +83,10 @@ class AnyLayer(Model):
 class LayerOfUnits(AnyLayer):
     """The keys of every layer that has units, with weights on its inputs."""
 
+    foreign: ClassVar[dict[str, str]] = {
+        "dropout": "dropout is a separate layer: `- {name: drop, type: dropout, p: 0.1}`"
+    }
+
     input_dim: Size | None = key(
         None,
         "units read; known from the layer before or the task",
@@ -108,7 +112,7 @@ class LayerOfUnits(AnyLayer):
             return self.own_units(here)
         from netbuild.language.connectome import neurons_of
 
-        return neurons_of(here.context, int(here.location[1]), self)
+        return neurons_of(here, self)
 
     def wiring(self, here: Here) -> Wired | None:
         """The layer's connectome, which `gives` has read."""

@@ -64,7 +64,7 @@ class Linear(LayerOfUnits, Map):
             return replace(plan, maps={"": check_projected(site)})
         from netbuild.language.connectome import fits_connectome
 
-        if not fits_connectome(here.context, int(here.location[1]), plan.reads, wired):
+        if not fits_connectome(here["connectome"], plan.reads, wired):
             return None
         return replace(plan, maps={"": check_wired(site, wired)})
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from checks import HEAD, connected, plan_of, said_of, spec_of
-from drawn_connectomes import Drawn, draw_connectome
+from drawn.connectomes import Drawn, draw_connectome
 from edge_lists import read_connectome
 
 from netbuild import connectomes
@@ -318,7 +318,7 @@ def test_stages_do_not_read_it_again(folder: Path, reads: list[str]) -> None:
 
 def test_signs_that_contradict_each_other(folder: Path) -> None:
     (said,) = said_of(folder, BRAIN % (", signs: {ach: 1, GABA: -1, ACH: -1}", ""))
-    assert said.startswith("NB308 layers[brain].connectome.signs.ACH: `signs` says two things of")
+    assert said.startswith("NB308 layers[brain].connectome.signs.ACH: `signs` gives")
     assert said_of(folder, BRAIN % (", signs: {ach: 1, GABA: -1, ACH: 1}", "")) == []
 
 
@@ -357,7 +357,7 @@ WRONG_COLUMNS = [
     ("edges: {file: g.graphml, rows: pre}", "edges.rows: g.graphml is a graph, whose edges say"),
     ("edges: edges.csv, where: {Tipe: x}", "where.Tipe: edges.csv has no column Tipe"),
     ("edges: edges.csv, where: {weight: [8, 9]}", "where.weight: no row of edges.csv has 8 or 9"),
-    ("edges: g.graphml, where: {Tipe: x}", "where.Tipe: the edges of g.graphml have no attribute"),
+    ("edges: g.graphml, where: {Tipe: x}", "where.Tipe: g.graphml has no edge attribute Tipe"),
     ("edges: {file: m.npy, rows: pre}, where: {a: x}", "where: m.npy is a matrix, and `where`"),
     (
         "edges: edges.csv, neurons: {file: neurons.csv, name: nam}",
