@@ -16,7 +16,7 @@ from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.analysis import Study
-    from netbuild.runs import Run
+    from netbuild.results.run import Run
 
 TRIALS = 256  # that are run through the network
 ROWS = 12  # of the printed table, for each condition
@@ -69,8 +69,8 @@ def analyze(
     rows = [_numbers(text) for text in inputs or ()]
     if any(len(row) != len(rows[0]) for row in rows):
         raise NetbuildError("--inputs are of different lengths", Exit.USAGE)
+    from netbuild.api import open_run
     from netbuild.cli.training import prepare_process
-    from netbuild.runs import open_run
 
     run = open_run(run_of(target), verify=False)
     folder = output or run.path / "analysis"

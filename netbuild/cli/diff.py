@@ -12,7 +12,7 @@ from netbuild.listing import find_run
 
 if TYPE_CHECKING:
     from netbuild.compare import Difference, Divergence
-    from netbuild.runs import Run
+    from netbuild.results.run import Run
 
 MOST_VALUES = 8  # of the record in which two logs differ first
 # Parts of `run.json` and of the log that differ between any two runs.
@@ -64,7 +64,7 @@ def _parts(target: str, data_root: Any) -> tuple[dict[str, dict[str, Any]], Run 
     if path is None:
         spec = load_spec(target, data_root=data_root, warn=None)
         return {"spec": values_of(spec), "inputs": inputs_of(spec)}, None
-    from netbuild.runs import open_run
+    from netbuild.api import open_run
 
     run = open_run(path, verify=False)
     environment = flat(run.about.get("environment", {})) | flat({"git": run.about.get("git", {})})

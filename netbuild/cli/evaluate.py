@@ -16,7 +16,7 @@ from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.results.evaluation import Evaluation
-    from netbuild.runs.run import Run
+    from netbuild.results.run import Run
 
 
 def evaluate(
@@ -36,9 +36,9 @@ def evaluate(
     which = which_checkpoint(checkpoint)
     need_ending(output, "a table of trials", ".parquet")
     path = run_of(target)
+    from netbuild.api import open_run
     from netbuild.cli.training import prepare_as
     from netbuild.results.evaluation import evaluate as score
-    from netbuild.runs import open_run
 
     run = open_run(path, verify=False)
     prepare_as(run)  # with other threads the last bits may differ

@@ -40,6 +40,7 @@ def export(
         raise NetbuildError("--trials has an effect only with --activity", Exit.USAGE)
     which = which_checkpoint(checkpoint)
     found = run_of(run)
+    from netbuild.api import open_run
     from netbuild.results.export import need_netcdf, save_npz, write_netcdf
     from netbuild.results.maps import (
         equation_arrays,
@@ -48,7 +49,6 @@ def export(
         map_arrays,
         maps_dataset,
     )
-    from netbuild.runs import open_run
 
     opened = open_run(found, verify=False)
     name = file_name(

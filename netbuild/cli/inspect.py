@@ -53,7 +53,7 @@ def inspect(
         raise NetbuildError(what, Exit.USAGE)
     path = run_unless_spec(target, set_, unset)
     if path is not None:
-        from netbuild.runs import open_run
+        from netbuild.api import open_run
 
         run = open_run(path, verify=False)
         network = run.network(device=device or "cpu", verified=False)

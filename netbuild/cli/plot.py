@@ -104,8 +104,8 @@ def plot(
     if given:
         _check_options(kind, given)
     named = [(name.strip("_"), str(value)) for name, value in given.items()]
+    from netbuild.api import open_run
     from netbuild.results.results import Results
-    from netbuild.runs import open_run
 
     run_path = run_unless_spec(target, set_, unset)
     if run_path is not None:

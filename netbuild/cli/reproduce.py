@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from netbuild.cli.training import last_step, prepare_as
 from netbuild.errors import Exit
 
 if TYPE_CHECKING:
-    from netbuild.training import Record, Trainer
+    from netbuild.runs.reproduction import Comparison
 
 
 def reproduce(
@@ -27,19 +28,22 @@ def reproduce(
     """Train a run again and compare every bit; exit 0 if all are the same, else 5."""
     path = run_of(target)
     with Signals():
+        from netbuild.api import open_run
         from netbuild.render import Progress
-        from netbuild.runs import open_run
-        from netbuild.runs import reproduce as again
+        from netbuild.runs.reproduction import Reproduction
 
-        prepare_as(open_run(path, verify=False))
+        run = open_run(path, verify=False)
+        prepare_as(run)
         began = time.perf_counter()
         shown = Progress(f"again: {path.name}", quiet=quiet or form is not Format.text)
         with warnings_as_lines(), shown as progress:
-
-            def watch(record: Record, trainer: Trainer) -> None:
-                progress.update(record.kind, record.step, last_step(trainer), record.values)
-
-            found = again(path, watch=watch, warn=warn)
+            again = Reproduction(run, warn)
+            progress.begin(last_step(again.trainer))
+            with closing(again.records()) as records:
+                for record in records:
+                    steps = last_step(again.trainer)
+                    progress.update(record.kind, record.step, steps, record.values)
+            found = again.result()
     seconds = time.perf_counter() - began
     try:
         if form is Format.json:

@@ -58,7 +58,7 @@ def _beside(path: Path) -> Path:
 
     It is relative where the path of the run is relative, because it is printed.
     """
-    from netbuild.runs import open_run
+    from netbuild.api import open_run
 
     place = Path(os.path.realpath(path))
     if place.parent.name != open_run(path, verify=False).about["name"]:

@@ -48,13 +48,13 @@ def train(
 
         forking.refuse_own_latest(checked)
         with forking.only_one(out, checked):
-            found = forking.unfinished(out, checked)
+            found = forking.newest(out, checked)
             if found is None and not again:
-                found = forking.finished(out, checked)
+                found = forking.newest(out, checked, ended=True)
             if found is not None:
                 session.resume(found, if_changed="ignore")
                 return
-            other = forking.of_another_spec(out, checked)
+            other = forking.newest(out, checked, same=False)
             if other is not None:
                 warn(f"{other} is unfinished, and of another spec: a new run is started")
             session.start(checked, out)

@@ -20,7 +20,7 @@ from netbuild.system import cores, machine_cores
 
 if TYPE_CHECKING:
     from netbuild.language import Spec
-    from netbuild.runs import Run
+    from netbuild.results.run import Run
     from netbuild.runs.writer import RunWriter
     from netbuild.training import Trainer
 
@@ -50,7 +50,7 @@ class Session:
 
         `options` are those of `netbuild.runs.resuming.resumed`.
         """
-        from netbuild.runs import open_run
+        from netbuild.api import open_run
         from netbuild.runs.resuming import resumed
 
         run = open_run(path, verify=False)
@@ -71,8 +71,8 @@ class Session:
 
     def _follow(self, trainer: Trainer, writer: RunWriter) -> None:
         """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""
+        from netbuild.api import open_run
         from netbuild.render import Progress
-        from netbuild.runs import open_run
         from netbuild.runs.writer import recording
 
         began = time.perf_counter()

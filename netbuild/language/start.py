@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from netbuild.durable import read_file
 from netbuild.errors import DataFileError
 from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
@@ -30,13 +31,13 @@ from netbuild.language.targets import parameter_shapes, weights_of
 from netbuild.language.training import refuse_leaks
 from netbuild.rundir import (
     CHECKPOINTS,
+    LARGEST_JSON,
     LATEST,
     NETWORK,
     RUN,
     STATE,
     as_object,
     checkpoint_name,
-    read_bytes,
     steps_in,
     unsealed,
 )
@@ -223,7 +224,7 @@ class _Run:
         """What a file of the run holds; raises DataFileError, for a ValueError of `read` too."""
         try:
             with self.reading(name):
-                return read(read_bytes(self.path / name, within=self.path))
+                return read(read_file(self.path / name, LARGEST_JSON, self.path))
         except ValueError:
             raise DataFileError("NB204", f"{self.name}/{name} is damaged") from None
 

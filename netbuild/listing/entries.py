@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netbuild import system
+from netbuild.durable import read_file
 from netbuild.folders import ForeignEntryError, TooLargeError, entered
 from netbuild.rundir import (
     CHECKPOINTS,
@@ -20,7 +21,6 @@ from netbuild.rundir import (
     as_object,
     checkpoint_name,
     other_format,
-    read_bytes,
     steps_in,
 )
 
@@ -142,7 +142,7 @@ def entry(path: Path) -> Entry:
 def _about(path: Path) -> dict[str, Any] | str | None:
     """The `run.json` of a run; what is wrong with it; or None while the run is about to begin."""
     try:
-        about = as_object(read_bytes(path / RUN, path, MOST_BYTES))
+        about = as_object(read_file(path / RUN, MOST_BYTES, path))
     except FileNotFoundError:
         return None if is_locked(path) else "no run.json: it ended before it began"
     except (ForeignEntryError, TooLargeError):
@@ -197,7 +197,7 @@ def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
         return None, {}
     file = path / CHECKPOINTS / checkpoint_name(step) / STATE
     try:
-        return step, as_object(read_bytes(file, path, MOST_BYTES))
+        return step, as_object(read_file(file, MOST_BYTES, path))
     except (OSError, ValueError, MemoryError, ForeignEntryError, TooLargeError):
         return step, {}
 

@@ -357,4 +357,4 @@ def test_a_run_is_looked_at_on_the_trials_of_its_last_stage(tmp_path: Path) -> N
         expected = network(torch.from_numpy(inputs[sample[:5]])).detach().numpy()
         assert np.array_equal(activity["out"].reshape(5, 2), expected)
     assert run.part()[0] == "hard"
-    assert run.part(run.saved(1)[0])[0] == "easy"
+    assert run.part(run.saved(1))[0] == "easy"

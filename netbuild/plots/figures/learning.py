@@ -14,8 +14,8 @@ from netbuild.drawing.look import name_of, own_look
 from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.errors import Exit, NetbuildError
 from netbuild.results.results import Lines, Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

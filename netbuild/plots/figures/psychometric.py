@@ -14,8 +14,8 @@ from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.plots import conditions
 from netbuild.plots.conditions import Condition
 from netbuild.results.results import Results, Trials, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,8 @@ from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.plots.conditions import Averaged, averaged
 from netbuild.results.activity import Activity
 from netbuild.results.results import Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

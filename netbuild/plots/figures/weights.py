@@ -17,8 +17,8 @@ from netbuild.plots.strips import Group, groups_of, show_groups
 from netbuild.results.activity import selectivity
 from netbuild.results.maps import LabelledMap
 from netbuild.results.results import Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import Units, no_column, unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
