@@ -11,7 +11,6 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 try:
     import fcntl
@@ -63,11 +62,11 @@ def lock(descriptor: int, *, shared: bool = False) -> None:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
-def widen_pipe(stream: IO[bytes], size: int) -> None:
+def widen_pipe(descriptor: int, size: int) -> None:
     """Give a pipe room for `size` bytes, where the system lets a process choose that."""
     if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # then fewer bytes are read at a time
-            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, size)
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
 
 
 def free_space(folder: str | os.PathLike[str]) -> int:

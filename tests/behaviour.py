@@ -27,7 +27,7 @@ sys.path.insert(0, str(TESTS))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
-from drawn_specs import draw_spec  # noqa: E402
+from drawn.specs import draw_spec  # noqa: E402
 from faults.specs import KINDS, write_spec  # noqa: E402
 
 import netbuild  # noqa: E402

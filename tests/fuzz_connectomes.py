@@ -21,7 +21,7 @@ from typing import Any
 
 import fuzzing
 import numpy as np
-from drawn_connectomes import draw_connectome
+from drawn.connectomes import draw_connectome
 from edge_lists import read_connectome
 from fuzz_files import ENCODINGS, ENDS, INTERESTING, ODD_CELLS, OTHER, mutated, patch
 

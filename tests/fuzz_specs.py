@@ -19,7 +19,7 @@ from typing import Any
 
 import fuzzing
 from corpus import INVALID, SPECS, VALID
-from drawn_specs import draw_spec, seeds
+from drawn.specs import draw_spec
 from strategies import KEYS, RIGHT, examples
 
 from netbuild.errors import Problem, SpecError
@@ -233,7 +233,7 @@ class Specs:
     def __init__(self, seed: str, folder: Path) -> None:
         self.seed = seed
         self.folder = folder_of_specs(folder)
-        right = [draw_spec(i, self.folder) for i in seeds(DRAWN)]
+        right = [draw_spec(i, self.folder) for i in range(DRAWN)]
         self.pool = texts() + [blocks(data).encode() for data in right]
         self.data = [plain(read(path).root) for path in VALID] + right
         self.grammar = lru_cache(2)(self._grammar)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drawn_stages import life
+from drawn.stages import life
 
 FEW = range(4)  # `make faults` has some hundreds more
 
@@ -15,6 +15,6 @@ def test_what_is_accepted_lives(tmp_path: Path) -> None:
         try:
             found.append(life(tmp_path / str(seed), seed))
         except Exception as error:
-            error.add_note(f"drawn_stages.life(folder, {seed})")
+            error.add_note(f"drawn.stages.life(folder, {seed})")
             raise
     assert found.count("lived") >= len(FEW) // 2

@@ -73,7 +73,7 @@ def draw(seed: int) -> dict[str, Any]:
 @pytest.fixture
 def without_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are made in this process: a worker would be ended while it imports neurogym."""
-    monkeypatch.setattr("netbuild.environments.worker._PROGRAM", "import sys; sys.stdin.read()")
+    monkeypatch.setattr("netbuild.environments.worker._PROGRAM", "import signal; signal.pause()")
 
 
 CHUNKS = [0, 1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]

@@ -1,9 +1,9 @@
-"""What a task draws its trials from, as plain data: it goes through JSON and to other processes."""
+"""What a task draws its trials from, as plain data, which can be sent to another process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -46,17 +46,3 @@ class Recipe:
     window: int | None = None  # steps of a window; None: whole trials
     levels: Levels | None = None
     period_weights: Mapping[str, float] | None = None  # in the loss; None: every step counts 1
-
-    def to_data(self) -> dict[str, Any]:
-        """The same as dicts, lists, numbers and text."""
-        return asdict(self)
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Recipe:
-        """What `to_data` gave."""
-        levels = data["levels"]
-        parts = {
-            "environments": tuple(Environment(**part) for part in data["environments"]),
-            "levels": None if levels is None else Levels(**levels),
-        }
-        return cls(**{**data, **parts})

@@ -51,9 +51,7 @@ def _naming_files(
     model = slot.model_of(node)
     if model is not None and FILE in fields_of(model) and _text(node, FILE) is not None:
         yield location, node, model
-    for part, below in parts_of(node, slot):
-        child = node.child(part)
-        assert child is not None
+    for part, child, below in parts_of(node, slot):
         yield from _naming_files((*location, part), child, below)
 
 

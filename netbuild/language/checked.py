@@ -13,7 +13,7 @@ from typing import Any
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.files.door import project_root
 from netbuild.language.check_files import check_files
-from netbuild.language.compose import Composed, compose
+from netbuild.language.compose import Composed
 from netbuild.language.context import Context, FileRecord, GivenStart, Locator
 from netbuild.language.dump import dump_yaml, resolved
 from netbuild.language.improbable import check_connections
@@ -253,7 +253,7 @@ def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
 def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     """The spec in a document; raises SpecError with all problems of the whole and of its stages."""
     locator = Locator(options.data_root)
-    composed = compose(document, locator, options.overrides, options.unset, options.start)
+    composed = Composed(document, locator, options.overrides, options.unset, options.start)
 
     def spec(context: Context, plan: Plan, stages: Sequence[Spec] = ()) -> Spec:
         parsed = context.parsed

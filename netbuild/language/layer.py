@@ -83,6 +83,10 @@ class AnyLayer(Model):
 class LayerOfUnits(AnyLayer):
     """The keys of every layer that has units, with weights on its inputs."""
 
+    foreign: ClassVar[dict[str, str]] = {
+        "dropout": "dropout is a separate layer: `- {name: drop, type: dropout, p: 0.1}`"
+    }
+
     input_dim: Size | None = key(
         None,
         "units read; known from the layer before or the task",

@@ -41,7 +41,7 @@ UNIFORM = Uniform.model_construct(init="uniform")
 class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
 
     weight: Weight = key(UNIFORM, "the initial weights", "normal")
     bias: Bias | None = key(UNIFORM, "the initial biases; null is zero and never learns", "zero")
@@ -96,7 +96,7 @@ class Projection(Model):
     What it does not say is as the map has it.
     """
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
 
     from_: Selection = key(
         ...,

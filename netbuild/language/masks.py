@@ -78,7 +78,7 @@ class SparsityValues(MaskValues):
 class RandomMask(Model):
     """Connections chosen uniformly, exactly `density` of all that are possible."""
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
 
     generate: Literal["random"]
     density: Fraction = key(..., "fraction of connections chosen", 0.3)
@@ -136,7 +136,7 @@ SignMask = Annotated[
 ]
 PlasticityMask = Annotated[
     MaskFile | MaskValues | RandomMask | Between,
-    OneOf("generate"),
+    OneOf("generate", guess=False),  # a density would be taken for a factor
     Shorthand(matrix, _FILE, _ROWS),
 ]
 

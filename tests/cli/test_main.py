@@ -6,10 +6,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -403,32 +401,6 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_so(small: Path, tmp_path: Path, number: int, code: int) -> None:
-    changes = ["--set", "training.steps=1000000", "--set", "training.optimizer.schedule=null"]
-    process = start("train", small, *changes, "--out", tmp_path / "runs")
-    assert process.stderr is not None
-    process.stderr.readline()  # the first line of progress: it is training
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "Traceback" not in err
-    assert "interrupted after" in out
-    (path,) = (tmp_path / "runs" / "small").iterdir()
-    run = netbuild.open_run(path)
-    assert run.about["status"] == "interrupted"
-    assert run.step == run.about["step"] > 0
-
-
-def test_an_interrupt_while_starting_prints_no_traceback(small: Path) -> None:
-    process = start("train", small, cwd=small.parent)
-    time.sleep(0.8)  # it is importing
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert "Traceback" not in err
-    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("command", ["config", "inspect"])

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from places import EXAMPLES
@@ -40,6 +40,7 @@ signal.signal = told
 netbuild.cli.main()
 """
 PATIENCE = 60.0  # seconds
+FOR_HOURS = ("--set", "training.steps=100000000", "--set", "training.optimizer.schedule=null")
 
 
 def command(*arguments: object, program: str = PROGRAM) -> subprocess.Popen[str]:
@@ -60,44 +61,39 @@ def until(what: str, happened: object, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture
-def training(small: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A command that trains for hours and has taken its first steps, and its run."""
-    changes = ["--set", "training.steps=100000000", "--set", "training.optimizer.schedule=null"]
-    process = command("train", small, "--out", tmp_path / "runs", *changes)
-
-    def logged() -> bool:
-        return any(p.stat().st_size for p in tmp_path.glob("runs/small/*/metrics.jsonl"))
-
-    until("the first line of the log", logged, process)
-    (run,) = (tmp_path / "runs" / "small").iterdir()
-    yield process, run
-    process.kill()
-    process.communicate()
+def is_logged(folder: Path) -> bool:
+    """Whether a training below a folder has written the first line of its log."""
+    return any(path.stat().st_size for path in folder.glob("runs/small/*/metrics.jsonl"))
 
 
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_saves_and_says_how_to_go_on(
-    training: tuple[subprocess.Popen[str], Path], number: signal.Signals
+    cli: Any, small: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    process, run = training
-    process.send_signal(number)
-    out, error = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + number
+    def send() -> None:
+        while not is_logged(tmp_path):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    result = cli("train", small, "--out", tmp_path / "runs", *FOR_HOURS)
+    sender.join()
+    assert result.code == 128 + number
+    (run,) = (tmp_path / "runs" / "small").iterdir()
     about = json.loads((run / "run.json").read_text())
     assert about["status"] == "interrupted"
     newest, _ = open_checkpoint(checkpoints(run / "checkpoints")[-1])
-    assert newest.step == about["step"]
-    said = error.splitlines()[-1]
+    assert newest.step == about["step"] > 0
+    said = result.err.splitlines()[-1]
     assert said == f"interrupted after step {newest.step}, saved: netbuild resume {run}"
-    assert "interrupted after" in out
-    assert "Traceback" not in error
+    assert "interrupted after" in result.out
 
 
-def test_a_second_signal_ends_at_once_and_the_run_goes_on(
-    training: tuple[subprocess.Popen[str], Path], small: Path
-) -> None:
-    process, run = training
+def test_a_second_signal_ends_at_once_and_the_run_goes_on(small: Path, tmp_path: Path) -> None:
+    process = command("train", small, "--out", tmp_path / "runs", *FOR_HOURS)
+    until("the first line of the log", lambda: is_logged(tmp_path), process)
+    (run,) = (tmp_path / "runs" / "small").iterdir()
     os.kill(process.pid, signal.SIGTERM)
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=PATIENCE)
@@ -113,8 +109,10 @@ def test_a_second_signal_ends_at_once_and_the_run_goes_on(
     assert trained == sorted(set(trained))
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.02, 0.06, 0.15, 0.4])
-@pytest.mark.parametrize("name", ["train", "inspect"])
+@pytest.mark.parametrize(
+    ("name", "wait"),
+    [("train", 0.0), ("train", 0.06), ("train", 0.4), ("inspect", 0.02), ("inspect", 0.15)],
+)
 def test_an_interrupt_while_starting_is_one_line(
     small: Path, tmp_path: Path, name: str, wait: float
 ) -> None:
@@ -257,16 +255,11 @@ def stand_ins(folder: Path, netbuild: str, state: str, queues: int = 0) -> dict[
 def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_path: Path) -> None:
     netbuild = f'exec {sys.executable} -c "{PROGRAM}" "$@"'
     environment = stand_ins(tmp_path, netbuild, "RUNNING None")
-    words = ["bash", str(SCRIPT), small.name, "--set", "training.optimizer.schedule=null"]
-    steps = ["--set", "training.steps=100000000"]
+    words = ["bash", str(SCRIPT), small.name]
     with subprocess.Popen(
-        [*words, *steps], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        [*words, *FOR_HOURS], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     ) as job:
-
-        def logged() -> bool:
-            return any(p.stat().st_size for p in tmp_path.glob("runs/small/*/metrics.jsonl"))
-
-        until("the first line of the log", logged, job)
+        until("the first line of the log", lambda: is_logged(tmp_path), job)
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGUSR1)
         out, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 138
@@ -274,7 +267,7 @@ def test_the_script_for_slurm_goes_on_until_the_training_ends(small: Path, tmp_p
     assert (tmp_path / "queued").read_text() == "requeue 42\n"
     assert (tmp_path / "cores").read_text() == "--cpus-per-task=3\n"
     done = subprocess.run(
-        [*words, "--set", "training.steps=30"],
+        [*words, *FOR_HOURS, "--set", "training.steps=30"],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ import shutil
 import warnings
 
 import torch
-from drawn_stages import life
+from drawn.stages import life
 
 from faults.lab import Counts, Lab
 

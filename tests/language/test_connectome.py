@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from checks import HEAD, connected, plan_of, said_of, spec_of
-from drawn_connectomes import Drawn, draw_connectome
+from drawn.connectomes import Drawn, draw_connectome
 from edge_lists import read_connectome
 
 from netbuild import connectomes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from corpus import INVALID, VALID, head_of
-from drawn_specs import draw_spec, seeds
+from drawn.specs import draw_spec
 from places import ROOT
 
 from netbuild.errors import SpecError
@@ -65,7 +65,7 @@ def test_most_of_the_corpus_is_compared() -> None:
 
 
 def test_drawn_specs_are_right_in_an_editor(tmp_path: Path) -> None:
-    for seed in seeds(60):
+    for seed in range(60):
         text = dump_yaml(draw_spec(seed, tmp_path))
         assert accepts(plain(parse(text, "x.yaml"))), text
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from checks import HEAD, connected, plan_of, said_of, spec_of
-from drawn_connectomes import draw_connectome
-from drawn_specs import Units
+from drawn.connectomes import draw_connectome
+from drawn.units import Units
 
 from netbuild.builder import build
 from netbuild.errors import SpecError

@@ -153,11 +153,14 @@ def quick() -> Iterator[Prefetch]:
 
 
 # It says that it is ready, and then nothing: neurogym takes seconds to import.
-SILENT = f"""
+SILENT = """
 import sys
-sys.stdout.buffer.write({worker.frame({"ready": True})!r})
-sys.stdout.buffer.flush()
-sys.stdin.read()
+from multiprocessing.connection import Connection
+answers = Connection(int(sys.argv[1]), readable=False)
+requests = Connection(int(sys.argv[2]), writable=False)
+answers.send(({"ready": True}, None))
+while True:
+    requests.recv_bytes()
 """
 
 

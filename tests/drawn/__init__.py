@@ -1,0 +1,1 @@
+"""Random specs and connectomes that are right, and trainings in stages; a seed gives each again."""
