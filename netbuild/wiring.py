@@ -11,6 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 MOST = 2**31 - 1  # connections, and units: positions are 32-bit
+ROUNDS = 100  # in which units that send nothing are removed
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +87,32 @@ class Wiring:
             raise ValueError("the sources onto one unit must rise, and be distinct")
 
     def has_cycle(self) -> bool:
-        """Whether some unit leads back to itself, in a map from units to themselves."""
+        """Whether some unit leads back to itself, in a map from units to themselves.
+
+        Units that send nothing are removed, with the connections onto them, until none is left
+        that sends nothing; what then remains holds a cycle. A long chain, of which each round
+        removes a single unit, is left to scipy, which takes a while to import.
+        """
         sent = np.bincount(self.sources, minlength=self.input_dim)
-        if sent.all() or (self.sources == self.targets).any():
-            return True  # where each unit leads to another, some unit is reached again
+        ends, removed = np.flatnonzero(sent == 0), 0
+        for _ in range(ROUNDS):
+            if not len(ends):
+                return removed < self.input_dim
+            removed += len(ends)
+            onto = np.concatenate([np.arange(*self.starts[end : end + 2]) for end in ends])
+            units, counts = np.unique(self.sources[onto], return_counts=True)
+            sent[units] -= counts
+            ends = units[sent[units] == 0]
+        return bool((self.sources == self.targets).any()) or self._strong_parts() < self.input_dim
+
+    def _strong_parts(self) -> int:
+        """Into how many groups the units fall, of which each can reach all others of its group."""
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import connected_components
 
         parts = np.ones(len(self), np.int8), self.sources, self.starts
         graph = csr_array(parts, shape=(self.output_dim, self.input_dim))
-        # Units lead back to themselves where fewer groups than units reach each other.
-        groups = connected_components(graph, connection="strong", return_labels=False)
-        return bool(groups < self.input_dim)
+        return int(connected_components(graph, connection="strong", return_labels=False))
 
 
 def from_targets(input_dim: int, output_dim: int, targets: Array, sources: Array) -> Wiring:

@@ -7,7 +7,6 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,10 +16,6 @@ from netbuild.cli.signals import Signals
 from netbuild.cli.standard import say, warn, warnings_as_lines
 from netbuild.cli.training import last_step, prepare_as
 from netbuild.errors import Exit
-
-if TYPE_CHECKING:
-    from netbuild.runs.reproduction import Comparison
-
 
 def reproduce(
     target: options.RunName, form: options.Form = Format.text, quiet: options.Quiet = False
