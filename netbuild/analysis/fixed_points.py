@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -146,22 +145,26 @@ def fixed_points(
     norm = float(x.square().sum(-1).mean().sqrt())
     lr = lr or max(0.1 * norm / math.sqrt(move.size), 1e-3)
     unique = unique or max(1e-3 * norm, 1e-4)
-    inputs, condition = distinct(u)
     with torch.no_grad():
         x = descend(move, x, u, steps=steps, lr=lr, tolerance=tolerance)
         far = residual(move, x, u) > tolerance
         x[far] = newton(move, x[far], u[far], enough=tolerance)
         x = newton(move, x, u, radius=NEAR * unique)
-        q = residual(move, x, u)
-        lost = [q[(q > tolerance) & (condition == c)] for c in range(len(inputs))]
-        found = _with_farther_ones(move, x, u, q, condition, tolerance)
-        chosen, starts = _different(found, unique)
-        x, u, q, condition, _ = (part[chosen] for part in found)
-        matrices, kinks, multipliers, stability = stability_of(move, x, u)
-        rates = move.rates(x)
+        return _points(move, x, u, tolerance, unique)
+
+
+def _points(move: Dynamics, x: Tensor, u: Tensor, tolerance: float, unique: float) -> FixedPoints:
+    """The different points among the ends (S, N) of the search, and what is known of each."""
+    inputs, condition = distinct(u)
+    q = residual(move, x, u)
+    lost = [q[(q > tolerance) & (condition == c)] for c in range(len(inputs))]
+    ends = _with_farther_ones(move, x, u, q, condition, tolerance)
+    chosen, starts = _different(ends, unique)
+    x, u, q, condition, _ = (part[chosen] for part in ends)
+    matrices, kinks, multipliers, stability = stability_of(move, x, u)
     return FixedPoints(
         states=x.cpu(),
-        rates=rates.cpu(),
+        rates=move.rates(x).cpu(),
         inputs=inputs.cpu(),
         condition=condition.cpu(),
         q=q.cpu(),
@@ -172,7 +175,9 @@ def fixed_points(
         stability=stability,
         kinks=kinks.cpu(),
         lost=torch.tensor([len(part) for part in lost]),
-        lost_q=torch.tensor([_least(part) for part in lost], dtype=torch.float64),
+        lost_q=torch.tensor(
+            [min(part.tolist(), default=math.nan) for part in lost], dtype=torch.float64
+        ),
     )
 
 
@@ -220,26 +225,20 @@ def _is_fixed(x: Tensor, q: Tensor) -> Tensor:
     return still
 
 
-class _Found(NamedTuple):
-    """Ends of the search, a row each."""
-
-    x: Tensor
-    u: Tensor
-    q: Tensor
-    condition: Tensor
-    starts: Tensor
+# Ends of the search, a row each: their states, inputs, q, conditions, and starts.
+Ends = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def _with_farther_ones(
     move: Dynamics, x: Tensor, u: Tensor, q: Tensor, condition: Tensor, tolerance: float
-) -> _Found:
+) -> Ends:
     """What came below the tolerance, and the fixed points to which slow ones lead in the end."""
     kept = q <= tolerance
     slow = kept & ~_is_fixed(x, q)
     farther = newton(move, x[slow], u[slow])
     q_farther = residual(move, farther, u[slow])
     fixed = _is_fixed(farther, q_farther)
-    return _Found(
+    return (
         torch.cat([x[kept], farther[fixed]]),
         torch.cat([u[kept], u[slow][fixed]]),
         torch.cat([q[kept], q_farther[fixed]]),
@@ -248,12 +247,12 @@ def _with_farther_ones(
     )
 
 
-def _different(found: _Found, unique: float) -> tuple[Tensor, Tensor]:
+def _different(ends: Ends, unique: float) -> tuple[Tensor, Tensor]:
     """One of each group of points closer than `unique`, and how many starts are in its group.
 
     Fixed points come before slow ones, and slow ones by q, so that a group is known by its best.
     """
-    x, _, q, condition, starts = found
+    x, _, q, condition, starts = ends
     fixed = _is_fixed(x, q)
     order = torch.where(fixed, 0.0, q).argsort(stable=True)
     groups: list[tuple[tuple[float, ...], int]] = []  # what each is ordered by, and its starts
@@ -270,7 +269,3 @@ def _different(found: _Found, unique: float) -> tuple[Tensor, Tensor]:
     chosen = torch.tensor([int(key[-1]) for key, _ in groups], dtype=torch.long, device=x.device)
     counts = torch.tensor([count for _, count in groups], dtype=torch.long, device=x.device)
     return chosen, counts
-
-
-def _least(q: Tensor) -> float:
-    return float(q.min()) if len(q) else math.nan

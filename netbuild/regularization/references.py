@@ -11,28 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netbuild.regularization.arguments import bounded, refuse_unknown
+from netbuild.regularization.arguments import DRAW_OPTIONS, bounded, refuse_unknown
 from netbuild.regularization.targets import Places, Targets
 from netbuild.splits import round_half_up
 from netbuild.streams import rng_of
 
 References: TypeAlias = Iterable[Any] | Mapping[str, Any]
-
-
-class DrawOptions(TypedDict, total=False):
-    """How to draw references; see `draw_dale_reference`."""
-
-    inh_ratio: float
-    rho: float
-    inh_first: bool
-    seed: int
 
 
 def given_references(targets: Targets, references: References) -> list[Tensor]:
@@ -82,14 +73,14 @@ def _as_reference(name: str, param: Tensor, reference: Any, where: Places | None
 
 
 def reference_signs(
-    targets: Targets, given: References | None, options: DrawOptions, owner: str
+    targets: Targets, given: References | None, options: Mapping[str, Any], owner: str
 ) -> list[Tensor]:
     """The signs of the given references, or drawn signs in the parameters' shapes.
 
     All are drawn from one stream, so that equal shapes do not get equal references. Raises
     ValueError for options that `owner` does not know, and TypeError for options beside references.
     """
-    refuse_unknown(options, tuple(DrawOptions.__annotations__), owner)
+    refuse_unknown(options, DRAW_OPTIONS, owner)
     if given is not None:
         if options:
             named = ", ".join(options)

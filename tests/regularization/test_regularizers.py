@@ -354,7 +354,7 @@ RATES = torch.tensor([[[1.0, -2.0], [3.0, 0.0]], [[-1.0, 2.0], [1.0, 4.0]]])  # 
     ],
 )
 def test_values(kind: type[ActivityRegularization], of: str, expected: float) -> None:
-    term = kind("h", Lambda=0.5, of=of)  # type: ignore[arg-type]
+    term = kind("h", Lambda=0.5, of=of)
     assert term.raw({"h": RATES}).item() == pytest.approx(expected)
     assert term({"h": RATES}).item() == pytest.approx(expected / 2)
 
@@ -383,7 +383,7 @@ def trial(steps: int, seed: int) -> torch.Tensor:
 def test_a_padded_trial_costs_what_it_costs_alone(
     kind: type[ActivityRegularization], of: str
 ) -> None:
-    term, one = kind("h", of=of), trial(10, seed=0)  # type: ignore[arg-type]
+    term, one = kind("h", of=of), trial(10, seed=0)
     alone = term.raw({"h": one.unsqueeze(0)}).item()
     rates, steps = padded([one, torch.zeros(100, 4)])
     after = term.raw({"h": rates[:1]}, steps[:1])
@@ -405,7 +405,7 @@ def test_the_cost_of_a_batch_is_the_mean_of_what_its_trials_cost_alone(
 def test_padding_has_no_gradient_and_may_hold_anything(
     kind: type[ActivityRegularization], of: str
 ) -> None:
-    term = kind("h", of=of)  # type: ignore[arg-type]
+    term = kind("h", of=of)
     rates, steps = padded([trial(3, seed=0), trial(5, seed=1)])
     rates[0, 3:] = torch.tensor([torch.inf, torch.nan, 1.0, -1e30])
     rates.requires_grad_()
@@ -425,7 +425,7 @@ def test_padding_has_no_gradient_and_may_hold_anything(
 def test_trials_without_padding_cost_the_mean_over_all_values(
     kind: type[ActivityRegularization], of: str
 ) -> None:
-    term, rates = kind("h", of=of), torch.stack([trial(6, 0), trial(6, 1)])  # type: ignore[arg-type]
+    term, rates = kind("h", of=of), torch.stack([trial(6, 0), trial(6, 1)])
     found = term.raw({"h": rates}, torch.tensor([6, 6])).item()
     assert found == pytest.approx(term.raw({"h": rates}).item())
 
@@ -451,7 +451,7 @@ def test_layers_add_up_and_gradients_reach_them() -> None:
 
 def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="did you mean 'unit_mean'"):
-        FiringRateL1("h", of="unitmean")  # type: ignore[arg-type]
+        FiringRateL1("h", of="unitmean")
     with pytest.raises(ValueError, match="needs the name of a layer"):
         FiringRateL1([])
     with pytest.raises(ValueError, match="did you mean 'hidden'"):
