@@ -23,8 +23,8 @@ NEAR = 50  # times `unique`: how far Newton's method may go from where the desce
 class FixedPoints:
     """States in which a layer stays, or nearly so, while it reads the same input at every step.
 
-    They are sorted by condition. In each, fixed points come first, beginning with the one that
-    most starts led to, and then slow points, beginning with the slowest. Tensors are on the CPU.
+    They are sorted by condition. In each condition fixed points come first, sorted by how many
+    starts led to them, and then slow points, the slowest first. Tensors are on the CPU.
     """
 
     states: Tensor
@@ -38,7 +38,7 @@ class FixedPoints:
     q: Tensor
     """(P,): |F(x, u) - x|^2 / 2, of one step."""
     fixed: Tensor
-    """(P,) bool: True where it does not move, to the precision of float64; False of slow points."""
+    """(P,) bool: True where the state does not move, to the precision of float64."""
     starts: Tensor
     """(P,): how many starts led there; 0 for a fixed point that only slow points lead to."""
     jacobians: Tensor
@@ -55,7 +55,7 @@ class FixedPoints:
     lost: Tensor
     """(C,): how many starts stayed above the tolerance; they are not among the points."""
     lost_q: Tensor
-    """(C,): the smallest q of these, NaN where there are none."""
+    """(C,): the smallest q of the lost starts, NaN where none was lost."""
 
     def __len__(self) -> int:
         return len(self.q)
@@ -73,7 +73,7 @@ class FixedPoints:
     def time_constants(self, dt: float = 1.0) -> Tensor:
         """-dt / ln |multiplier|, (P, N), in the unit of dt.
 
-        How long a deviation takes to fall to 1/e; negative where it grows.
+        It is how long a deviation takes to fall to 1/e, and negative where the deviation grows.
         """
         return -dt / self.multipliers.abs().log()
 
@@ -84,7 +84,7 @@ class FixedPoints:
     def directions(self, point: int) -> Tensor:
         """Unit vectors that span the directions in which states move away from a point, (k, N).
 
-        None where the Jacobian of the point is not finite.
+        There are none (k = 0) where the Jacobian of the point is not finite.
         """
         empty = self.states.new_zeros((0, self.states.shape[1]))
         if not self.jacobians[point].isfinite().all():
@@ -115,8 +115,8 @@ def fixed_points(
 
     From every given state q(x) = |F(x, u) - x|^2 / 2 is minimised, where F is one noiseless step
     of the layer (Sussillo & Barak 2013). States below the tolerance are kept: as fixed points
-    where Newton's method leads to one close by, and else as slow points, of which an imperfect
-    line attractor has many. Points that are closer together than `unique` are one.
+    where Newton's method finds one close by, and else as slow points, of which an imperfect line
+    attractor has many. Points that are closer together than `unique` are merged.
 
     Neither the layer nor its gradients are changed, and no random number is drawn.
 
@@ -127,8 +127,8 @@ def fixed_points(
         states: where to start, (S, N): potentials in the formulation `current`, rates in others.
             States that the layer goes through in trials are good starts.
         steps: of the descent, at most.
-        lr: its first step, by which each unit's state moves. None: a tenth of the root mean
-            square of the starts, and no less than 0.001.
+        lr: how far the descent moves each unit's state in its first step. None: a tenth of the
+            root mean square of the starts, and no less than 0.001.
         tolerance: the largest q of a point; q is of one step, so it shrinks with dt squared.
         unique: the least distance of two points. None: a thousandth of the typical norm of the
             starts, and no less than 0.0001. Newton's method may go ten times as far.
@@ -232,7 +232,7 @@ Ends = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 def _with_farther_ones(
     move: Dynamics, x: Tensor, u: Tensor, q: Tensor, condition: Tensor, tolerance: float
 ) -> Ends:
-    """What came below the tolerance, and the fixed points to which slow ones lead in the end."""
+    """The ends below the tolerance, and the fixed points to which slow points lead in the end."""
     kept = q <= tolerance
     slow = kept & ~_is_fixed(x, q)
     farther = newton(move, x[slow], u[slow])
@@ -250,12 +250,12 @@ def _with_farther_ones(
 def _different(ends: Ends, unique: float) -> tuple[Tensor, Tensor]:
     """One of each group of points closer than `unique`, and how many starts are in its group.
 
-    Fixed points come before slow ones, and slow ones by q, so that a group is known by its best.
+    A group is represented by its best point: a fixed point, or else the slowest point.
     """
     x, _, q, condition, starts = ends
     fixed = _is_fixed(x, q)
     order = torch.where(fixed, 0.0, q).argsort(stable=True)
-    groups: list[tuple[tuple[float, ...], int]] = []  # what each is ordered by, and its starts
+    groups: list[tuple[tuple[float, ...], int]] = []  # a sort key of each group, and its starts
     while len(order):
         best = int(order[0])
         near = (x[order] - x[best]).norm(dim=-1) < unique

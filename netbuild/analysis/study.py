@@ -230,7 +230,7 @@ def _distinct(
 
 
 def _drawn(states: Tensor, within: NDArray[np.bool_], starts: int, seed: int) -> Tensor:
-    """States of all trials and steps, (S, N), fewer than asked for where there are no more."""
+    """`starts` of the states of all trials and steps, (S, N); all of them if there are fewer."""
     flat = np.flatnonzero(within)
     rng = rng_of(seed, "fixed points")
     chosen = rng.choice(flat, size=min(starts, len(flat)), replace=False)

@@ -184,18 +184,18 @@ class _ConstrainedWeight:
     """One weight whose constraints are kept after each step.
 
     Where every p is 0 or 1, absent and frozen weights are fixed between equal bounds, and one clamp
-    is all that a step needs. Where some p lies between, a copy of the weight is kept. Both are made
-    again when the weight has been changed since the last step, as its version says. A write to
-    `.data` does not change the version; it counts as a part of the next step's update.
+    is all that a step needs. Where some p lies between, a copy of the weight is kept. Bounds and
+    copy are made again when the weight's version shows that it was changed since the last step. A
+    write to `.data` does not change the version; it counts as a part of the next step's update.
     """
 
     update_mask: Tensor | None  # 0 where the weight is absent or frozen
     lower: Tensor | None
     upper: Tensor | None
     before: Tensor | None  # the weight before this step, if some p is fractional
-    fixed: Tensor | None  # holds the values of absent and frozen weights; None if there are none
-    minus_zero: bool  # whether one of these is -0.0, which a lerp or a clamp may turn into 0.0
-    extremes: tuple[Tensor, ...]  # views of the smallest and the largest of these, by magnitude
+    fixed: Tensor | None  # has the values of absent and frozen weights; None if there are none
+    minus_zero: bool  # some fixed weight is -0.0, which a lerp or a clamp may turn into 0.0
+    extremes: tuple[Tensor, ...]  # views of the fixed weights of smallest and largest magnitude
 
     def __init__(self, layer: LinearLayer, weight: nn.Parameter, handle: RemovableHandle) -> None:
         self.layer = layer

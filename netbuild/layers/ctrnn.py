@@ -238,7 +238,8 @@ class CTRNNLayer(nn.Module):
         first = self.recurrent.weight.new_zeros(()) if given is None else given
         if self.formulation != "current":
             return State(first.expand(*shape, self.size))
-        rate = first if given is None else self.activation(first)  # rest is v = r = 0 for every f
+        # Without an initial state v = r = 0, even where f(0) is not 0.
+        rate = first if given is None else self.activation(first)
         return State(rate.expand(*shape, self.size), first.expand(*shape, self.size))
 
     def parameters_of_step(self) -> Parameters:

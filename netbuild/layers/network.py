@@ -261,8 +261,8 @@ def _separate_streams(layers: Mapping[str, nn.Module]) -> None:
             if (other := streams.setdefault(stream, path)) != path:
                 raise ValueError(
                     f"the layers {other} and {path} have the same seed {module.seed} and the same "
-                    f"name {module.name!r}, so they would draw the same random numbers; give each "
-                    "a name of its own"
+                    f"name {module.name!r}, so they would draw the same random numbers; give them "
+                    "different names"
                 )
 
 

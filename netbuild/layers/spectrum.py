@@ -1,9 +1,9 @@
 """The spectral radius of a recurrent weight, dense or sparse.
 
-Of a large sparse matrix it is found to a thousandth, without making the matrix dense.
+That of a large sparse matrix is found to a thousandth, without making the matrix dense.
 
 An eigenvalue belongs to one strongly connected component of the graph, so an acyclic matrix has
-the radius 0 and small components are solved exactly. In a large one, the radius is looked for by
+the radius 0 and small components are solved exactly. The radius of a large component is found by
 the Krylov-Schur method (Stewart 2001, doi 10.1137/S0895479800371529), in float32 from a fixed
 start. Where all cycles of a component have lengths that a number d > 1 divides (a bipartite graph,
 a ring), its eigenvalues come as d-th roots, all of one magnitude, which no such method can
@@ -54,7 +54,7 @@ def spectral_radius(weight: Tensor | Any) -> float:
 
 
 def scaled_to(weight: Tensor, effective: Tensor | Any, radius: float) -> Tensor:
-    """`weight`, multiplied such that `effective`, which goes with it, has the spectral radius.
+    """`weight` times the factor that gives its effective weight the spectral radius `radius`.
 
     Args:
         weight: the parameter, as it is stored.
@@ -255,7 +255,7 @@ def _krylov_radius(product: Callable[[Array], Array], size: int) -> float:
 
 
 def _not_below(size: float) -> Callable[[float, float], bool]:
-    """Tells an eigenvalue, by its two parts, of at least this magnitude up to rounding."""
+    """A test whether an eigenvalue, in two parts, has at least this magnitude up to rounding."""
     return lambda real, imaginary: math.hypot(real, imaginary) >= size * (1 - 1e-9)
 
 

@@ -152,7 +152,7 @@ class RegularizationList(nn.Module):
         for name, item in self.items():
             if item.needs_activity and activity is None:
                 raise ValueError(f"{name} needs the activity: network.regularizers(activity)")
-            # Without steps a regularizer of a user's own need not know of padding.
+            # Without steps, the `forward` of a user's class may take the activity alone.
             given = (activity,) if steps is None else (activity, steps)
             found[name] = item.raw(*given) if item.needs_activity else item.raw()
         return found
@@ -160,7 +160,7 @@ class RegularizationList(nn.Module):
     def total(self, raw_terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of what `raw_terms` returned: bit for bit what `forward` gives.
 
-        For a training loop that logs the raw terms of the step that it takes.
+        A training loop that logs the raw terms of a step calls the two in turn.
         """
         total: Tensor | None = None
         for name, raw in raw_terms.items():

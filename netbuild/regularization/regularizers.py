@@ -174,7 +174,7 @@ class DaleLaw(DaleLawL2):
     """Dale's law alone: -sum_k <W, S>, which is `DaleLawL2` with alpha = 0.
 
     It is unbounded below: with nothing else in the loss to stop them, weights of the right sign
-    grow for ever. `DaleHinge` stops once the signs are right.
+    grow without limit. `DaleHinge` stops once the signs are right.
     """
 
     takes = arguments(

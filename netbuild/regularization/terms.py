@@ -186,8 +186,8 @@ def _inner_product(w: Tensor, s: Tensor) -> Tensor:
 def _weighted_sum(w: Tensor, s: Tensor, of_w: float, of_s: float) -> Tensor:
     """of_w W + of_s S in one pass over memory, where `add` and `mul_` take two.
 
-    `addr`, beta A + alpha u v^T, is the one operation of torch that scales both its summands. Its
-    call takes a microsecond more, and takes numbers, which only the CPU has without waiting.
+    `addr`, beta A + alpha u v^T, is the only operation of torch that scales both its summands. Its
+    factors are Python numbers, for which a GPU would have to be waited for.
     """
     if s.shape == w.shape:
         result = torch.addr(s.reshape(1, -1), w.new_ones(1), w.flatten(), beta=of_s, alpha=of_w)
