@@ -6,7 +6,7 @@ B batch, T time, N units.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -61,6 +61,8 @@ class Network(nn.Module):
             source or activation of no such layer; units that do not exist; widths that do not
             fit each other; two layers that would draw the same random numbers.
     """
+
+    regularizers: Callable[..., Any]
 
     def __init__(
         self,
@@ -236,12 +238,6 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def reserved_names() -> frozenset[str]:
-    """Names that no layer may have: "input", and the attributes of a network."""
-    empty = Network({"x": nn.Identity()}, input_dim=1)
-    return frozenset((*dir(empty), INPUT)) - {"x"}
 
 
 def _separate_streams(layers: Mapping[str, nn.Module]) -> None:
