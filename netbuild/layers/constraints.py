@@ -294,8 +294,11 @@ def _refuse_computed(path: str, layer: nn.Module, owned: set[int]) -> None:
 
     Parametrizations, `weight_norm` and `spectral_norm` do; no bounds of theirs are known.
     """
+    parametrized = getattr(layer, "parametrizations", ())
     computed = [
-        name for name in getattr(layer, "bounded_parameters", {}) if _is_computed(layer, name)
+        name
+        for name in getattr(layer, "bounded_parameters", {})
+        if f"{name}_orig" in layer._parameters or name in parametrized
     ]
     if isinstance(layer, LinearLayer) and layer.is_constrained and layer.stored_weight is None:
         computed.append("weight")
@@ -310,10 +313,6 @@ def _cannot_hold(name: str, path: str) -> ValueError:
         f"the {name} of {_named(path)} is computed from other parameters, so that no step can keep "
         "its constraints: attach it without a parametrization"
     )
-
-
-def _is_computed(layer: nn.Module, name: str) -> bool:
-    return f"{name}_orig" in layer._parameters or name in getattr(layer, "parametrizations", ())
 
 
 def _have_equal_masks(one: LinearLayer, other: LinearLayer) -> bool:
