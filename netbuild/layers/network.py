@@ -108,7 +108,7 @@ class Network(nn.Module):
 
         Returns:
             The last layer's activity, (batch, output_dim) or (batch, time, output_dim); with
-            `return_activity` a pair of it and the dictionary.
+            `return_activity` a pair of this activity and the dictionary.
         """
         activity = {INPUT: x}
         modules = cast(dict[str, nn.Module], self._modules)  # none of them is None
