@@ -211,13 +211,9 @@ def _checked(move: Dynamics, u: Tensor, states: Tensor) -> tuple[Tensor, Tensor]
 
 def distinct(u: Tensor) -> tuple[Tensor, Tensor]:
     """The different rows of u, in the order of their first appearance, and which one each is."""
-    rows, which = torch.unique(u, dim=0, return_inverse=True)
-    first = torch.full((len(rows),), len(u), device=u.device)
-    first = first.scatter_reduce(0, which, torch.arange(len(u), device=u.device), "amin")
-    order = first.argsort()
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(rows), device=u.device)
-    return rows[order], rank[which]
+    rows = [tuple(row) for row in u.tolist()]
+    places = {row: place for place, row in enumerate(dict.fromkeys(rows))}
+    return u.new_tensor(list(places)), torch.tensor([places[row] for row in rows]).to(u.device)
 
 
 def _is_fixed(x: Tensor, q: Tensor) -> Tensor:
