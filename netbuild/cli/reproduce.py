@@ -17,6 +17,7 @@ from netbuild.cli.standard import say, warn, warnings_as_lines
 from netbuild.cli.training import last_step, prepare_as
 from netbuild.errors import Exit
 
+
 def reproduce(
     target: options.RunName, form: options.Form = Format.text, quiet: options.Quiet = False
 ) -> None:
