@@ -10,6 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from netbuild.api import fork as fork
+    from netbuild.api import open_run as open_run
+    from netbuild.api import reproduce as reproduce
+    from netbuild.api import resume as resume
+    from netbuild.api import train as train
     from netbuild.builder import build as build
     from netbuild.convert import save_spec as save_spec
     from netbuild.errors import NetbuildError as NetbuildError
@@ -17,29 +22,24 @@ if TYPE_CHECKING:
     from netbuild.language import Spec as Spec
     from netbuild.language import load as load
     from netbuild.layers import attach as attach
-    from netbuild.runs import Run as Run
-    from netbuild.runs import fork as fork
-    from netbuild.runs import open_run as open_run
-    from netbuild.runs import reproduce as reproduce
-    from netbuild.runs import resume as resume
-    from netbuild.runs import train as train
+    from netbuild.results.run import Run as Run
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "NetbuildError": "netbuild.errors",
-    "Run": "netbuild.runs",
+    "Run": "netbuild.results.run",
     "Spec": "netbuild.language",
     "SpecError": "netbuild.errors",
     "attach": "netbuild.layers",
     "build": "netbuild.builder",
-    "fork": "netbuild.runs",
+    "fork": "netbuild.api",
     "load": "netbuild.language",
-    "open_run": "netbuild.runs",
-    "reproduce": "netbuild.runs",
-    "resume": "netbuild.runs",
+    "open_run": "netbuild.api",
+    "reproduce": "netbuild.api",
+    "resume": "netbuild.api",
     "save_spec": "netbuild.convert",
-    "train": "netbuild.runs",
+    "train": "netbuild.api",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604
 

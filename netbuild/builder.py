@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from netbuild.errors import Exit, NetbuildError, SpecError
@@ -17,23 +16,13 @@ from netbuild.language import Spec, load
 from netbuild.language import layers as words
 from netbuild.language.arrays_task import Arrays, ArraysPlan
 from netbuild.language.base import Model
-from netbuild.language.ctrnn import CTRNN
 from netbuild.language.neurogym_task import Neurogym
 from netbuild.language.plan import LayerPlan, MapPlan, NeurogymPlan, RegularizerPlan
 from netbuild.language.regularizers import ActivityRegularizer, DrawnReference
 from netbuild.language.training import Training
-from netbuild.language.units import Units
-from netbuild.layers import (
-    CTRNNLayer,
-    Dropout,
-    LinearLayer,
-    Network,
-    PerConnection,
-    Source,
-)
+from netbuild.layers import CTRNNLayer, Dropout, LinearLayer, Network, Source
 from netbuild.layers.initial import StartError
 from netbuild.layers.spectrum import SpectrumError
-from netbuild.layers.start import MapArguments, draw_map
 from netbuild.regularization import (
     REGULARIZATIONS,
     BaseRegularization,
@@ -57,7 +46,8 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     activations: dict[str, Any] = {}
     for layer in spec.model.layers:
         name, plan = layer.name, spec.plan.layers[layer.name]
-        sources[name] = Source(plan.reads.layer, _units_read(plan.reads))
+        units = None if plan.reads.whole else tuple(plan.reads.indices.tolist())
+        sources[name] = Source(plan.reads.layer, units)
         modules[name] = build_layer(spec, layer, plan)
         learnt = {f"{name}.{own}" for own, p in modules[name].named_parameters() if p.requires_grad}
         assert learnt <= plan.parameters().keys()  # else neither regularized nor started from a run
@@ -66,16 +56,11 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
     network = Network(
         modules, input_dim=spec.plan.input_dim, sources=sources, activations=activations
     )
-    _copy_start(network, spec.plan.start)
+    with torch.no_grad():
+        for key, values in spec.plan.start.items():  # which begin as another run has them
+            network.get_parameter(key).copy_(torch.from_numpy(values.copy()))
     network.regularizers = build_regularizers(spec, network)
     return network.to(place)
-
-
-@torch.no_grad()
-def _copy_start(network: Network, start: Mapping[str, NDArray[Any]]) -> None:
-    """Copy the parameters that begin with the values of another run."""
-    for name, values in start.items():
-        network.get_parameter(name).copy_(torch.from_numpy(values.copy()))
 
 
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
@@ -85,8 +70,12 @@ def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     is scaled, the layer is that of the first draw that has one.
     """
     for draw in range(max((each.draws for each in plan.maps.values()), default=1)):
+        maps = {
+            key: _map_arguments(each, min(draw, each.draws - 1)) for key, each in plan.maps.items()
+        }
+        own = maps.pop("", {})  # of a linear layer, which is its map
         try:
-            return LAYERS[layer.type](spec, layer, plan, draw)
+            return LAYERS[layer.type](**plan.arguments, **own, **maps)
         except SpectrumError as error:
             map, what = error.map, error.args[0]
         except StartError as error:
@@ -96,111 +85,28 @@ def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:
     raise SpecError([spec.problem("NB308", at, what, "remove it")])
 
 
-def _dropout(spec: Spec, layer: words.Dropout, plan: LayerPlan, draw: int) -> Dropout:
-    return Dropout(layer.p, seed=spec.model.seed, name=layer.name)
-
-
-def _linear(spec: Spec, layer: words.Linear, plan: LayerPlan, draw: int) -> LinearLayer:
-    return LinearLayer(plan.reads.size, plan.gives.size, **_maps(spec, plan, draw)[""])
-
-
-def _ctrnn(spec: Spec, layer: CTRNN, plan: LayerPlan, draw: int) -> CTRNNLayer:
-    units = plan.units
-    assert units is not None
-    state: Any = "zero"
-    if units.initial_state is not None:
-        state = {"value": units.initial_state, "learn": units.learns_initial_state}
-    same = {"formulation", "activation", "noise", "input_noise", "kernel"}  # in words and maths
-    return CTRNNLayer(
-        plan.reads.size,
-        plan.gives.size,
-        alpha={"value": units.alpha, "learn": units.learns_alpha},
-        groups=units.groups,
-        initial_state=state,
-        rate_noise=layer.rate_noise.sigma if layer.rate_noise else None,
-        seed=spec.model.seed,
-        name=layer.name,
-        **_maps(spec, plan, draw),
-        **layer.model_dump(include=same),
-    )
-
-
-LAYERS: Mapping[str, Callable[[Spec, Any, LayerPlan, int], nn.Module]] = {
-    "linear": _linear,
-    "ctrnn": _ctrnn,
-    "dropout": _dropout,
+LAYERS: Mapping[str, Callable[..., nn.Module]] = {
+    "linear": LinearLayer,
+    "ctrnn": CTRNNLayer,
+    "dropout": Dropout,
 }
 
 
-def _units_read(units: Units) -> slice | tuple[int, ...] | None:
-    if units.whole:
-        return None
-    if len(units.spans) == 1:
-        return slice(*units.spans[0])
-    return tuple(units.indices.tolist())
+def _map_arguments(plan: MapPlan, draw: int) -> dict[str, Any]:
+    """The arguments of `LinearLayer` for one map, without its sizes.
 
-
-def _maps(spec: Spec, plan: LayerPlan, draw: int) -> dict[str, Any]:
-    """The arguments of every map of a layer by its name; only some maps are drawn again."""
-    return {
-        key: _map_arguments(spec, each, min(draw, each.draws - 1))
-        for key, each in plan.maps.items()
-    }
-
-
-def _map_arguments(spec: Spec, plan: MapPlan, draw: int = 0) -> dict[str, Any]:
-    """The arguments of `LinearLayer` for one map of a spec, without its sizes.
-
-    `draw` above 0 takes the initial values from another stream than the first.
+    The weight of a map with projections is made of theirs, which are drawn as separate maps.
     """
-    section, connections = plan.words, plan.connections
-    again = ("again", draw) if draw else ()
-    seed = section.seed if section.seed is not None else spec.model.seed
-    weight = _initial(section.weight, _in_layout(plan.weight))
+    arguments = plan.arguments(draw)
     if plan.blocks:
-        weight = {"value": _weight_of_blocks(spec, plan, draw)}
-    mask = None if connections.matrix is None else connections.matrix.T
-    return {
-        "weight": weight | {"learn": plan.weight_learns},
-        "bias": None if section.bias is None else _initial(section.bias, plan.bias),
-        "ei_mask": None if plan.signs is None else plan.signs.T,
-        "sparsity_mask": connections.wiring if connections.is_sparse else mask,
-        "storage": "sparse" if connections.is_sparse else "dense",
-        "plasticity_mask": _mask(plan.plasticity),
-        "scale_groups": _mask(plan.groups),
-        "dale": section.dale,
-        "dale_init": section.dale_init,
-        "ei_balance": "none" if plan.blocks else section.ei_balance,
-        "spectral_radius": getattr(section, "spectral_radius", None),
-        "seed": seed_of(seed, "init", plan.name, *again),
-    }
-
-
-def _in_layout(array: Any) -> Any:
-    """An array of a plan as a layer takes it: (connection,) is one value for each connection."""
-    return PerConnection(array) if array is not None and array.ndim == 1 else array
-
-
-def _mask(array: Any) -> Any:
-    """The same, of a mask, which a layer takes as (input_dim, output_dim)."""
-    return None if array is None else _in_layout(array.T)
-
-
-def _weight_of_blocks(spec: Spec, plan: MapPlan, draw: int) -> torch.Tensor:
-    """(output_dim, input_dim): the initial weights of each projection in its place."""
-    whole = torch.zeros(plan.output_dim, plan.input_dim)
-    for block in plan.blocks:
-        sizes = block.plan.input_dim, block.plan.output_dim
-        drawn = draw_map(MapArguments(*sizes, **_map_arguments(spec, block.plan, draw)))
-        whole[block.where] = drawn.weight
-    return whole
-
-
-def _initial(source: Model, array: Any) -> dict[str, Any]:
-    """An init with the arguments that were given, or an array; and whether it learns."""
-    if array is not None:
-        return {"value": array, "learn": source.learn}  # type: ignore[attr-defined]
-    return source.model_dump(exclude_none=True)
+        whole = torch.zeros(plan.output_dim, plan.input_dim)
+        for block in plan.blocks:
+            sizes = block.input_dim, block.output_dim
+            drawn = LinearLayer(*sizes, **_map_arguments(block, draw))
+            whole[block.where] = drawn.weight.detach()
+        weight = {"value": whole, "learn": plan.weight_learns}
+        arguments |= {"weight": weight, "ei_balance": "none"}
+    return arguments
 
 
 def build_regularizers(spec: Spec, network: Network) -> RegularizationList:

@@ -1,4 +1,4 @@
-"""What differs between two specs or runs: by meaning, value by value, not by text."""
+"""What differs between two specs or runs: by value, not by text."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from netbuild.language import Spec
 Difference = tuple[str, Any, Any]  # a path, and its value in each; None where it has none
 Record = Mapping[str, Any]  # a line of a run's log
 
-CLOCK = ("steps_per_second",)  # what of a record tells the time
+CLOCK = ("steps_per_second",)  # the keys of a record that depend on the clock
 KINDS = ("train", "evaluation")  # of records, in their order within a step
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first step at which two logs, both of which have it, say something else."""
+    """The first step that two logs both have and that differs between them."""
 
     step: int
     kind: str  # "train" or "evaluation"
     differences: list[Difference]
-    agreed: int | None  # the last step before it at which they agree
+    agreed: int | None  # the last step before that at which the logs agree
 
 
 def values_of(spec: Spec) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def values_of(spec: Spec) -> dict[str, Any]:
 
 
 def inputs_of(spec: Spec) -> dict[str, Any]:
-    """What the files that a spec names hold, by where it names them; not how they are called."""
+    """The digest of each file that a spec names, by the path at which the spec names the file."""
     return {where: f"sha256 {record.sha256[:16]}" for where, record in spec.files.items()}
 
 
@@ -53,9 +53,9 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Differ
 
 
 def first_divergence(one: Iterable[Record], other: Iterable[Record]) -> Divergence | None:
-    """Where the logs of two runs differ first; None where they never do in steps that both have.
+    """Where the logs of two runs differ first; None where all steps that both have are equal.
 
-    Records are compared by step and kind, whatever steps lie between; what tells the time is not.
+    Records are paired by step and kind; keys that depend on the clock are not compared.
     """
     lefts, rights = _in_order(one), _in_order(other)
     left, right = next(lefts, None), next(rights, None)
@@ -66,17 +66,14 @@ def first_divergence(one: Iterable[Record], other: Iterable[Record]) -> Divergen
         elif _rank(right) < _rank(left):
             right = next(rights, None)
         else:
-            found = _record_differences(_timeless(left), _timeless(right))
-            if found:
-                return Divergence(int(left["step"]), str(left["kind"]), found, agreed)
+            one_now, other_now = _timeless(left), _timeless(right)
+            if one_now != other_now:  # nearly all records of two logs are equal at a glance
+                found = differences(flat(one_now), flat(other_now))
+                if found:
+                    return Divergence(int(left["step"]), str(left["kind"]), found, agreed)
             agreed = int(left["step"])
             left, right = next(lefts, None), next(rights, None)
     return None
-
-
-def _record_differences(one: Record, other: Record) -> list[Difference]:
-    """As `differences`, of nested data; nearly all records of two logs are equal at a glance."""
-    return [] if one == other else differences(flat(one), flat(other))
 
 
 def _in_order(records: Iterable[Record]) -> Iterator[Record]:

@@ -1,8 +1,8 @@
-"""Writing files so that a reader sees the old one or the new one, and never a part of it.
+"""Files that survive a power loss: a reader sees the old file or the new one, never a part of it.
 
-Whatever is written reaches the disk through `write`, `fsync` and `rename`, and through functions
-of `os`, all looked up when they are called. So a test can count them, fail them, end the process at
-any of them, or put something else in their place.
+Every change reaches the disk through `write`, `fsync` and `rename` of this module and through
+functions of `os`, which are looked up when they are called. A test can therefore count these calls,
+let them fail, or end the process at any of them.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from netbuild import system
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import Folder, ForeignEntryError, TooLargeError, check_file, entered
-from netbuild.system import memory_bytes
 
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 PASSING = (errno.EIO, errno.ESTALE, errno.EAGAIN)  # errors that a second attempt may not meet
-PAUSES = (0.02, 0.2)  # seconds before each further attempt
+PAUSES = (0.02, 0.2)  # seconds before the second and the third attempt
 PART = 1 << 24  # bytes of one write or read
 LARGEST = 1 << 40  # bytes of a file that is read
-FAIR = 1 << 26  # bytes, from which on a file is compared with the memory of the machine
-MARGIN = 1 << 20  # bytes that stay free
+FAIR = 1 << 26  # bytes; a larger file is read only if it fits into half of the machine's memory
+MARGIN = 1 << 20  # bytes of the disk that stay free
+# Errors that say that a part of a run is missing or is something else; other errors are the disk's.
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -45,10 +47,6 @@ def canonical_json(data: object) -> str:
 def digest(data: bytes) -> str:
     """The SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
-
-
-# What says that something is missing from a run, or is something else; other errors are the disk's.
-ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 def reason_of(error: OSError) -> str:
@@ -67,11 +65,12 @@ def io_errors(what: str, exit_code: Exit = Exit.IO, hint: str = "") -> Iterator[
 
 @contextmanager
 def reading(path: Path, *damaged: type[Exception]) -> Iterator[None]:
-    """Raise NetbuildError for a run's file that is missing or damaged (exit 5), that the disk or a
-    permission keeps from being read (exit 7), or that memory does not hold (exit 9).
+    """Raise NetbuildError for a file of a run that cannot be read.
 
-    ValueError and RecursionError are what damaged text and JSON raise; `damaged` are those of
-    another parser. Every other exception is a bug of ours, and passes.
+    The exit code is 5 for a file that is missing or damaged, 7 where the disk or a permission
+    prevents the reading, and 9 where the memory is too small. Damaged text and JSON raise
+    ValueError or RecursionError; `damaged` are the exceptions of another parser. Every other
+    exception is a bug of ours, and passes.
     """
     kinds: tuple[type[Exception], ...] = (*ABSENT, ValueError, RecursionError, *damaged)
     try:
@@ -109,19 +108,24 @@ def rename(folder: Folder, name: str, to: str) -> None:
     folder.rename(name, to)
 
 
-def steadily(action: Callable[[], Result]) -> Result:
-    """What an action returns; it is tried again after an error of the disk that may pass.
+def steady(action: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The same function, tried up to three times where the disk reports an error that may pass.
 
-    The action must be one that can be started again.
+    The function must be able to start again after it has failed half-way.
     """
-    for pause in PAUSES:
-        try:
-            return action()
-        except OSError as error:
-            if error.errno not in PASSING:
-                raise
-            time.sleep(pause)
-    return action()
+
+    @wraps(action)
+    def tried(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for pause in PAUSES:
+            try:
+                return action(*args, **kwargs)
+            except OSError as error:
+                if error.errno not in PASSING:
+                    raise
+                time.sleep(pause)
+        return action(*args, **kwargs)
+
+    return tried
 
 
 def _write_new(folder: Folder, name: str, data: bytes) -> None:
@@ -148,14 +152,14 @@ def read_file(path: Path, most: int = LARGEST, within: Path | None = None) -> by
 def read_entry(
     folder: Folder, name: str, most: int = LARGEST, limit: Callable[[int], int] | None = None
 ) -> bytes:
-    """As `read_file`, of a file in an open folder.
+    """As `read_file`, for a file in an open folder.
 
-    `limit` returns how many bytes a file may have, from the beginning of its open descriptor.
+    `limit` reads the beginning of the open file, and returns how many bytes the file may have.
     """
     descriptor = folder.open(name)
     try:
         size = os.fstat(descriptor).st_size
-        most = most if size < FAIR else min(most, memory_bytes() // 2)
+        most = most if size < FAIR else min(most, system.memory_bytes() // 2)
         if limit is not None:
             most = min(most, limit(descriptor))
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -172,20 +176,12 @@ def read_entry(
         os.close(descriptor)
 
 
-def read_beginning(descriptor: int, size: int) -> bytes:
-    """The next `size` bytes of an open file, fewer where it ends before; raises OSError."""
-    data = b""
-    while len(data) < size and (part := os.read(descriptor, min(size - len(data), PART))):
-        data += part
-    return data
-
-
+@steady
 def hash_beginning(path: Path, size: int) -> Any:
-    """The running SHA-256 of the first `size` bytes of a regular file; raises as `read_file`."""
-    return steadily(lambda: _hash_beginning(path, size))
+    """The SHA-256 object of the first `size` bytes of a regular file, which can be updated.
 
-
-def _hash_beginning(path: Path, size: int) -> Any:
+    Raises the errors of `read_file`.
+    """
     found, left = hashlib.sha256(), size
     with entered(path.parent) as folder:
         descriptor = folder.open(path.name)
@@ -198,15 +194,12 @@ def _hash_beginning(path: Path, size: int) -> Any:
     return found
 
 
+@steady
 def replace_file(path: Path, data: bytes, within: Path | None = None) -> None:
-    """Write a file in place of another, at once; of a link, the link is replaced.
+    """Write a file in place of another, at once; a link is replaced, and not followed.
 
-    Raises OSError. `within` as `read_file` has it.
+    Raises OSError. No part of the path below `within` may be a link.
     """
-    steadily(lambda: _replace(path, data, within))
-
-
-def _replace(path: Path, data: bytes, within: Path | None) -> None:
     with entered(path.parent, within) as folder:
         temporary = _beside(path.name)
         try:
@@ -220,48 +213,48 @@ def _replace(path: Path, data: bytes, within: Path | None) -> None:
 
 
 def append(path: Path, data: bytes, at: int) -> int:
-    """Write at the end of a file that has `at` bytes; returns how many it then has.
+    """Append to a file whose length is `at` bytes; returns its new length.
 
     Raises OSError, ForeignEntryError for what is not a regular file, and NetbuildError (exit 7)
-    for a file of any other length: another program has written to it, or cut it.
+    for a file of any other length: another program has appended to the file, or shortened it.
     """
     most = at
 
+    @steady
     def add() -> None:
         nonlocal most
         with _in_place(path) as descriptor:
             found = os.fstat(descriptor).st_size
             if not at <= found <= most:
-                what = f"{path} has {found:,} bytes, and had {at:,}: somebody else writes to it"
-                raise NetbuildError(what, Exit.IO, "what was saved before is whole")
-            most = at + len(data)  # of a second attempt: the first may have come so far
+                what = (
+                    f"{path} has {found:,} bytes instead of {at:,}: another program has changed it"
+                )
+                raise NetbuildError(what, Exit.IO, "everything that was saved before is intact")
+            most = at + len(data)  # a failed attempt may have written a part of the data
             os.lseek(descriptor, at, os.SEEK_SET)
             write(descriptor, data)
 
-    steadily(add)
+    add()
     return at + len(data)
 
 
 def sync_file(path: Path) -> None:
-    """Wait until what was appended to a file is on the disk; asked for once."""
+    """Wait until a file is on the disk; a failure is not tried again."""
     with _in_place(path) as descriptor:
         fsync(descriptor)
 
 
+@steady
 def cut_file(path: Path, size: int) -> None:
-    """Leave the first `size` bytes of a file, and wait until that is on the disk."""
-
-    def cut() -> None:
-        with _in_place(path) as descriptor:
-            os.ftruncate(descriptor, size)
-            fsync(descriptor)
-
-    steadily(cut)
+    """Shorten a file to its first `size` bytes, and wait until that is on the disk."""
+    with _in_place(path) as descriptor:
+        os.ftruncate(descriptor, size)
+        fsync(descriptor)
 
 
 @contextmanager
 def _in_place(path: Path) -> Iterator[int]:
-    """The descriptor of a file that is open for writing, in place."""
+    """The descriptor of an existing file that is open for writing."""
     with entered(path.parent) as folder:
         descriptor = folder.open(path.name, os.O_WRONLY)
     try:
@@ -270,20 +263,17 @@ def _in_place(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+@steady
 def write_folder(path: Path, files: Mapping[str, bytes], within: Path | None = None) -> None:
-    """Write a new folder with these files, at once: it is there whole, or not at all.
+    """Write a new folder with these files at once: the whole folder is there, or none of it.
 
-    It is read again, and nothing is returned unless the disk holds these very bytes. Raises
-    OSError, also for a folder of that name that is there already and holds something else.
+    The files are read again. Raises OSError where the disk holds other bytes than these, or where a
+    folder of that name is already there and holds something else.
     """
-    steadily(lambda: _write_folder(path, files, within))
-
-
-def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -> None:
     name, temporary = path.name, _beside(path.name)
     with entered(path.parent, within) as folder:
         if folder.has(name):
-            # The first attempt got this far. The entry is renamed again, because the system
+            # An earlier attempt got this far. The folder is renamed again, because the system
             # reports a failed fsync only once.
             rename(folder, name, temporary)
             rename(folder, temporary, name)
@@ -296,7 +286,7 @@ def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -
                     _sync(inner)
                 rename(folder, temporary, name)
             except BaseException:
-                with suppress(OSError):  # as far as it can be
+                with suppress(OSError):
                     folder.remove(temporary)
                 raise
         _sync(folder)
@@ -308,18 +298,18 @@ def _write_folder(path: Path, files: Mapping[str, bytes], within: Path | None) -
 
 
 def remove_folder(path: Path, within: Path | None = None) -> None:
-    """Remove a folder of files: it is there whole, or not at all, for who looks for its name."""
+    """Remove a folder of files at once: under its name the whole folder is there, or none of it."""
     temporary = _beside(path.name)
     with entered(path.parent, within) as folder:
         rename(folder, path.name, temporary)
         try:
             folder.remove(temporary)
-        except OSError:  # once more: a failure that passes leaves nothing half-removed
+        except OSError:  # a second attempt, so that an error that passes leaves no remains
             folder.remove(temporary)
 
 
 def remove_leftovers(path: Path, within: Path | None = None) -> None:
-    """Remove what was being written, or removed, when a process ended at once."""
+    """Remove what a process that was killed had begun to write or to remove."""
     with entered(path, within) as folder:
         for name in folder.names():
             if _LEFT_OVER.fullmatch(name):
@@ -333,7 +323,7 @@ def remove(path: Path) -> None:
 
 
 def rename_entry(path: Path, to: str, within: Path | None = None) -> Path:
-    """Give an entry of a folder another name there, on the disk at once; returns its path."""
+    """Rename an entry within its folder, and wait until that is on the disk; returns its path."""
     with entered(path.parent, within) as folder:
         rename(folder, path.name, to)
         _sync(folder)
@@ -341,7 +331,7 @@ def rename_entry(path: Path, to: str, within: Path | None = None) -> Path:
 
 
 def names_in(path: Path, within: Path | None = None) -> list[str]:
-    """The names of a folder's entries; `within` as `read_file` has it."""
+    """The names of a folder's entries; no part of the path below `within` may be a link."""
     with entered(path, within) as folder:
         return folder.names()
 
@@ -366,17 +356,17 @@ def need_folder(path: Path, within: Path) -> None:
 
 def _beside(name: str) -> str:
     """A unique hidden name in the same folder."""
-    return f".{name}.{secrets.token_hex(4)}.tmp"
+    return f".{name}.{os.urandom(4).hex()}.tmp"
 
 
 def _sync(folder: Folder) -> None:
     with folder.listed() as descriptor:
-        if descriptor is not None:  # else there is no waiting for a folder on this system
+        if descriptor is not None:  # some systems cannot sync a folder
             fsync(descriptor)
 
 
 def make_folders(path: Path) -> None:
-    """Make a new folder, and those above it that are not there; raises FileExistsError."""
+    """Make a new folder and the missing ones above it; raises FileExistsError for the new one."""
     missing = [folder for folder in path.parents if not folder.is_dir()]
     for folder in reversed(missing):
         with suppress(FileExistsError):  # another process was quicker
@@ -386,20 +376,19 @@ def make_folders(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def sync_folder(path: Path, within: Path | None = None) -> None:
-    """Wait until a folder's entries are on the disk, where the system can be asked for that."""
-    if not system.CAN_SYNC_FOLDERS:
-        return
-    with entered(path, within) as folder:
-        _sync(folder)
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's entries are on the disk, on systems that can sync a folder."""
+    if system.CAN_SYNC_FOLDERS:
+        with entered(path) as folder:
+            _sync(folder)
 
 
 def require_space(
     folder: Path, needed: int, hint: str = "free some, and `netbuild resume` continues"
 ) -> None:
-    """Raise NetbuildError (exit 7) unless the disk of a folder has `needed` bytes, and some more.
+    """Raise NetbuildError (exit 7) unless the disk of a folder has room for `needed` bytes.
 
-    A quota is not seen here: it shows when something is written.
+    A user's quota is not visible here; it shows when something is written.
     """
     free = system.free_space(folder)
     if free < needed + MARGIN:

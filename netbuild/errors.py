@@ -73,12 +73,7 @@ class Problem:
         return "error" if self.exit_code else "warning"
 
 
-_EXIT_CODES = (
-    (1000, Exit.MISSING),
-    (900, Exit.RESOURCES),
-    (600, Exit.DONE),
-    (200, Exit.DATA),
-)
+_EXIT_CODES = ((1000, Exit.MISSING), (900, Exit.RESOURCES), (600, Exit.DONE), (200, Exit.DATA))
 
 
 def joined(*hints: str) -> str:

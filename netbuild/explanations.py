@@ -11,16 +11,6 @@ from typing import NamedTuple
 from netbuild.files.door import ARRAYS, FORMATS
 from netbuild.wording import either
 
-
-class Explanation(NamedTuple):
-    """One code: what it means, and the same spec wrong and right."""
-
-    title: str
-    meaning: str
-    wrong: str
-    right: str
-
-
 # The text files that examples name.
 FILES = {
     "wiring.csv": "1,0\n0,1\n1,1\n",
@@ -48,6 +38,17 @@ def _wired(keys: str) -> str:
 
 
 _PLAIN = _layer("input_dim: 3, output_dim: 2")
+
+
+class Explanation(NamedTuple):
+    """One code: what it means, and the same spec wrong and right."""
+
+    title: str
+    meaning: str
+    wrong: str = ""  # an example; "" where none can be written
+    right: str = _PLAIN
+
+
 _RECURRENT = (
     "netbuild: 1\nlayers:\n"
     "  - {name: hidden, type: ctrnn, input_dim: 3, size: 50, excitatory: 0.8, alpha: 0.2"
@@ -66,47 +67,40 @@ EXPLANATIONS: dict[str, Explanation] = {
     "NB001": Explanation(
         "the spec cannot be read",
         "The path does not lead to a regular file that may be read, or the file is larger than"
-        " 1 MiB. Matrices belong into files of their own.",
-        "",
-        _PLAIN,
+        " 1 MiB. Keep matrices in separate files.",
     ),
     "NB002": Explanation(
         "not text",
-        "A spec is UTF-8 text. It holds a byte or a character that YAML does not allow.",
+        "A spec is UTF-8 text. This file holds a byte or a character that YAML does not allow.",
         "netbuild: 1\nname: a\x07b\n",
-        _PLAIN,
     ),
     "NB003": Explanation(
         "not YAML",
         "The text is not YAML: brackets or quotes that do not close, tabs as indentation, `: `"
         " inside unquoted text, or more than one document.",
         "netbuild: 1\nlayers: [\n",
-        _PLAIN,
     ),
     "NB004": Explanation(
-        "a key stands twice",
-        "Of two equal keys YAML parsers silently keep one; which one was meant, only you know.",
+        "a key that is written twice",
+        "YAML parsers silently keep one of two equal keys; only you know which of them you meant.",
         _layer("input_dim: 3, output_dim: 2, output_dim: 4"),
-        _PLAIN,
     ),
     "NB005": Explanation(
         "a tag or an alias that is not allowed",
-        "Tags (`!...`) are not used in a spec; an alias needs an anchor before it, which does not"
-        " contain it; `<<` takes mappings.",
+        "A spec has no tags (`!...`). An alias needs an anchor above it, and must not stand inside"
+        " what it refers to. `<<` takes mappings.",
         "netbuild: !!int 1\n",
-        _PLAIN,
     ),
     "NB006": Explanation(
         "too deep or too large",
         "A spec nests at most 64 levels deep and holds at most 100,000 values once anchors are"
-        " expanded. Matrices belong into files of their own.",
+        " expanded. Keep matrices in separate files.",
         f"netbuild: {'[' * 70}{']' * 70}\n",
-        _PLAIN,
     ),
     "NB007": Explanation(
-        "a number that may mean two things",
-        "`014` is 14 to some readers and 12, in octal, to others; and numbers of more than 18"
-        " digits fit no machine.",
+        "an ambiguous or too long number",
+        "`014` is 14 to some readers and 12 (octal) to others; a number of more than 18 digits does"
+        " not fit into 64 bits.",
         "netbuild: 1\nseed: 014\n",
         _layer("input_dim: 3, output_dim: 2", "seed: 14\n"),
     ),
@@ -115,45 +109,38 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Keys are text. `1:` and `true:` are a number and a truth value in YAML; quotes make them"
         " text.",
         "netbuild: 1\n1: x\n",
-        _PLAIN,
     ),
     "NB009": Explanation(
         "not a spec",
-        "A spec is a mapping of keys: it is empty, or a list or a single value.",
+        "A spec is a mapping of keys; this file is empty, or holds a list or a single value.",
         "- netbuild\n",
-        _PLAIN,
     ),
     "NB101": Explanation(
         "an unknown key",
         "Unknown keys are errors, since a misspelt one would silently train something else. The"
-        " help names the nearest key, or the section that has one of this name.",
+        " help names the most similar key, or the section that has a key of this name.",
         _layer("input_dim: 3, outptu_dim: 2"),
-        _PLAIN,
     ),
     "NB102": Explanation(
         "a key is missing",
         "This section needs the key; the help says what it is.",
         _layer("input_dim: 3"),
-        _PLAIN,
     ),
     "NB103": Explanation(
         "a value of the wrong kind",
         'Nothing is converted: `true` is not 1, "3" is not 3, `yes` is text in YAML 1.2. An empty'
         " section often means that the lines below it are not indented.",
         _layer("input_dim: 3, output_dim: true"),
-        _PLAIN,
     ),
     "NB104": Explanation(
         "a value out of its range",
         "The value is outside what makes sense here, or a list has too few or too many items.",
         _layer("input_dim: 3, output_dim: 0"),
-        _PLAIN,
     ),
     "NB105": Explanation(
         "a value that is not a choice",
         "The value is one of a closed list of words; nothing else is ever looked up or imported.",
         _layer("input_dim: 3, output_dim: 2, activation: rleu"),
-        _layer("input_dim: 3, output_dim: 2, activation: relu"),
     ),
     "NB106": Explanation(
         "text of the wrong form",
@@ -167,12 +154,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         "`netbuild: 1` is the version of the language that the file is written in. This program"
         " reads version 1; a later file needs a later program.",
         _PLAIN.replace("netbuild: 1", "netbuild: 2"),
-        _PLAIN,
     ),
     "NB110": Explanation(
         "a path that leads nowhere",
-        "A path of `set:`, `--set` or `--unset` is keys joined by dots; `[name]` or `[0]` picks an"
-        " item of a list.",
+        "A path of `set:`, `--set` or `--unset` consists of keys joined by dots; `[name]` or `[0]`"
+        " picks an item of a list.",
         _PLAIN + 'set: {"layers[hidden].output_dim": 4}\n',
         _PLAIN + 'set: {"layers[out].output_dim": 4}\n',
     ),
@@ -180,11 +166,10 @@ EXPLANATIONS: dict[str, Explanation] = {
         "a file that cannot be extended",
         "`extends` names files beside the spec, at most 16 deep and never in a circle.",
         "netbuild: 1\nextends: [missing.yaml]\n",
-        _PLAIN,
     ),
     "NB113": Explanation(
         "an override that a later one drops",
-        "Of several overrides a later one must not replace or remove what an earlier one has set:"
+        "A later override must not replace or remove what an earlier override has set:"
         " `--set training.optimizer.lr=0.5 --set 'training={epochs: 1}'` would lose the 0.5. The"
         " same path may be set twice on a command line, where the last one counts.",
         _PLAIN + 'set: {"layers[out].weight.std": 0.5, "layers[out].weight": normal}\n',
@@ -221,7 +206,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
     ),
     "NB205": Explanation(
-        "values that do not belong into this array",
+        "values that do not belong in this array",
         "A sparsity mask holds 0 and 1, or counts with a `threshold:`; a plasticity mask values in"
         " [0, 1]; no array NaN or infinity.",
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: counts.csv"),
@@ -245,16 +230,16 @@ EXPLANATIONS: dict[str, Explanation] = {
         "a table without the columns that it needs",
         "An edge list has a column for each of the two neurons, a node table one for their names."
         " Usual names are recognised (`pre`, `Source`, `pre_root_id`, `bodyId_pre` ...); others are"
-        " given: `edges: {file: FILE, pre: COLUMN, post: COLUMN}`. Options about columns, or signs"
-        " of neurotransmitters, need a file that has such columns.",
+        " given: `edges: {file: FILE, pre: COLUMN, post: COLUMN}`. Options about columns, and signs"
+        " of neurotransmitters, need a file with such columns.",
         _wired("edges: neurons.csv"),
         _wired("edges: edges.csv"),
     ),
     "NB212": Explanation(
         "names that do not match",
-        "An edge names a neuron that the node table does not have, or a row of either has no name,"
-        " or two rows of the node table have the same. `unmatched: drop` leaves out the edges of"
-        " unknown neurons, and reports how many.",
+        "An edge names a neuron that the node table does not have, a row of either table has no"
+        " name, or two rows of the node table have the same name. `unmatched: drop` leaves out the"
+        " edges of unknown neurons, and reports how many.",
         _wired("edges: edges.csv, neurons: few.csv"),
         _wired("edges: edges.csv, neurons: neurons.csv"),
     ),
@@ -267,7 +252,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         _wired("edges: edges.csv"),
     ),
     "NB214": Explanation(
-        "signs that contradict each other, or are none",
+        "signs that are missing or contradict each other",
         "A neuron is excitatory, inhibitory or free, by a column of the node table or by the"
         " neurotransmitter of its edges. Where edges of one neuron have different ones, the node"
         " table has to say its sign. `signs` says which sign a neurotransmitter has; others are"
@@ -291,7 +276,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "NB301": Explanation(
         "widths that do not fit",
         "What a layer reads is not as wide as its `input_dim`, or nothing says how wide the"
-        " network's input is. Leave `input_dim` out where a layer or the task tells it.",
+        " network's input is. Leave `input_dim` out where it follows from a layer or the task.",
         "netbuild: 1\nlayers:\n"
         "  - {name: hidden, type: linear, input_dim: 3, output_dim: 4}\n"
         "  - {name: out, type: linear, input_dim: 5, output_dim: 2}\n",
@@ -301,53 +286,52 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB302": Explanation(
         "a source that is not there",
-        "`from` names `input` or a layer above this one, an area of one, and `.excitatory` or"
-        " `.inhibitory` of one that has signs. Units of a connectome are selected by columns of its"
-        " node table, `{layer: worm, kind: motor}`: the column must be there, and some unit must"
-        " have each value. A number fits the cells of its value, `3` those that say `3.0` too; text"
-        " fits those of the same text.",
+        "`from` names `input`, a layer above this layer or an area of such a layer; if its units"
+        " have signs, `.excitatory` or `.inhibitory` selects some of them. Units of a connectome"
+        " are selected by columns of its node table, `{layer: worm, kind: motor}`: the column must"
+        " exist, and some unit must have each value. A number matches cells of the same value (`3`"
+        " matches `3.0`); text matches the same text.",
         _layer("input_dim: 3, output_dim: 2, from: hiden"),
         _layer("input_dim: 3, output_dim: 2, from: input"),
     ),
     "NB303": Explanation(
         "a name that is taken",
-        "Two layers or regularizers have the same name, or a layer has one that a network uses"
+        "Two layers or regularizers have the same name, or a layer has a name that a network uses"
         " itself, such as `train` or `forward`.",
         _PLAIN.replace("name: out", "name: forward"),
-        _PLAIN,
     ),
     "NB304": Explanation(
-        "a regularizer of nothing",
-        "`params` matches no parameter. Parameters are `<layer>.weight` and `<layer>.bias`; `*`"
-        " matches anything.",
+        "a regularizer that matches no parameter",
+        "Parameters are named `<layer>.weight` and `<layer>.bias`; `*` matches anything.",
         _PLAIN + "regularizers: [{type: L1, params: hidden.weight}]\n",
         _PLAIN + "regularizers: [{type: L1, params: out.weight}]\n",
     ),
     "NB305": Explanation(
         "a reference that does not fit",
-        "Dale's law needs signs to hold weights to: those of the units that the map reads, or a"
-        " `reference`, not both.",
+        "Dale's law needs signs to compare weights with: either those of the units that the map"
+        " reads or a `reference`, not both.",
         _PLAIN + "regularizers: [{type: DaleLawL2, params: out.weight}]\n",
         _layer("input_dim: 3, output_dim: 2, ei_mask: [1, 1, -1]")
         + "regularizers: [{type: DaleLawL2, params: out.weight}]\n",
     ),
     "NB306": Explanation(
-        "which way round is this matrix?",
-        "Nothing in a square matrix tells its rows from its columns, and transposing one by mistake"
-        " is silent. `rows: pre` means that entry [i, j] is the connection from i to j.",
+        "a square matrix whose orientation is not written",
+        "The shape of a square matrix does not show whether its rows are presynaptic, and nothing"
+        " would reveal a transposed matrix. `rows: pre` means that entry [i, j] is the connection"
+        " from i to j.",
         _layer("input_dim: 2, output_dim: 2, sparsity_mask: [[1, 0], [1, 1]]"),
         _layer("input_dim: 2, output_dim: 2, sparsity_mask: {values: [[1, 0], [1, 1]], rows: pre}"),
     ),
     "NB307": Explanation(
         "targets that do not fit the loss",
-        "cross_entropy takes one class number a sample, from 0 to outputs - 1; mse as many values"
-        " as there are outputs.",
+        "cross_entropy takes one class number for each sample, from 0 to outputs - 1; mse takes as"
+        " many values as there are outputs.",
         _TRAINED.replace("output_dim: 3", "output_dim: 2"),
         _TRAINED,
     ),
     "NB308": Explanation(
         "keys that contradict each other",
-        "Two keys say the same thing, or one makes no sense without, or with, another.",
+        "Two keys say the same thing, or a key makes no sense without, or together with, another.",
         _layer("input_dim: 3, output_dim: 2, density: 0.5, sparsity_mask: wiring.csv"),
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: wiring.csv"),
     ),
@@ -359,8 +343,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB310": Explanation(
         "an environment that cannot be used",
-        "The environment refuses its arguments, gives no right answers, sets or draws itself what"
-        " was given, or has a period that is shorter than `dt`.",
+        "The environment refuses its arguments, gives no right answers, replaces a value that was"
+        " given, or has a period that is shorter than `dt`.",
         "netbuild: 1\ndt: 20\ntask: {type: neurogym, env: PulseDecisionMaking-v0}\n"
         + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),
         "netbuild: 1\ndt: 10\ntask: {type: neurogym, env: PulseDecisionMaking-v0}\n"
@@ -369,23 +353,23 @@ EXPLANATIONS: dict[str, Explanation] = {
     "NB311": Explanation(
         "test samples that were trained on",
         "The weights were trained on samples that are test samples here, by another `seed` or"
-        " another `split`, so that the score would be that of samples already known. It is the same"
-        " data file; what its split was is written into the weights.",
+        " another `split`, so that the score would not be that of unseen samples. The file of the"
+        " weights records which samples of which data file they were trained on.",
         _staged("task.split.seed: 1"),
         _staged("training.optimizer.lr: 1e-4"),
     ),
     "NB601": Explanation(
         "a map without any connection",
-        "A warning: the spec is right and builds, but its mask leaves no connection, or its density"
-        " rounds to none, so that the layer hears nothing and every unit stays at its bias.",
+        "A warning: the spec is valid, but the mask leaves no connection, or the density rounds to"
+        " none, so that the layer receives nothing and every unit stays at its bias.",
         _layer("input_dim: 3, output_dim: 2, density: 0.01"),
         _layer("input_dim: 3, output_dim: 2, density: 0.9"),
     ),
     "NB602": Explanation(
         "units without a connection",
-        "A warning: the spec is right and builds, but some units receive nothing through this map,"
-        " and stay at their bias, or send nothing through any map, and take no part in what the"
-        " network computes. Units count from 0.",
+        "A warning: the spec is valid, but some units receive nothing through this map and stay at"
+        " their bias, or send nothing through any map and do not affect what the network computes."
+        " Units are counted from 0.",
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: [[1, 0], [0, 0], [1, 0]]"),
         _layer("input_dim: 3, output_dim: 2, sparsity_mask: [[1, 0], [0, 1], [1, 0]]"),
     ),
@@ -393,31 +377,31 @@ EXPLANATIONS: dict[str, Explanation] = {
         "a start that may explode",
         "Weights drawn under signs have a mean, and with four times as many excitatory units it is"
         " large: the recurrent weight then has an eigenvalue well above 1, and rates that nothing"
-        " bounds (relu, softplus, power, linear) grow from step to step. The spec is right, and"
-        " training may still diverge at once.",
+        " bounds (relu, softplus, power, linear) grow from step to step. The spec is valid, but"
+        " training may diverge at once.",
         _RECURRENT + "}\n",
         _RECURRENT + ",\n     recurrent: {ei_balance: row}}\n",
     ),
     "NB604": Explanation(
-        "connections of several kinds in one",
-        "Some pairs of neurons are connected by chemical and by electrical synapses, in rows of"
-        " their own, and `duplicates` makes one connection of them. Few models mean that: `where`"
-        " reads the rows of one kind alone.",
+        "connections of several kinds merged into one",
+        "Some pairs of neurons have both chemical and electrical synapses, in separate rows, and"
+        " `duplicates` merges these into one connection. Few models mean that: `where` reads the"
+        " rows of a single kind.",
         _wired("edges: kinds.csv"),
         _wired("edges: kinds.csv, where: {Type: chemical}"),
     ),
     "NB605": Explanation(
-        "neurotransmitters and signs that do not meet",
-        "`signs` names a neurotransmitter that no neuron has, often a slip of the pen that leaves"
-        " the neurons that were meant without a sign; or the edges have neurotransmitters and"
-        " `signs` is not there, so that all units are free.",
+        "neurotransmitters and signs that do not match",
+        "`signs` names a neurotransmitter that no neuron has, often a typing error that leaves the"
+        " neurons in question without a sign; or the edges have neurotransmitters and `signs` is"
+        " missing, so that all units are free.",
         _wired("edges: edges.csv, neurons: neurons.csv, signs: {ACH: 1, GABBA: -1}"),
         _wired("edges: edges.csv, neurons: neurons.csv, signs: {ACH: 1, GABA: -1}"),
     ),
     "NB606": Explanation(
-        "a null model that is none",
-        "Swaps keep each neuron's numbers of partners, and in a small or nearly complete wiring no"
-        " other wiring has the same ones: what is trained is the measured connectome.",
+        "a null model that changes nothing",
+        "Swaps keep how many partners each neuron has. If a wiring is small or nearly complete, no"
+        " other wiring has the same numbers, and the measured connectome itself is trained.",
         _wired("edges: kinds.csv, where: {Type: chemical}, control: {rewire: degree_preserving}"),
         _wired("edges: edges.csv, control: {rewire: er}"),
     ),
@@ -428,12 +412,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         " whose comparison would take seconds, and data files that are too large or that unpack"
         " to far more than honest data would.",
         _layer("input_dim: 1000000, output_dim: 1000000"),
-        _PLAIN,
     ),
     "NB1001": Explanation(
         "a missing extra",
-        "The spec needs a package that is installed only where it is asked for; the message says"
-        " how: `pip install 'netbuild[tasks]'` brings neurogym.",
+        "The spec needs an optional package; the message says how to install it:"
+        " `pip install 'netbuild[tasks]'` installs neurogym.",
         "",
         "netbuild: 1\ndt: 20\ntask: {type: neurogym, env: PerceptualDecisionMaking-v0}\n"
         + _layer("output_dim: 3").removeprefix("netbuild: 1\n"),

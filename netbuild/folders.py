@@ -101,7 +101,7 @@ class Folder:
     def open(self, name: str, flags: int = os.O_RDONLY) -> int:
         """The descriptor of a regular file; raises ForeignEntryError for anything else.
 
-        What is no file is not even opened. A file that is opened for writing has no other name.
+        Anything but a file is not even opened; a file with a second name is not opened for writing.
         """
         path, where = self._at(name)
         in_place = bool(flags & _WRITES)

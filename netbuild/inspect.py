@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ def summary(
     """Everything that `netbuild inspect` shows.
 
     `layers` are each layer's `get_specs`; `parameters` counts values: those that learn, those that
-    masks keep where they are, and those that do not learn at all; `constraints` counts, for each,
-    the weights that it covers and that violate it (frozen ones against `initial`); `regularizers`
-    are the raw and weighted terms. `spectrum`: see `Network.get_specs`.
+    a mask holds fixed, and those that do not learn at all; `constraints` counts for each constraint
+    the weights that it covers and those that violate it (frozen weights are compared with
+    `initial`); `regularizers` are the raw and weighted terms. `spectrum`: see `Network.get_specs`.
     """
     checks = network.verify(initial)
     total = sum(parameter.numel() for parameter in network.parameters())
@@ -31,7 +32,7 @@ def summary(
     fixed = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     own = network.regularizers
     own = own if isinstance(own, RegularizationList) else RegularizationList()
-    # Those of activity have no value before something is run.
+    # Regularizers of the activity have no value without inputs.
     terms = {name: item.raw() for name, item in own.items() if not item.needs_activity}
     return {
         "layers": network.get_specs(spectrum=spectrum),
@@ -41,15 +42,7 @@ def summary(
             "absent_or_frozen": kept,
             "fixed": fixed,
         },
-        "constraints": [
-            {
-                "layer": check.layer,
-                "constraint": check.constraint,
-                "weights": check.weights,
-                "violations": check.violations,
-            }
-            for check in checks
-        ],
+        "constraints": [asdict(check) for check in checks],
         "regularizers": {
             name: {"raw": raw.item(), "weighted": raw.item() * own.weight(name)}
             for name, raw in terms.items()
@@ -60,18 +53,17 @@ def summary(
 def areas(
     network: Network, plans: Mapping[str, LayerPlan], by: str | None = None
 ) -> list[dict[str, Any]]:
-    """The connections of each recurrent layer with areas, from each to each.
+    """The connections between the areas of each recurrent layer, as a row for each pair of areas.
 
-    With `by`, a column of node tables, its values take the place of areas; ValueError where no
-    recurrent layer has such a column.
-
-    One row for every pair: the map, `from`, `to`, how many units each has, how
-    many connections, their density, how many are excitatory and inhibitory, and the mean magnitude
-    of their effective weights.
+    A row has the map, `from`, `to`, the numbers of their units, the number of connections, its
+    density, the numbers of excitatory and inhibitory connections, and the mean magnitude of the
+    effective weights. With `by`, the values of a column of node tables take the place of areas;
+    raises ValueError where no recurrent layer has such a column.
     """
     rows, linear = [], linear_maps(network)
     for plan in plans.values():
-        if "recurrent" not in plan.maps or not _has(plan.gives, by):
+        has_parts = plan.gives.areas if by is None else plan.gives.column(by) is not None
+        if "recurrent" not in plan.maps or not has_parts:
             continue
         for each in plan.maps.values():
             ends = _parts(each.reads, by), _parts(each.gives, by)
@@ -84,16 +76,11 @@ def areas(
     return rows
 
 
-def _has(units: Units, by: str | None) -> bool:
-    """Whether the units are in areas, or have a column of that name."""
-    return bool(units.areas) if by is None else units.column(by) is not None
-
-
 Parts = dict[str, NDArray[np.intp]]
 
 
 def _parts(units: Units, by: str | None) -> Parts:
-    """The positions of each area's units among those of a map's axis, or of each value's."""
+    """The positions, on the axis of a map, of the units of each area or each value of a column."""
     column = None if by is None else units.column(by)
     if column is not None:
         return {value: np.flatnonzero(column == value) for value in dict.fromkeys(column.tolist())}
@@ -136,7 +123,7 @@ def _between(
 
 
 def _number(parts: Parts, count: int) -> NDArray[np.int64]:
-    """(unit,): the number of the part that each unit is in; one more where it is in none."""
+    """(unit,): the number of the part that each unit is in; `len(parts)` where it is in none."""
     number = np.full(count, len(parts))
     for i, units in enumerate(parts.values()):
         number[units] = i
@@ -144,7 +131,7 @@ def _number(parts: Parts, count: int) -> NDArray[np.int64]:
 
 
 def _absent_or_frozen(layer: LinearLayer) -> int:
-    """How many weights of a learning map its masks keep where they are: absent and frozen ones."""
+    """How many weights of a learning map are held fixed by its masks."""
     if not layer.weight.requires_grad:
         return 0
     mask = layer.update_mask

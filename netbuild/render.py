@@ -7,10 +7,9 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import IO, Any, Self
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.segment import Segment
 from rich.table import Table
@@ -20,7 +19,7 @@ from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.wording import one_line, printable
 
 MOST_PROBLEMS = 50
-MOST_AREAS = 5  # of which a table has room for more than counts
+MOST_AREAS = 5  # in a table of more areas there is room for counts only
 _WIDEST = 400  # of a source line's excerpt
 
 
@@ -57,7 +56,10 @@ def report(error: NetbuildError, form: str = "text") -> None:
         record = {"message": str(error), "hint": error.hint, "severity": "error"}
         print(printable(_json(error.exit_code, [record])), file=sys.stderr)
     else:
-        _plain_error(error)
+        text = Text.assemble(("error", "bold red"), f": {error}")
+        if error.hint:
+            text.append("\n   help: ", style="cyan").append(error.hint)
+        console(sys.stderr).print(text, soft_wrap=True)
 
 
 def report_problems(problems: Sequence[Problem], form: str = "text") -> None:
@@ -85,16 +87,6 @@ def problems_json(problems: Sequence[Problem]) -> str:
 def _json(exit_code: Exit, problems: list[dict[str, Any]]) -> str:
     record = {"schema_version": 1, "exit_code": int(exit_code), "problems": problems}
     return json.dumps(record, indent=1, ensure_ascii=False)
-
-
-def _plain_error(error: NetbuildError) -> None:
-    out = console(sys.stderr)
-    line = Text("error", style="bold red").append(f": {error}", style="default")
-    out.print(line, soft_wrap=True)
-    if error.hint:
-        out.print(
-            Text("   help: ", style="cyan").append(error.hint, style="default"), soft_wrap=True
-        )
 
 
 def problem_text(problem: Problem, out: Console) -> Text:
@@ -139,7 +131,8 @@ def _excerpt(place: Place, style: str, out: Console) -> Text:
         cut = start
         while cut > 0 and cell_len(line[cut - 1 : start]) <= min(room // 2, 40):
             cut -= 1
-        line, start, end = _cropped(line[cut:], room if cut else widest), start - cut, end - cut
+        most = room if cut else widest
+        line, start, end = chop_cells(line[cut:][:most], most)[0], start - cut, end - cut
     before = cell_len(line[:start]) + max(start - len(line), 0)  # a wide character takes two
     marks = " " * before + "^" * max(cell_len(line[start:end]), 1)
     return Text(f"{number}{line}\n").append(f"{' ' * (len(number) - 2)}| {marks}", style=style)
@@ -177,14 +170,6 @@ def _github(problem: Problem) -> str:
     return f"::{problem.severity} {where},title={problem.code}::{escape(message)}"
 
 
-def _cropped(text: str, columns: int) -> str:
-    """The beginning of a text that takes at most so many columns of a terminal."""
-    text = text[:columns]
-    while cell_len(text) > columns:
-        text = text[:-1]
-    return text
-
-
 def summary_tables(summary: Mapping[str, Any], title: str) -> None:
     """Print what `inspect` found, in tables that fit the terminal."""
     out = console()
@@ -198,13 +183,14 @@ def summary_tables(summary: Mapping[str, Any], title: str) -> None:
         rows = ((key, *[_value(layers[name].get(key, "")) for name in part]) for key in keys)
         out.print(_table(("", *part), rows))
     for name, report in summary.get("connectomes", {}).items():
-        files = " and ".join(file["name"] for file in report["files"].values())
-        lines = [f"{name}: {files}", *_left_out(report)]
+        out.print(
+            f"{name}: {' and '.join(file['name'] for file in report['files'].values())}",
+            soft_wrap=True,
+        )
+        _rows_of_edges(out, report)
         if report["control"]:
             said = (f"{key} {value}" for key, value in report["control"].items() if value)
-            lines.append(f"  null model: {', '.join(said)}")
-        for line in lines:
-            out.print(line, soft_wrap=True)
+            out.print(f"  null model: {', '.join(said)}", soft_wrap=True)
     _areas(out, summary["areas"])
     _constraints(out, summary["constraints"])
     counts = summary["parameters"]
@@ -275,34 +261,25 @@ def connectome_tables(report: Mapping[str, Any]) -> None:
             without = which == "edges" and "pre" in columns and "weight" not in columns
             named += "; no weights: each row counts 1" if without else ""
             out.print(f"  columns {named}", soft_wrap=True)
-    wiring = report["wiring"]
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for key, value in wiring.items():
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{name} {_value(one)}" for name, one in value.items())
-        table.add_row(key, "-" if value is None else _value(value))
+    table = _table(("", ""), ((key, _value(value)) for key, value in report["wiring"].items()))
+    table.show_header = False
     out.print(table)
-    for line in _left_out(report):
-        out.print(line, soft_wrap=True)
+    _rows_of_edges(out, report)
 
 
-def _left_out(report: Mapping[str, Any]) -> Iterable[str]:
-    """What became of the rows of an edge file."""
-    yield f"{report['rows']:,} rows read"
-    for reason, count in report["dropped"].items():
-        yield f"  {count:,} left out: {reason}"
-    if report["duplicates_merged"]:
+def _rows_of_edges(out: Console, report: Mapping[str, Any]) -> None:
+    """Print what became of the rows of an edge file."""
+    lines = [f"{report['rows']:,} rows read"]
+    lines += [f"  {count:,} left out: {reason}" for reason, count in report["dropped"].items()]
+    if merged := report["duplicates_merged"]:
         policy = report["policies"]["duplicates"]
-        yield f"  {report['duplicates_merged']:,} merged with another of the same pair ({policy})"
-    for reason, count in report["removed"].items():
-        if count:
-            yield f"  {count:,} connections removed: {reason}"
+        lines.append(f"  {merged:,} merged with another of the same pair ({policy})")
+    removed = ((reason, count) for reason, count in report["removed"].items() if count)
+    lines += [f"  {count:,} connections removed: {reason}" for reason, count in removed]
     if report["symmetrized"]:
-        yield f"  {report['symmetrized']:,} connections added the other way round"
-    for kind, count in report["types"].items():
-        yield f"  {count:,} rows of {kind or 'no type'}"
+        lines.append(f"  {report['symmetrized']:,} connections added the other way round")
+    lines += [f"  {count:,} rows of {kind or 'no type'}" for kind, count in report["types"].items()]
+    out.print("\n".join(lines), soft_wrap=True)
 
 
 _STATUS = {
@@ -317,52 +294,62 @@ _STATUS = {
 
 
 def run_table(
-    rows: Sequence[Mapping[str, str]],
-    columns: Mapping[str, bool],
-    dispensable: Sequence[str],
+    rows: Sequence[Mapping[str, str]], columns: Mapping[str, bool], dispensable: Sequence[str]
 ) -> None:
     """Print runs, one a line; columns of numbers, those that are True, are flush right.
 
     On a terminal the `dispensable` columns are left out, from the last of them on, until lines fit.
     """
     out = console()
-    table = [{name: one_line(row[name]) for name in columns} for row in rows]
-    width = {n: max(cell_len(n), *(cell_len(row[n]) for row in table)) for n in columns}
+    table = [dict(zip(columns, columns, strict=True))]
+    table += [{name: one_line(row[name]) for name in columns} for row in rows]
+    width = {name: max(cell_len(row[name]) for row in table) for name in columns}
     shown, left_out = list(columns), []
     for name in reversed(dispensable) if out.is_terminal else ():
         if sum(width[n] + 2 for n in shown) - 2 > out.width and name in shown:
             shown.remove(name)
             left_out.append(name)
-
-    def line_of(row: Mapping[str, str]) -> Text:
-        return Text("  ").join(_cell(name, row[name], width[name], columns[name]) for name in shown)
-
-    lines = [line_of({name: name for name in shown}), *map(line_of, table)]
-    lines[0].stylize("bold")
-    for line in lines:
-        line.rstrip()
-        if out.is_terminal:
-            line.truncate(out.width, overflow="ellipsis")
+    cells = _padded([[row[n] for n in shown] for row in table], [columns[n] for n in shown])
     if out.is_terminal:
+        lines = [_run_line(shown, row) for row in cells]
+        lines[0].stylize("bold")
+        for line in lines:
+            line.truncate(out.width, overflow="ellipsis")
         out.print(Text("\n").join(lines), soft_wrap=True)
     else:
-        print("\n".join(line.plain for line in lines))
+        print("\n".join(map(_line, cells)))
     if left_out:
         notes([f"no room for {', '.join(left_out)}; --format json has them"])
 
 
+def _run_line(names: Sequence[str], cells: Sequence[str]) -> Text:
+    """A line of the table of runs, its status in colour."""
+    text = Text("  ").join(
+        Text(cell, style=_STATUS.get(cell.strip(), "") if name == "status" else "")
+        for name, cell in zip(names, cells, strict=True)
+    )
+    text.rstrip()
+    return text
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines of columns; the last column is flush left, the others flush right."""
-    *widths, _ = (max(map(cell_len, column)) for column in zip(*rows, strict=True))
-    cells = (zip(row[:-1], widths, strict=True) for row in rows)
-    right = ("  ".join(" " * (width - cell_len(cell)) + cell for cell, width in c) for c in cells)
-    return [f"{start}  {row[-1]}" for start, row in zip(right, rows, strict=True)]
+    return list(map(_line, _padded(rows, [True] * (len(rows[0]) - 1) + [False])))
 
 
-def _cell(column: str, text: str, width: int, right: bool) -> Text:
-    space = " " * (width - cell_len(text))
-    cell = Text(text, style=_STATUS.get(text, "") if column == "status" else "")
-    return Text(space).append_text(cell) if right else cell.append(space)
+def _padded(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[tuple[str, ...]]:
+    """The cells of a table, each as wide as its column; `right` says which are flush right."""
+    columns = []
+    for cells, flush in zip(zip(*rows, strict=True), right, strict=True):
+        widest = max(map(cell_len, cells))
+        spaces = [" " * (widest - cell_len(cell)) for cell in cells]
+        pairs = zip(spaces, cells, strict=True) if flush else zip(cells, spaces, strict=True)
+        columns.append(["".join(pair) for pair in pairs])
+    return list(zip(*columns, strict=True))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "  ".join(cells).rstrip()
 
 
 def notes(lines: Iterable[str]) -> None:
@@ -373,12 +360,17 @@ def notes(lines: Iterable[str]) -> None:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return ", ".join(f"{name} {_value(each)}" for name, each in value.items())
     return str(value)
 
 
@@ -439,12 +431,7 @@ class Progress:
     def _print(line: str) -> None:
         print(printable(line), file=sys.stderr, flush=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             with suppress(OSError):
                 self.bar.stop()

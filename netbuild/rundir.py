@@ -1,34 +1,29 @@
-"""The layout of a run directory, for every part that reads one; without torch.
+"""The layout of a run directory, for all modules that read one; without torch.
 
     run.json                                  status, seed, versions, scores
     checkpoints/step-00000500/state.json      where the training stands, with a seal
     checkpoints/step-00000500/*.safetensors   the network and the optimizer
 
-A run directory may come from anybody, so its files are opened without following a link, and
-no more than a fair number of bytes is read. A seal is the SHA-256 of the rest of the file.
+The seal of a `state.json` is its last key: the SHA-256 of the file without that key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
-
-from netbuild.folders import TooLargeError, entered
 
 RUN, STATE = "run.json", "state.json"
 NETWORK, OPTIMIZER = "network.safetensors", "optimizer.safetensors"
 CHECKPOINTS = "checkpoints"
 LATEST = "latest"  # names the newest run in a folder
-FORMAT = 1  # of both files of JSON
-LARGEST_JSON = 1 << 26  # bytes
+FORMAT = 1  # of `run.json` and `state.json`
+LARGEST_JSON = 1 << 26  # bytes of either file
 
 
 def other_format(version: object) -> str:
-    """What to say of a file of another format, after its name."""
+    """The end of a message about a file of another format; the message begins with its name."""
     age = "an older" if isinstance(version, int) and version < FORMAT else "a newer"
     return f"was written by {age} version of netbuild"
 
@@ -47,42 +42,27 @@ def step_of(name: str) -> int | None:
 
 
 def steps_in(names: Iterable[str]) -> list[int]:
-    """The steps that these entries of `checkpoints` are named after, in order."""
+    """The steps that these entries of `checkpoints` are named after, in rising order."""
     return sorted(step for step in map(step_of, names) if step is not None)
 
 
 def sealed(state: Mapping[str, Any]) -> bytes:
-    """The bytes of a `state.json`: the state, and the digest of its text."""
+    """The bytes of a `state.json`: the state, sealed by the digest of its text."""
     digest = hashlib.sha256(_text(state)).hexdigest()
     return _text({**state, "digest": digest})
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
-    """The state that `sealed` was given; raises ValueError for bytes that it has not made."""
+    """The state in the bytes of a `state.json`; raises ValueError where the seal is not right."""
     found = as_object(data)
     state = {key: value for key, value in found.items() if key != "digest"}
     try:
         is_whole = sealed(state) == data
     except RecursionError:
-        is_whole = False  # nothing that is nested so deep was sealed
+        is_whole = False  # JSON that is nested so deep cannot be written, so nobody sealed it
     if not is_whole:
-        raise ValueError("the state does not have the digest written down")
+        raise ValueError("the state does not match its recorded digest")
     return state
-
-
-def read_bytes(path: Path, within: Path | None = None, most: int = LARGEST_JSON) -> bytes:
-    """The bytes of a regular file of a run; of its path, no link below `within` is followed.
-
-    Raises OSError, ForeignEntryError for anything but a file, and TooLargeError.
-    """
-    with entered(path.parent, within) as folder:
-        descriptor = folder.open(path.name)
-    with os.fdopen(descriptor, "rb") as file:
-        size = os.fstat(descriptor).st_size
-        data = file.read(most + 1) if size <= most else b""
-    if max(size, len(data)) > most:
-        raise TooLargeError(path, max(size, len(data)), most)
-    return data
 
 
 def as_object(data: bytes) -> dict[str, Any]:
@@ -92,7 +72,7 @@ def as_object(data: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("the JSON is nested too deep") from None
     if not isinstance(found, dict):
-        raise ValueError("the JSON is no mapping")
+        raise ValueError("the JSON is not an object")
     return found
 
 

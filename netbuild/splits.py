@@ -1,4 +1,4 @@
-"""Shares of a number of things, and which samples of a data set are trained on; without torch."""
+"""Fractions of counts, and which samples of a data set are trained on; without torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ BLOCK = 1 << 20  # values that are converted at once
 
 
 def round_half_up(fraction: float, n: int) -> int:
-    """`fraction` (0 to 1) of `n`, to the nearest whole number, halves up, exactly as it is written.
+    """`fraction` (0 to 1) of `n`, rounded to the nearest whole number, halves up.
 
-    The decimal that prints is meant, not the binary float: 0.29 of 100 is 29, 0.7 of 5 is 4.
+    The fraction is the decimal that it prints as, not the binary float: 0.29 of 100 is 29, and 0.7
+    of 5 is 4.
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f"a fraction is from 0 to 1, got {fraction}")
@@ -61,8 +62,8 @@ def permutation(count: int, seed: int) -> NDArray[np.int64]:
 def split_of(count: int, train: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The positions of the samples that are trained on, and of those that are tested.
 
-    `train` is the fraction trained on; with 1 the same samples are both. Raises ValueError where
-    none is left to train on.
+    `train` is the fraction trained on; with 1 all samples are both trained on and tested. Raises
+    ValueError where no sample is left to train on.
     """
     first = round_half_up(train, count)
     if not 0 < first <= count:
@@ -98,7 +99,7 @@ class SampleSplit:
 
     @property
     def words(self) -> str:
-        """The split as a spec says it."""
+        """The split as a spec writes it."""
         return f"split: {{train: {self.trained / self.samples!r}, seed: {self.seed}}}"
 
     def to_data(self) -> dict[str, Any]:
@@ -111,12 +112,12 @@ class SampleSplit:
         split = cls(**{field.name: data[field.name] for field in fields(cls)})
         counts = split.samples, split.trained, split.seed
         if not all(type(count) is int and count >= 0 for count in counts):
-            raise ValueError("a number of samples, or a seed, is not a count")
+            raise ValueError("numbers of samples and seeds are whole numbers from 0")
         for found in (split.file, split.data):
             if not isinstance(found, str) or len(found) != HEX_DIGITS:
-                raise ValueError("a data set without a digest")
+                raise ValueError(f"the digest of a data set has {HEX_DIGITS} characters")
         if not 0 < split.trained <= split.samples:
-            raise ValueError("a split of no data set")
+            raise ValueError("a split trains on at least one sample, and on no more than there are")
         return split
 
 

@@ -1,8 +1,8 @@
-"""What the operating system decides, each with a plain fallback for systems that lack it.
+"""Everything that depends on the operating system, with a fallback where a system lacks it.
 
-Linux has all of this. macOS lacks the affinity of a process, and Windows nearly everything: there
-runs are not locked, folders are not flushed to the disk, and only SIGINT and SIGTERM end a
-training with its state saved.
+Linux has all of these features. macOS has no CPU affinity of a process. Windows has hardly any of
+them: there runs are not locked, folders are not synced to the disk, and only SIGINT and SIGTERM end
+a training with its state saved.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def flags(*names: str) -> int:
 
 
 NOFOLLOW = flags("O_NOFOLLOW")
-# A FIFO must not make this process wait, and a terminal must not become its own.
+# Opening a FIFO must not block, and opening a terminal must not make it the controlling one.
 CAUTIOUS = flags("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
 READ = os.O_RDONLY | CAUTIOUS
 
 HAS_LOCKS = fcntl is not None
 CAN_SYNC_FOLDERS = flags("O_DIRECTORY") != 0  # elsewhere a folder cannot be opened at all
 
-# What ends a training with its state saved. A batch system may send SIGUSR1 some time before it
-# takes the machine away; SIGHUP comes where a terminal is closed.
+# Signals that end a training with its state saved. A batch system may send SIGUSR1 some time before
+# it takes the machine away; SIGHUP is sent when a terminal is closed.
 ENDING: tuple[signal.Signals, ...] = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")

@@ -11,6 +11,17 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 MOST = 2**31 - 1  # connections, and units: positions are 32-bit
+ROUNDS = 100  # in which units that send nothing are removed
+
+
+@dataclass(frozen=True, eq=False)
+class PerConnection:
+    """Values (connection,) for the connections of a map, in their order.
+
+    The class distinguishes them from a vector over units.
+    """
+
+    values: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +65,54 @@ class Wiring:
             self.input_dim, self.output_dim, self.targets[chosen], self.sources[chosen]
         )
 
+    def same_as(self, other: Wiring) -> bool:
+        """Whether another wiring of as many units has the same connections."""
+        pairs = ((self.starts, other.starts), (self.sources, other.sources))
+        return all(np.array_equal(one, two) for one, two in pairs)
+
+    def check(self) -> None:
+        """Raise a ValueError where the connections are not those of these units, in their order."""
+        starts, sources = self.starts, self.sources
+        if starts.shape != (self.output_dim + 1,) or starts[0] != 0 or starts[-1] != len(sources):
+            raise ValueError(
+                f"starts must be ({self.output_dim + 1},), from 0 to the number of sources"
+            )
+        if (starts[1:] < starts[:-1]).any():
+            raise ValueError("starts must not fall")
+        if len(sources) and not 0 <= sources.min() <= sources.max() < self.input_dim:
+            raise ValueError(f"sources must lie between 0 and {self.input_dim - 1}")
+        rising = sources[1:] > sources[:-1]
+        rising[starts[(starts > 0) & (starts < len(sources))] - 1] = True  # another unit's first
+        if not rising.all():
+            raise ValueError("the sources onto one unit must rise, and be distinct")
+
     def has_cycle(self) -> bool:
         """Whether some unit leads back to itself, in a map from units to themselves.
 
         Units that send nothing are removed, with the connections onto them, until none is left
-        that sends nothing; what then remains holds a cycle.
+        that sends nothing; what then remains holds a cycle. A long chain, of which each round
+        removes a single unit, is left to scipy, which takes a while to import.
         """
         sent = np.bincount(self.sources, minlength=self.input_dim)
-        ends = np.flatnonzero(sent == 0)
-        removed = 0
-        while len(ends):
+        ends, removed = np.flatnonzero(sent == 0), 0
+        for _ in range(ROUNDS):
+            if not len(ends):
+                return removed < self.input_dim
             removed += len(ends)
             onto = np.concatenate([np.arange(*self.starts[end : end + 2]) for end in ends])
             units, counts = np.unique(self.sources[onto], return_counts=True)
             sent[units] -= counts
             ends = units[sent[units] == 0]
-        return removed < self.input_dim
+        return bool((self.sources == self.targets).any()) or self._strong_parts() < self.input_dim
+
+    def _strong_parts(self) -> int:
+        """Into how many groups the units fall, of which each can reach all others of its group."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        parts = np.ones(len(self), np.int8), self.sources, self.starts
+        graph = csr_array(parts, shape=(self.output_dim, self.input_dim))
+        return int(connected_components(graph, connection="strong", return_labels=False))
 
 
 def from_targets(input_dim: int, output_dim: int, targets: Array, sources: Array) -> Wiring:
@@ -96,12 +139,28 @@ def from_pairs(
     for what, units, size in (("pre", pre, input_dim), ("post", post, output_dim)):
         if len(units) and not 0 <= units.min() <= units.max() < size:
             raise ValueError(f"{what} holds a unit outside 0 to {size - 1}")
-    pairs = post.astype(np.int64) * input_dim + pre
-    order = np.argsort(pairs, kind="stable")
-    pairs = pairs[order]
+    pairs, order = sorted_order(post.astype(np.int64) * input_dim + pre)
     if (pairs[1:] == pairs[:-1]).any():
         raise ValueError("a pair of units is there twice")
     return from_targets(input_dim, output_dim, post[order], pre[order]), order
+
+
+def sorted_order(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array]:
+    """Numbers >= 0 rising, and the positions they came from, rising among equal numbers.
+
+    Where they fit, number and position are sorted together as one number: numpy sorts numbers
+    several times faster than it finds their order. `keys` is used up.
+    """
+    bits = max(1, (len(keys) - 1).bit_length())
+    if len(keys) and int(keys.max()).bit_length() + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+    keys <<= bits
+    keys |= np.arange(len(keys))
+    keys.sort()
+    order = keys & ((1 << bits) - 1)
+    keys >>= bits
+    return keys, order
 
 
 def from_matrix(mask: Array) -> Wiring:

@@ -45,6 +45,11 @@ def either(words: Sequence[str]) -> str:
     return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 sample`, `2,000 samples`."""
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     """A hint that names the word most like `word`, or "" where none is close."""
     best = nearest(word, words, cutoff)

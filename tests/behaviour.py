@@ -70,7 +70,7 @@ def of_spec(path: Path) -> dict[str, Any]:
 def of_training(path: Path, folder: Path, changes: tuple[str, ...] = ()) -> str:
     """A digest of the last checkpoint of a short training: weights, optimizer and evaluations."""
     run = netbuild.train(netbuild.load(path, changes), folder)
-    found, _ = open_checkpoint(run.checkpoint())
+    found = open_checkpoint(run.checkpoint())
     state = json.loads((found.path / "state.json").read_text())
     kept = {key: state[key] for key in ("step", "evaluations", "best", "sha256")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

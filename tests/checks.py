@@ -35,9 +35,7 @@ def layer_of(folder: Path, text: str, **arrays: Any) -> LayerPlan:
 def map_of(folder: Path, words: str, **arrays: Any) -> MapPlan:
     """The map of one layer of 2 to 3 units."""
     text = f"layers: [{{name: a, type: linear, input_dim: 2, output_dim: 3, {words}}}]\n"
-    found = layer_of(folder, text, **arrays).map
-    assert found is not None
-    return found
+    return layer_of(folder, text, **arrays).maps[""]
 
 
 def connected(plan: MapPlan | None) -> Any:

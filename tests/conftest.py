@@ -60,6 +60,14 @@ training:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `runs` of an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    return Path("runs")
+
+
+@pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A spec of 24 steps that holds every kind of constraint; returns its path."""
     return small_spec(tmp_path)

@@ -12,16 +12,16 @@ import scipy.io
 import scipy.sparse
 from edge_lists import source, words
 
-from netbuild.connectomes import graphml, matlab, matrices
+from netbuild.connectomes import graphml, matlab, matrices, tables
 from netbuild.connectomes.rows import Rows
 from netbuild.errors import DataFileError
 
 PRE = words(rows="pre")
 POST = words(rows="post")
 READERS = {
-    ".csv": matrices.read_labelled,
+    ".csv": lambda file, keys: matrices.read_labelled(tables.open_table(file), keys),
     ".npy": matrices.read,
-    ".npz": matrices.read_sparse,
+    ".npz": matrices.read,
     ".mat": matlab.read,
     ".graphml": graphml.read,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import netbuild
-from netbuild.runs import Run
+from netbuild.results.run import Run
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.runs.schema import without_nan
 from netbuild.training import Record, Trainer
@@ -61,7 +61,7 @@ def lines(run: Path) -> list[dict[str, Any]]:
 
 def last_state(run: Path) -> dict[str, Any]:
     """The newest checkpoint: the digests of its tensors, and where the training stood."""
-    found, _ = open_checkpoint(checkpoints(run / "checkpoints")[-1])
+    found = open_checkpoint(checkpoints(run / "checkpoints")[-1])
     without = ("run", "metrics", "metrics_sha256")
     return {k: v for k, v in without_nan(found.state.model_dump()).items() if k not in without}
 

@@ -380,8 +380,7 @@ def test_of_many_problems_fifty_are_shown(
 
 @pytest.mark.parametrize("name", ["big-endian", "fortran", "csv-bom", "csv-semicolon"])
 def test_what_is_accepted_is_read_rightly(name: str) -> None:
-    found = checked(SPECS / "valid" / f"mask-{name}.yaml").plan.layers["hidden"].map
-    assert found is not None
+    found = checked(SPECS / "valid" / f"mask-{name}.yaml").plan.layers["hidden"].maps[""]
     assert np.array_equal(found.connections.whole().T, np.load(SPECS / "data" / "wiring.npy"))
 
 

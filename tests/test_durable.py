@@ -156,7 +156,7 @@ def test_nothing_is_appended_to_what_somebody_else_has_changed(tmp_path: Path) -
     assert not path.exists()
     for content in (b"one\ntwo\n", b"one"):
         path.write_bytes(content)
-        with pytest.raises(NetbuildError, match="somebody else writes to it") as caught:
+        with pytest.raises(NetbuildError, match="another program has changed it") as caught:
             files.append(path, b"three\n", 4)
         assert caught.value.exit_code == Exit.IO
         assert path.read_bytes() == content

@@ -25,23 +25,25 @@ ALLOWED = {
     "splits": {"streams"},
     "folders": {"errors", "system", "wording"},
     "render": {"errors", "wording"},
-    "rundir": {"folders"},
+    "rundir": set(),
     "durable": {"errors", "folders", "system"},
     "yamltree": {"errors", "system", "wording"},
     "files": {"errors", "system", "wording"},
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
     "language": {
-        *("errors", "folders", "rundir", "splits", "streams", "system", "wiring"),
+        *("errors", "folders", "durable", "rundir", "splits", "streams", "system", "wiring"),
         *("wording", "yamltree", "files", "connectomes", "environments"),
     },
     "convert": {"wording", "language"},
     "compare": {"language"},
-    "listing": {"errors", "folders", "rundir", "system", "wording", "yamltree", "language"},
+    "listing": {
+        *("errors", "folders", "durable", "rundir", "system", "wording", "yamltree", "language"),
+    },
     "kernels": set(),
     "drawing": {"errors"},
-    "layers": {"streams", "kernels", "drawing"},
-    "regularization": {"splits", "streams"},
+    "layers": {"streams", "wording", "kernels", "drawing", "wiring"},
+    "regularization": {"splits", "streams", "wording"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},
@@ -50,29 +52,30 @@ ALLOWED = {
     },
     "runs": {
         *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
-        *("layers", "durable", "tasks", "builder", "training", "results", "compare"),
+        *("layers", "durable", "tasks", "builder", "training", "compare"),
     },
     "results": {
-        *("errors", "durable", "wording", "yamltree", "language", "layers", "tasks", "builder"),
+        *("errors", "durable", "wording", "language", "layers", "tasks", "builder"),
         *("training", "runs"),
     },
+    "api": {"language", "tasks", "training", "runs", "results"},
     "analysis": {"streams", "kernels", "layers", "tasks", "results"},
-    "plots": {"errors", "drawing", "layers", "tasks", "runs", "results", "analysis"},
+    "plots": {"errors", "drawing", "layers", "tasks", "results", "analysis"},
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
-        *("analysis", "drawing", "plots", "durable", "rundir", "__init__"),
+        *("api", "analysis", "drawing", "plots", "durable", "rundir", "__init__"),
     },
     "__main__": {"cli"},
-    "__init__": {"errors", "language", "convert", "builder", "layers", "runs"},
+    "__init__": {"errors", "language", "convert", "builder", "layers", "results", "api"},
 }
 MATHS = {"kernels", "drawing", "layers", "regularization", "tasks", "training", "analysis"}
 MEETING = {
     "builder",
     "inspect",
-    "durable",
     "runs",
     "results",
+    "api",
     "plots",
     "cli",
     "__init__",
@@ -81,7 +84,11 @@ MEETING = {
 WORDS = set(ALLOWED) - MATHS - MEETING - {"render"}
 HEAVY = {"torch", "matplotlib", "polars", "pyarrow", "scipy", "rich", "safetensors", "neurogym"}
 # Heavy libraries that a room of words loads when a file asks for them, and never at import.
-LATE = {"connectomes": {"polars", "pyarrow", "scipy"}, "files": {"pyarrow", "safetensors"}}
+LATE = {
+    "connectomes": {"polars", "pyarrow", "scipy"},
+    "files": {"pyarrow", "safetensors"},
+    "wiring": {"scipy"},
+}
 
 
 def room_of(module: str) -> str:

@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 import netbuild
 from netbuild.cli.training import prepare_process
-from netbuild.runs import Run
+from netbuild.results.run import Run
 
 SEEDS = (0, 1, 2)
 pytestmark = pytest.mark.slow

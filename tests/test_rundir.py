@@ -1,14 +1,10 @@
-"""The layout of a run directory: names of checkpoints, the seal of a state, bounded reading."""
+"""The layout of a run directory: names of checkpoints, and the seal of a state."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-from netbuild.folders import ForeignEntryError, TooLargeError
-from netbuild.rundir import as_object, checkpoint_name, read_bytes, sealed, step_of, unsealed
+from netbuild.rundir import as_object, checkpoint_name, sealed, step_of, unsealed
 
 
 @pytest.mark.parametrize("step", [0, 7, 500, 123_456_789, 10**15])
@@ -37,15 +33,3 @@ def test_json_that_is_no_mapping_is_refused() -> None:
     for wrong in (b"3", b"\xff", b"[" * 10**5):
         with pytest.raises(ValueError):  # noqa: PT011
             as_object(wrong)
-
-
-def test_files_are_bounded_and_links_are_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"12345")
-    assert read_bytes(tmp_path / "a", most=5) == b"12345"
-    with pytest.raises(TooLargeError):
-        read_bytes(tmp_path / "a", most=4)
-    (tmp_path / "link").symlink_to("a")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("link", "pipe"):
-        with pytest.raises(ForeignEntryError):
-            read_bytes(tmp_path / name)

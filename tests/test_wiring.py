@@ -52,6 +52,13 @@ def test_pairs_in_any_order_are_put_into_order(mask: Mask, random: Any) -> None:
         assert whole[i, j] == 10 * j + i
 
 
+@given(st.sampled_from([1, 2**40, 2**62]).flatmap(lambda n: st.lists(st.integers(0, n))))
+def test_numbers_are_sorted_stably_whether_or_not_they_fit(numbers: list[int]) -> None:
+    found, order = wirings.sorted_order(np.array(numbers, np.int64))
+    assert found.tolist() == sorted(numbers)
+    assert order.tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
+
+
 @given(MASKS)
 def test_values_of_connections_come_back_from_their_matrix(mask: Mask) -> None:
     found = wirings.from_matrix(mask)
@@ -93,6 +100,31 @@ def test_drawn_pairs_are_those_of_the_drawn_mask(
     found = random_wiring(inputs, outputs, density, np.random.default_rng(seed), loops)
     assert isinstance(found, Wiring)
     np.testing.assert_array_equal(found.matrix(), mask)
+
+
+@given(MASKS)
+def test_a_wiring_of_a_mask_is_in_order(mask: Mask) -> None:
+    wirings.from_matrix(mask).check()
+
+
+@pytest.mark.parametrize(
+    ("starts", "sources", "words"),
+    [
+        ([0, 1], [0], "starts must be"),
+        ([1, 1, 2], [0, 1], "starts must be"),
+        ([0, 1, 3], [0, 1], "starts must be"),
+        ([0, 2, 1], [0], "starts must"),
+        ([0, 1, 2], [0, 3], "sources must lie between 0 and 2"),
+        ([0, 0, 2], [1, 1], "must rise, and be distinct"),
+        ([0, 2, 2], [2, 0], "must rise, and be distinct"),
+    ],
+)
+def test_a_wiring_out_of_order_is_refused(
+    starts: list[int], sources: list[int], words: str
+) -> None:
+    parts = (np.array(part, np.int32) for part in (starts, sources))
+    with pytest.raises(ValueError, match=words):
+        Wiring(3, 2, *parts).check()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from netbuild.kernels import SparseWeight, State
+from netbuild.kernels.sparse import matrix
 from netbuild.layers.ctrnn import CTRNNLayer, Parameters
 
 MOST_UNITS = 4096  # 128 MiB for one Jacobian
@@ -36,13 +37,11 @@ class Dynamics:
         self.layer = layer
         self.size = layer.size
         with torch.no_grad():
-            now = layer.parameters_of_step()
-        self.params = Parameters(
-            _double(now.input_weight),
-            _dense(_double(now.recurrent_weight)),
-            _double(now.bias),
-            _double(now.alpha),
-        )
+            params = Parameters(*map(_double, layer.parameters_of_step()))
+        if isinstance(params.recurrent_weight, SparseWeight):
+            dense = matrix(params.recurrent_weight).to_dense()
+            params = params._replace(recurrent_weight=dense)
+        self.params = params
 
     def __call__(self, x: Tensor, u: Tensor, nudge: float = 0.0) -> Tensor:
         """The state after x, (S, N), when the layer reads u, (S, I).
@@ -86,17 +85,6 @@ def _double(given: Tensor | SparseWeight | float) -> Any:
     if isinstance(given, SparseWeight):
         return SparseWeight(given.values.detach().double(), given.pattern)
     return given.detach().double() if isinstance(given, Tensor) else given
-
-
-def _dense(weight: Tensor | SparseWeight) -> Tensor:
-    """(N, N)."""
-    if not isinstance(weight, SparseWeight):
-        return weight
-    values, where = weight
-    rows = torch.arange(where.shape[0], device=values.device).repeat_interleave(where.rows.diff())
-    whole = values.new_zeros(where.shape)
-    whole[rows, where.columns.long()] = values
-    return whole
 
 
 def stability_of(

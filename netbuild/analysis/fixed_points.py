@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +23,8 @@ NEAR = 50  # times `unique`: how far Newton's method may go from where the desce
 class FixedPoints:
     """States in which a layer stays, or nearly so, while it reads the same input at every step.
 
-    They are sorted by condition. In each, fixed points come first, beginning with the one that
-    most starts led to, and then slow points, beginning with the slowest. Tensors are on the CPU.
+    They are sorted by condition. In each condition fixed points come first, sorted by how many
+    starts led to them, and then slow points, the slowest first. Tensors are on the CPU.
     """
 
     states: Tensor
@@ -39,7 +38,7 @@ class FixedPoints:
     q: Tensor
     """(P,): |F(x, u) - x|^2 / 2, of one step."""
     fixed: Tensor
-    """(P,) bool: True where it does not move, to the precision of float64; False of slow points."""
+    """(P,) bool: True where the state does not move, to the precision of float64."""
     starts: Tensor
     """(P,): how many starts led there; 0 for a fixed point that only slow points lead to."""
     jacobians: Tensor
@@ -56,7 +55,7 @@ class FixedPoints:
     lost: Tensor
     """(C,): how many starts stayed above the tolerance; they are not among the points."""
     lost_q: Tensor
-    """(C,): the smallest q of these, NaN where there are none."""
+    """(C,): the smallest q of the lost starts, NaN where none was lost."""
 
     def __len__(self) -> int:
         return len(self.q)
@@ -74,7 +73,7 @@ class FixedPoints:
     def time_constants(self, dt: float = 1.0) -> Tensor:
         """-dt / ln |multiplier|, (P, N), in the unit of dt.
 
-        How long a deviation takes to fall to 1/e; negative where it grows.
+        It is how long a deviation takes to fall to 1/e, and negative where the deviation grows.
         """
         return -dt / self.multipliers.abs().log()
 
@@ -85,7 +84,7 @@ class FixedPoints:
     def directions(self, point: int) -> Tensor:
         """Unit vectors that span the directions in which states move away from a point, (k, N).
 
-        None where the Jacobian of the point is not finite.
+        There are none (k = 0) where the Jacobian of the point is not finite.
         """
         empty = self.states.new_zeros((0, self.states.shape[1]))
         if not self.jacobians[point].isfinite().all():
@@ -116,8 +115,8 @@ def fixed_points(
 
     From every given state q(x) = |F(x, u) - x|^2 / 2 is minimised, where F is one noiseless step
     of the layer (Sussillo & Barak 2013). States below the tolerance are kept: as fixed points
-    where Newton's method leads to one close by, and else as slow points, of which an imperfect
-    line attractor has many. Points that are closer together than `unique` are one.
+    where Newton's method finds one close by, and else as slow points, of which an imperfect line
+    attractor has many. Points that are closer together than `unique` are merged.
 
     Neither the layer nor its gradients are changed, and no random number is drawn.
 
@@ -128,8 +127,8 @@ def fixed_points(
         states: where to start, (S, N): potentials in the formulation `current`, rates in others.
             States that the layer goes through in trials are good starts.
         steps: of the descent, at most.
-        lr: its first step, by which each unit's state moves. None: a tenth of the root mean
-            square of the starts, and no less than 0.001.
+        lr: how far the descent moves each unit's state in its first step. None: a tenth of the
+            root mean square of the starts, and no less than 0.001.
         tolerance: the largest q of a point; q is of one step, so it shrinks with dt squared.
         unique: the least distance of two points. None: a thousandth of the typical norm of the
             starts, and no less than 0.0001. Newton's method may go ten times as far.
@@ -146,22 +145,26 @@ def fixed_points(
     norm = float(x.square().sum(-1).mean().sqrt())
     lr = lr or max(0.1 * norm / math.sqrt(move.size), 1e-3)
     unique = unique or max(1e-3 * norm, 1e-4)
-    inputs, condition = distinct(u)
     with torch.no_grad():
         x = descend(move, x, u, steps=steps, lr=lr, tolerance=tolerance)
         far = residual(move, x, u) > tolerance
         x[far] = newton(move, x[far], u[far], enough=tolerance)
         x = newton(move, x, u, radius=NEAR * unique)
-        q = residual(move, x, u)
-        lost = [q[(q > tolerance) & (condition == c)] for c in range(len(inputs))]
-        found = _with_farther_ones(move, x, u, q, condition, tolerance)
-        chosen, starts = _different(found, unique)
-        x, u, q, condition, _ = (part[chosen] for part in found)
-        matrices, kinks, multipliers, stability = stability_of(move, x, u)
-        rates = move.rates(x)
+        return _points(move, x, u, tolerance, unique)
+
+
+def _points(move: Dynamics, x: Tensor, u: Tensor, tolerance: float, unique: float) -> FixedPoints:
+    """The different points among the ends (S, N) of the search, and what is known of each."""
+    inputs, condition = distinct(u)
+    q = residual(move, x, u)
+    lost = [q[(q > tolerance) & (condition == c)] for c in range(len(inputs))]
+    ends = _with_farther_ones(move, x, u, q, condition, tolerance)
+    chosen, starts = _different(ends, unique)
+    x, u, q, condition, _ = (part[chosen] for part in ends)
+    matrices, kinks, multipliers, stability = stability_of(move, x, u)
     return FixedPoints(
         states=x.cpu(),
-        rates=rates.cpu(),
+        rates=move.rates(x).cpu(),
         inputs=inputs.cpu(),
         condition=condition.cpu(),
         q=q.cpu(),
@@ -172,7 +175,9 @@ def fixed_points(
         stability=stability,
         kinks=kinks.cpu(),
         lost=torch.tensor([len(part) for part in lost]),
-        lost_q=torch.tensor([_least(part) for part in lost], dtype=torch.float64),
+        lost_q=torch.tensor(
+            [min(part.tolist(), default=math.nan) for part in lost], dtype=torch.float64
+        ),
     )
 
 
@@ -206,13 +211,9 @@ def _checked(move: Dynamics, u: Tensor, states: Tensor) -> tuple[Tensor, Tensor]
 
 def distinct(u: Tensor) -> tuple[Tensor, Tensor]:
     """The different rows of u, in the order of their first appearance, and which one each is."""
-    rows, which = torch.unique(u, dim=0, return_inverse=True)
-    first = torch.full((len(rows),), len(u), device=u.device)
-    first = first.scatter_reduce(0, which, torch.arange(len(u), device=u.device), "amin")
-    order = first.argsort()
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(rows), device=u.device)
-    return rows[order], rank[which]
+    rows = [tuple(row) for row in u.tolist()]
+    places = {row: place for place, row in enumerate(dict.fromkeys(rows))}
+    return u.new_tensor(list(places)), torch.tensor([places[row] for row in rows]).to(u.device)
 
 
 def _is_fixed(x: Tensor, q: Tensor) -> Tensor:
@@ -220,26 +221,20 @@ def _is_fixed(x: Tensor, q: Tensor) -> Tensor:
     return still
 
 
-class _Found(NamedTuple):
-    """Ends of the search, a row each."""
-
-    x: Tensor
-    u: Tensor
-    q: Tensor
-    condition: Tensor
-    starts: Tensor
+# Ends of the search, a row each: their states, inputs, q, conditions, and starts.
+Ends = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def _with_farther_ones(
     move: Dynamics, x: Tensor, u: Tensor, q: Tensor, condition: Tensor, tolerance: float
-) -> _Found:
-    """What came below the tolerance, and the fixed points to which slow ones lead in the end."""
+) -> Ends:
+    """The ends below the tolerance, and the fixed points to which slow points lead in the end."""
     kept = q <= tolerance
     slow = kept & ~_is_fixed(x, q)
     farther = newton(move, x[slow], u[slow])
     q_farther = residual(move, farther, u[slow])
     fixed = _is_fixed(farther, q_farther)
-    return _Found(
+    return (
         torch.cat([x[kept], farther[fixed]]),
         torch.cat([u[kept], u[slow][fixed]]),
         torch.cat([q[kept], q_farther[fixed]]),
@@ -248,15 +243,15 @@ def _with_farther_ones(
     )
 
 
-def _different(found: _Found, unique: float) -> tuple[Tensor, Tensor]:
+def _different(ends: Ends, unique: float) -> tuple[Tensor, Tensor]:
     """One of each group of points closer than `unique`, and how many starts are in its group.
 
-    Fixed points come before slow ones, and slow ones by q, so that a group is known by its best.
+    A group is represented by its best point: a fixed point, or else the slowest point.
     """
-    x, _, q, condition, starts = found
+    x, _, q, condition, starts = ends
     fixed = _is_fixed(x, q)
     order = torch.where(fixed, 0.0, q).argsort(stable=True)
-    groups: list[tuple[tuple[float, ...], int]] = []  # what each is ordered by, and its starts
+    groups: list[tuple[tuple[float, ...], int]] = []  # a sort key of each group, and its starts
     while len(order):
         best = int(order[0])
         near = (x[order] - x[best]).norm(dim=-1) < unique
@@ -270,7 +265,3 @@ def _different(found: _Found, unique: float) -> tuple[Tensor, Tensor]:
     chosen = torch.tensor([int(key[-1]) for key, _ in groups], dtype=torch.long, device=x.device)
     counts = torch.tensor([count for _, count in groups], dtype=torch.long, device=x.device)
     return chosen, counts
-
-
-def _least(q: Tensor) -> float:
-    return float(q.min()) if len(q) else math.nan

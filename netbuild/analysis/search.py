@@ -3,8 +3,8 @@
 q(x) = |F(x, u) - x|^2 / 2 is minimised for every state by itself (Sussillo & Barak 2013,
 doi 10.1162/NECO_a_00409), all of them in one batch. S states, N units, I inputs.
 
-The gradient alone creeps where an activation has kinks: half of the states are still on their way
-after thousands of steps. Newton's steps alone would jump over the slow points that are near.
+Descent alone creeps where an activation has kinks: half of the states have not arrived after
+thousands of steps. Newton's method alone would jump over slow points near the start.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def descend(
 ) -> Tensor:
     """Adam on q from each of the states x (S, N), until q is no larger than the tolerance.
 
-    A state that has come so far is taken out of the batch and stays where it is. The step size
-    falls from `lr` to 0 along a quarter of a cosine.
+    A state that is below the tolerance is taken out of the batch and stays where it is. The step
+    size falls from `lr` to 0 along a quarter of a cosine.
     """
     result, active = x.clone(), torch.arange(len(x), device=x.device)
     mean, square = torch.zeros_like(x), torch.zeros_like(x)
@@ -60,10 +60,10 @@ def newton(
 ) -> Tensor:
     """Newton's method on F(x, u) = x from each state, until q is 0, minimal, or `enough`.
 
-    The steps are damped (Levenberg and Marquardt), ever less as the speed falls. They converge as
-    fast as Newton's own, and also where fixed points form lines or planes: there they lead to the
-    nearest one, since nothing moves a state along (Yamashita & Fukushima 2001,
-    doi 10.1007/978-3-7091-6217-0_18). A state that would leave its radius is given back as it was.
+    The steps are damped (Levenberg and Marquardt), less and less as the speed falls. They converge
+    as fast as undamped steps, and also where fixed points form lines or planes: there they lead to
+    the nearest fixed point, since nothing moves a state along the line (Yamashita & Fukushima 2001,
+    doi 10.1007/978-3-7091-6217-0_18). A state that would leave its radius is returned unchanged.
     """
     done = [_newton(move, x[s], u[s], radius, enough) for s in move.parts(len(x))]
     return torch.cat(done) if done else x
@@ -107,4 +107,4 @@ def _newton_step(move: Dynamics, x: Tensor, u: Tensor, damping: Tensor) -> Tenso
     # Not `linalg.solve`: with two threads and 256 units, MKL's batched LU fails and never returns.
     factor, failed = torch.linalg.cholesky_ex(normal)
     step: Tensor = torch.cholesky_solve(G.mT @ -g[..., None], factor).squeeze(-1)
-    return torch.where(failed[:, None] == 0, step, math.nan)  # which is no better
+    return torch.where(failed[:, None] == 0, step, math.nan)  # a NaN step is rejected

@@ -144,45 +144,31 @@ def study(
     name = next(iter(layers)) if layer is None else layer
     seen = trajectories(network, name, batch.inputs.to(next(network.parameters()).device))
     trials = batch.trials or {}
-    within = _within(seen, trials)
+    count, time = seen.states.shape[:2]
+    within = np.arange(time) < np.asarray(trials.get("steps", np.full(count, time)))[:, None]
     if inputs is None:
-        period = _period(trials) if period is None else period
-        labels, u, which = _averages(seen.inputs, _steps(period, trials, within), condition, trials)
+        if period is None:
+            period = DEFAULT_PERIOD if f"{DEFAULT_PERIOD}_start" in trials else ""
+        names, u, which = _averages(seen.inputs, _steps(period, trials, within), condition, trials)
     elif period is not None or condition:
-        raise ValueError("given inputs are of no period and no condition")
-    elif inputs.ndim != 2 or inputs.shape[1] != layers[name].input_dim:
-        expected = f"(conditions, {layers[name].input_dim})"
-        raise ValueError(f"inputs must be {expected}; got {tuple(inputs.shape)}")
+        raise ValueError("give either inputs, or a period and conditions whose inputs to average")
     else:
-        period, u, which = "", inputs.to(seen.inputs.device), np.full(len(within), -1)
-        labels = [", ".join(f"{value:g}" for value in row) for row in inputs.tolist()]
-    labels, u, which = _distinct(labels, u, which)
+        period, which = "", np.full(count, -1)
+        names, u = _given(inputs.to(seen.inputs.device), layers[name].input_dim)
+    labels, u, which = _distinct(names, u, which)
     x = _drawn(seen.states, within, starts, seed)
-    found = fixed_points(
+    points = fixed_points(
         layers[name], u.repeat_interleave(len(x), 0), x.repeat(len(u), 1), **settings
     )
-    return Study(
-        name,
-        layers[name].formulation,
-        period,
-        tuple(labels),
-        which,
-        found,
-        seen,
-        within,
-        batch.trials,
-    )
+    formulation = layers[name].formulation
+    return Study(name, formulation, period, labels, which, points, seen, within, batch.trials)
 
 
-def _within(seen: Trajectories, trials: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """(B, T): steps of a trial, without its padding."""
-    count, time = seen.states.shape[:2]
-    steps = np.asarray(trials.get("steps", np.full(count, time)))
-    return np.arange(time) < steps[:, None]
-
-
-def _period(trials: Mapping[str, Any]) -> str:
-    return DEFAULT_PERIOD if f"{DEFAULT_PERIOD}_start" in trials else ""
+def _given(inputs: Tensor, width: int) -> tuple[list[str], Tensor]:
+    """A name for each of the given inputs (C, I), and the inputs."""
+    if inputs.ndim != 2 or inputs.shape[1] != width:
+        raise ValueError(f"inputs must be (conditions, {width}); got {tuple(inputs.shape)}")
+    return [", ".join(f"{value:g}" for value in row) for row in inputs.tolist()], inputs
 
 
 def _steps(period: str, trials: Mapping[str, Any], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -231,20 +217,20 @@ def _averages(
 
 
 def _distinct(
-    labels: list[str], u: Tensor, which: NDArray[np.int64]
-) -> tuple[list[str], Tensor, NDArray[np.int64]]:
+    names: list[str], u: Tensor, which: NDArray[np.int64]
+) -> tuple[tuple[str, ...], Tensor, NDArray[np.int64]]:
     """Conditions in which the layer reads the same input are merged into one."""
     inputs, merged = distinct(u)
     new = merged.cpu().numpy()
-    names = [
-        " or ".join(label for label, place in zip(labels, new, strict=True) if place == i)
+    labels = tuple(
+        " or ".join(name for name, place in zip(names, new, strict=True) if place == i)
         for i in range(len(inputs))
-    ]
-    return names, inputs, np.where(which < 0, -1, new[which])
+    )
+    return labels, inputs, np.where(which < 0, -1, new[which])
 
 
 def _drawn(states: Tensor, within: NDArray[np.bool_], starts: int, seed: int) -> Tensor:
-    """States of all trials and steps, (S, N), fewer than asked for where there are no more."""
+    """`starts` of the states of all trials and steps, (S, N); all of them if there are fewer."""
     flat = np.flatnonzero(within)
     rng = rng_of(seed, "fixed points")
     chosen = rng.choice(flat, size=min(starts, len(flat)), replace=False)

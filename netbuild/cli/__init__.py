@@ -24,7 +24,7 @@ def command() -> None:
 
 
 def _leave(*_: object) -> None:
-    """Until a command has begun, Ctrl-C has nothing to clear up, and nothing to show."""
+    """End the process at Ctrl-C, as long as no command has begun and nothing must be saved."""
     try:  # noqa: SIM105
         os.write(2, b"interrupted\n")
     except OSError:

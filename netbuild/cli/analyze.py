@@ -8,86 +8,69 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from netbuild.cli.options import Device, Form, Format, Quiet, RunName, run_of
+from netbuild.cli import options
+from netbuild.cli.options import flag, option, run_of
 from netbuild.cli.outputs import file_name, need_folder, write
 from netbuild.cli.standard import say, say_json, tell
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.analysis import Study
-    from netbuild.runs import Run
+    from netbuild.results.run import Run
 
 TRIALS = 256  # that are run through the network
 ROWS = 12  # of the printed table, for each condition
 
 
 def analyze(
-    target: RunName,
+    target: options.RunName,
     fixed_points: Annotated[
-        bool,
-        typer.Option(
-            "--fixed-points", help="Find where the network stays. What is done if left out."
-        ),
+        bool, flag("Find the fixed points, as is also done without this option.", "--fixed-points")
     ] = False,
-    layer: Annotated[
-        str | None,
-        typer.Option("--layer", metavar="NAME", help="A recurrent layer; else the first one."),
-    ] = None,
+    layer: Annotated[str | None, option("NAME", "A recurrent layer; else the first one.")] = None,
     period: Annotated[
         str | None,
-        typer.Option(
-            "--period",
-            metavar="NAME",
-            help="Hold the mean input of this period of the trials; else of `stimulus`, or of"
-            " whole trials where there is none.",
+        option(
+            "NAME",
+            "Hold the mean input of this period of the trials; else of `stimulus`, or of whole"
+            " trials where there is none.",
         ),
     ] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option(
-            "--condition",
-            metavar="VARIABLE",
-            help="One input for each value of a variable of the trials, e.g. coh. Repeatable:"
-            " one for each combination.",
+        option(
+            "VARIABLE",
+            "One input for each value of a variable of the trials, e.g. coh. Repeatable: one for"
+            " each combination.",
         ),
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option(
-            "--inputs",
-            metavar="NUMBERS",
-            help="What the layer reads at every step, e.g. 0,0.5,0.5, instead. Repeatable.",
+        option(
+            "NUMBERS", "Instead: what the layer reads at every step, e.g. 0,0.5,0.5. Repeatable."
         ),
     ] = None,
     starts: Annotated[
-        int,
-        typer.Option("--starts", min=1, max=100_000, help="States to start from, for each input."),
+        int, option(None, "States to start from, for each input.", min=1, max=100_000)
     ] = 256,
     tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance", help="The largest q = |F(x) - x|^2 / 2 of a point that is kept."
-        ),
+        float, option(None, "The largest q = |F(x) - x|^2 / 2 of a point that is kept.")
     ] = 1e-6,
-    seed: Annotated[int, typer.Option("--seed", help="Of the choice of these states.")] = 0,
+    seed: Annotated[int, option(None, "The seed with which these states are drawn.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Else the folder `analysis` in the run."
-        ),
+        options.output("The folder to write to; else `analysis` in the run.", "FOLDER"),
     ] = None,
-    device: Device = None,
-    form: Form = Format.text,
-    quiet: Quiet = False,
+    device: options.Device = None,
+    form: options.Form = options.Format.text,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find the fixed points of a recurrent layer, their stability and time constants."""
     rows = [_numbers(text) for text in inputs or ()]
     if any(len(row) != len(rows[0]) for row in rows):
         raise NetbuildError("--inputs are of different lengths", Exit.USAGE)
+    from netbuild.api import open_run
     from netbuild.cli.training import prepare_process
-    from netbuild.runs import open_run
 
     run = open_run(run_of(target), verify=False)
     folder = output or run.path / "analysis"
@@ -99,38 +82,34 @@ def analyze(
     from netbuild.analysis import recurrent_layers, study
 
     _refuse(run, layer, {name: m.size for name, m in recurrent_layers(network).items()})
+    how: dict[str, Any] = {
+        "layer": layer,
+        "period": period,
+        "starts": starts,
+        "seed": seed,
+        "tolerance": tolerance,
+    }
+    given = torch.tensor(rows, dtype=torch.float64) if rows else None
     try:
-        found = study(
-            network,
-            run.batch(TRIALS),
-            layer=layer,
-            period=period,
-            condition=condition or (),
-            inputs=torch.tensor(rows, dtype=torch.float64) if rows else None,
-            starts=starts,
-            seed=seed,
-            tolerance=tolerance,
-        )
+        found = study(network, run.batch(TRIALS), condition=condition or (), inputs=given, **how)
     except ValueError as error:
         raise NetbuildError(str(error), Exit.USAGE) from None
     notes = [*_left_out(found, condition or ())]
     if not fixed_points:
         notes.insert(0, "fixed points; `netbuild analyze --help` lists the options")
-    options = [
-        *([("layer", layer)] if layer is not None else []),
-        *([("period", period)] if period is not None else []),
-        *(("condition", name) for name in condition or ()),
-        *(("inputs", text) for text in inputs or ()),
-    ]
-    name, dt = file_name("fixed-points", options), run.spec.model.dt
+    named = {"layer": [layer], "period": [period], "condition": condition, "inputs": inputs}
+    name = file_name(
+        "fixed-points",
+        [(key, text) for key, texts in named.items() for text in texts or () if text is not None],
+    )
     files = folder / f"{name}.npz", folder / f"{name}.png"
     if output:
         folder.mkdir(exist_ok=True)
+    dt = run.spec.model.dt
     for path, content in zip(files, _contents(found, dt), strict=True):
         write(path, content, quiet=True, run=None if output else run.path)
-    if form is Format.json:
-        record = _record(found, dt) | {"files": [str(path) for path in files], "notes": notes}
-        say_json(record)
+    if form is options.Format.json:
+        say_json(_record(found, dt) | {"files": [str(path) for path in files], "notes": notes})
         return
     if not quiet:
         for note in notes:
@@ -208,44 +187,48 @@ def _record(found: Study, dt: float | None) -> dict[str, Any]:
         "conditions": [
             {"label": label, "inputs": row, "starts_lost": lost} for label, row, lost in conditions
         ],
-        "points": [_point(found, i, dt) for i in range(len(points))],
+        "points": _points(found, dt),
     }
 
 
-def _point(found: Study, i: int, dt: float | None) -> dict[str, Any]:
+def _points(found: Study, dt: float | None) -> list[dict[str, Any]]:
+    """What is said of each point, as plain data."""
     points = found.points
-    leading = points.multipliers[i, 0]
-    slowest = float(points.time_constants(dt or 1.0)[i, 0])
-    return {
-        "condition": int(points.condition[i]),
-        "fixed": bool(points.fixed[i]),
-        "starts": int(points.starts[i]),
-        "q": float(points.q[i]),
-        "multiplier": [float(leading.real), float(leading.imag)],
-        "time_constant": slowest if math.isfinite(slowest) else None,
-        "stability": points.stability[i],
-        "unstable_directions": int(points.unstable[i]),
-    }
+    leading = points.multipliers[:, 0].tolist()
+    slowest = points.time_constants(dt or 1.0)[:, 0].tolist()
+    return [
+        {
+            "condition": int(points.condition[i]),
+            "fixed": bool(points.fixed[i]),
+            "starts": int(points.starts[i]),
+            "q": float(points.q[i]),
+            "multiplier": [leading[i].real, leading[i].imag],
+            "time_constant": slowest[i] if math.isfinite(slowest[i]) else None,
+            "stability": points.stability[i],
+            "unstable_directions": int(points.unstable[i]),
+        }
+        for i in range(len(points))
+    ]
 
 
 def _lines(found: Study, dt: float | None, arrays: str) -> Iterator[str]:
-    """A table of the first points of each condition."""
+    """A table of the first points of each condition; `arrays` names the file that has them all."""
     from netbuild.render import aligned
 
-    points = found.points
+    points, every = found.points, _points(found, dt)
     of = f"mean input of {found.period or 'whole trials'}" if (found.which >= 0).any() else "given"
     yield f"{found.layer}: fixed points of {points.states.shape[1]} units; input: {of}"
     head = ("starts", "q", "multiplier", f"time ({'ms' if dt else 'steps'})", "point")
     for place, label in enumerate(found.labels):
-        own = [i for i in range(len(points)) if int(points.condition[i]) == place]
-        fixed = sum(bool(points.fixed[i]) for i in own)
+        here = [point for point in every if point["condition"] == place]
+        fixed = sum(point["fixed"] for point in here)
         values = ", ".join(f"{value:.3g}" for value in points.inputs[place].tolist()[:8])
         yield ""
-        yield f"{label} [{values}]: {fixed} fixed, {len(own) - fixed} slow"
-        if own:
-            yield from aligned([head, *(_cells(_point(found, i, dt), dt) for i in own[:ROWS])])
-        if len(own) > ROWS:
-            yield f"... and {len(own) - ROWS:,} more, in {arrays}"
+        yield f"{label} [{values}]: {fixed} fixed, {len(here) - fixed} slow"
+        if here:
+            yield from aligned([head, *(_cells(point, dt) for point in here[:ROWS])])
+        if len(here) > ROWS:
+            yield f"... and {len(here) - ROWS:,} more, in {arrays}"
         if lost := int(points.lost[place]):
             least = float(points.lost_q[place])
             yield f"no such point from {lost} of the starts; their smallest q is {least:.1e}"
@@ -259,10 +242,5 @@ def _cells(point: Mapping[str, Any], dt: float | None) -> tuple[str, ...]:
     what = point["stability"] if point["fixed"] else f"slow, {point['stability']}"
     if point["stability"] == "saddle":
         what += f", {point['unstable_directions']} unstable"
-    return (
-        f"{point['starts']}",
-        f"{point['q']:.1e}",
-        f"{real:.4f}{turning}",
-        "-" if time is None else f"{time:,.0f}" if dt else f"{time:,.1f}",
-        what,
-    )
+    shown = "-" if time is None else f"{time:,.0f}" if dt else f"{time:,.1f}"
+    return str(point["starts"]), f"{point['q']:.1e}", f"{real:.4f}{turning}", shown, what

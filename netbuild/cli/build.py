@@ -5,25 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from netbuild.cli.options import DataRoot, Device, Quiet, Set, SpecPath, Unset, load_spec
+from netbuild.cli import options
+from netbuild.cli.options import load_spec
+from netbuild.cli.outputs import need_folder
 from netbuild.cli.standard import say
-from netbuild.errors import Exit, NetbuildError
+from netbuild.errors import Exit
 
 
 def build(
-    spec: SpecPath,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")],
-    set_: Set = None,
-    unset: Unset = None,
-    device: Device = None,
-    data_root: DataRoot = None,
-    quiet: Quiet = False,
+    spec: options.SpecPath,
+    output: Annotated[Path, options.output("Where to write.")],
+    set_: options.Set = None,
+    unset: options.Unset = None,
+    device: options.Device = None,
+    data_root: options.DataRoot = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the initial network as safetensors, the spec and its digests inside."""
-    if not output.parent.is_dir():
-        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    need_folder(output.parent)
     checked = load_spec(spec, set_, unset, device, data_root, warn=None if quiet else "text")
     from netbuild.builder import build as build_network
     from netbuild.durable import digest, replace_file

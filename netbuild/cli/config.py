@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
-from netbuild.cli.options import DataRoot, Device, Form, Format, Set, SpecPath, Unset, load_spec
+from netbuild.cli import options
+from netbuild.cli.options import Format, flag, load_spec
 from netbuild.cli.standard import say, say_json
 
 
 def config(
-    spec: SpecPath,
-    set_: Set = None,
-    unset: Unset = None,
-    device: Device = None,
-    data_root: DataRoot = None,
-    origins: Annotated[
-        bool, typer.Option("--origins", help="Print where each value comes from.")
-    ] = False,
-    form: Form = Format.text,
+    spec: options.SpecPath,
+    set_: options.Set = None,
+    unset: options.Unset = None,
+    device: options.Device = None,
+    data_root: options.DataRoot = None,
+    origins: Annotated[bool, flag("Print where each value comes from.", "--origins")] = False,
+    form: options.Form = Format.text,
 ) -> None:
     """Print the resolved spec: what it extends and every default written out."""
     checked = load_spec(spec, set_, unset, device, data_root, warn=form)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from netbuild.cli.options import Quiet
+from netbuild.cli import options
+from netbuild.cli.options import argument, flag, option
+from netbuild.cli.outputs import need_ending
 from netbuild.cli.standard import say
 from netbuild.errors import DataFileError, Exit, NetbuildError, joined
 
@@ -25,37 +25,27 @@ layers: [{{name: x, type: ctrnn, input_dim: 1, alpha: 1, connectome: {{edges: ED
 CURABLE = ("NB206", "NB211", "NB212", "NB214", "NB216", "NB306")
 CURE = "here keys are given as `--set edges.weight=COLUMN`, the node table as `--neurons FILE`"
 
-Neurons = Annotated[
-    Path | None,
-    typer.Option("--neurons", metavar="FILE", help="The node table of an edge list."),
-]
+Neurons = Annotated[Path | None, option("FILE", "The node table of an edge list.", "--neurons")]
 Policies = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "KEY=VALUE",
+        "A key of `connectome`, e.g. min_weight=5 or edges.weight=syn_count. Repeatable.",
         "--set",
-        metavar="KEY=VALUE",
-        help="A key of `connectome`, e.g. min_weight=5 or edges.weight=syn_count. Repeatable.",
     ),
 ]
 
 
 def convert(
-    edges: Annotated[Path, typer.Argument(metavar="EDGES", help="An edge list, or a matrix.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write.")
-    ],
+    edges: Annotated[Path, argument("EDGES", "An edge list, or a matrix.")],
+    output: Annotated[Path, options.output("Where to write.", "FILE.npz")],
     neurons: Neurons = None,
     set_: Policies = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a file that is there already.")
-    ] = False,
-    quiet: Quiet = False,
+    force: Annotated[bool, flag("Replace a file that is there already.", "--force")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write a connectome in netbuild's own sparse form, which loads at once."""
-    if output.suffix.lower() != ".npz":
-        raise NetbuildError(f"{output} does not end in .npz", Exit.USAGE)
-    if not output.parent.is_dir():
-        raise NetbuildError(f"there is no folder {output.parent}", Exit.IO)
+    need_ending(output, "a connectome", ".npz")
     if output.is_dir():
         raise NetbuildError(f"{output} is a folder", Exit.IO)
     if output.exists() and not force:
@@ -78,7 +68,7 @@ def read(edges: Path, neurons: Path | None, changes: Sequence[str] | None) -> Co
     try:
         return read_connectome(edges, neurons, _words(neurons is not None, changes or ()))
     except DataFileError as error:
-        # This command reads no spec, so an error that a spec could solve counts as one of the file.
+        # This command reads no spec, so an error of a spec counts as an error of the data.
         code = max(Exit.DATA, error.exit_code)
         hint = joined(error.hint, CURE) if error.code in CURABLE else error.hint
         raise NetbuildError(f"{edges}: [{error.code}] {error.what}", code, hint) from None
@@ -100,7 +90,7 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
     for problem in parsed.problems:
         number = int(problem.place.source.rpartition("#")[2]) if problem.place else 1
         change = changes[number - 1]
-        what = problem.what.replace(LAYER, "")  # of which the user has written nothing
+        what = problem.what.replace(LAYER, "")  # the user has not written this part
         raise NetbuildError(f"--set {change}: {what}", Exit.USAGE, problem.hint.replace(LAYER, ""))
     words: Words = parsed.layers[0].connectome  # type: ignore[union-attr]
     if words.control is not None or words.learn != "weights":
@@ -110,6 +100,6 @@ def _words(neurons: bool, changes: Sequence[str]) -> Words:
         what = "the files are those of the command line; `--set` says how they are read"
         raise NetbuildError(what, Exit.USAGE, "name the node table by --neurons FILE")
     if (word := twice_said(words)) is not None:
-        what = f"--set signs: it says two things of {word}; capitals do not count"
+        what = f"--set signs: {word} has two signs; upper and lower case are the same"
         raise NetbuildError(what, Exit.USAGE)
     return words

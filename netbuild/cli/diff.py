@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from netbuild.cli.options import DataRoot, Form, Format, find_run, load_spec
+from netbuild.cli import options
+from netbuild.cli.options import Format, argument, load_spec
 from netbuild.cli.standard import say, say_json
+from netbuild.listing import find_run
 
 if TYPE_CHECKING:
     from netbuild.compare import Difference, Divergence
-    from netbuild.runs import Run
+    from netbuild.results.run import Run
 
 MOST_VALUES = 8  # of the record in which two logs differ first
-# Of a run: what tells the time, or is the run's own name.
+# Parts of `run.json` and of the log that differ between any two runs.
 _OWN = ("argv", "steps_per_second")
 
 
 def diff(
-    one: Annotated[str, typer.Argument(metavar="A", help="A spec or a run.")],
-    other: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
-    data_root: DataRoot = None,
-    form: Form = Format.text,
+    one: Annotated[str, argument("A", "A spec or a run.")],
+    other: Annotated[str, argument("B", "Another spec or run.")],
+    data_root: options.DataRoot = None,
+    form: options.Form = Format.text,
 ) -> None:
     """Compare two specs or runs by meaning: values and files; for runs machine, scores and logs.
 
@@ -44,11 +44,14 @@ def diff(
         return
     for part, rows in found.items():
         if rows:
-            say(part)
-        for path, a, b in rows:
-            say(f"  {path}: {_shown(a)} -> {_shown(b)}")
+            _tell(part, rows)
     if parted is not None:
-        _tell(parted)
+        # The step at which two logs part, and some of what differs there.
+        until = "" if parted.agreed is None else f"; they agree until step {parted.agreed:,}"
+        head = f"the logs differ first at step {parted.step:,} ({parted.kind}){until}"
+        _tell(head, parted.differences[:MOST_VALUES])
+        if (more := len(parted.differences) - MOST_VALUES) > 0:
+            say(f"  ... and {more:,} more")
     if not any(found.values()) and parted is None:
         say("no difference")
 
@@ -59,9 +62,9 @@ def _parts(target: str, data_root: Any) -> tuple[dict[str, dict[str, Any]], Run 
 
     path = find_run(target)
     if path is None:
-        spec = load_spec(target, None, None, None, data_root, warn=None)
+        spec = load_spec(target, data_root=data_root, warn=None)
         return {"spec": values_of(spec), "inputs": inputs_of(spec)}, None
-    from netbuild.runs import open_run
+    from netbuild.api import open_run
 
     run = open_run(path, verify=False)
     environment = flat(run.about.get("environment", {})) | flat({"git": run.about.get("git", {})})
@@ -88,18 +91,11 @@ def _record(parted: Divergence) -> dict[str, Any]:
     }
 
 
-def _tell(parted: Divergence) -> None:
-    """Where two logs part: the step, and some of what differs there."""
-    until = "" if parted.agreed is None else f"; they agree until step {parted.agreed:,}"
-    say(f"the logs differ first at step {parted.step:,} ({parted.kind}){until}")
-    for path, a, b in parted.differences[:MOST_VALUES]:
-        say(f"  {path}: {_shown(a)} -> {_shown(b)}")
-    more = len(parted.differences) - MOST_VALUES
-    if more > 0:
-        say(f"  ... and {more:,} more")
-
-
-def _shown(value: Any) -> str:
+def _tell(head: str, rows: Iterable[Difference]) -> None:
+    """Print differences, below a head."""
     from netbuild.language.dump import inline
 
-    return "(none)" if value is None else inline(value)
+    say(head)
+    for path, *both in rows:
+        a, b = ("(none)" if value is None else inline(value) for value in both)
+        say(f"  {path}: {a} -> {b}")

@@ -8,51 +8,37 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from netbuild.cli.options import (
-    Checkpoint,
-    Device,
-    Form,
-    Format,
-    Quiet,
-    RunName,
-    run_of,
-    which_checkpoint,
-)
+from netbuild.cli import options
+from netbuild.cli.options import Format, option, run_of, which_checkpoint
 from netbuild.cli.outputs import need_ending, write
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
     from netbuild.results.evaluation import Evaluation
-    from netbuild.runs.run import Run
+    from netbuild.results.run import Run
 
 
 def evaluate(
-    target: RunName,
-    checkpoint: Checkpoint = "last",
+    target: options.RunName,
+    checkpoint: options.Checkpoint = "last",
     trials: Annotated[
-        int | None,
-        typer.Option("--trials", min=1, help="How many; if left out, as the training has them."),
+        int | None, option(None, "How many; if left out, as many as in training.", min=1)
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write a row a trial to this .parquet file."
-        ),
+        Path | None, options.output("Write a table with one row for each trial, as .parquet.")
     ] = None,
-    device: Device = None,
-    form: Form = Format.text,
-    quiet: Quiet = False,
+    device: options.Device = None,
+    form: options.Form = Format.text,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a checkpoint on the test trials, as the training did; the run is left as it is."""
     which = which_checkpoint(checkpoint)
     need_ending(output, "a table of trials", ".parquet")
     path = run_of(target)
+    from netbuild.api import open_run
     from netbuild.cli.training import prepare_as
     from netbuild.results.evaluation import evaluate as score
-    from netbuild.runs import open_run
 
     run = open_run(path, verify=False)
     prepare_as(run)  # with other threads the last bits may differ
@@ -61,9 +47,16 @@ def evaluate(
     except NetbuildError as error:
         raise _with_others(run, error) from None
     if output is not None:
-        write(output, _table(found), quiet=True)
+        from netbuild.training.trials import trial_frame
+
+        table = io.BytesIO()
+        trial_frame(found.columns).write_parquet(table)
+        write(output, table.getvalue(), quiet=True)
     if form is Format.json:
-        say(json.dumps(_record(run, found), ensure_ascii=False))
+        record = {"run": str(run.path), "step": found.step, "trials": found.trials}
+        record |= {"stage": found.stage} if found.stage else {}
+        record |= {**_known(found.values), "logged": _known(found.logged)}
+        say(json.dumps(record, ensure_ascii=False))
     else:
         _tell(run, found, quiet)
         if output is not None and not quiet:
@@ -71,7 +64,7 @@ def evaluate(
 
 
 def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
-    """An error that says, where a checkpoint is at fault, which others may be asked for."""
+    """The error; where a checkpoint is damaged or missing, its hint names the other ones."""
     from netbuild.rundir import step_of
     from netbuild.runs.checkpoint import checkpoints
 
@@ -82,22 +75,6 @@ def _with_others(run: Run, error: NetbuildError) -> NetbuildError:
             steps = [str(step_of(path.name)) for path in others]
             error.hint = f"`--checkpoint STEP` names one of {', '.join(steps)}"
     return error
-
-
-def _table(found: Evaluation) -> bytes:
-    """A row for each trial, as Parquet."""
-    from netbuild.training.trials import trial_frame
-
-    buffer = io.BytesIO()
-    trial_frame(found.columns).write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def _record(run: Run, found: Evaluation) -> dict[str, Any]:
-    shown = {"run": str(run.path), "step": found.step, "trials": found.trials}
-    if found.stage:
-        shown["stage"] = found.stage
-    return {**shown, **_known(found.values), "logged": _known(found.logged)}
 
 
 def _known(value: Any) -> Any:

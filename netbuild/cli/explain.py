@@ -5,16 +5,13 @@ from __future__ import annotations
 import textwrap
 from typing import Annotated
 
-import typer
-
+from netbuild.cli.options import argument
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 
 def explain(
-    code: Annotated[
-        str | None, typer.Argument(metavar="CODE", help="For example NB201; all if left out.")
-    ] = None,
+    code: Annotated[str | None, argument("CODE", "For example NB201; all if left out.")] = None,
 ) -> None:
     """Say what an error code means, show a spec that has the problem and one that has not."""
     from netbuild.explanations import EXPLANATIONS

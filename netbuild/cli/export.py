@@ -5,34 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from netbuild.cli.options import Checkpoint, Quiet, RunName, run_of, which_checkpoint
+from netbuild.cli import options
+from netbuild.cli.options import flag, option, run_of, which_checkpoint
 from netbuild.cli.outputs import file_name, need_ending
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
 
 def export(
-    run: RunName,
+    run: options.RunName,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A .npz, or a .nc (netCDF); if left out, weights.npz or activity.npz in the run.",
+        options.output(
+            "A .npz, or a .nc (netCDF); if left out, weights.npz or activity.npz in the run."
         ),
     ] = None,
     activity: Annotated[
-        bool, typer.Option("--activity", help="What every unit does in the test trials.")
+        bool, flag("The activity of every unit in the test trials, not weights.", "--activity")
     ] = False,
     trials: Annotated[
-        int | None,
-        typer.Option("--trials", min=1, help="Of the activity: how many; 500 if left out."),
+        int | None, option(None, "With --activity: how many; 500 if left out.", min=1)
     ] = None,
-    checkpoint: Checkpoint = "last",
-    quiet: Quiet = False,
+    checkpoint: options.Checkpoint = "last",
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the effective weights, or the activity, with names, areas and signs of the units, and
     all that a node table says of them.
@@ -42,9 +37,10 @@ def export(
     """
     need_ending(output, "an export", ".npz", ".nc")
     if trials is not None and not activity:
-        raise NetbuildError("--trials goes with --activity", Exit.USAGE)
+        raise NetbuildError("--trials has an effect only with --activity", Exit.USAGE)
     which = which_checkpoint(checkpoint)
     found = run_of(run)
+    from netbuild.api import open_run
     from netbuild.results.export import need_netcdf, save_npz, write_netcdf
     from netbuild.results.maps import (
         equation_arrays,
@@ -53,7 +49,6 @@ def export(
         map_arrays,
         maps_dataset,
     )
-    from netbuild.runs import open_run
 
     opened = open_run(found, verify=False)
     name = file_name(

@@ -8,8 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from netbuild.cli import options
 from netbuild.cli.standard import say
 from netbuild.errors import Exit, NetbuildError
 
@@ -35,10 +34,8 @@ _DATA = {
 
 
 def init(
-    template: Annotated[Template, typer.Argument(help="What to start from.")] = Template.digits,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")
-    ] = None,
+    template: Annotated[Template, options.argument(None, "What to start from.")] = Template.digits,
+    output: Annotated[Path | None, options.output("Where to write.")] = None,
 ) -> None:
     """Write a commented spec that validates, and what it needs; overwrites nothing.
 

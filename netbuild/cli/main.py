@@ -1,6 +1,7 @@
-"""The entry point: the list of commands, and the three endings of every one of them.
+"""The entry point: the list of commands, and the exit code that each exception leads to.
 
-1 = the user was told (a NetbuildError's exit code), 2 = interrupted, 3 = our bug, with a report.
+A NetbuildError is printed and has its own exit code; Ctrl-C is 130; any other exception is a bug of
+ours, whose traceback is written to a file.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _own_exceptions() -> Iterator[None]:
 
 
 def _usage(error: typer.TyperException) -> str:
-    """What is wrong with a word of the command line, in words of the command line."""
+    """The message of a usage error; those of pydantic are written for the command line."""
     from pydantic import ValidationError
 
     if not isinstance(error.__cause__, ValidationError):
@@ -162,7 +163,7 @@ def main() -> None:
         raise
     finally:
         drop_unwritten()
-        gc.freeze()  # the interpreter would look for garbage once more, for a tenth of a second
+        gc.freeze()  # else the interpreter collects garbage at exit, for a tenth of a second
 
 
 def _ended_by(error: Exception) -> int:
@@ -171,7 +172,7 @@ def _ended_by(error: Exception) -> int:
         case NetbuildError():
             from netbuild.render import report
 
-            with suppress(OSError):  # the exit code tells it all the same
+            with suppress(OSError):  # if nobody can read it, the exit code still says what happened
                 report(error, _asked_form(sys.argv[1:]))
             return error.exit_code
         case ReaderGone():
@@ -187,7 +188,7 @@ def _ended_by(error: Exception) -> int:
 
 
 def _asked_form(arguments: list[str]) -> str:
-    """The form of output that a command line asks for, even one that cannot be read."""
+    """The form of output that a command line asks for, even if Typer cannot parse it."""
     form = "text"
     for argument, following in zip(arguments, [*arguments[1:], form], strict=True):
         if argument.startswith("--format="):
@@ -198,7 +199,7 @@ def _asked_form(arguments: list[str]) -> str:
 
 
 def _bug(error: Exception) -> int:
-    """Write the traceback where it can be sent from, and say so."""
+    """Write the traceback to a file that the user can send, and name the file."""
     import tempfile
 
     import netbuild

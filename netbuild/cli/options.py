@@ -7,12 +7,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from netbuild.errors import Exit, NetbuildError, Problem, SpecError
-from netbuild.listing import find_run as find_run
+from netbuild.listing import find_run
 
 if TYPE_CHECKING:
     from netbuild.language import Spec
@@ -27,54 +27,47 @@ class Format(StrEnum):
     github = "github"
 
 
-SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
-Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="SPEC|RUN",
-        help="A spec, or a run: its folder, a unique beginning of its name, or `latest`.",
-    ),
-]
-RunName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="A run: its folder, a unique beginning of its name, or `latest`."
-    ),
-]
-Checkpoint = Annotated[
-    str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")
-]
+def argument(metavar: str | None, text: str) -> Any:
+    """An argument, for the annotation of a parameter: what help calls it, and the text of help."""
+    return typer.Argument(metavar=metavar, help=text)
+
+
+def option(metavar: str | None, text: str, *names: str, **limits: int) -> Any:
+    """An option that takes a value; it is called as the parameter is, unless it has `names`."""
+    return typer.Option(*names, metavar=metavar, help=text, **limits)  # type: ignore[arg-type]
+
+
+def output(text: str, metavar: str = "FILE") -> Any:
+    """The option `--output`, or `-o`."""
+    return option(metavar, text, "--output", "-o")
+
+
+def flag(text: str, *names: str) -> Any:
+    """An option without a value."""
+    return typer.Option(*names, help=text)
+
+
+_A_RUN = "a run: its folder, a unique beginning of its name, or `latest`."
+SpecPath = Annotated[str, argument("SPEC", "The spec, a YAML file.")]
+Target = Annotated[str, argument("SPEC|RUN", f"A spec, or {_A_RUN}")]
+RunName = Annotated[str, argument("RUN", _A_RUN.capitalize())]
+Checkpoint = Annotated[str, option("WHICH", "best, last, or a step.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "PATH=VALUE",
+        "Override a value, e.g. 'layers\\[hidden].output_dim=64'; += appends. Repeatable.",
         "--set",
-        metavar="PATH=VALUE",
-        help="Override a value, e.g. 'layers\\[hidden].output_dim=64'; += appends. Repeatable.",
     ),
 ]
-Unset = Annotated[
-    list[str] | None,
-    typer.Option("--unset", metavar="PATH", help="Remove a key. Repeatable."),
-]
-Device = Annotated[
-    str | None,
-    typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N."),
-]
-Form = Annotated[Format, typer.Option("--format", help="How to print.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results alone.")]
+Unset = Annotated[list[str] | None, option("PATH", "Remove a key. Repeatable.")]
+Device = Annotated[str | None, option("DEVICE", "auto, cpu, cuda or cuda:N.")]
+Form = Annotated[Format, option(None, "How to print.", "--format")]
+Quiet = Annotated[bool, flag("Print results alone.", "--quiet", "-q")]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(
-        "--data-root",
-        metavar="DIR",
-        help="The folder that files named in the spec may lie in; its project when left out.",
-    ),
+    option("DIR", "The folder that files named in the spec may lie in; else its project's folder."),
 ]
-
-
-def overrides(changes: Sequence[str] | None, device: str | None = None) -> list[str]:
-    """The overrides of a command line, `--device` as the last of them."""
-    return [*(changes or ()), *([f"device={device}"] if device else ())]
 
 
 def run_of(target: str) -> Path:
@@ -85,32 +78,40 @@ def run_of(target: str) -> Path:
     return path
 
 
-def refuse_changes(run: Path, changes: Sequence[str] | None, unset: Sequence[str] | None) -> None:
-    """Raise NetbuildError where overrides are given for a run, which is what it is."""
-    if changes or unset:
+def run_unless_spec(
+    target: str, changes: Sequence[str] | None, unset: Sequence[str] | None
+) -> Path | None:
+    """The run that a command line names, None for a spec.
+
+    Raises NetbuildError where overrides are given for a run.
+    """
+    run = find_run(target)
+    if run is not None and (changes or unset):
         what = f"{run} is a run; --set and --unset change a spec"
         hint = f"`netbuild resume {run} --fork --set ...` trains a new run with changes"
         raise NetbuildError(what, Exit.USAGE, hint)
+    return run
 
 
 def load_spec(
     path: str,
-    changes: Sequence[str] | None,
-    unset: Sequence[str] | None,
+    changes: Sequence[str] | None = None,
+    unset: Sequence[str] | None = None,
     device: str | None = None,
     data_root: Path | None = None,
     *,
     warn: str | None = "text",
 ) -> Spec:
-    """The checked spec of a command line; raises SpecError.
+    """The checked spec of a command line, `--device` as its last override; raises SpecError.
 
-    Its warnings are printed on standard error in the form that `warn` names, or not at all.
+    Warnings are printed on standard error in the form that `warn` names, or not at all.
     """
     from netbuild.language import load
 
+    overrides = [*(changes or ()), *([f"device={device}"] if device else ())]
     with located_in(path):
-        spec = load(path, overrides(changes, device), unset=unset or (), data_root=data_root)
-    spec = replace(spec, warnings=_told_of(spec.warnings, path))
+        spec = load(path, overrides, unset=unset or (), data_root=data_root)
+    spec = replace(spec, warnings=_naming(path, spec.warnings))
     if spec.warnings and warn:
         from netbuild.render import report_problems
 
@@ -125,11 +126,11 @@ def located_in(path: str) -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        raise SpecError(_told_of(error.problems, path), _told_of(error.warnings, path)) from None
+        raise SpecError(_naming(path, error.problems), _naming(path, error.warnings)) from None
 
 
-def _told_of(problems: Iterable[Problem], spec: str) -> tuple[Problem, ...]:
-    """Problems, those in the command line with the spec that they are about."""
+def _naming(spec: str, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems; those that are located in the command line also name the spec."""
     return tuple(
         replace(problem, place=replace(problem.place, spec=spec))
         if problem.place and problem.place.source.startswith("--")
@@ -140,9 +141,8 @@ def _told_of(problems: Iterable[Problem], spec: str) -> tuple[Problem, ...]:
 
 def which_checkpoint(text: str) -> Which:
     """The checkpoint that `--checkpoint` names: best, last or a step; raises NetbuildError."""
-    named: dict[str, Which] = {"best": "best", "last": "last"}
-    if text in named:
-        return named[text]
+    if text == "best" or text == "last":
+        return text  # type: ignore[return-value]
     if text.isascii() and text.isdecimal() and len(text) < 19:
         return int(text)
     raise NetbuildError(f"--checkpoint is best, last or a step; got `{text}`", Exit.USAGE)

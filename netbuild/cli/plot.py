@@ -12,17 +12,8 @@ from typing import Annotated
 import typer
 
 from netbuild import plots
-from netbuild.cli.options import (
-    DataRoot,
-    Device,
-    Quiet,
-    Set,
-    Target,
-    Unset,
-    find_run,
-    load_spec,
-    refuse_changes,
-)
+from netbuild.cli import options
+from netbuild.cli.options import load_spec, option, run_unless_spec
 from netbuild.cli.outputs import file_name, need_ending, write
 from netbuild.cli.standard import warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
@@ -49,121 +40,85 @@ OPTIONS = (
 
 def plot(
     context: typer.Context,
-    target: Target,
-    kind: Annotated[Kind, typer.Option("--kind", help="What to draw.")] = WEIGHTS,
+    target: options.Target,
+    kind: Annotated[Kind, option(None, "What to draw.")] = WEIGHTS,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A .png, .svg or .pdf; if left out, in the run's figures/ or in this folder, by a"
-            " name that tells the options.",
+        options.output(
+            "A .png, .svg or .pdf; if left out, a .png that is named after the options, in the"
+            " run's figures/ or in this folder."
         ),
     ] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="FILE", help="Write the figure's numbers too, as .csv or .npz."
-        ),
+        Path | None, option("FILE", "Write the figure's numbers too, as .csv or .npz.")
     ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option("--layer", metavar="NAME", help="A layer, or for weights one of its maps."),
-    ] = None,
+    layer: Annotated[str | None, option("NAME", "A layer, or for weights one of its maps.")] = None,
     condition: Annotated[
         str | None,
-        typer.Option(
-            "--condition",
-            metavar="NAME",
-            help="The variable that trials differ in, or `v1-v2`; the coherence if left out.",
-        ),
+        option("NAME", "The variable that trials differ in, or `v1-v2`; else the coherence."),
     ] = None,
     align: Annotated[
-        str | None,
-        typer.Option("--align", metavar="PERIOD", help="Count the time from this period's start."),
+        str | None, option("PERIOD", "Count the time from this period's start.")
     ] = None,
     environment: Annotated[
-        str | None,
-        typer.Option(
-            "--environment", metavar="NAME", help="One of several; if left out, each has a panel."
-        ),
+        str | None, option("NAME", "Of several environments only this; else each has a panel.")
     ] = None,
     units: Annotated[
         str | None,
-        typer.Option(
-            "--units",
-            metavar="WHICH",
-            help="For rates and trajectories: excitatory, inhibitory, an area, a unit's name, or"
-            " by a column of the node table, kind=motor or kind=inter,motor.",
+        option(
+            "WHICH",
+            "For rates and trajectories: excitatory, inhibitory, an area, a unit's name, or by a"
+            " column of the node table, kind=motor or kind=inter,motor.",
         ),
     ] = None,
     from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="WHICH", help="For weights: presynaptic units, as of --units."
-        ),
+        str | None, option("WHICH", "For weights: presynaptic units, as of --units.", "--from")
     ] = None,
     to: Annotated[
-        str | None,
-        typer.Option(
-            "--to", metavar="WHICH", help="For weights: postsynaptic units, as of --units."
-        ),
+        str | None, option("WHICH", "For weights: postsynaptic units, as of --units.")
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(
-            "--by",
-            metavar="COLUMN",
-            help="For weights: group units by a column of the node table, not by area.",
-        ),
+        option("COLUMN", "For weights: group units by a column of the node table, not by area."),
     ] = None,
-    sort: Annotated[
-        Sort | None, typer.Option("--sort", help="For weights: how units are sorted.")
-    ] = None,
+    sort: Annotated[Sort | None, option(None, "For weights: how units are sorted.")] = None,
     panel: Annotated[
-        str | None,
-        typer.Option(
-            "--panel", metavar="WHICH", help="For learning: loss, regularizers or accuracy alone."
-        ),
+        str | None, option("WHICH", "For learning: loss, regularizers or accuracy alone.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option("--trials", min=1, help="How many trials in all; 500 if left out.")
+        int | None, option(None, "How many trials in all; 500 if left out.", min=1)
     ] = None,
-    set_: Set = None,
-    unset: Unset = None,
-    device: Device = None,
-    data_root: DataRoot = None,
-    quiet: Quiet = False,
+    set_: options.Set = None,
+    unset: options.Unset = None,
+    device: options.Device = None,
+    data_root: options.DataRoot = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Draw weights, learning curves, activity or choices, and write the numbers in them."""
     need_ending(output, "a figure", ".png", ".svg", ".pdf")
     need_ending(data, "a file of numbers", ".csv", ".npz")
     if data is not None and kind.value in plots.NUMBERLESS:
         hint = "`--kind weights --data` writes every weight"
-        raise NetbuildError(f"--kind {kind.value} has no --data", Exit.USAGE, hint)
-    options = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
-    if options:
-        _check_options(kind, options)
-    named = [(name.strip("_"), str(value)) for name, value in options.items()]
+        raise NetbuildError(f"--data: --kind {kind.value} has no numbers", Exit.USAGE, hint)
+    given = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
+    if given:
+        _check_options(kind, given)
+    named = [(name.strip("_"), str(value)) for name, value in given.items()]
+    from netbuild.api import open_run
     from netbuild.results.results import Results
-    from netbuild.runs import open_run
 
-    run_path = find_run(target)
+    run_path = run_unless_spec(target, set_, unset)
     if run_path is not None:
-        refuse_changes(run_path, set_, unset)
         results = Results(open_run(run_path, verify=False))
-        name = file_name(kind.value, named)
-        path = output or run_path / "figures" / f"{name}.png"
+        path = output or run_path / "figures" / f"{file_name(kind.value, named)}.png"
     else:
         spec = load_spec(target, set_, unset, device, data_root)
         results = Results(spec=spec, hint=_run_of(spec, kind))
-        changes = [("set", text) for text in set_ or ()] + [("unset", text) for text in unset or ()]
-        name = file_name(f"{spec.model.name}-{kind.value}", [*named, *changes])
-        path = output or Path(f"{name}.png")
+        named += [("set", text) for text in set_ or ()] + [("unset", text) for text in unset or ()]
+        path = output or Path(f"{file_name(f'{spec.model.name}-{kind.value}', named)}.png")
     buffer = io.BytesIO()
     with warnings_as_lines():  # of letters that the font lacks, say
-        figure, numbers = getattr(plots, kind.value)(results, **options)
+        figure, numbers = getattr(plots, kind.value)(results, **given)
         figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
     write(path, buffer.getvalue(), quiet=quiet, run=None if output else run_path)
     if data is not None:
@@ -172,11 +127,11 @@ def plot(
         write(data, write_table(data, numbers), quiet=quiet)
 
 
-def _check_options(kind: Kind, options: Iterable[str]) -> None:
+def _check_options(kind: Kind, given: Iterable[str]) -> None:
     """Refuse an option that the figure does not take."""
     keywords = signature(getattr(plots, kind.value)).parameters
     takes = [name for name in keywords if name in OPTIONS]
-    for name in options:
+    for name in given:
         if name not in takes:
             known = ", ".join(f"--{name.strip('_')}" for name in takes) or "none of these"
             what = f"--kind {kind.value} takes no --{name.strip('_')}"

@@ -6,19 +6,8 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from netbuild.cli.options import (
-    DataRoot,
-    Device,
-    Form,
-    Format,
-    Quiet,
-    RunName,
-    Set,
-    located_in,
-    run_of,
-)
+from netbuild.cli import options
+from netbuild.cli.options import Format, flag, located_in, option, run_of
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
 from netbuild.cli.training import Session
@@ -26,41 +15,33 @@ from netbuild.errors import Exit, NetbuildError
 
 
 def resume(
-    target: RunName,
+    target: options.RunName,
     as_started: Annotated[
         bool,
-        typer.Option(
-            "--as-started", help="Use the run's own copies, whatever became of its spec and files."
+        flag(
+            "Use the run's copies of its spec and files, whatever became of these.", "--as-started"
         ),
     ] = False,
     fork: Annotated[
-        bool,
-        typer.Option(
-            "--fork", help="Start a new run from its weights, with its spec as it is now."
-        ),
+        bool, flag("Start a new run from its weights, with its spec as it is now.", "--fork")
     ] = False,
-    spec: Annotated[
-        Path | None, typer.Option("--spec", metavar="SPEC", help="With --fork: another spec.")
-    ] = None,
-    set_: Set = None,
+    spec: Annotated[Path | None, option("SPEC", "With --fork: another spec.")] = None,
+    set_: options.Set = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="With --fork: the folder that the run is written below."
-        ),
+        Path | None, option("DIR", "With --fork: the folder that the run is written below.")
     ] = None,
-    data_root: DataRoot = None,
-    device: Device = None,
-    form: Form = Format.text,
-    quiet: Quiet = False,
+    data_root: options.DataRoot = None,
+    device: options.Device = None,
+    form: options.Form = Format.text,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Resume a run from its newest checkpoint; it ends with the bits of one never stopped."""
+    """Resume a run from its newest checkpoint, to the bits it would have had without a stop."""
     with Signals() as signals:
         session = Session(signals, form, quiet)
         path = run_of(target)
         if not fork:
             if spec is not None or set_ or out is not None:
-                what = "--spec, --set and --out go with --fork: a run is resumed as it was started"
+                what = "--spec, --set and --out need --fork: a run is resumed as it was started"
                 raise NetbuildError(what, Exit.USAGE)
             changed = "ignore" if as_started else "refuse"
             session.resume(path, if_changed=changed, data_root=data_root, device=device)
@@ -73,11 +54,11 @@ def resume(
 
 
 def _beside(path: Path) -> Path:
-    """The folder that a run was written below; of one that was copied out of such, `runs`.
+    """The folder that a run was written below, or `runs` if the run was copied elsewhere.
 
-    As relative as the run's own path is, for it is printed.
+    It is relative where the path of the run is relative, because it is printed.
     """
-    from netbuild.runs import open_run
+    from netbuild.api import open_run
 
     place = Path(os.path.realpath(path))
     if place.parent.name != open_run(path, verify=False).about["name"]:

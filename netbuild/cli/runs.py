@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from netbuild.cli.options import Form, Format, Quiet
+from netbuild.cli import options
+from netbuild.cli.options import Format, argument, option
 from netbuild.cli.standard import say, say_json
 from netbuild.errors import Exit, NetbuildError
 from netbuild.listing import COLUMNS, Entry, entries
@@ -25,36 +24,36 @@ DISPENSABLE = ("name", "best", "seed", "loss", "commit", "spec", "started")
 
 def runs(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The folder that runs are looked for below.")
+        Path, argument("[DIR]", "The folder that runs are looked for below.")
     ] = DEFAULT,
     filters: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "KEY=VALUE",
+            "Only runs in which a column, or a path of the spec, has this value; also with !=, >,"
+            " <, >= or <=. Repeatable.",
             "--filter",
-            metavar="KEY=VALUE",
-            help="Only runs whose column, or path of their spec, is so; also !=, >, <, >= and <=."
-            " Repeatable.",
         ),
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(
-            "--sort",
-            metavar="KEY",
-            help="By a column or a path of the spec, -KEY from high to low; else by `started`.",
+        option(
+            "KEY", "By a column or a path of the spec, -KEY from high to low; else by `started`."
         ),
     ] = None,
-    form: Form = Format.text,
-    quiet: Quiet = False,
+    form: options.Form = Format.text,
+    quiet: options.Quiet = False,
 ) -> None:
     """List runs, the newest last: status, step, scores, seed, hash of the spec, commit, start.
 
     Damaged ones are listed as such. With --quiet: the folders alone.
     """
-    from netbuild.listing.filters import SpecValues, parse_condition
+    from netbuild.listing.filters import SpecValues, check_key, parse_condition
 
     conditions = [parse_condition(text) for text in filters or ()]
-    key, descending = _sort_key(sort)
+    key = None if sort is None else sort.removeprefix("-")
+    if key is not None:
+        check_key(key)
     specs = SpecValues()
     if not folder.is_dir() and folder != DEFAULT:
         raise NetbuildError(f"there is no folder {folder}", Exit.IO)
@@ -65,35 +64,21 @@ def runs(
         found = [each for each in found if condition.holds(each, specs)]
         if condition.value.value is not None:
             specs.require(condition.key)
-    extra = key if key is not None and key not in COLUMNS else None
-    if key is not None:
-        found.sort(key=lambda each: _order(_value(each, key, specs)), reverse=descending)
-        if extra is not None:
-            specs.require(extra)
+    extra = None if key in COLUMNS else key
+    if key is not None and sort is not None:
+        value = specs.value if extra else getattr
+        found.sort(key=lambda each: _order(value(each, key)), reverse=sort.startswith("-"))
+    if extra is not None:
+        specs.require(extra)
     if form is Format.json:
         say_json([_record(e, extra, specs) for e in found])
     elif quiet:
         for each in found:
             say(each.path)
     elif not found:
-        below = f"below {folder}" + (f"; {count:,} are, and no filter fits them" if count else "")
-        say(f"no run {below}")
+        say(f"no run below {folder}" + (f" passes the filters, of {count:,}" if count else ""))
     else:
         _print(found, folder, extra, specs)
-
-
-def _sort_key(sort: str | None) -> tuple[str | None, bool]:
-    if sort is None:
-        return None, False
-    from netbuild.listing.filters import check_key
-
-    key = sort.removeprefix("-")
-    check_key(key)
-    return key, sort.startswith("-")
-
-
-def _value(each: Entry, key: str, specs: SpecValues) -> Any:
-    return getattr(each, key) if key in COLUMNS else specs.value(each, key)
 
 
 def _order(value: Any) -> tuple[int, float, str]:
@@ -111,8 +96,9 @@ def _record(each: Entry, extra: str | None, specs: SpecValues) -> dict[str, Any]
 
 
 def _print(found: Sequence[Entry], folder: Path, extra: str | None, specs: SpecValues) -> None:
+    from netbuild.language.dump import inline
     from netbuild.listing.filters import NUMBERS
-    from netbuild.render import run_table
+    from netbuild.render import notes, run_table
 
     columns = [*SHOWN, *([extra] if extra else ()), "started"]
     for column in ("accuracy", "loss", "best"):
@@ -125,15 +111,10 @@ def _print(found: Sequence[Entry], folder: Path, extra: str | None, specs: SpecV
         if extra is not None:
             value = specs.value(each, extra)
             numbers[extra] = numbers[extra] or isinstance(value, (int, float))
-            row[extra] = _inline(value)
-        row["run"] = _folder(each, folder)
-        rows.append(row)
+            row[extra] = "-" if value is None else inline(value)
+        rows.append(row | {"run": _folder(each, folder)})
     run_table(rows, numbers, DISPENSABLE)
-    problems = {str(each.path): each.problem for each in found if each.problem}
-    if problems:
-        from netbuild.render import notes
-
-        notes(f"{path}: {problem}" for path, problem in problems.items())
+    notes(f"{each.path}: {each.problem}" for each in found if each.problem)
 
 
 def _folder(each: Entry, below: Path) -> str:
@@ -145,20 +126,17 @@ def _folder(each: Entry, below: Path) -> str:
 
 def _shown(each: Entry, column: str) -> str:
     value = getattr(each, column)
-    if value is None:
-        return "-"
-    if column == "commit":
-        return str(value)[:7] + ("+" if each.changed else "")
-    if column == "spec":
-        return str(value)[:8]
-    if column == "started":
-        return str(value)[:19].replace("T", " ")
-    if column == "step":
-        return f"{value:,}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _inline(value: Any) -> str:
-    from netbuild.language.dump import inline
-
-    return "-" if value is None else inline(value)
+    match column, value:
+        case _, None:
+            return "-"
+        case "commit", _:
+            return str(value[:7]) + ("+" if each.changed else "")
+        case "spec", _:
+            return str(value[:8])
+        case "started", _:
+            return str(value[:19]).replace("T", " ")
+        case "step", _:
+            return f"{value:,}"
+        case _, float():
+            return f"{value:.4f}"
+    return str(value)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from netbuild.cli import options
 from netbuild.cli.standard import say
 
 
 def schema(
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")
-    ] = None,
+    output: Annotated[Path | None, options.output("Where to write.")] = None,
 ) -> None:
     """Print the JSON Schema of the language, for an editor's completion and checks."""
     from netbuild.language.schema import schema_text

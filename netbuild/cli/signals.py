@@ -20,12 +20,12 @@ TWICE = 1.0  # seconds
 class Signals:
     """The first signal asks the trainer to stop after its step, which saves the state.
 
-    A second one ends the process at once, or as soon as a checkpoint that is being written is
-    whole; a third one at once. The same signal again within a second is the same one, but for
-    Ctrl-C: SLURM sends SIGTERM to a job's step and to each of its processes.
+    A second signal ends the process at once, or, while a checkpoint is being written, as soon as
+    the checkpoint is whole; a third signal always ends it at once. A signal that repeats within a
+    second counts once, except Ctrl-C: SLURM sends SIGTERM to a job's step and to each process.
 
-    Before there is a trainer there is nothing to save, and the first ends the process. The exit
-    code is 128 and the number of the first signal.
+    Before there is a trainer there is nothing to save, and the first signal ends the process. The
+    exit code is 128 plus the number of the first signal.
     """
 
     def __init__(self) -> None:
@@ -49,13 +49,13 @@ class Signals:
             signal.signal(number, handler)
 
     def take(self, trainer: Trainer) -> None:
-        """To be called as soon as there is a trainer: a signal that came before stops it."""
+        """Register the trainer that signals stop; one that has come already stops it now."""
         self.trainer = trainer
         if self.received is not None:
             trainer.stop = True
 
     def written(self) -> None:
-        """To be called when a record is written: a process that is to end at once can end now."""
+        """Note that a record is written: a second signal that waited for it ends the process."""
         if self.count > 1:
             self._leave()
 

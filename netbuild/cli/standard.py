@@ -23,23 +23,23 @@ STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
 def open_closed() -> None:
-    """Lead closed standard streams nowhere: else the next file that is opened would be one."""
+    """Open closed standard streams on the null device: else other files get their numbers."""
     for number, name, mode in STREAMS:
         try:
             os.fstat(number)
         except OSError:
-            _lead_nowhere(number)
-        if getattr(sys, name) is None:  # as Python leaves it
+            _open_null(number)
+        if getattr(sys, name) is None:  # Python found the stream closed
             stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 
 
 def write_any_text() -> None:
-    """Let the streams write what their encoding has not: names of files may be any bytes."""
+    """Let the streams escape what they cannot encode: names of files may be any bytes."""
     for stream in (sys.stdout, sys.stderr):
-        # In the locale C Python gives such bytes back as they are, which names the file.
+        # In the locale C, Python writes such bytes as they are, which is the name of the file.
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "surrogateescape":
-            with suppress(OSError, ValueError):  # it is closed, or leads elsewhere by now
+            with suppress(OSError, ValueError):  # it is closed or replaced
                 stream.reconfigure(errors="backslashreplace")
 
 
@@ -66,28 +66,28 @@ def warn(message: str) -> None:
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Python's own warnings of what happens meanwhile, each as one line."""
+    """Print each warning that Python code raises in the block as one line."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
         yield
 
 
 def drop_unwritten() -> None:
-    """Drop what a stream could not write: Python would try again, and set its own exit code.
+    """Drop what a stream could not write, at the end of the process.
 
-    To be called at the end of the process.
+    Python would try to write it again, and would exit with another code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             with suppress(OSError, ValueError):
-                _lead_nowhere(stream.fileno())
+                _open_null(stream.fileno())
                 stream.flush()
 
 
-def _lead_nowhere(number: int) -> None:
-    """Make a descriptor that of a file without content."""
+def _open_null(number: int) -> None:
+    """Open the null device under this descriptor."""
     found = os.open(os.devnull, os.O_RDWR)
     if found != number:
         os.dup2(found, number)

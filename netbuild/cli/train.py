@@ -5,19 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from netbuild.cli.options import (
-    DataRoot,
-    Device,
-    Form,
-    Format,
-    Quiet,
-    Set,
-    SpecPath,
-    Unset,
-    load_spec,
-)
+from netbuild.cli import options
+from netbuild.cli.options import Format, flag, load_spec, option
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
 from netbuild.cli.training import Session
@@ -25,34 +14,29 @@ from netbuild.errors import Exit, NetbuildError
 
 
 def train(
-    spec: SpecPath,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The folder that runs are written below.")
-    ] = Path("runs"),
-    set_: Set = None,
-    unset: Unset = None,
-    device: Device = None,
-    data_root: DataRoot = None,
+    spec: options.SpecPath,
+    out: Annotated[Path, option("DIR", "The folder that runs are written below.")] = Path("runs"),
+    set_: options.Set = None,
+    unset: options.Unset = None,
+    device: options.Device = None,
+    data_root: options.DataRoot = None,
     resume: Annotated[
         bool,
-        typer.Option(
+        flag(
+            "Resume the newest unfinished run of this very spec; if it has finished, say so and"
+            " train nothing.",
             "--resume",
-            help="Resume the newest unfinished run of this very spec; if it has finished, say so"
-            " and train nothing.",
         ),
     ] = False,
     again: Annotated[
-        bool,
-        typer.Option(
-            "--again", help="With --resume: if the spec has only finished runs, train it again."
-        ),
+        bool, flag("With --resume: if the spec has only finished runs, train it again.", "--again")
     ] = False,
-    form: Form = Format.text,
-    quiet: Quiet = False,
+    form: options.Form = Format.text,
+    quiet: options.Quiet = False,
 ) -> None:
     """Train a spec; the constraints hold after every step and are verified in the saved weights."""
     if again and not resume:
-        what = "--again goes with --resume: without it every training is a new run"
+        what = "--again needs --resume: without --resume every training is a new run"
         raise NetbuildError(what, Exit.USAGE)
     with Signals() as signals:
         session = Session(signals, form, quiet)
@@ -60,23 +44,17 @@ def train(
         if not resume:
             session.start(checked, out)
             return
-        from netbuild.runs.forking import (
-            finished,
-            of_another_spec,
-            only_one,
-            refuse_own_latest,
-            unfinished,
-        )
+        from netbuild.runs import forking
 
-        refuse_own_latest(checked)
-        with only_one(out, checked):
-            found = unfinished(out, checked)
+        forking.refuse_own_latest(checked)
+        with forking.only_one(out, checked):
+            found = forking.newest(out, checked)
             if found is None and not again:
-                found = finished(out, checked)
+                found = forking.newest(out, checked, ended=True)
             if found is not None:
                 session.resume(found, if_changed="ignore")
                 return
-            other = of_another_spec(out, checked)
+            other = forking.newest(out, checked, same=False)
             if other is not None:
                 warn(f"{other} is unfinished, and of another spec: a new run is started")
             session.start(checked, out)

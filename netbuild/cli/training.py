@@ -20,7 +20,7 @@ from netbuild.system import cores, machine_cores
 
 if TYPE_CHECKING:
     from netbuild.language import Spec
-    from netbuild.runs import Run
+    from netbuild.results.run import Run
     from netbuild.runs.writer import RunWriter
     from netbuild.training import Trainer
 
@@ -50,7 +50,7 @@ class Session:
 
         `options` are those of `netbuild.runs.resuming.resumed`.
         """
-        from netbuild.runs import open_run
+        from netbuild.api import open_run
         from netbuild.runs.resuming import resumed
 
         run = open_run(path, verify=False)
@@ -66,16 +66,13 @@ class Session:
             run = open_run(path, verify=False)  # another process has just finished it
         if self.form is Format.json or self.quiet:
             self.summary(run, 0.0)
-            return
-        about = run.about
-        ended = f"{about['name']}: {about['status']} after {about['step']:,} steps"
-        say(f"{ended}; nothing is left to train")
-        say(f"run: {run.path}")
+        else:
+            say(f"{_ended(run)}; nothing is left to train\nrun: {run.path}")
 
     def _follow(self, trainer: Trainer, writer: RunWriter) -> None:
         """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""
+        from netbuild.api import open_run
         from netbuild.render import Progress
-        from netbuild.runs import open_run
         from netbuild.runs.writer import recording
 
         began = time.perf_counter()
@@ -100,18 +97,17 @@ class Session:
 
     def summary(self, run: Run, seconds: float) -> None:
         """Print how a training ended, its scores, and that its constraints hold."""
-        final, about = run.final, run.about
-        checks = run.verify()
+        final, about, checks = run.final, run.about, run.verify()
+        violations = sum(check.violations for check in checks)
         if self.form is Format.json:
             values = {key: final[key] for key in ("loss", "accuracy") if key in final}
-            violations = sum(check.violations for check in checks)
             shown = {"run": str(run.path), "status": about["status"], "step": about["step"]}
             say(json.dumps(shown | values | {"violations": violations}))
             return
         if self.quiet:
             say(run.path)
             return
-        say(f"{about['name']}: {about['status']} after {about['step']:,} steps, {seconds:.1f} s")
+        say(f"{_ended(run)}, {seconds:.1f} s")
         if final:
             known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
             scores = [f"{key} {final[key]:.4f}" for key in known]
@@ -124,36 +120,37 @@ class Session:
             if any(c.constraint == kind for c in checks)
         ]
         if counts:
-            violations = sum(check.violations for check in checks)
             say(f"constraints verified: {', '.join(counts)}; {violations} violations")
         say(f"run: {run.path}")
 
 
-def prepare_as(run: Run) -> None:
-    """The process as the run had it: on as many threads, as far as the machine has cores for them.
+def _ended(run: Run) -> str:
+    return f"{run.about['name']}: {run.about['status']} after {run.about['step']:,} steps"
 
-    Cores that the machine has but this process may not use are counted, since the last bits depend
-    on the number of threads alone.
+
+def prepare_as(run: Run) -> None:
+    """Prepare the process with as many threads as the run had, at most the cores of the machine.
+
+    Cores that this process may not use count too, since the last bits depend on the number of
+    threads alone.
     """
     recorded = run.info.environment.threads
     threads = min(recorded, machine_cores())
     if threads < recorded:
         had = f"the run had {recorded:,} threads, and this machine has {_cores(threads)}"
-        warn(f"{had}: it takes {threads:,}, and the last bits may differ")
+        warn(f"{had}: {threads:,} are used, and the last bits may differ")
     prepare_process(run.spec, threads)
 
 
 def last_step(trainer: Trainer) -> int | None:
-    """The last step; None where only a stage's `stop_when` tells it."""
+    """The last step; None where a stage goes on until its `stop_when` ends it."""
     from netbuild.language.training import UNTIL
 
     return None if trainer.steps >= UNTIL else trainer.steps
 
 
 def prepare_process(spec: Spec, threads: int | None = None) -> None:
-    """What a run needs of the process: threads (None: as its spec says), and deterministic
-    algorithms.
-    """
+    """Set the threads of torch (None: as the spec says), and deterministic algorithms."""
     # Before the first CUDA call; without it cuBLAS is not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
@@ -172,11 +169,11 @@ def threads_of(spec: Spec) -> int:
     """
     threads = spec.model.training.threads
     if threads != "auto":
-        at_hand = cores()
-        if threads > at_hand:
-            had = f"training.threads is {threads:,}, and {_cores(at_hand)} are at hand"
-            warn(f"{had}: the run takes {at_hand:,}")
-        return min(threads, at_hand)
+        usable = cores()
+        if threads > usable:
+            may = f"training.threads is {threads:,}, but this process may use only {_cores(usable)}"
+            warn(f"{may}: the run takes {usable:,}")
+        return min(threads, usable)
     maps = [each for layer in spec.plan.layers.values() for each in layer.maps.values()]
     largest = max((each.input_dim * each.output_dim for each in maps), default=0)
     if largest * spec.model.training.batch_size < SMALL:

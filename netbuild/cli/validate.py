@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-import typer
-
-from netbuild.cli.options import DataRoot, Device, Form, Format, Quiet, Set, Unset, load_spec
+from netbuild.cli import options
+from netbuild.cli.options import Format, argument, load_spec
 from netbuild.cli.standard import say
 from netbuild.errors import Problem, SpecError
 
 
 def validate(
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="The specs to check.")],
-    set_: Set = None,
-    unset: Unset = None,
-    device: Device = None,
-    data_root: DataRoot = None,
-    form: Form = Format.text,
-    quiet: Quiet = False,
+    specs: Annotated[list[str], argument("SPEC...", "The specs to check.")],
+    set_: options.Set = None,
+    unset: options.Unset = None,
+    device: options.Device = None,
+    data_root: options.DataRoot = None,
+    form: options.Form = Format.text,
+    quiet: options.Quiet = False,
 ) -> None:
     """Check specs: every problem of every file, located, and what it passes builds.
 

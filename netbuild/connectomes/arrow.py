@@ -34,13 +34,13 @@ BATCH = 1 << 20  # rows that are unpacked at a time
 BINARY = (pa.types.is_binary, pa.types.is_large_binary)
 TEXTS = (*BINARY, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128, pa.types.is_boolean)
-TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
+TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp)
 PLAIN = (*NUMBERS, *TEXTS, *TIMES, pa.types.is_null, pa.types.is_fixed_size_binary)
 
 
 @dataclass(frozen=True)
 class BinaryTable:
-    """A table of which nothing but the metadata has been read."""
+    """A table whose metadata alone have been read."""
 
     name: str  # the file's, fit for a message
     content: bytes
@@ -57,16 +57,11 @@ class BinaryTable:
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns, in their order.
 
-        Raises DataFileError: NB204 (damaged), NB211 (lists, records), NB901 (they unpack to too
-        much).
+        Raises DataFileError: NB204 (damaged), NB211 (lists, records, durations), NB901 (they unpack
+        to too much).
         """
         for column in columns:
-            kind = self.schema[column]
-            if not is_plain(kind):
-                nested = pa.types.is_nested(kind)
-                held = "lists or records" if nested else f"values of type {show(str(kind))}"
-                what = f"the column {show(column)} of {self.name} holds {held}"
-                raise DataFileError("NB211", what, "a column holds one value a row")
+            self._refuse_type(column)
         table = self._parquet(columns) if self.parquet else self._arrow(columns)
         # Polars gets new names: it panics at a name that is not UTF-8.
         names = [f"c{place}" for place in range(len(columns))]
@@ -77,12 +72,31 @@ class BinaryTable:
         assert isinstance(frame, pl.DataFrame)
         return frame.rename(dict(zip(names, columns, strict=True)))
 
+    def _refuse_type(self, column: str) -> None:
+        """Refuse a column that does not hold a number, a text, a time or nothing in each row."""
+        kind = self.schema[column]
+        if is_any(kind.value_type if pa.types.is_dictionary(kind) else kind, PLAIN):
+            return
+        held, hint = f"values of type {show(str(kind))}", "a column holds one value a row"
+        if pa.types.is_nested(kind):
+            held = "lists or records"
+        elif pa.types.is_duration(kind):
+            held, hint = "durations", "write them as numbers, for example of milliseconds"
+        raise DataFileError("NB211", f"the column {show(column)} of {self.name} holds {held}", hint)
+
     def _parquet(self, columns: Sequence[str]) -> pa.Table:
-        with damage_reported(self.name):
-            chunks = chunks_of(pq.read_metadata(pa.BufferReader(self.content)), columns)
-        self.judge(sum(chunk.size for chunk in chunks))
         texts = {column for column in columns if is_any(self.schema[column], TEXTS)}
-        apart = {chunk.column for chunk in chunks if chunk.differences} & texts
+        sizes: dict[str, list[int]] = {}  # column -> the bytes that each of its chunks unpacks to
+        apart: set[str] = set()  # columns of texts that are stored as differences between rows
+        with damage_reported(self.name):
+            metadata = pq.read_metadata(pa.BufferReader(self.content))
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+            for chunk in (group.column(i) for group in groups for i in range(group.num_columns)):
+                column = chunk.path_in_schema
+                sizes.setdefault(column, []).append(max(0, chunk.total_uncompressed_size))
+                if any(encoding.startswith("DELTA") for encoding in chunk.encodings):
+                    apart |= {column} & texts
+        self.judge(sum(sum(sizes.get(column, [])) for column in columns))
         # A text that many rows share is stored once, and stays so as the entry of a dictionary.
         with damage_reported(self.name):
             file = pq.ParquetFile(pa.BufferReader(self.content), read_dictionary=texts - apart)
@@ -90,8 +104,7 @@ class BinaryTable:
         cells = self._batches(file, shared, BATCH) if shared else {}
         # Differences have no dictionaries, and each row may repeat all the bytes that are stored.
         for column in apart:
-            widest = max(chunk.size for chunk in chunks if chunk.column == column)
-            few = max(1, min(BATCH, self.limit // max(1, widest)))
+            few = max(1, min(BATCH, self.limit // max(1, *sizes[column])))
             cells |= self._batches(file, [column], few)
         with damage_reported(self.name):
             return pa.Table.from_arrays([cells[column] for column in columns], list(columns))
@@ -152,40 +165,9 @@ def open_binary(content: bytes, suffix: str, name: str) -> BinaryTable:
     return table
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """What the metadata of a Parquet file say of a column in one group of rows."""
-
-    column: str
-    size: int  # bytes once they are unpacked
-    differences: bool  # texts are stored as what sets each apart from the one before
-
-
-def chunks_of(metadata: pq.FileMetaData, columns: Sequence[str]) -> list[Chunk]:
-    """The chunks of some columns."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-    return [
-        Chunk(
-            chunk.path_in_schema,
-            max(0, chunk.total_uncompressed_size),
-            any(encoding.startswith("DELTA") for encoding in chunk.encodings),
-        )
-        for chunk in chunks
-        if chunk.path_in_schema in columns
-    ]
-
-
 def is_any(kind: pa.DataType, tests: Sequence[Callable[[pa.DataType], bool]]) -> bool:
     """Whether a type is one of some kinds."""
     return any(test(kind) for test in tests)
-
-
-def is_plain(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds a number, a text, a time or nothing in each row."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return is_any(kind, PLAIN)
 
 
 def simple(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.connectomes import graphml, matlab, matrices, native, nodes, policies
+from netbuild.connectomes import matlab, matrices, native, nodes, policies
 from netbuild.connectomes.nodes import NodeTable, read_nodes
 from netbuild.connectomes.policies import Counted, TwiceError
 from netbuild.connectomes.report import Report
@@ -20,7 +20,6 @@ from netbuild.connectomes.rows import (
     Words,
     kept_values,
     located,
-    objects,
     refuse_keys,
     spelled,
 )
@@ -34,7 +33,7 @@ from netbuild.wording import show
 if TYPE_CHECKING:
     from netbuild.connectomes.tables import Table
 
-LEAST, MOST = 1e-30, 1e28  # weights whose sums are float32
+LEAST, MOST = 1e-30, 1e28  # between these a sum of weights fits into float32
 TYPES_LISTED = 50
 OF_FILES = ("pre", "post", "weight", "transmitter", "array", "rows", "where")
 POLICIES = ("duplicates", "self_connections", "min_weight", "symmetrize", "unmatched", "unknown")
@@ -47,8 +46,12 @@ class Connectome:
     neurons: NodeTable  # made from the names in the edges, sorted, where no table is given
     wiring: Wiring  # (n, n), i -> j
     counts: npt.NDArray[np.float32]  # (connection,): summed weights, > 0
-    signs: npt.NDArray[np.int8] | None  # (unit,): +1, -1, 0 free; None where nothing says them
     report: Report
+
+    @property
+    def signs(self) -> npt.NDArray[np.int8] | None:
+        """(unit,): +1, -1, 0 free; None where neither the node table nor the edges say them."""
+        return self.neurons.signs
 
 
 def read_connectome(edges: Path, neurons: Path | None, words: Words) -> Connectome:
@@ -76,16 +79,14 @@ def read_connectome(edges: Path, neurons: Path | None, words: Words) -> Connecto
 
 def read_rows(source: Source, words: Words) -> Rows:
     """The rows or cells of a file, read by the reader of its format."""
-    if source.suffix == ".npz" and matrices.is_sparse(source.content):
-        return matrices.read_sparse(source, words)
     if source.suffix in (".npy", ".npz"):
         return matrices.read(source, words)
     if source.suffix == ".mat":
         return matlab.read(source, words)
+    from netbuild.connectomes import edges, graphml, tables
+
     if source.suffix == ".graphml":
         return graphml.read(source, words)
-    from netbuild.connectomes import edges, tables
-
     table = tables.open_table(source)
     if (ends := edges.ends_of(table, words)) is not None:
         what = f"{source.name} is an edge list, and `KEY` is about matrices"
@@ -94,12 +95,12 @@ def read_rows(source: Source, words: Words) -> Rows:
     if (error := tables.not_a_header(table)) is not None:
         raise error
     if source.suffix in TEXT and is_matrix(table, words):
-        return matrices.read_labelled(source, words)
+        return matrices.read_labelled(table, words)
     raise unrecognised(table, words)
 
 
 def unrecognised(table: Table, words: Words) -> DataFileError:
-    """The error for a table that is no edge list as it stands, and what it may be instead."""
+    """The error for a table whose columns of neurons are unknown, with what it may be instead."""
     from netbuild.connectomes import tables
 
     what = f"no two columns of {table.name} are recognised as pre- and postsynaptic neurons"
@@ -150,9 +151,9 @@ def assembled(rows: Rows, file: FileRead, table: NodeTable | None, words: Words)
     dropped = dict(rows.dropped)
     pre, post = rows.pre, rows.post
     keep = np.ones(len(pre), np.bool_)
-    if weight is not None and len(weight) and not weight.min():
+    if weight is not None and not weight.all():
         keep = weight != 0
-        drop(dropped, "weight 0", len(keep) - int(np.count_nonzero(keep)))
+        dropped["weight 0"] = len(keep) - int(np.count_nonzero(keep))
     if table is None:
         table = NodeTable(rows.unit_names(), {})
     else:
@@ -161,12 +162,13 @@ def assembled(rows: Rows, file: FileRead, table: NodeTable | None, words: Words)
         if missing.any() and (gone := missing[pre] | missing[post]).any():
             if words.unmatched == "error":
                 raise nodes.unmatched(rows, missing, table, names)
-            drop(dropped, "not in the node table", int(np.count_nonzero(keep & gone)))
+            if (keep & gone).any():
+                dropped["not in the node table"] = int(np.count_nonzero(keep & gone))
             keep &= ~gone
         pre, post = at[pre], at[post]
-    unit_signs = table.signs
-    if unit_signs is None and words.signs:
-        unit_signs = signs_of_edges(rows, pre, table, words, names)
+    if table.signs is None and words.signs:
+        signs = nodes.signs_of_edges(rows, pre, table.names, words, names)
+        table = replace(table, signs=signs)
     if not keep.all():
         pre, post = pre[keep], post[keep]
         weight = None if weight is None else weight[keep]
@@ -181,7 +183,7 @@ def assembled(rows: Rows, file: FileRead, table: NodeTable | None, words: Words)
         raise nothing_left(rows.read, dropped, counted, file.name)
     report = Report(
         wiring=wiring,
-        signs=unit_signs,
+        signs=table.signs,
         rows=rows.read,
         dropped=dropped,
         counted=counted,
@@ -190,11 +192,11 @@ def assembled(rows: Rows, file: FileRead, table: NodeTable | None, words: Words)
         types=tally(rows),
         policies=followed(words),
     )
-    return Connectome(table, wiring, counts, unit_signs, report)
+    return Connectome(table, wiring, counts, report)
 
 
 def checked(weight: npt.NDArray[np.float64], rows: Rows, name: str) -> npt.NDArray[np.float64]:
-    """`weight` itself, of which all are finite and none is negative: DataFileError NB205."""
+    """`weight` itself; raises DataFileError NB205 for one that is negative or not finite."""
     if not len(weight) or (weight.min() >= 0 and weight.max() < MOST):
         small = (weight < LEAST) & (weight > 0)
         if not small.any():
@@ -210,20 +212,6 @@ def checked(weight: npt.NDArray[np.float64], rows: Rows, name: str) -> npt.NDArr
         table = spelled("neurons", "sign")
         hint = f"counts are not negative: signs are given in a node table, {table}"
     raise DataFileError("NB205", f"the weight in {rows.place(row)} of {name} {problem}", hint)
-
-
-def signs_of_edges(
-    rows: Rows, pre: Array, table: NodeTable, words: Words, files: tuple[str, str]
-) -> npt.NDArray[np.int8]:
-    """The units' signs from the edges' neurotransmitters; NB211 where there are none."""
-    if rows.transmitter is None:
-        what = f"{files[0]} has no column of neurotransmitters that is recognised"
-        if files[1]:
-            what = f"neither {files[0]} nor {files[1]} has a column of neurotransmitters"
-        columns = spelled("edges", "transmitter"), spelled("neurons", "sign")
-        hint = f"`signs` are about one: say {columns[0]} or {columns[1]}"
-        raise DataFileError("NB211", what, hint)
-    return nodes.signs_of_edges(rows, pre, table.names, words, files[0])
 
 
 def twice(rows: Rows, kept: Array, error: TwiceError, name: str) -> DataFileError:
@@ -255,36 +243,31 @@ def from_native(source: Source, neurons: Path | None, words: Words) -> Connectom
         raise DataFileError("NB211", what, "leave `neurons` out")
     what = f"{name} is a whole connectome, read once already; `KEY` was for that"
     refuse_keys(words, OF_FILES, "NB211", what, ", or name the original file")
-    found = native.read(source.content, name)
-    columns = {column: objects(cells) for column, cells in found.columns.items()}
-    unit_signs, used = found.signs, {}
+    table, wiring, counts, origin = native.read(source.content, name)
+    rows, counted = len(wiring), Counted()
     if words.signs:
-        unit_signs, sign = nodes.sign_of(columns, words, name, None)
+        signs, sign = nodes.sign_of(table.columns, words, name, None)
         if sign is None:
             what = f"{name} has no column of neurotransmitters that is recognised"
             raise DataFileError("NB211", what, "convert the original files again, with `signs`")
-        used = {"sign": sign}
-    table = NodeTable(objects(found.names), columns, unit_signs, used=used)
-    wiring, counts, counted = found.wiring, found.counts, Counted()
+        table = replace(table, signs=signs, used={"sign": sign})
     if words.symmetrize != "none" or not words.self_connections or words.min_weight:
         pairs = policies.pairs_of(wiring.sources, wiring.targets, len(table))
         weights = counts.astype(np.float64)
         wiring, counts, counted = policies.applied(pairs, weights, len(table), words)
         if not len(wiring):
-            raise nothing_left(len(found.wiring), {}, counted, name)
+            raise nothing_left(rows, {}, counted, name)
     report = Report(
         wiring=wiring,
-        signs=unit_signs,
-        rows=len(found.wiring),
-        dropped={},
+        signs=table.signs,
+        rows=rows,
         counted=counted,
         files=files_of(source.file, table),
-        columns={"edges": {}, "neurons": used},
-        types={},
+        columns={"edges": {}, "neurons": table.used},
         policies=followed(words),
-        origin=found.origin,
+        origin=origin,
     )
-    return Connectome(table, wiring, counts, unit_signs, report)
+    return Connectome(table, wiring, counts, report)
 
 
 def write_native(connectome: Connectome, path: Path) -> None:
@@ -295,24 +278,8 @@ def write_native(connectome: Connectome, path: Path) -> None:
     """
     if path.suffix.lower() != ".npz":
         raise ValueError(f"a connectome is written as .npz, got {path.name}")
-    table = connectome.neurons
-    native.write(
-        path,
-        native.Native(
-            wiring=connectome.wiring,
-            counts=connectome.counts,
-            signs=connectome.signs,
-            names=table.names.tolist(),
-            columns={column: cells.tolist() for column, cells in table.columns.items()},
-            origin=connectome.report.facts(),
-        ),
-    )
-
-
-def drop(dropped: dict[str, int], reason: str, rows: int) -> None:
-    """Count rows that are left out."""
-    if rows:
-        dropped[reason] = dropped.get(reason, 0) + rows
+    origin = connectome.report.facts()
+    native.write(path, connectome.neurons, connectome.wiring, connectome.counts, origin)
 
 
 def files_of(edges: FileRead, table: NodeTable) -> dict[str, FileRead]:

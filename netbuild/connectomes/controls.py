@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.wiring import Wiring, from_pairs, from_targets
+from netbuild.wiring import Wiring, from_pairs, from_targets, sorted_order
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -132,7 +132,7 @@ def possible_swaps(pre: Array, post: Array, order: Array, input_dim: int, square
 
 
 def clashing(keys: Array, others: Array) -> Bools:
-    """Which pairs hold a connection, old or new, that is anywhere a second time.
+    """Which pairs hold a connection, old or new, that also stands elsewhere.
 
     A pair's four connections are the same before and after its swap. So a rule that looks at
     nothing else allows a round of swaps exactly where it allows the way back, and no wiring is
@@ -143,21 +143,11 @@ def clashing(keys: Array, others: Array) -> Bools:
         others: connections that take no part, which none may meet.
     """
     pairs = keys.shape[1]
-    bits = pairs.bit_length()
-    flat = np.append(keys, others)
-    if int(flat.max()).bit_length() + bits <= 63:  # key and owner in one number sort fastest
-        flat <<= bits
-        flat[: keys.size].reshape(keys.shape)[:] |= np.arange(pairs)
-        flat[keys.size :] |= pairs
-        flat.sort()
-        twice = np.flatnonzero((flat[1:] ^ flat[:-1]) < 1 << bits)
-        first, second = (flat[twice + i] & ((1 << bits) - 1) for i in (0, 1))
-    else:
-        order = np.argsort(flat, kind="stable")
-        twice = np.flatnonzero(np.diff(flat[order]) == 0)
-        first, second = (
-            np.where(at < keys.size, at % pairs, pairs) for at in (order[twice], order[twice + 1])
-        )
+    flat, order = sorted_order(np.append(keys, others))
+    twice = np.flatnonzero(flat[1:] == flat[:-1])
+    first, second = (
+        np.where(at < keys.size, at % pairs, pairs) for at in (order[twice], order[twice + 1])
+    )
     clash = np.zeros(pairs + 1, np.bool_)
     clash[first] = clash[second] = True
     return clash[:pairs]
@@ -167,7 +157,7 @@ def er(wiring: Wiring, rng: np.random.Generator) -> Wiring:
     """As many connections, uniformly among all pairs (Erdos & Renyi's G(n, M)); see `control`."""
     rows, columns = wiring.output_dim, wiring.input_dim
     hollow = rows == columns and not (wiring.sources == wiring.targets).any()
-    if hollow:  # the diagonal is no place: unit j has the others before and behind it
+    if hollow:  # without the diagonal, unit j can be reached from input_dim - 1 others
         columns -= 1
     places = distinct(rows * columns, len(wiring), rng)
     targets, sources = np.divmod(places, columns) if len(places) else (places, places)
@@ -179,7 +169,7 @@ def er(wiring: Wiring, rng: np.random.Generator) -> Wiring:
 def distinct(possible: int, wanted: int, rng: np.random.Generator) -> Array:
     """`wanted` different numbers below `possible`, rising, every set of them equally likely.
 
-    In memory that goes with what is wanted: numpy's own choice may take an array of all.
+    The memory grows with `wanted`: numpy's own choice may take an array of all numbers.
     """
     if 2 * wanted > possible:  # the gaps are fewer; as many places are wanted as an array has
         kept = np.ones(possible, np.bool_)

@@ -7,6 +7,7 @@ floating-point number, and two neurons would become one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,19 @@ from netbuild.connectomes.rows import (
     KINDS,
     TRANSMITTERS,
     WEIGHTS,
+    Columns,
     Labels,
+    Places,
     Rows,
     Words,
     kept_values,
     objects,
-    settle,
+    settled,
     spelled,
 )
 from netbuild.connectomes.tables import INTEGER, NUMBER, WHOLE, CellsError, Table, float_ids
 from netbuild.errors import DataFileError
-from netbuild.files.cells import Value, equal_cells
+from netbuild.files.cells import equal_cells
 from netbuild.wording import show
 
 ENDS = (
@@ -76,24 +79,45 @@ def read(table: Table, ends: tuple[str, str], words: Words) -> Rows:
     (columns), NB212 (a neuron without a name), NB213 (ids as floating-point numbers), NB215 (no
     rows).
     """
-    columns = {"pre": ends[0], "post": ends[1]}
-    for key, known in (("weight", WEIGHTS), ("transmitter", TRANSMITTERS)):
-        given = getattr(words.edges, key)
-        column = table.given(given, ("edges", key)) if given else table.first_known(known)
-        if column is not None:
-            columns[key] = column
-    where = kept_values(words)
-    filters = {
-        f"where {i}": table.given(column, ("where", column)) for i, column in enumerate(where)
-    }
-    if (of_synapses := table.first_known(KINDS)) is not None:
-        columns["kind"] = of_synapses
-    frame = parsed(table, columns | filters)
-    read = frame.height
-    frame, dropped, places = chosen(table, frame, where, filters)
+    columns = {"pre": ends[0], "post": ends[1]} | uses_of(table, words)
+    whole = parsed(table, columns | filters_of(table, words))
+    frame, dropped, places = chosen(table, whole, words, table.places)
     if not frame.height:
         raise DataFileError("NB215", f"{table.name} has no rows", "it holds a header alone")
     names, pre, post = coded(table, frame, columns, places)
+    return Rows(
+        pre=pre,
+        post=post,
+        n=len(names),
+        names=names,
+        read=whole.height,
+        dropped=dropped,
+        places=places,
+        **values_of(table, frame, columns, places, words),
+    )
+
+
+def uses_of(table: Columns, words: Words) -> dict[str, str]:
+    """The columns of weights, neurotransmitters and kinds of synapse, as far as there are some."""
+    columns = {}
+    for key, known in (("weight", WEIGHTS), ("transmitter", TRANSMITTERS), ("kind", KINDS)):
+        given = getattr(words.edges, key, None)  # a spec does not name the column of kinds
+        column = table.given(given, ("edges", key)) if given else table.first_known(known)
+        if column is not None:
+            columns[key] = column
+    return columns
+
+
+def filters_of(table: Columns, words: Words) -> dict[str, str]:
+    """The columns that `where` is about, under keys that no use of a column has."""
+    where = enumerate(kept_values(words))
+    return {f"where {i}": table.given(column, ("where", column)) for i, column in where}
+
+
+def values_of(
+    table: Table, frame: pl.DataFrame, columns: Mapping[str, str], places: Places, words: Words
+) -> dict[str, Any]:
+    """The fields of `Rows` about weights, neurotransmitters and kinds of synapse."""
     weight = None
     if "weight" in columns:
         weight = weights(table, frame["weight"], columns["weight"], places)
@@ -102,21 +126,9 @@ def read(table: Table, ends: tuple[str, str], words: Words) -> Rows:
         for key in ("transmitter", "kind")
         if key in columns
     }
-    settle(columns, labels["kind"].words if "kind" in columns else (), words)
-    return Rows(
-        pre=pre,
-        post=post,
-        weight=weight,
-        n=len(names),
-        names=names,
-        transmitter=labels["transmitter"] if "transmitter" in columns else None,
-        kind=labels["kind"] if "kind" in columns else None,
-        read=read,
-        dropped=dropped,
-        columns=columns,
-        first_row=table.first_row,
-        places=places,
-    )
+    columns = settled(columns, labels["kind"].words if "kind" in labels else (), words)
+    found = {key: labels.get(key) if key in columns else None for key in ("transmitter", "kind")}
+    return {"weight": weight, "columns": columns} | found
 
 
 def parsed(table: Table, columns: Mapping[str, str]) -> pl.DataFrame:
@@ -142,15 +154,13 @@ def holds_only(column: pl.Series, pattern: str) -> bool:
 
 
 def chosen(
-    table: Table,
-    frame: pl.DataFrame,
-    where: Mapping[str, tuple[Value, ...]],
-    filters: Mapping[str, str],
-) -> tuple[pl.DataFrame, dict[str, int], npt.NDArray[np.int64] | None]:
+    table: Table, frame: pl.DataFrame, words: Words, places: Places
+) -> tuple[pl.DataFrame, dict[str, int], Places]:
     """The rows that `where` keeps and that are not empty; how many others there are, by reason; and
-    the numbers of the kept rows in the file."""
+    the places of the kept rows."""
     dropped: dict[str, int] = {}
     keep = None
+    filters, where = filters_of(table, words), kept_values(words)
     needed = [column for column in frame.columns if column not in filters]
     if all(frame[column].null_count() for column in needed):
         empty = frame.select(pl.all_horizontal(pl.col(needed).is_null())).to_series()
@@ -166,23 +176,26 @@ def chosen(
         if not kept.any():
             counts = texts.value_counts(sort=True).head(SHOWN_VALUES)
             values = ", ".join(show(each) for each in counts.to_series() if each)
-            what = f"no row of {table.name} has {value} in the column {show(column)}"
-            hint = f"`where` keeps none; most rows have {values}"
-            raise DataFileError("NB215", what, hint, key=("where", given))
+            what = (
+                f"no {places.word} of {table.name} has {value} in the {table.noun} {show(column)}"
+            )
+            most = f"; most {places.word}s have {values}" if values else ""
+            raise DataFileError("NB215", what, f"`where` keeps none{most}", key=("where", given))
         before = frame.height if keep is None else int(keep.sum())
         dropped[f"{column} is not {value}"] = before - int(kept.sum())
         keep = kept
     if keep is None:
-        return frame, dropped, None
-    places = np.flatnonzero(keep.to_numpy()) + table.first_row
-    return frame.filter(keep), {key: n for key, n in dropped.items() if n}, places
+        return frame, dropped, places
+    numbers = places.numbers(frame.height)[keep.to_numpy()]
+    dropped = {reason: rows for reason, rows in dropped.items() if rows}
+    return frame.filter(keep), dropped, replace(places, kept=numbers)
 
 
 def coded(
     table: Table,
     frame: pl.DataFrame,
     columns: Mapping[str, str],
-    places: npt.NDArray[np.int64] | None,
+    places: Places,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """The distinct neurons in order (as int64, or as text), and both ends as positions in them."""
     ends = [whole_or_text(table, frame[end], columns[end], places) for end in ("pre", "post")]
@@ -193,12 +206,10 @@ def coded(
     return names, positions_in(distinct, ends[0]), positions_in(distinct, ends[1])
 
 
-def whole_or_text(
-    table: Table, ids: pl.Series, column: str, places: npt.NDArray[np.int64] | None
-) -> pl.Series:
+def whole_or_text(table: Table, ids: pl.Series, column: str, places: Places) -> pl.Series:
     """A column of neurons as Int64 if they all are whole numbers, else as stripped text."""
     if ids.dtype.is_float() or ids.dtype.is_decimal():
-        raise float_ids(table, column, place(table, places, 0))
+        raise float_ids(table, column, places.of(0))
     if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Categorical, pl.Enum)):
         what = f"the column {show(column)} of {table.name} holds {show(str(ids.dtype))}"
         raise DataFileError("NB211", what, "neurons are names or whole numbers")
@@ -207,35 +218,28 @@ def whole_or_text(
         ids = table.stripped(ids)
         missing = ids.is_null() | (ids == "")
     if missing.any():
-        where = place(table, places, int(missing.arg_max() or 0))
+        where = places.of(int(missing.arg_max() or 0))
         what = f"{where} of {table.name} has no neuron in the column {show(column)}"
         raise DataFileError("NB212", what, "each row names two neurons")
     if ids.dtype.is_integer():
-        return checked_ids(ids, table, column)
+        whole = ids.cast(pl.Int64, strict=False)
+        if whole.null_count():
+            what = f"the column {show(column)} of {table.name} holds ids of 2**63 or more"
+            raise DataFileError("NB213", what, "save the column as text")
+        return whole
     numbers = ids.str.contains(NUMBER)
     if not numbers.all():
         return ids
     floats = ~ids.str.contains(WHOLE)
     if floats.any():
-        raise float_ids(table, column, place(table, places, int(floats.arg_max() or 0)))
+        raise float_ids(table, column, places.of(int(floats.arg_max() or 0)))
     if not ids.str.contains(INTEGER).all():  # 007 is not 7
         return ids
     whole = ids.cast(pl.Int64, strict=False)
     return ids if whole.null_count() else whole
 
 
-def checked_ids(ids: pl.Series, table: Table, column: str) -> pl.Series:
-    """Whole numbers as Int64; of 2**63 and more no id is known."""
-    try:
-        return ids.cast(pl.Int64)
-    except pl.exceptions.PolarsError:
-        what = f"the column {show(column)} of {table.name} holds ids of 2**63 or more"
-        raise DataFileError("NB213", what, "save the column as text") from None
-
-
-def weights(
-    table: Table, cells: pl.Series, column: str, places: npt.NDArray[np.int64] | None
-) -> npt.NDArray[np.float64]:
+def weights(table: Table, cells: pl.Series, column: str, places: Places) -> npt.NDArray[np.float64]:
     """(row,): the weights; their range is judged later, for every format alike."""
     if cells.dtype.is_temporal() or cells.dtype == pl.Boolean:
         what = f"the column {show(column)} of {table.name} holds {show(str(cells.dtype))}"
@@ -248,8 +252,8 @@ def weights(
         row = int(missing.arg_max() or 0)
         empty = cells[row] is None or not str(cells[row]).strip()
         problem = "has no weight" if empty else "has a weight that is not a number"
-        what = f"{place(table, places, row)} of {table.name} {problem}"
-        hint = f"the column {show(column)} holds numbers, with decimal points"
+        what = f"{places.of(row)} of {table.name} {problem}"
+        hint = f"the {table.noun} {show(column)} holds numbers, with decimal points"
         raise DataFileError("NB205", what, hint)
     return values.cast(pl.Float64).to_numpy()
 
@@ -265,8 +269,3 @@ def positions_in(distinct: pl.Series, cells: pl.Series) -> npt.NDArray[np.int32]
     at = pl.DataFrame({"cell": distinct}).with_row_index("at").cast({"at": pl.Int32})
     rows = pl.DataFrame({"cell": cells})
     return rows.join(at, on="cell", how="left", maintain_order="left")["at"].to_numpy()
-
-
-def place(table: Table, places: npt.NDArray[np.int64] | None, row: int) -> str:
-    """A row's number in words."""
-    return f"row {row + table.first_row if places is None else int(places[row])}"

@@ -1,38 +1,26 @@
 """GraphML: nodes and edges as XML, read by a parser that knows no document types or entities.
 
-Format: Brandes et al., "GraphML Progress Report", GD 2001; http://graphml.graphdrawing.org.
+The edges become the rows of a table, whose columns are the edges' attributes. Format: Brandes et
+al., "GraphML Progress Report", GD 2001; http://graphml.graphdrawing.org.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import NoReturn
 from xml.parsers import expat
 
 import numpy as np
+import polars as pl
 
-from netbuild.connectomes.matrices import not_a_weight
-from netbuild.connectomes.rows import (
-    KINDS,
-    TRANSMITTERS,
-    WEIGHTS,
-    Labels,
-    Rows,
-    Words,
-    kept_values,
-    objects,
-    refuse_keys,
-    settle,
-)
+from netbuild.connectomes import edges
+from netbuild.connectomes.rows import Columns, Places, Rows, Words, objects, refuse_keys
 from netbuild.connectomes.source import Source
+from netbuild.connectomes.tables import Table
 from netbuild.errors import DataFileError
-from netbuild.files import text
-from netbuild.files.cells import Value, equal_cells
-from netbuild.wording import did_you_mean, show
+from netbuild.wording import show
 
 SIZE_CAP = 256 << 20  # bytes
 DEPTH_CAP = 16  # elements inside each other; a graph needs 4
@@ -51,16 +39,52 @@ def read(source: Source, words: Words) -> Rows:
     the nodes' ids. `weight`, `transmitter` and `where` name attributes of the edges.
 
     Raises DataFileError: NB204 (not well-formed, not GraphML, a document type), NB205 (a weight
-    that is no number, negative, missing), NB211 (no such attribute), NB901 (too large).
+    that is missing or no number), NB211 (no such attribute), NB901 (too large).
     """
-    what = f"{source.name} is a graph, whose edges say themselves where they start and end"
+    what = f"{source.name} is a graph, and each of its edges names its own two nodes"
     refuse_keys(words, ("pre", "post", "array", "rows"), "NB211", what)
     if len(source.content) > SIZE_CAP:
         what = f"{source.name} has {len(source.content):,} bytes; the limit is {SIZE_CAP:,}"
         raise DataFileError("NB901", what, "save it as an edge list: csv, or Parquet")
     reader = Reader(source.name, words)
     reader.parse(source.content)
-    return reader.edges.rows(reader.nodes)
+    return rows_of(reader, len(source.content))
+
+
+def rows_of(graph: Reader, size: int) -> Rows:
+    """The edges under the names of their neurons."""
+    name, words, names = graph.name, graph.words, list(graph.nodes.values())
+    if not names:
+        raise DataFileError("NB204", f"{name} has no nodes")
+    by_name = all(names) and len(set(names)) == len(names)
+    table = Table(name, graph.attributes.columns, graph.attributes.noun, size=size)
+    whole = pl.DataFrame(graph.cells, dict.fromkeys(graph.cells, pl.String))
+    whole = whole.with_columns(both=pl.Series(graph.both, dtype=pl.Boolean))
+    places = Places(kept=np.array(graph.lines, np.int64), word="line")
+    frame, dropped, places = edges.chosen(table, whole, words, places)
+    # Of an edge that goes both ways, the second row follows the first.
+    repeated = np.repeat(np.arange(frame.height), 1 + frame["both"].to_numpy())
+    back = np.append(False, repeated[1:] == repeated[:-1])
+    places = replace(places, kept=places.numbers(frame.height)[repeated])
+    frame = frame[repeated]
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    ends = [np.array([position.get(n, -1) for n in frame[e]], np.int64) for e in ("pre", "post")]
+    for end, at in zip(("pre", "post"), ends, strict=True):
+        if len(at) and at.min() < 0:
+            row = int(at.argmin())
+            what = f"{places.of(row)} of {name}: an edge of a node that is not there"
+            raise DataFileError("NB204", f"{what}, {show(frame[end][row])}")
+    columns = {"name": "name" if by_name else "id", "pre": "source", "post": "target"}
+    return Rows(
+        pre=np.where(back, ends[1], ends[0]),
+        post=np.where(back, ends[0], ends[1]),
+        n=len(names),
+        names=objects(names if by_name else graph.nodes),
+        read=whole.height,
+        dropped=dropped,
+        places=places,
+        **edges.values_of(table, frame, columns | graph.uses, places, words),
+    )
 
 
 @dataclass
@@ -72,197 +96,33 @@ class Attribute:
     default: str = ""
 
 
-@dataclass
-class Column:
-    """A word of each edge, of which few are distinct: each is kept once, however long it is."""
-
-    distinct: dict[str, int] = field(default_factory=dict)  # word -> its position
-    at: array[int] = field(default_factory=lambda: array("q"))
-
-    def append(self, word: str) -> None:
-        """One more edge."""
-        self.at.append(self.distinct.setdefault(word, len(self.distinct)))
-
-    def labels(self) -> Labels:
-        """As arrays."""
-        return Labels(np.array(self.at, np.int64), objects(self.distinct))
-
-
-@dataclass(frozen=True)
-class Element:
-    """A node or an edge that has been read: its attributes, its values by key, and its line."""
-
-    attributes: Mapping[str, str]
-    values: Mapping[str, str]
-    where: str  # `line 3 of FILE`
-    line: int
-
-
-class Nodes:
-    """The neurons."""
-
-    def __init__(self, keys: Mapping[str, Attribute], name: str) -> None:
-        self.file = name
-        self.name_keys = [
-            key
-            for key, attribute in keys.items()
-            if attribute.name.casefold() == "name" and attribute.domain in ("node", "all")
-        ]
-        self.labels: dict[str, str] = {}  # id -> attribute `name`, or ""
-
-    def add(self, node: Element) -> None:
-        """One more neuron."""
-        label = node.attributes.get("id", "").strip()
-        if not label:
-            raise DataFileError("NB204", f"{node.where}: a node without an id")
-        if label in self.labels:
-            raise DataFileError("NB204", f"{node.where}: a second node {show(label)}")
-        names = (value for key, value in node.values.items() if key in self.name_keys)
-        self.labels[label] = next(names, "")
-
-
-class Edges:
-    """The connections, and the attributes that say their weight and kind."""
-
-    def __init__(
-        self, keys: Mapping[str, Attribute], words: Words, directed: bool, name: str
-    ) -> None:
-        self.file, self.words, self.keys, self.directed = name, words, keys, directed
-        self.weight = self._key_of(WEIGHTS, words.edges.weight, ("edges", "weight"))
-        self.columns = {  # use -> its key, and the words of the edges
-            "transmitter": (
-                self._key_of(TRANSMITTERS, words.edges.transmitter, ("edges", "transmitter")),
-                Column(),
-            ),
-            "kind": (self._key_of(KINDS), Column()),
-        }
-        self.where: dict[str, tuple[Value, ...]] = {}  # key -> kept values
-        for label, values in kept_values(words).items():
-            self.where[self._key_of((), label, ("where", label))] = values
-        self.known: dict[tuple[str, str], bool] = {}  # (key, value) -> whether it is kept
-        self.sources: list[str] = []
-        self.targets: list[str] = []
-        self.weights = array("d")
-        self.lines = array("q")
-        self.read = 0
-        self.dropped: dict[str, int] = {}  # reason -> edges
-
-    @property
-    def needed(self) -> set[str]:
-        """The keys whose values matter."""
-        return {self.weight, *self.where, *(key for key, _ in self.columns.values())} - {""}
-
-    def _key_of(
-        self, known: tuple[str, ...], wanted: str | None = None, place: tuple[str, ...] = ()
-    ) -> str:
-        """The key of the edges' attribute called `wanted`, or of the first that is known, or ""."""
-        edge = {k.name: i for i, k in self.keys.items() if k.domain in ("edge", "all")}
-        folded: dict[str, list[str]] = {}
-        for label, key in edge.items():
-            folded.setdefault(label.casefold(), []).append(key)
-        if wanted is None:
-            return next((folded[word][0] for word in known if word in folded), "")
-        alike = folded.get(wanted.casefold(), [])
-        if wanted in edge or len(alike) == 1:
-            return edge.get(wanted) or alike[0]
-        what = f"the edges of {self.file} have no attribute {show(wanted)}"
-        raise DataFileError("NB211", what, did_you_mean(wanted, edge), key=place)
-
-    def add(self, edge: Element) -> None:
-        """One more connection, in one direction or in both."""
-        self.read += 1
-        if not self._is_kept(edge):
-            return
-        ends = [edge.attributes.get(key, "").strip() for key in ("source", "target")]
-        weight = self._weight_of(edge)
-        own = edge.attributes.get("directed")
-        directed = self.directed if own is None else own == "true"
-        for source, target in [ends] if directed or ends[0] == ends[1] else [ends, ends[::-1]]:
-            self.sources.append(source)
-            self.targets.append(target)
-            self.weights.append(weight)
-            self.lines.append(edge.line)
-            for key, column in self.columns.values():
-                column.append(self._value(edge, key))
-
-    def _value(self, edge: Element, key: str) -> str:
-        """What an edge has under a key, or the key's default; "" where there is neither."""
-        return edge.values.get(key, self.keys[key].default) if key else ""
-
-    def _is_kept(self, edge: Element) -> bool:
-        """Whether `where` keeps an edge; one that it drops is counted."""
-        for key, kept in self.where.items():
-            cell = self._value(edge, key)
-            if (key, cell) not in self.known:  # of many edges few values are distinct
-                self.known[key, cell] = cell in equal_cells([cell], kept)
-            if not self.known[key, cell]:
-                values = " or ".join(show(str(value)) for value in kept)
-                reason = f"{self.keys[key].name} is not {values}"
-                self.dropped[reason] = self.dropped.get(reason, 0) + 1
-                return False
-        return True
-
-    def _weight_of(self, edge: Element) -> float:
-        """An edge's weight: a finite number that is not negative."""
-        if not self.weight:
-            return 1.0
-        written = self._value(edge, self.weight)
-        if text.NOT_FINITE.fullmatch(written):
-            raise not_a_weight(math.nan, f"{edge.where}: the weight")
-        if not text.NUMBER.fullmatch(written):
-            what = "an edge without a weight" if not written else "a weight that is not a number"
-            raise DataFileError("NB205", f"{edge.where}: {what}", "give each edge a number")
-        if not 0 <= (weight := float(written)) < math.inf:
-            raise not_a_weight(weight, f"{edge.where}: the weight")
-        return weight
-
-    def rows(self, nodes: Nodes) -> Rows:
-        """The edges under the names of their neurons."""
-        if not nodes.labels:
-            raise DataFileError("NB204", f"{self.file} has no nodes")
-        called = list(nodes.labels.values())
-        by_name = all(called) and len(set(called)) == len(called)
-        positions = {node: position for position, node in enumerate(nodes.labels)}
-        for line, *ends in zip(self.lines, self.sources, self.targets, strict=True):
-            for end in ends:
-                if end not in positions:
-                    what = f"line {line:,} of {self.file}: an edge of a node that is not there"
-                    raise DataFileError("NB204", f"{what}, {show(end)}")
-        columns = {"name": "name" if by_name else "id", "pre": "source", "post": "target"}
-        used = {"weight": self.weight} | {use: key for use, (key, _) in self.columns.items()}
-        columns |= {use: self.keys[key].name for use, key in used.items() if key}
-        settle(columns, self.columns["kind"][1].distinct, self.words)
-        labels = {use: c.labels() for use, (_, c) in self.columns.items() if use in columns}
-        return Rows(
-            pre=np.array([positions[source] for source in self.sources], np.int64),
-            post=np.array([positions[target] for target in self.targets], np.int64),
-            weight=np.array(self.weights) if self.weight else None,
-            n=len(called),
-            names=objects(called if by_name else nodes.labels),
-            transmitter=labels.get("transmitter"),
-            kind=labels.get("kind"),
-            read=self.read,
-            dropped=self.dropped,
-            columns=columns,
-        )
-
-
 class Reader:
-    """Hands each node and edge to its builder; the methods are called in the file's order."""
+    """The nodes and edges of a file; the methods are called in the order of its elements."""
 
-    nodes: Nodes  # both from the start of the graph on, when all keys are known
-    edges: Edges
+    # From the start of the graph on, when all keys are known:
+    directed: bool
+    attributes: Columns  # of the edges
+    uses: dict[str, str]  # "weight" -> its attribute
+    key_of: dict[str, str]  # of each use and each attribute of `where`
+    name_keys: set[str]  # of the nodes' names
 
     def __init__(self, name: str, words: Words) -> None:
         self.name, self.words = name, words
         self.keys: dict[str, Attribute] = {}
         self.needed: set[str] = set()  # keys; values of others are skipped
         self.graphs = 0
+        self.nodes: dict[str, str] = {}  # id -> attribute `name`, or ""
+        # The edges: their ends, and the attributes that matter under their uses.
+        self.cells: dict[str, list[str]] = {"pre": [], "post": []}
+        self.lines = array("q")
+        self.both: list[bool] = []  # whether an edge goes both ways
+        self.shared: dict[str, str] = {}  # each text once, however many edges have it
+        # What is open: elements, the attributes and values of a key, node or edge, and a value.
         self.stack: list[str] = []
-        self.attributes: dict[str, str] = {}  # of the key, node or edge that is open
+        self.opened: dict[str, str] = {}
         self.values: dict[str, str] = {}
-        self.line = 0  # where it begins
-        self.key = ""  # of the value that is open
+        self.line = 0
+        self.key = ""
         self.text: str | None = None  # of that value, if it is needed
 
     def parse(self, content: bytes) -> None:
@@ -323,27 +183,36 @@ class Reader:
         elif tag == "data":
             self.key = attributes.get("key", "")
         if tag in ("key", "node", "edge"):
-            self.attributes, self.values = attributes, {}
+            self.opened, self.values = attributes, {}
             self.line = self.parser.CurrentLineNumber
         if tag == "default" or (tag == "data" and self.key in self.needed):
             self.text = ""
 
     def begin_graph(self, attributes: dict[str, str]) -> None:
-        """The one graph; by now all keys are known."""
+        """The one graph; by now all keys are known, and which of them are needed."""
         self.graphs += 1
         if self.graphs > 1:
             raise self.problem("a second graph", "keep one graph in a file")
-        directed = attributes.get("edgedefault") != "undirected"
-        self.edges = Edges(self.keys, self.words, directed, self.name)
-        self.nodes = Nodes(self.keys, self.name)
-        self.needed = {*self.edges.needed, *self.nodes.name_keys}
+        self.directed = attributes.get("edgedefault") != "undirected"
+        of_edges = {a.name: key for key, a in self.keys.items() if a.domain in ("edge", "all")}
+        self.attributes = Columns(self.name, tuple(of_edges), "edge attribute")
+        self.uses = edges.uses_of(self.attributes, self.words)
+        filters = edges.filters_of(self.attributes, self.words)
+        self.key_of = {use: of_edges[label] for use, label in (self.uses | filters).items()}
+        self.cells |= {use: [] for use in self.key_of}
+        self.name_keys = {
+            key
+            for key, attribute in self.keys.items()
+            if attribute.name.casefold() == "name" and attribute.domain in ("node", "all")
+        }
+        self.needed = {*self.key_of.values(), *self.name_keys}
 
     def in_a_value(self) -> bool:
         """Whether an element that holds a value is open."""
         return any(tag in self.stack for tag in VALUES)
 
     def characters(self, more: str) -> None:
-        """Text, of which only that of values matters."""
+        """Text; outside of values it does not matter."""
         if self.text is None:
             return
         self.text += more
@@ -360,10 +229,30 @@ class Reader:
             if tag == "data":
                 self.values[self.key] = written
             elif self.stack[-1:] == ["key"]:
-                self.keys[self.attributes.get("id", "")].default = written
+                self.keys[self.opened.get("id", "")].default = written
         elif tag in ("node", "edge"):
             if not self.graphs:
                 raise self.problem(f"a {tag} outside of a graph")
-            where = f"line {self.line:,} of {self.name}"
-            element = Element(self.attributes, self.values, where, self.line)
-            (self.nodes if tag == "node" else self.edges).add(element)
+            (self.add_node if tag == "node" else self.add_edge)()
+
+    def add_node(self) -> None:
+        """One more neuron."""
+        where, label = f"line {self.line:,} of {self.name}", self.opened.get("id", "").strip()
+        if not label:
+            raise DataFileError("NB204", f"{where}: a node without an id")
+        if label in self.nodes:
+            raise DataFileError("NB204", f"{where}: a second node {show(label)}")
+        names = (value for key, value in self.values.items() if key in self.name_keys)
+        self.nodes[label] = next(names, "")
+
+    def add_edge(self) -> None:
+        """One more connection."""
+        row = {"pre": self.opened.get("source", ""), "post": self.opened.get("target", "")}
+        row = {end: node.strip() for end, node in row.items()}
+        directed = self.opened.get("directed", str(self.directed).lower()) == "true"
+        self.both.append(not directed and row["pre"] != row["post"])
+        self.lines.append(self.line)
+        for use, key in self.key_of.items():
+            row[use] = self.values.get(key, self.keys[key].default)
+        for use, cell in row.items():
+            self.cells[use].append(self.shared.setdefault(cell, cell))

@@ -27,7 +27,7 @@ from netbuild.connectomes.rows import Array, Rows, Words
 from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files.arrays import MAX_BYTES
-from netbuild.files.npz import RATIO, SMALL, no_such_array
+from netbuild.files.npz import judge_sizes, no_such_array
 from netbuild.wording import show
 
 MAGIC = b"MATLAB 5.0"
@@ -79,7 +79,7 @@ def read(source: Source, words: Words) -> Rows:
         parts.following()
     if variable.kind == SPARSE:
         rows, columns, values, n = sparse(parts, variable.shape, words, label)
-        return of_entries(rows, columns, values, n, words, label)
+        return of_entries(rows, columns, values, n, words)
     flat = parts.numbers()
     if len(flat) != math.prod(variable.shape):
         raise malformed(name, f"{show(variable.name)} has not as many values as its shape")
@@ -101,7 +101,7 @@ def byte_order(content: bytes, name: str) -> str:
 
 
 def variables(content: bytes, order: str, name: str) -> Iterator[Variable]:
-    """All variables of the file, of which only the heads are unpacked."""
+    """All variables of the file; only their heads are unpacked."""
     view, position, count = memoryview(content), HEADER, 0
     while position < len(content):
         if position + 8 > len(content):
@@ -161,16 +161,11 @@ def pick(found: list[Variable], array: str | None, name: str) -> Variable:
 
 def unpacked_bytes(variable: Variable, name: str) -> bytes:
     """All bytes of an element; raises NB901 before a small file becomes a large one."""
+    hint = "in MATLAB, make it `sparse` before it is saved"
     label = f"{show(variable.name)} in {name}"
-    if variable.size > MAX_BYTES:
-        what = f"{label} declares {variable.size:,} bytes; the limit is {MAX_BYTES:,}"
-        raise DataFileError("NB901", what)
+    judge_sizes(variable.size, len(variable.content), label, MAX_BYTES, hint)
     if not variable.packed:
         return bytes(variable.content)
-    if variable.size > max(SMALL, RATIO * len(variable.content)):
-        times = variable.size // len(variable.content)
-        what = f"{label} unpacks to {times} times its size; the limit is {RATIO} times"
-        raise DataFileError("NB901", what, "in MATLAB, make it `sparse` before it is saved")
     unpacker = zlib.decompressobj()
     content = inflated(unpacker, variable.content, variable.size + 8, name)
     if unpacker.unconsumed_tail:  # what is left is the checksum alone, or too much
@@ -216,7 +211,7 @@ class Parts:
         """The next element as numbers, of this machine's byte order."""
         kind, body = self.following()
         if kind not in NUMBERS:
-            raise malformed(self.name, "a variable holds no numbers where it should")
+            raise malformed(self.name, "a variable holds no numbers where numbers belong")
         stored = np.dtype(self.order + NUMBERS[kind])
         if len(body) % stored.itemsize:
             raise malformed(self.name, "a variable ends inside a number")
@@ -226,7 +221,7 @@ class Parts:
         """The next element as whole numbers: positions, lengths or flags."""
         found = self.numbers()
         if found.dtype.kind not in "iu":
-            raise malformed(self.name, "a variable holds fractions where it should hold positions")
+            raise malformed(self.name, "a variable holds fractions where whole numbers belong")
         return found
 
 

@@ -7,31 +7,25 @@ format is that of scipy/sparse/_matrix_io.py.
 
 from __future__ import annotations
 
-import csv
 import io
-import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netbuild.connectomes.rows import (
-    MOST_NEURONS,
-    Array,
-    Rows,
-    Words,
-    objects,
-    refuse_keys,
-)
+from netbuild.connectomes.rows import MOST_NEURONS, Array, Rows, Words, objects, refuse_keys
 from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files import npy, npz, text
 from netbuild.files.arrays import MAX_BYTES
 from netbuild.wording import show
 
+if TYPE_CHECKING:
+    from netbuild.connectomes.tables import Table
+
 COLUMNS = ("pre", "post", "weight", "transmitter", "where")  # keys that are about tables
-ZERO = "weight 0"  # why an entry that is stored is no connection
 EMPTY = frozenset(("", "0"))  # cells without a connection, as most are; others are parsed
 READ = ("csr", "csc", "coo")
 OTHERS = ("bsr", "dia", "dok", "lil")
@@ -39,14 +33,15 @@ FORMAT_CAP = 1 << 10  # bytes of the member that names the format; 131 as scipy 
 
 
 def read(source: Source, words: Words) -> Rows:
-    """The entries other than 0 of a square matrix in an .npy or, under `array`, an .npz.
+    """The entries of a square matrix in an .npy or .npz; of a dense one those other than 0.
 
-    Raises DataFileError: NB204, NB207, NB901 as `files.read_array` does; NB201 (not square),
-    NB205 (an entry that is negative, NaN or infinite), NB206 (no such array), NB211 (keys about
-    columns), NB306 (`rows` is missing).
+    Raises DataFileError: NB204, NB207, NB901 as `files.read_array` does; NB201 (not square), NB206
+    (no such array), NB211 (keys about columns), NB306 (`rows` is missing).
     """
     name, content = source.name, source.content
     refuse_columns(words, name)
+    if source.suffix == ".npz" and is_sparse(content):
+        return read_sparse(source, words)
     if source.suffix == ".npy":
         refuse_array(words, name)
         matrix = npy.array_from(content, None, name, MAX_BYTES)
@@ -71,7 +66,7 @@ def of_matrix(matrix: Array, words: Words, name: str) -> Rows:
     """The entries other than 0 of a matrix (row, column) of numbers."""
     n = size_of(matrix.shape, words, name)
     rows, columns = np.nonzero(matrix)
-    return of_entries(rows, columns, matrix[rows, columns], n, words, name)
+    return of_entries(rows, columns, matrix[rows, columns], n, words)
 
 
 def size_of(shape: tuple[int, ...], words: Words, name: str) -> int:
@@ -96,36 +91,21 @@ def size_of(shape: tuple[int, ...], words: Words, name: str) -> int:
     return shape[0]
 
 
-def of_entries(rows: Array, columns: Array, values: Array, n: int, words: Words, name: str) -> Rows:
+def of_entries(
+    rows: Array, columns: Array, values: Array, n: int, words: Words, names: Array | None = None
+) -> Rows:
     """The entries of a square matrix, (entry,) each: positions from 0, and what stands there."""
-    weight = values.astype(np.float64)
-    bad = ~((weight >= 0) & (weight < np.inf))
-    if bad.any():
-        first = int(np.argmax(bad))
-        where = f"row {rows[first] + 1:,}, column {columns[first] + 1:,} of {name}"
-        raise not_a_weight(float(weight[first]), where)
-    stored = len(weight)
-    if not weight.all():
-        kept = weight != 0
-        rows, columns, weight = rows[kept], columns[kept], weight[kept]
-    pre, post = (rows, columns) if words.edges.rows != "post" else (columns, rows)
+    transposed = words.edges.rows == "post"
+    pre, post = (columns, rows) if transposed else (rows, columns)
     return Rows(
-        pre=pre.astype(np.int64),
-        post=post.astype(np.int64),
-        weight=weight,
+        pre=pre.astype(np.int64, copy=False),
+        post=post.astype(np.int64, copy=False),
+        weight=values.astype(np.float64, copy=False),
         n=n,
-        read=stored,
-        dropped={ZERO: stored - len(weight)} if stored > len(weight) else {},
+        names=names,
+        read=len(values),
+        transposed=transposed,
     )
-
-
-def not_a_weight(weight: float, where: str) -> DataFileError:
-    """The error for a weight that is negative or not finite."""
-    if weight < 0 and weight > -np.inf:
-        hint = "counts have no sign; those of units are in `neurons: {file: FILE, sign: COLUMN}`"
-        return DataFileError("NB205", f"{where} is negative", hint)
-    hint = "write a number in its place, or 0 for no connection"
-    return DataFileError("NB205", f"{where} is not a finite number", hint)
 
 
 def looks_labelled(header_cells: Sequence[str]) -> bool:
@@ -136,106 +116,66 @@ def looks_labelled(header_cells: Sequence[str]) -> bool:
     """
     corner, *names = (cell.strip() for cell in header_cells)
     if not corner:
-        return any(names)  # `labels` reports a name that is missing or a duplicate
+        return any(names)  # `check_labels` reports a name that is missing or a duplicate
     distinct = all(names) and len(set(names)) == len(names)
     return bool(names) and distinct and not text.NUMBER.fullmatch(corner)
 
 
-def read_labelled(source: Source, words: Words) -> Rows:
+def read_labelled(table: Table, words: Words) -> Rows:
     """The entries of a labelled text; [i, j] is i -> j unless `rows: post` says j -> i.
 
     The sets of names may differ, so that the matrix is rectangular: the neurons are those of the
     rows, and then those of the columns that no row has.
 
     Raises DataFileError: NB204 (not such a table: empty, ragged, a name that is missing or there
-    twice), NB205 (a cell that is no number, negative or not finite), NB206 (`array`), NB211
-    (keys about columns).
+    twice), NB205 (a cell that is no number), NB206 (`array`), NB211 (keys about columns).
     """
-    name = source.name
+    from netbuild.connectomes.tables import records  # loads polars
+
+    name = table.name
     refuse_columns(words, name)
     refuse_array(words, name)
-    records = records_of(source.content, name)
-    header = next(records, [])
-    columns = labels([cell.strip() for cell in header[1:]], "column", name)
-    rows: list[str] = []
+    if (size := len(table.content)) > text.SIZE_CAP:
+        what = f"{name} has {size:,} bytes; the limit of a matrix is {text.SIZE_CAP:,}"
+        raise DataFileError("NB901", what, "save it as an edge list, or as .npz")
+    below = records(table)
+    _, header = next(below)
+    columns, rows = [cell.strip() for cell in header[1:]], list[str]()
+    check_labels(columns, "column", name)
     places, targets, weight = array("q"), array("q"), array("d")  # of an entry, 24 bytes in all
-    for number, cells in enumerate(records, 2):
-        if len(cells) != len(header):
-            raise ragged(cells, number, len(header), name)
-        rows.append(cells[0].strip())
+    for number, cells in below:
+        if number > len(rows) + 2:
+            raise DataFileError("NB204", f"row {len(rows) + 2:,} of {name} is empty", "remove it")
         for column, value in entries_of(cells, number, name):
-            places.append(number - 2)
+            places.append(len(rows))
             targets.append(column)
             weight.append(value)
-    labels(rows, "row", name)
+        rows.append(cells[0].strip())
+    check_labels(rows, "row", name)
     if not rows or not columns:
         hint = "its first row and its first column hold names, the others numbers"
         raise DataFileError("NB204", f"{name} has no {'columns' if rows else 'rows'}", hint)
     units = {unit: position for position, unit in enumerate(dict.fromkeys(chain(rows, columns)))}
     starts, ends = (np.array([units[each] for each in axis]) for axis in (rows, columns))
     start, end = starts[np.array(places)], ends[np.array(targets)]
-    pre, post = (start, end) if words.edges.rows != "post" else (end, start)
-    return Rows(
-        pre=pre,
-        post=post,
-        weight=np.array(weight),
-        names=objects(units),
-        n=len(units),
-        read=len(weight),
-    )
+    return of_entries(start, end, np.array(weight), len(units), words, objects(units))
 
 
-def records_of(content: bytes, name: str) -> Iterator[list[str]]:
-    """The rows as lists of cells; blank lines at the end are left out."""
-    text.refuse_other_encodings(content, name)
-    if len(content) > text.SIZE_CAP:
-        what = f"{name} has {len(content):,} bytes; the limit of a matrix is {text.SIZE_CAP:,}"
-        raise DataFileError("NB901", what, "save it as an edge list, or as .npz")
-    try:
-        lines = io.StringIO(content.removeprefix(text.BOM).decode().rstrip("\r\n"), newline=None)
-    except UnicodeDecodeError:
-        raise DataFileError("NB204", f"{name} is not text in UTF-8", "save it as UTF-8") from None
-    first = lines.readline()
-    lines.seek(0)
-    if not first:
-        raise DataFileError("NB204", f"{name} is empty")
-    separator = next((mark for mark in "\t;," if mark in first), ",")
-    number = 0
-    records = csv.reader(lines, delimiter=separator, strict=True)
-    try:
-        for number, cells in enumerate(records, 1):  # noqa: B007 - used in the error
-            yield cells
-    except csv.Error:
-        hint = "a quote that opens must close, before the next separator"
-        what = f"row {number + 1:,} of {name} cannot be separated into cells"
-        raise DataFileError("NB204", what, hint) from None
-
-
-def entries_of(cells: list[str], number: int, name: str) -> Iterable[tuple[int, float]]:
+def entries_of(cells: list[str], number: int, name: str) -> Iterator[tuple[int, float]]:
     """(column from 0, value) of the connections in one row; `number` counts the header as 1."""
     for column, cell in enumerate(cells):
-        if cell in EMPTY or column == 0:
+        if cell in EMPTY or column == 0 or not (cell := cell.strip()):
             continue
-        if not (cell := cell.strip()):
-            continue
-        where = text.place(name, number, column + 1)
-        if text.NOT_FINITE.fullmatch(cell):
-            raise not_a_weight(math.nan, where)
-        if text.DECIMAL_COMMA.fullmatch(cell):
-            hint = "write decimal points: 0.5"
-            raise DataFileError("NB205", f"{where} is a number with a decimal comma", hint)
         if not text.NUMBER.fullmatch(cell):
-            hint = "cells are numbers, and empty or 0 where there is no connection"
-            raise DataFileError("NB205", f"{where} is not a number", hint)
-        value = float(cell)
-        if not 0 <= value < math.inf:
-            raise not_a_weight(value, where)
-        if value:
+            error = text.bad_cell(cells, number, column + 1, name)
+            error.hint = error.hint or "cells are numbers, and empty or 0 for no connection"
+            raise error
+        if value := float(cell):
             yield column - 1, value
 
 
-def labels(names: list[str], axis: str, name: str) -> list[str]:
-    """`names` themselves, of which none is empty or there twice; they start at place 2."""
+def check_labels(names: Sequence[str], axis: str, name: str) -> None:
+    """Refuse a name that is empty or there twice; the first one stands at place 2."""
     seen: dict[str, int] = {}
     for place, label in enumerate(names, 2):
         if not label:
@@ -244,15 +184,6 @@ def labels(names: list[str], axis: str, name: str) -> list[str]:
         if (before := seen.setdefault(label, place)) != place:
             what = f"{axis} {place:,} of {name} has the name of {axis} {before:,}, {show(label)}"
             raise DataFileError("NB204", what, f"each neuron has one {axis}")
-    return names
-
-
-def ragged(cells: list[str], number: int, wanted: int, name: str) -> DataFileError:
-    """The error for a row that is shorter or longer than the header."""
-    if not cells:
-        return DataFileError("NB204", f"row {number:,} of {name} is empty", "remove it")
-    what = f"row {number:,} of {name} has {len(cells):,} cells, the header has {wanted:,}"
-    return DataFileError("NB204", what, "each row has a name and a cell for each column")
 
 
 def is_sparse(content: bytes) -> bool:
@@ -270,25 +201,21 @@ def read_sparse(source: Source, words: Words) -> Rows:
     entries), and what `read` raises.
     """
     name, content = source.name, source.content
-    refuse_columns(words, name)
     what = f"{name} holds one sparse matrix, whose parts are its arrays"
     refuse_keys(words, ("array",), "NB206", what)
-    form = form_of(content, name)
-    shape = whole(part(content, "shape", name), "shape", name)
+    form, shape = form_of(content, name), positions(content, "shape", name)
     if shape.shape != (2,):
         raise not_sparse(name, "its shape is not two numbers")
     n = size_of((int(shape[0]), int(shape[1])), words, name)
     values = values_of(content, name)
     if form == "coo":
-        rows, columns = (whole(part(content, key, name), key, name) for key in ("row", "col"))
+        rows, columns = (positions(content, key, name) for key in ("row", "col"))
     else:
-        starts, minor = (
-            whole(part(content, key, name), key, name) for key in ("indptr", "indices")
-        )
+        starts, minor = (positions(content, key, name) for key in ("indptr", "indices"))
         major = expanded(starts, len(minor), n, name)
         rows, columns = (major, minor) if form == "csr" else (minor, major)
     check_entries(rows, columns, values, n, name)
-    return of_entries(rows, columns, values, n, words, name)
+    return of_entries(rows, columns, values, n, words)
 
 
 def form_of(content: bytes, name: str) -> str:
@@ -305,26 +232,22 @@ def form_of(content: bytes, name: str) -> str:
     if form in OTHERS:
         hint = "write it as scipy.sparse.save_npz(file, matrix.tocsr())"
         raise DataFileError("NB207", f"{name} holds a sparse matrix in {form} form", hint)
-    raise not_sparse(name, "its `format` is none that scipy writes")
-
-
-def part(content: bytes, key: str, name: str) -> Array:
-    """One of the arrays."""
-    return npz.array_from(content, key, name, MAX_BYTES)
+    raise not_sparse(name, "its `format` is not one that scipy writes")
 
 
 def values_of(content: bytes, name: str) -> Array:
     """The entries' values; NB215 where there are none."""
     try:
-        return part(content, "data", name)
+        return npz.array_from(content, "data", name, MAX_BYTES)
     except DataFileError as error:
         if error.code == "NB201":
             raise DataFileError("NB215", f"the sparse matrix in {name} has no entries") from None
         raise
 
 
-def whole(array: Array, key: str, name: str) -> Array:
-    """`array` itself, of one dimension, of integers that an index can be."""
+def positions(content: bytes, key: str, name: str) -> Array:
+    """One of the arrays, of one dimension, of integers that an index can be."""
+    array = npz.array_from(content, key, name, MAX_BYTES)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise not_sparse(name, f"its `{key}` is not a list of whole numbers")
     if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
@@ -351,6 +274,6 @@ def check_entries(rows: Array, columns: Array, values: Array, n: int, name: str)
 
 
 def not_sparse(name: str, problem: str) -> DataFileError:
-    """The error for a file whose parts do not make a matrix."""
+    """The error for a file that does not hold an intact sparse matrix."""
     hint = "write it again with scipy.sparse.save_npz"
     return DataFileError("NB204", f"{name} is not an intact sparse matrix: {problem}", hint)

@@ -12,15 +12,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from netbuild.connectomes.rows import Array
+from netbuild.connectomes.nodes import NodeTable
+from netbuild.connectomes.rows import Array, objects
 from netbuild.errors import DataFileError
 from netbuild.files import npz
 from netbuild.wiring import Wiring
@@ -32,40 +31,33 @@ MAX_BYTES = 1 << 34
 KINDS = {"starts": np.int32, "sources": np.int32, "counts": np.float32, "signs": np.int8}
 
 
-@dataclass(frozen=True, eq=False)
-class Native:
-    """What a native file holds."""
-
-    wiring: Wiring
-    counts: npt.NDArray[np.float32]
-    signs: npt.NDArray[np.int8] | None
-    names: Sequence[str]
-    columns: Mapping[str, Sequence[str]]  # of the node table
-    origin: Mapping[str, Any]  # the report of how it was made
-
-
 def is_native(content: bytes) -> bool:
     """Whether the bytes of an .npz are of this form; False where they hold nothing readable."""
     return f"{MARK}.npy" in npz.members_of(content)
 
 
-def write(path: Path, native: Native) -> None:
-    """Write the file, whole or not at all; the same connectome gives the same bytes."""
+def write(
+    path: Path, neurons: NodeTable, wiring: Wiring, counts: Array, origin: Mapping[str, Any]
+) -> None:
+    """Write the file, whole or not at all; the same connectome gives the same bytes.
+
+    `origin` is the report of how the connectome was made.
+    """
     text = {
-        "signed": native.signs is not None,
-        "names": native.names,
-        "columns": native.columns,
-        "origin": native.origin,
+        "signed": neurons.signs is not None,
+        "names": neurons.names.tolist(),
+        "columns": {column: cells.tolist() for column, cells in neurons.columns.items()},
+        "origin": origin,
     }
     arrays: dict[str, Array] = {
         MARK: np.array([VERSION], np.int32),
-        "starts": native.wiring.starts,
-        "sources": native.wiring.sources,
-        "counts": np.asarray(native.counts, np.float32),
+        "starts": wiring.starts,
+        "sources": wiring.sources,
+        "counts": np.asarray(counts, np.float32),
         "neurons": np.frombuffer(json.dumps(text, ensure_ascii=False).encode(), np.uint8),
     }
-    if native.signs is not None:
-        arrays["signs"] = np.asarray(native.signs, np.int8)
+    if neurons.signs is not None:
+        arrays["signs"] = np.asarray(neurons.signs, np.int8)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
@@ -78,37 +70,35 @@ def write(path: Path, native: Native) -> None:
         raise
 
 
-def read(content: bytes, name: str) -> Native:
-    """What the bytes hold; raises DataFileError NB204 where they contradict themselves, NB901."""
+def read(content: bytes, name: str) -> tuple[NodeTable, Wiring, Array, dict[str, Any]]:
+    """The neurons, the wiring, the counts, and the report of how these were made.
+
+    Raises DataFileError NB204 where the bytes contradict themselves, NB901.
+    """
     version = part(content, MARK, name)
     if version.shape != (1,) or version[0] != VERSION:
         hint = "write it again with this program's `netbuild convert`"
         raise DataFileError("NB204", f"{name} is a connectome of another version", hint)
     starts, sources, counts = (part(content, key, name) for key in ("starts", "sources", "counts"))
-    neurons = part(content, "neurons", name)
-    names, columns, origin, signed = texts(neurons, name)
+    names, columns, origin, signed = texts(part(content, "neurons", name), name)
     n = len(names)
     signs = part(content, "signs", name) if signed else None
-    if len(starts) != n + 1 or starts[0] != 0 or starts[-1] != len(sources):
-        raise malformed(name, "its starts do not fit its neurons and its connections")
-    if (starts[1:] < starts[:-1]).any():
-        raise malformed(name, "its starts fall")
-    if sources.min() < 0 or sources.max() >= n:
-        raise malformed(name, "a connection comes from a neuron that is not there")
-    rises = sources[1:] > sources[:-1]
-    rises[starts[(starts > 0) & (starts < len(sources))] - 1] = True  # another neuron's first
-    if not rises.all():
-        raise malformed(name, "connections are out of order, or there twice")
+    wiring = Wiring(n, n, starts, sources)
+    try:
+        wiring.check()
+    except ValueError as error:
+        raise malformed(name, str(error)) from None
     if counts.shape != sources.shape or not (counts.min() > 0 and counts.max() < np.inf):
         raise malformed(name, "its counts are not positive, or not one for each connection")
     if signs is not None and (len(signs) != n or np.abs(signs.astype(int)).max() > 1):
         raise malformed(name, "its signs are not 1, -1 or 0, or not one for each neuron")
-    return Native(Wiring(n, n, starts, sources), counts, signs, names, columns, origin)
+    cells = {column: objects(values) for column, values in columns.items()}
+    return NodeTable(objects(names), cells, signs), wiring, counts, origin
 
 
 def part(content: bytes, key: str, name: str) -> Array:
     """One of the arrays, which have one dimension and the type of their key."""
-    array = npz.array_in(content, key, name, MAX_BYTES)
+    array = npz.array_from(content, key, name, MAX_BYTES)
     if array.ndim != 1 or (key in KINDS and array.dtype != KINDS[key]):
         raise malformed(name, f"its `{key}` is not a list of the right kind")
     return array
@@ -149,6 +139,6 @@ def all_text(values: Any) -> bool:
 
 
 def malformed(name: str, problem: str) -> DataFileError:
-    """The error for a file whose parts contradict each other."""
+    """The error for a file that is not an intact connectome."""
     hint = "write it again with `netbuild convert`"
     return DataFileError("NB204", f"{show(name)} is not an intact connectome: {problem}", hint)

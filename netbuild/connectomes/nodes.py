@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from netbuild.connectomes.rows import MOST_NEURONS, Array, Rows, Words, located, spelled
+from netbuild.connectomes.rows import MOST_NEURONS, Array, Columns, Rows, Words, located, spelled
 from netbuild.connectomes.source import FileRead, read_source
 from netbuild.errors import DataFileError
 from netbuild.files.door import TABLES, enough_memory
@@ -56,7 +56,7 @@ def read_nodes(path: Path, words: Words) -> NodeTable:
 
     `words.neurons` names the columns of names and signs, which are recognised without it. Raises
     DataFileError: NB202 to NB204 and NB901 (the file), NB211 (columns), NB212 (a name that is
-    missing or there twice), NB213 (ids as floating-point numbers), NB214 (a sign that is none).
+    missing or there twice), NB213 (ids as floating-point numbers), NB214 (signs).
     """
     with located("neurons", "file"), enough_memory(path):
         source = read_source(path, TABLES, MAX_BYTES)
@@ -67,24 +67,21 @@ def read_nodes(path: Path, words: Words) -> NodeTable:
             what = f"{table.name} has {len(table.columns):,} columns"
             raise DataFileError("NB901", what, f"at most {MOST_COLUMNS:,} are read")
         column = name_column(table, words)
-        if table.binary is not None and table.rows > MOST_NEURONS:
-            raise too_many(table.name, table.rows)
+        check_count(table.name, 0 if table.binary is None else table.rows)
         rows, cells = tables.text_cells(table, [each for each in table.columns if each], column)
-        if len(rows) > MOST_NEURONS:
-            raise too_many(table.name, len(rows))
+        check_count(table.name, len(rows))
         names = cells.pop(column)
         check_names(names, rows, table.name, column)
-        used = {"name": column}
-        values, sign = sign_of(cells, words, table.name, rows)
-        if sign is not None:
-            used["sign"] = sign
-        return NodeTable(names, cells, values, source.file, used)
+        signs, sign = sign_of(cells, words, table.name, rows)
+        used = {"name": column} | ({} if sign is None else {"sign": sign})
+        return NodeTable(names, cells, signs, source.file, used)
 
 
-def too_many(name: str, rows: int) -> DataFileError:
-    """The error for more neurons than are read."""
-    what = f"{name} has {rows:,} rows"
-    return DataFileError("NB901", what, f"at most {MOST_NEURONS:,} neurons are read")
+def check_count(name: str, rows: int) -> None:
+    """Refuse more neurons than are read."""
+    if rows > MOST_NEURONS:
+        hint = f"at most {MOST_NEURONS:,} neurons are read"
+        raise DataFileError("NB901", f"{name} has {rows:,} rows", hint)
 
 
 def name_column(table: Table, words: Words) -> str:
@@ -123,23 +120,17 @@ def sign_of(
 ) -> tuple[Signs | None, str | None]:
     """The units' signs and the column that says them, or None and None where none does.
 
-    A column of neurotransmitters says nothing until `signs` say what they mean.
+    A column of neurotransmitters counts only where `signs` give their signs.
     """
-    by_name = {column.casefold(): column for column in columns}
     given = words.neurons.sign if words.neurons is not None else None
+    named = Columns(file, tuple(columns))
     if given is not None:
-        column = given if given in columns else by_name.get(given.casefold())
-        if column is None:
-            what = f"{file} has no column {show(given)}"
-            hint = f"its columns are {', '.join(show(each) for each in list(columns)[:10])}"
-            raise DataFileError("NB211", what, hint, key=("neurons", "sign"))
+        column = named.given(given, ("neurons", "sign"))
+    elif (known := named.first_known(SIGNS + (TRANSMITTERS if words.signs else ()))) is not None:
+        column = known
     else:
-        known = SIGNS + (TRANSMITTERS if words.signs else ())
-        column = next((by_name[each] for each in known if each in by_name), None)
-        if column is None:
-            return None, None
-    cells = columns[column].tolist()
-    return signs_of_cells(cells, words, file, column, rows), column
+        return None, None
+    return signs_of_cells(columns[column].tolist(), words, file, column, rows), column
 
 
 def signs_of_cells(
@@ -161,20 +152,28 @@ def signs_of_cells(
             where = f"row {rows[unit]} of {file}" if rows is not None else file
             says = f"says {show(cell)}" if cell else "is empty"
             hint = "signs are 1, -1, 0, excitatory and inhibitory; `signs: {GABA: -1}` adds others"
-            what = f"{where}: the column {show(column)} {says}, which is no sign"
+            what = f"{where}: the column {show(column)} {says}, which is not a sign"
             raise DataFileError("NB214", what, hint)
         known[cell] = sign or 0
     return np.array([known[cell] for cell in cells], np.int8)
 
 
-def signs_of_edges(rows: Rows, pre: Array, names: Array, words: Words, file: str) -> Signs:
+def signs_of_edges(
+    rows: Rows, pre: Array, names: Array, words: Words, files: tuple[str, str]
+) -> Signs:
     """(unit,): the sign of each presynaptic neuron, from the neurotransmitters of its edges.
 
     `pre` is (row,), positions in `names`, or -1 for a neuron that is left out. Raises
-    DataFileError NB214 where the edges of one neuron have both signs, or a neurotransmitter is
-    unknown and may not be.
+    DataFileError NB211 where there are no neurotransmitters, NB214 where the edges of one neuron
+    have both signs, or a neurotransmitter is unknown and may not be.
     """
-    assert rows.transmitter is not None
+    file, table = files
+    if rows.transmitter is None:
+        what = f"{file} has no column of neurotransmitters that is recognised"
+        if table:
+            what = f"neither {file} nor {table} has a column of neurotransmitters"
+        columns = f"{spelled('edges', 'transmitter')} or {spelled('neurons', 'sign')}"
+        raise DataFileError("NB211", what, f"`signs` need such a column: say {columns}")
     at, transmitters = rows.transmitter
     given = {word.casefold(): sign for word, sign in (words.signs or {}).items()}
     if words.unknown == "error":
@@ -200,7 +199,7 @@ def signs_of_edges(rows: Rows, pre: Array, names: Array, words: Words, file: str
 def mixed_signs(
     rows: Rows, pre: Array, of_row: Signs, names: Array, both: Array, file: str
 ) -> DataFileError:
-    """The error for a neuron whose edges have both signs: the two rows, and how to solve it."""
+    """The error for a neuron whose edges have both signs: it names two of the rows."""
     concerned = np.flatnonzero(both[pre])
     first = concerned[np.flatnonzero(of_row[concerned])[0]]
     unit = pre[first]

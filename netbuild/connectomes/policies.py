@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netbuild.connectomes.rows import Array, Words
-from netbuild.wiring import Wiring, from_targets
+from netbuild.wiring import Wiring, from_targets, sorted_order
 
 Pairs = npt.NDArray[np.int64]
 
@@ -48,6 +48,12 @@ def pairs_of(pre: Array, post: Array, n: int) -> Pairs:
     return pairs
 
 
+def ends_of(pairs: Pairs, n: int) -> tuple[Pairs, Pairs]:
+    """The presynaptic and the postsynaptic unit of each pair."""
+    bits = bits_of(n)
+    return pairs & ((1 << bits) - 1), pairs >> bits
+
+
 def applied(
     pairs: Pairs,
     weights: npt.NDArray[np.float64] | None,
@@ -57,32 +63,30 @@ def applied(
 ) -> tuple[Wiring, npt.NDArray[np.float32], Counted]:
     """The wiring (n, n) and the counts (connection,) of rows in any order; `pairs` is used up.
 
-    `kinds` (row,) are numbers, of which only is counted how many pairs have several.
+    `kinds` (row,) are numbers; pairs with several of them are counted as mixed.
     Raises TwiceError under `duplicates: error`.
     """
     rows = len(pairs)
-    pairs, values, mixed = merged(pairs, weights, n, words.duplicates, kinds)
+    pairs, values, mixed = merged(pairs, weights, words.duplicates, kinds)
     distinct = len(pairs)
-    pairs, values, loops = without_loops(pairs, values, n, words)
-    added = 0
+    loops = added = few = 0
+    if not words.self_connections:
+        pre, post = ends_of(pairs, n)
+        pairs, values, loops = kept(pairs, values, pre != post)
     if words.symmetrize != "none":
         before = len(pairs)
         pairs, values = symmetrized(pairs, values, n, words.symmetrize)
         added = len(pairs) - before
-    few = 0
     if words.min_weight is not None:
-        enough = values >= words.min_weight
-        few = len(pairs) - int(np.count_nonzero(enough))
-        if few:
-            pairs, values = pairs[enough], values[enough]
+        pairs, values, few = kept(pairs, values, values >= words.min_weight)
     counted = Counted(rows - distinct, mixed, added, loops, few)
-    return wired(pairs, n), values.astype(np.float32), counted
+    pre, post = ends_of(pairs, n)
+    return from_targets(n, n, post, pre), values.astype(np.float32), counted
 
 
 def merged(
     pairs: Pairs,
     weights: npt.NDArray[np.float64] | None,
-    n: int,
     how: str,
     kinds: Array | None = None,
 ) -> tuple[Pairs, npt.NDArray[np.float64], int]:
@@ -90,8 +94,11 @@ def merged(
 
     Rows of one pair are added in their order, so that sums are the same on every machine.
     """
-    needed = weights is not None or how == "error" or kinds is not None
-    pairs, order = sorted_pairs(pairs, n, order=needed)
+    order = None
+    if weights is not None or how == "error" or kinds is not None:
+        pairs, order = sorted_order(pairs)
+    else:
+        pairs.sort()
     first = np.empty(len(pairs), np.bool_)
     first[:1] = True
     np.not_equal(pairs[1:], pairs[:-1], out=first[1:])
@@ -115,39 +122,12 @@ def merged(
     return pairs[starts], reduce.reduceat(values, starts), mixed
 
 
-def sorted_pairs(
-    pairs: Pairs, n: int, order: bool = True
-) -> tuple[Pairs, npt.NDArray[np.int64] | None]:
-    """The pairs rising, and the rows they came from, equal ones in the order of their rows.
-
-    Where they fit, pair and row are sorted together as one number: numpy sorts numbers several
-    times faster than it finds their order. `pairs` is used up.
-    """
-    if not order:
-        pairs.sort()
-        return pairs, None
-    bits = max(1, (len(pairs) - 1).bit_length())
-    if 2 * bits_of(n) + bits > 63:
-        rows = np.argsort(pairs, kind="stable")
-        return pairs[rows], rows
-    pairs <<= bits
-    pairs |= np.arange(len(pairs))
-    pairs.sort()
-    rows = pairs & ((1 << bits) - 1)
-    pairs >>= bits
-    return pairs, rows
-
-
-def without_loops(
-    pairs: Pairs, values: npt.NDArray[np.float64], n: int, words: Words
+def kept(
+    pairs: Pairs, values: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_]
 ) -> tuple[Pairs, npt.NDArray[np.float64], int]:
-    """Without connections of a neuron with itself, if these are not kept; how many there were."""
-    if words.self_connections:
-        return pairs, values, 0
-    bits = bits_of(n)
-    others = pairs >> bits != pairs & ((1 << bits) - 1)
-    loops = len(pairs) - int(np.count_nonzero(others))
-    return (pairs[others], values[others], loops) if loops else (pairs, values, 0)
+    """The chosen pairs with their values, and how many others there were."""
+    others = len(pairs) - int(np.count_nonzero(chosen))
+    return (pairs[chosen], values[chosen], others) if others else (pairs, values, 0)
 
 
 def symmetrized(
@@ -157,16 +137,9 @@ def symmetrized(
 
     A neuron's connection with itself has one direction, and stays as it is.
     """
-    bits = bits_of(n)
-    pre, post = pairs & ((1 << bits) - 1), pairs >> bits
+    pre, post = ends_of(pairs, n)
     others = pre != post
-    back = (pre << bits | post)[others]
+    back = pairs_of(post[others], pre[others], n)
     both = np.concatenate([values, values[others]])
-    pairs, values, _ = merged(np.concatenate([pairs, back]), both, n, how)
+    pairs, values, _ = merged(np.concatenate([pairs, back]), both, how)
     return pairs, values
-
-
-def wired(pairs: Pairs, n: int) -> Wiring:
-    """The wiring of distinct, rising pairs."""
-    bits = bits_of(n)
-    return from_targets(n, n, pairs >> bits, pairs & ((1 << bits) - 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,12 @@ class Report:
     wiring: Wiring
     signs: npt.NDArray[np.int8] | None
     rows: int  # rows, or cells, of the edge file
-    dropped: Mapping[str, int]  # reason -> rows
     counted: Counted
     files: Mapping[str, FileRead]  # "edges", "neurons"
     columns: Mapping[str, Mapping[str, str]]  # "edges", "neurons" -> what for -> column
-    types: Mapping[str, int]  # the edges' neurotransmitters, or kinds of synapse -> rows
     policies: Mapping[str, Any]  # the keys that were followed
+    dropped: Mapping[str, int] = field(default_factory=dict)  # reason -> rows
+    types: Mapping[str, int] = field(default_factory=dict)  # transmitters, or synapses -> rows
     origin: Mapping[str, Any] | None = None  # of a native file: the report of what it was made from
 
     @property

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -17,13 +17,12 @@ import numpy.typing as npt
 
 from netbuild.errors import DataFileError
 from netbuild.files.cells import Value
-from netbuild.wording import show
+from netbuild.wording import did_you_mean, show
 
 Array: TypeAlias = npt.NDArray[Any]
-Words: TypeAlias = (
-    Any  # netbuild.language.connectome.Connectome, of which this folder knows nothing
-)
+Words: TypeAlias = Any  # netbuild.language.connectome.Connectome, which is not imported here
 MOST_NEURONS = 1 << 24
+LISTED = 10  # columns in a message
 
 # Columns of an edge list, and attributes of a graph's edges, that are recognised. In small letters;
 # the first that is there counts.
@@ -38,10 +37,64 @@ SYNAPSE = re.compile(
 
 
 class Labels(NamedTuple):
-    """One word for each row, of which few are distinct."""
+    """One word for each row, where few words are distinct."""
 
     at: Array  # (row,): positions in `words`
     words: Array  # (word,): stripped text; "" is unknown
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a table's columns, and how a spec's names for them are looked up."""
+
+    name: str  # the file's, fit for a message
+    columns: tuple[str, ...]  # stripped
+    noun: str = "column"
+
+    def find(self, wanted: str) -> str | None:
+        """The column of this name, else the only one that differs in small and capital letters."""
+        if wanted in self.columns:
+            return wanted
+        alike = [column for column in self.columns if column.casefold() == wanted.casefold()]
+        return alike[0] if len(alike) == 1 else None
+
+    def given(self, column: str, key: tuple[str, ...]) -> str:
+        """The column that a spec names under `key`; raises DataFileError NB211 without it."""
+        found = self.find(column)
+        if found is None:
+            what = f"{self.name} has no {self.noun} {show(column)}"
+            listed = f"its {self.noun}s are {self.listed()}" if self.columns else ""
+            hint = f"{did_you_mean(column, self.columns)} {listed}".strip()
+            raise DataFileError("NB211", what, hint, key=key)
+        return found
+
+    def first_known(self, known: Sequence[str]) -> str | None:
+        """The column with the first of these names, in upper or lower case."""
+        by_name = {column.casefold(): column for column in reversed(self.columns)}
+        return next((by_name[name] for name in known if name in by_name), None)
+
+    def listed(self) -> str:
+        """The names of the first columns, for a message."""
+        names = ", ".join(show(column) for column in self.columns[:LISTED])
+        more = len(self.columns) - LISTED
+        return f"{names} and {more} more" if more > 0 else names
+
+
+@dataclass(frozen=True)
+class Places:
+    """The numbers that rows have in their file, for messages."""
+
+    first: int = 1  # of row 0
+    kept: Array | None = None  # (row,): the numbers themselves, where some rows were left out
+    word: str = "row"
+
+    def of(self, row: int) -> str:
+        """Where a row stands: `row 12`."""
+        return f"{self.word} {row + self.first if self.kept is None else int(self.kept[row]):,}"
+
+    def numbers(self, rows: int) -> Array:
+        """(row,): the numbers of all rows."""
+        return np.arange(self.first, self.first + rows) if self.kept is None else self.kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +111,18 @@ class Rows:
     read: int = 0  # rows of a table, or cells of a matrix, that were read
     dropped: Mapping[str, int] = field(default_factory=dict)  # reason -> rows, in plain words
     columns: Mapping[str, str] = field(default_factory=dict)  # "pre" -> the column that was used
-    first_row: int | None = None  # the number of row 0 in its file; None: a matrix
-    places: Array | None = None  # (row,): the numbers themselves, where some rows were left out
+    places: Places | None = None  # None: a matrix
+    transposed: bool = False  # whether the rows of a matrix are postsynaptic
 
     def place(self, row: int) -> str:
-        """Where a row stands, in words: `row 12`; a matrix's cells go by their units."""
+        """Where a connection stands in its file: `row 12`, or `row 3, column 1` of a matrix."""
         if self.places is not None:
-            return f"row {int(self.places[row])}"
-        if self.first_row is not None:
-            return f"row {row + self.first_row}"
-        pre, post = self.pre[row], self.post[row]
-        if self.names is None:
-            return f"the connection from unit {pre} to unit {post}"
-        names = (show(str(self.names[end])) for end in (pre, post))
-        return f"the connection from {' to '.join(names)}"
+            return self.places.of(row)
+        pre, post = (
+            f"{end + 1:,}" if self.names is None else show(str(self.names[end]))
+            for end in (self.pre[row], self.post[row])
+        )
+        return f"row {post}, column {pre}" if self.transposed else f"row {pre}, column {post}"
 
     def unit_names(self) -> npt.NDArray[np.object_]:
         """(unit,): names as Python text; the positions of a matrix's units without names."""
@@ -79,25 +130,24 @@ class Rows:
 
 
 def objects(values: Iterable[str]) -> npt.NDArray[np.object_]:
-    """An object array of Python text: no longer than needed, however long one of them is."""
+    """An object array of Python text: one long text does not make the others longer."""
     listed = list(values)
     array = np.empty(len(listed), object)
     array[:] = listed
     return array
 
 
-def settle(columns: dict[str, str], kinds: Iterable[str], words: Words) -> None:
-    """Remove "transmitter" or "kind" from `columns`, where both may be one column.
+def settled(columns: Mapping[str, str], kinds: Iterable[str], words: Words) -> dict[str, str]:
+    """The columns without "transmitter" or without "kind", where both may be one column.
 
     `kinds` are the words of the column under "kind": of synapses, or it is about something else.
     """
-    if "kind" not in columns:
-        return
     found = [word for word in kinds if word]
-    if not (found and all(map(SYNAPSE.fullmatch, found))):
-        del columns["kind"]
-    elif words.edges.transmitter is None and columns.get("transmitter") == columns["kind"]:
-        del columns["transmitter"]
+    needless = "kind"
+    if found and all(map(SYNAPSE.fullmatch, found)):
+        given = words.edges.transmitter is not None
+        needless = "" if given or columns.get("transmitter") != columns["kind"] else "transmitter"
+    return {use: column for use, column in columns.items() if use != needless}
 
 
 def kept_values(words: Words) -> dict[str, tuple[Value, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import zlib
@@ -111,33 +112,23 @@ def suffix_of(path: Path) -> str:
 
 
 def unpacked(packed: bytes, name: str, max_bytes: int) -> bytes:
-    """What a gzip file holds, its members one behind the other.
+    """What a gzip file holds.
 
     Raises DataFileError: NB204 (damaged), NB901 (more than `max_bytes`, or a bomb: far more than
     text ever shrinks by).
     """
     limit = min(max_bytes, max(npz.SMALL, TEXT_RATIO * len(packed)))
-    found = io.BytesIO()  # whose value is no second copy
-    at = 0
-    member = zlib.decompressobj(wbits=31)
-    rest = b""
-    while rest or at < len(packed):
-        if not rest:
-            rest = packed[at : at + CHUNK]
-            at += len(rest)
-        if member.eof:  # another member, or the zeros that some tools fill up with
-            rest = rest.lstrip(b"\0")
-            member = zlib.decompressobj(wbits=31) if rest else member
-            continue
-        try:
-            found.write(member.decompress(rest, limit + 1 - found.tell()))
-        except zlib.error:
-            what = f"{name} is not an intact gzip file"
-            raise DataFileError("NB204", what, "copy it again") from None
-        if found.tell() > limit:
-            what = f"{name} unpacks to more than {limit:,} bytes"
-            raise DataFileError("NB901", what, "unpack it, or save it as .parquet")
-        rest = member.unused_data if member.eof else member.unconsumed_tail
-    if not member.eof:
-        raise DataFileError("NB204", f"{name} is truncated", "copy it again")
+    found = io.BytesIO()  # getvalue() makes no second copy
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+            while found.tell() <= limit and (chunk := stream.read(CHUNK)):
+                found.write(chunk)
+    except EOFError:
+        raise DataFileError("NB204", f"{name} is truncated", "copy it again") from None
+    except (gzip.BadGzipFile, zlib.error):
+        what = f"{name} is not an intact gzip file"
+        raise DataFileError("NB204", what, "copy it again") from None
+    if found.tell() > limit:
+        what = f"{name} unpacks to more than {limit:,} bytes"
+        raise DataFileError("NB901", what, "unpack it, or save it as .parquet")
     return found.getvalue()

@@ -19,12 +19,12 @@ import numpy.typing as npt
 import polars as pl
 
 from netbuild.connectomes.arrow import BinaryTable, open_binary
-from netbuild.connectomes.rows import objects
+from netbuild.connectomes.rows import Columns, Places, objects
 from netbuild.connectomes.source import Source
 from netbuild.errors import DataFileError
 from netbuild.files import npz, text
 from netbuild.files.door import TEXT
-from netbuild.wording import did_you_mean, show
+from netbuild.wording import show
 
 HEADER_CAP = 1 << 20  # bytes of a header line
 CELL_CAP = 1 << 17  # characters of a cell, csv's own limit: more are a quote that does not close
@@ -34,10 +34,9 @@ SAMPLE = 1 << 16  # bytes that tell what a column of text holds
 # alone take more than a byte a row; one row repeated fifty million times compresses to nothing.
 FEW_CELLS = 4 << 20
 CELLS_PER_BYTE = 2
-LISTED = 10  # columns in a message
-# What polars raises for text that it cannot parse; a panic is no ordinary exception.
+# What polars raises for text that it cannot parse; its panic is not an Exception.
 DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
-COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that is none
+COMMENT = re.compile(r"(#|%|//).*[^#%/\s]")  # a first cell that begins a comment
 INTEGER = r"^(0|-?[1-9]\d{0,18})$"  # written as an id is: 007 is a name
 WHOLE = r"^[+-]?\d+$"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -47,23 +46,21 @@ class CellsError(DataFileError):
     """Polars cannot parse text: cells are not of the declared types, or rows are malformed."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of which only the names of the columns are known yet; nothing else is parsed."""
+@dataclass(frozen=True, kw_only=True)
+class Table(Columns):
+    """A table in a file: only the names of its columns have been parsed yet."""
 
-    name: str  # the file's, fit for a message
-    columns: tuple[str, ...]  # stripped
     size: int  # bytes of the file on disk
-    rows: int  # that it declares; of text no fewer than there are
+    rows: int = 0  # that it declares; of text no fewer than there are
     content: bytes = b""  # of text
     separator: str = ","  # of text
     quoted: bool = False  # whether text holds quotes at all
     binary: BinaryTable | None = None
 
     @property
-    def first_row(self) -> int:
-        """The number of the first row of data: text has a header, which is row 1."""
-        return 2 if self.binary is None else 1
+    def places(self) -> Places:
+        """The rows' numbers: text has a header, which is row 1."""
+        return Places(2 if self.binary is None else 1)
 
     def index(self, column: str) -> int:
         """The position of a column; raises DataFileError NB211 where its name stands twice."""
@@ -160,33 +157,6 @@ class Table:
             )
         return frame.select(pl.col(f"c{place}").alias(key) for key, place in places.items())
 
-    def find(self, wanted: str) -> str | None:
-        """The column of this name, else the only one that differs in small and capital letters."""
-        if wanted in self.columns:
-            return wanted
-        alike = [column for column in self.columns if column.casefold() == wanted.casefold()]
-        return alike[0] if len(alike) == 1 else None
-
-    def given(self, column: str, key: tuple[str, ...]) -> str:
-        """The column that a spec names under `key`; raises DataFileError NB211 without it."""
-        found = self.find(column)
-        if found is None:
-            what = f"{self.name} has no column {show(column)}"
-            hint = f"{did_you_mean(column, self.columns)} its columns are {self.listed()}".lstrip()
-            raise DataFileError("NB211", what, hint, key=key)
-        return found
-
-    def first_known(self, known: Sequence[str]) -> str | None:
-        """The column with the first of these names, in upper or lower case."""
-        by_name = {column.casefold(): column for column in reversed(self.columns)}
-        return next((by_name[name] for name in known if name in by_name), None)
-
-    def listed(self) -> str:
-        """The names of the columns, of which there may be many, for a message."""
-        names = ", ".join(show(column) for column in self.columns[:LISTED])
-        more = len(self.columns) - LISTED
-        return f"{names} and {more} more" if more > 0 else names
-
 
 def open_table(source: Source) -> Table:
     """The table in a file: its header is read, its rows counted, and the rest left.
@@ -197,10 +167,18 @@ def open_table(source: Source) -> Table:
     if source.suffix in TEXT:
         columns, separator = header_of(content, name)
         rows, quoted = content.count(b"\n"), b'"' in content
-        return Table(name, columns, size, rows, content, separator, quoted)
+        return Table(
+            name,
+            columns,
+            size=size,
+            rows=rows,
+            content=content,
+            separator=separator,
+            quoted=quoted,
+        )
     binary = open_binary(content, source.suffix, name)
     columns = tuple(column.strip() for column in binary.schema)
-    return Table(name, columns, size, binary.rows, binary=binary)
+    return Table(name, columns, size=size, rows=binary.rows, binary=binary)
 
 
 def header_of(content: bytes, name: str) -> tuple[tuple[str, ...], str]:
@@ -233,8 +211,7 @@ def not_a_header(table: Table) -> DataFileError | None:
         return DataFileError("NB204", f"row 1 of {table.name} is a comment", hint)
     if len(table.columns) == 1 and len(table.columns[0].split()) > 1:
         what = f"row 1 of {table.name} is a single cell, with blanks in it"
-        marks = "commas, semicolons or tabs"
-        hint = f"columns are separated by {marks}: write one of these for the blanks"
+        hint = "separate the columns by commas, semicolons or tabs in place of blanks"
         return DataFileError("NB204", what, hint)
     return None
 
@@ -253,42 +230,53 @@ def errors_reported(name: str) -> Iterator[None]:
 
 
 def first_fault(table: Table) -> DataFileError | None:
-    """The error for the first row that is not UTF-8, or has not as many cells as the header.
+    """The error for the first row that is malformed; None where all rows are right."""
+    try:
+        for _ in records(table):
+            pass
+    except DataFileError as error:
+        return error
+    return None
 
-    None where all rows are right; empty rows are no fault. Only one row is in memory at a time.
+
+def records(table: Table) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each row of a text that is not empty, the header included.
+
+    Only one row is in memory at a time. Raises DataFileError NB204 for a row that is not UTF-8,
+    or has not as many cells as the header.
     """
-    stream, width = io.BytesIO(table.content.removeprefix(text.BOM)), len(table.columns)
+    stream = io.BytesIO(table.content.removeprefix(text.BOM))
     lines = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
-    records = csv.reader(
+    reader = csv.reader(
         lines,
         delimiter=table.separator,
         quoting=csv.QUOTE_MINIMAL if table.quoted else csv.QUOTE_NONE,
         strict=True,
     )
-    number = 0
+    number = width = 0
     try:
-        for number, cells in enumerate(records, 1):
-            row = f"row {number:,} of {table.name}"
-            if any(len(cell) > CELL_CAP for cell in cells) or "\0" in "".join(cells):
-                break
-            if not is_utf8("".join(cells)):
-                return DataFileError("NB204", f"{row} is not UTF-8", "save it as UTF-8")
+        for number, cells in enumerate(reader, 1):
+            width = width or len(cells)
+            row, joined = f"row {number:,} of {table.name}", "".join(cells)
+            if "\0" in joined or max(map(len, cells), default=0) > CELL_CAP:
+                raise inseparable(table, number)
+            # A byte that is not UTF-8 was read as half of a surrogate pair.
+            if not joined.isascii() and any("\udc80" <= letter <= "\udcff" for letter in joined):
+                raise DataFileError("NB204", f"{row} is not UTF-8", "save it as UTF-8")
             if cells and len(cells) != width:
                 what = f"{row} has {len(cells):,} cells, the header has {width:,}"
                 hint = "each row has as many cells as the header; quote text that holds separators"
-                return DataFileError("NB204", what, hint)
-        else:
-            return None
+                raise DataFileError("NB204", what, hint)
+            if cells:
+                yield number, cells
     except csv.Error:
-        number += 1
-    what = f"row {number:,} of {table.name} cannot be separated into cells"
-    hint = "a quote that opens must close, before the next separator"
-    return DataFileError("NB204", what, hint)
+        raise inseparable(table, number + 1) from None
 
 
-def is_utf8(cells: str) -> bool:
-    """Whether no byte had to be escaped."""
-    return cells.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in cells)
+def inseparable(table: Table, row: int) -> DataFileError:
+    """The error for a row whose quotes do not close."""
+    what = f"row {row:,} of {table.name} cannot be separated into cells"
+    return DataFileError("NB204", what, "a quote that opens must close, before the next separator")
 
 
 def text_cells(
@@ -301,11 +289,11 @@ def text_cells(
     keys = {f"column {i}": column for i, column in enumerate(columns)}
     frame = table.strings(keys)
     kept = ~frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    rows = (np.flatnonzero(kept.to_numpy()) + table.first_row).tolist()
+    rows = (np.flatnonzero(kept.to_numpy()) + table.places.first).tolist()
     frame = frame.filter(kept).fill_null("")
     ids = frame[f"column {columns.index(name)}"]
     if table.binary is not None and table.binary.holds_floats(table.index(name)):
-        raise float_ids(table, name, f"row {table.first_row}")
+        raise float_ids(table, name, table.places.of(0))
     if ids.str.contains(NUMBER).all() and not ids.str.contains(WHOLE).all():
         raise float_ids(table, name, f"row {rows[(~ids.str.contains(WHOLE)).arg_max() or 0]}")
     return rows, {column: objects(frame[key].to_list()) for key, column in keys.items()}

@@ -56,15 +56,11 @@ def name_of(text: str, most: int = MOST_LETTERS) -> str:
     """A name as figures write it: characters that the font lacks, or that move the cursor, as their
     codes (`\\u4e2d`, `\\x1b`), and in the middle of more than `most` letters an ellipsis.
     """
-    seen = "".join(c if _is_drawn(c) else _code(c) for c in text)
+    seen = "".join(c if _is_drawn(c) else c.encode("unicode_escape").decode() for c in text)
     if len(seen) <= most:
         return seen
     half = (most - 1) // 2
     return f"{seen[: most - 1 - half]}…{seen[-half:]}"
-
-
-def _code(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
 
 
 @cache

@@ -25,9 +25,9 @@ PART = 2**22  # connections that are put into their bins at once
 def matrix(ax: Axes, weight: Weight, percentile: float = 100) -> Figure:
     """Draw an (output_dim, input_dim) weight, red above zero and blue below.
 
-    The colours end at a percentile of the magnitudes that are not 0; below 100 a few large weights
-    do not pale all others. More than 2,000 units, of a sparse weight 800, are drawn as the means of
-    neighbours.
+    The colours end at a percentile of the magnitudes that are not 0; with a percentile below 100 a
+    few large weights do not make all others pale. Above 2,000 units (800 of a sparse weight) each
+    pixel is a mean of neighbours.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -62,8 +62,8 @@ def matrix(ax: Axes, weight: Weight, percentile: float = 100) -> Figure:
 def binned(weight: Weight, most: int | None = None) -> NDArray[np.float64]:
     """(output_dim, input_dim), or, of too many units, the means of equal parts of an axis.
 
-    `most` parts: 2,000, and 800 of a scipy.sparse array, if it is left out. Of such an array what
-    is not stored counts as 0, and it is never made dense.
+    There are at most `most` parts; the default is 2,000, and 800 for a scipy.sparse array. Such an
+    array is never made dense; entries that it does not store count as 0.
     """
     rows, columns = weight.shape
     if not isinstance(weight, (Tensor, np.ndarray)):

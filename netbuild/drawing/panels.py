@@ -23,12 +23,12 @@ DASHED: dict[str, Any] = {
     "color": GREY,
     "zorder": 0,
 }  # a boundary
-LONGER = 60  # letters of names that have the width of a panel
-WIDEST, HANDLE = 52, 6  # letters: of a legend above a panel of 4 inches, and of a line in it
-LETTER, LINE = 4.6, 10.0  # points: the mean width of a small letter, and from line to line
-BESIDE = 0.8  # of its width is left to an axis beside which there is a legend
+LONGER = 60  # letters of a name that may take the whole width of a panel
+WIDEST, HANDLE = 52, 6  # the width of a legend above a panel of 4 inches, and of a handle: letters
+LETTER, LINE = 4.6, 10.0  # the mean width of a small letter, and the line spacing, in points
+BESIDE = 0.8  # the part of a panel's width that a legend beside the axes leaves to them
 MOST_ROWS = 9  # of a legend beside its axes
-CROWDED = 20  # entries of such a legend, above which every second one is left out
+CROWDED = 20  # entries of a legend beside its axes; above, every second entry is left out
 
 
 class Span(NamedTuple):

@@ -25,10 +25,20 @@ class Facts:
     actions: int | None  # how many; None where the answers are values
     values: int  # how many values answer, where they are values
     channels: Mapping[str, tuple[int, ...]]  # of the inputs, by the environment's own names
-    choices: Mapping[str, tuple[int, ...]]  # of the actions
     periods: tuple[str, ...]  # that trials really have
     variables: tuple[str, ...]
-    constant: Mapping[str, float]  # ms, of the periods that always last as long
+    constant: Mapping[str, float]  # ms, of the periods whose length never changes
+
+    @property
+    def widths(self) -> tuple[int, int | None, int]:
+        """How wide a network for it is, at both ends."""
+        return self.inputs, self.actions, self.values
+
+    @property
+    def sizes(self) -> str:
+        """The widths in words."""
+        answers = f"{self.values} values" if self.actions is None else f"{self.actions} actions"
+        return f"{self.inputs} inputs and {answers}"
 
 
 def parameters_of(env: str, dt: float) -> dict[str, bool]:
@@ -91,13 +101,14 @@ def facts_of(environment: Environment, dt: float) -> Facts:
     if not any(len(trial.inputs) for trial in plain):
         raise EnvironmentFailed(f"every trial of {environment.env} is empty")
     names = getattr(player.outer.observation_space, "name", {})
-    choices = getattr(player.base.action_space, "name", {}) if actions is not None else {}
     return Facts(
         inputs=int(shape[0]),
         actions=actions,
         values=0 if answers.ndim == 1 else int(answers.shape[1]),
-        channels={str(name): _indices(at) for name, at in names.items()},
-        choices={str(name): _indices(at) for name, at in choices.items()},
+        channels={
+            str(name): tuple(map(int, at)) if hasattr(at, "__iter__") else (int(at),)
+            for name, at in names.items()
+        },
         periods=tuple(dict.fromkeys(name for trial in plain for name in trial.periods)),
         variables=tuple(
             dict.fromkeys(name for trial in plain for name in trial.variables if name != "part")
@@ -149,7 +160,3 @@ def _constant(base: Any) -> dict[str, float]:
         if isinstance(duration, (int, float)):
             found[str(name)] = float(duration)
     return found
-
-
-def _indices(at: Any) -> tuple[int, ...]:
-    return tuple(int(i) for i in at) if hasattr(at, "__iter__") else (int(at),)

@@ -1,8 +1,8 @@
 """One environment that gives one trial after the other, all of them from one seed.
 
-For a new batch an environment must be as it was when it was made. To give all of its variables
-back is several times cheaper than to make another environment; one that holds anything whose state
-cannot be given back for certain is made again.
+For a new batch an environment must be as it was when it was made. Restoring all of its variables
+is several times cheaper than making another environment. An environment that holds an object whose
+state cannot be restored for certain is made again.
 """
 
 from __future__ import annotations
@@ -130,7 +130,12 @@ class Player:
         found = dict(variables) if isinstance(variables, dict) else {}
         if self._parts:
             found["part"] = self.outer.i_env
-        return Trial(inputs, answers, _periods(base, len(inputs)), found)
+        bounds = {
+            name: (max(int(start), 0), min(int(base.end_ind[name]), len(inputs)))
+            for name, start in base.start_ind.items()
+        }
+        periods = {name: (start, end) for name, (start, end) in bounds.items() if end > start}
+        return Trial(inputs, answers, periods, found)
 
 
 def player_of(
@@ -140,14 +145,6 @@ def player_of(
     if before is None or (before.environment, before.dt) != (environment, dt):
         return Player(environment, dt, seed, resettable=True)
     return before if before.reset(seed) else Player(environment, dt, seed)
-
-
-def _periods(base: Any, steps: int) -> dict[str, tuple[int, int]]:
-    bounds = {
-        name: (max(int(start), 0), min(int(base.end_ind[name]), steps))
-        for name, start in base.start_ind.items()
-    }
-    return {name: (start, end) for name, (start, end) in bounds.items() if end > start}
 
 
 def _failed(environment: Environment, what: str, error: Exception) -> EnvironmentFailed:
@@ -184,7 +181,10 @@ class Snapshot:
         self._functions: list[types.FunctionType] = []
         self._note(outer)
         for function in self._functions:
-            self._check(function)
+            # It may hold objects of the environment and plain values, and nothing else.
+            held = [cell.cell_contents for cell in function.__closure__ or ()]
+            if not all(isinstance(value, PLAIN) or id(value) in self._parts for value in held):
+                raise Unknown(function.__qualname__)
 
     def restore(self) -> None:
         """Give every object the variables that it had, and remove those that came later."""
@@ -220,15 +220,10 @@ class Snapshot:
             if value.dtype.hasobject:
                 raise Unknown("an array of objects")
         elif not _is_constant(value):
-            if not _is_of_neurogym(value):
+            package = type(value).__module__.split(".")[0]
+            if package not in ("neurogym", "gymnasium") or not hasattr(value, "__dict__"):
                 raise Unknown(type(value).__name__)
             self._note(value)
-
-    def _check(self, function: types.FunctionType) -> None:
-        """Refuse a function that holds more than an object of the environment or plain values."""
-        held = [cell.cell_contents for cell in function.__closure__ or ()]
-        if not all(isinstance(value, PLAIN) or id(value) in self._parts for value in held):
-            raise Unknown(function.__qualname__)
 
 
 def copied(value: Any) -> Any:
@@ -248,8 +243,3 @@ def _is_constant(value: Any) -> bool:
 
     # A space has its own random numbers, but only sampling it uses them, which no trial does.
     return isinstance(value, (*PLAIN, np.random.RandomState, Box, Discrete))
-
-
-def _is_of_neurogym(value: Any) -> bool:
-    package = type(value).__module__.split(".")[0]
-    return package in ("neurogym", "gymnasium") and hasattr(value, "__dict__")

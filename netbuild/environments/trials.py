@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from netbuild.environments.player import EnvironmentFailed, Player, Trial, player_of
 from netbuild.environments.recipe import Environment, Levels, Recipe
 from netbuild.environments.registry import quietly
-from netbuild.streams import rng_of
 
 SEEDS = 2**32  # environments take seeds of 32 bits
 Array = NDArray[Any]
@@ -22,7 +21,7 @@ MOST_VALUES = 64  # of one trial variable that is a list
 
 
 class Drawn(NamedTuple):
-    """A batch in numpy, as `netbuild.tasks.Batch` is in torch; its arrays are the caller's own."""
+    """A batch in numpy, as `netbuild.tasks.Batch` is in torch; the caller owns the arrays."""
 
     inputs: Array  # (batch, time, input) float32
     targets: Array  # (batch, time) int64 classes, or (batch, time, output) float32
@@ -30,32 +29,13 @@ class Drawn(NamedTuple):
     trials: dict[str, Array] | None  # (batch, ...) each
 
 
-class TrialSource:
-    """The batches of whole trials of a recipe, by step.
-
-    The environments of one batch are reset for the next one, which is cheaper than to make others.
-    """
-
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        self.recipe, self.seed = recipe, seed
-        self._players: dict[int, Player] = {}
-
-    def batch(self, step: int, size: int, rng: np.random.Generator | None = None) -> Drawn:
-        """The batch of one step, drawn from `rng` where it is given; raises EnvironmentFailed."""
-        rng = rng or rng_of(self.seed, "train", step)
-        return draw_trials(self.recipe, size, rng, self._players)
-
-
 def draw_trials(
-    recipe: Recipe,
-    count: int,
-    rng: np.random.Generator,
-    known: dict[int, Player] | None = None,
+    recipe: Recipe, count: int, rng: np.random.Generator, known: dict[int, Player] | None = None
 ) -> Drawn:
     """`count` whole trials, which follow from `rng` alone; raises EnvironmentFailed.
 
-    Nothing of an earlier batch is left in the environments: those that `known` has, which is for
-    this recipe alone, are reset, and all others are made. Those of this batch are left in `known`.
+    `known`, which belongs to this recipe alone, holds environments of an earlier batch: they are
+    reset, and all others are made. Afterwards `known` holds the environments of this batch.
     """
     known = {} if known is None else known
     with quietly():

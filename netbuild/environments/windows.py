@@ -3,12 +3,13 @@
 Each row of a batch is a stream of trials, one after the other without a gap, which is cut into
 windows of equal length: window w+1 begins where window w ended, so trials begin and end anywhere
 in them. After a number of windows (a filling) all streams start again; the last window before that
-is left out. All of this is `neurogym.utils.data.Dataset` (2.3.1). What differs is that the streams
-are seeded, so that any window can be made again, and that its arrays are the caller's own.
+is left out. All of this is as in `neurogym.utils.data.Dataset` (2.3.1), except that the streams are
+seeded, so that any window can be made again, and that the caller owns the arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from netbuild.environments.registry import quietly
 from netbuild.environments.trials import (
     SEEDS,
     Drawn,
-    TrialSource,
     choose,
     conditions,
+    draw_trials,
     targets_of,
     weights_of,
 )
@@ -34,9 +35,21 @@ CACHED = 1e5  # numbers that `Dataset` keeps at a time
 EMPTY = 1000  # trials without a step before a stream is given up
 
 
-def source_of(recipe: Recipe, seed: int) -> TrialSource | WindowSource:
-    """Where the training batches of a recipe come from: whole trials, or windows of streams."""
-    return TrialSource(recipe, seed) if recipe.window is None else WindowSource(recipe, seed)
+def batches_of(
+    recipe: Recipe, seed: int
+) -> Callable[[int, int, np.random.Generator | None], Drawn]:
+    """What makes the training batches of a recipe: (step, size, random numbers) to a batch.
+
+    Whole trials are drawn from the random numbers, when they are given; windows never are.
+    """
+    if recipe.window is not None:
+        return WindowSource(recipe, seed).batch
+    known: dict[int, Player] = {}  # the environments of the last batch, which the next one resets
+
+    def batch(step: int, size: int, rng: np.random.Generator | None) -> Drawn:
+        return draw_trials(recipe, size, rng or rng_of(seed, "train", step), known)
+
+    return batch
 
 
 class WindowSource:

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from netbuild import system
 from netbuild.environments.recipe import Recipe
 from netbuild.environments.registry import creators
-from netbuild.environments.trials import Drawn, TrialSource
-from netbuild.environments.windows import WindowSource, source_of
+from netbuild.environments.trials import Drawn
+from netbuild.environments.windows import batches_of
 
 Array = NDArray[Any]
 Answer = tuple[dict[str, Any], Drawn | None]  # what it says, and the batch unless it is an error
@@ -135,7 +135,7 @@ def main() -> None:
     # Unbuffered, so that `select` sees each line that has not been read.
     with contextlib.suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as lines:
         words = json.loads(lines.readline())
-        source = source_of(Recipe.from_data(words["recipe"]), int(words["seed"]))
+        batch = batches_of(Recipe.from_data(words["recipe"]), int(words["seed"]))
         creators()
         # A separate thread writes, so that the next batch is made while this one is not read.
         frames: queue.Queue[bytes] = queue.Queue(AHEAD)
@@ -144,19 +144,15 @@ def main() -> None:
         for line in lines:
             request = json.loads(line)
             for step in count(request["step"]):
-                frames.put(_answer(source, step, request["size"]))
+                head = {"step": step, "size": request["size"]}
+                try:
+                    frames.put(frame(head, batch(step, request["size"], None)))
+                except Exception as error:
+                    said = {"error": str(error), "traceback": traceback.format_exc()}
+                    frames.put(frame(head | said))
                 if select.select([lines], [], [], 0)[0]:
                     break
     os._exit(0)  # without a complaint about the pipe
-
-
-def _answer(source: TrialSource | WindowSource, step: int, size: int) -> bytes:
-    """The batch of one step, or the error in its place."""
-    head = {"step": step, "size": size}
-    try:
-        return frame(head, source.batch(step, size))
-    except Exception as error:
-        return frame(head | {"error": str(error), "traceback": traceback.format_exc()})
 
 
 def _write_all(stream: BinaryIO, frames: queue.Queue[bytes]) -> None:

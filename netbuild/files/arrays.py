@@ -24,7 +24,7 @@ from netbuild.files.door import (
     check_format,
     enough_memory,
     opened,
-    read_rest,
+    read_whole,
 )
 from netbuild.wording import either, show
 
@@ -41,26 +41,6 @@ class ArrayFile:
     size: int  # bytes of the file
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """An array file of which only the first bytes have been read."""
-
-    file: io.FileIO
-    size: int
-    head: bytes
-    form: Format
-    name: str
-
-    @property
-    def reader(self) -> Any:
-        """The module that has `shape_of` and `array_from` for this format."""
-        return import_module(f"netbuild.files.{self.form.array}")
-
-    def rest(self) -> bytearray:
-        self.file.seek(len(self.head))
-        return read_rest(self.head, self.file, self.size, self.name)
-
-
 def read_shape(
     path: Path, array: str | None = None, *, max_bytes: int = MAX_BYTES
 ) -> tuple[int, ...]:
@@ -70,11 +50,9 @@ def read_shape(
     where there is only one. Raises DataFileError as `read_array` does, except for what only the
     data can tell (NB205, a wrong checksum, ragged rows).
     """
-    with _opened(path, array, max_bytes) as found:
-        # Text has no header, so that it is read whole.
-        file = found.file if found.form.magic else io.BytesIO(found.rest())
-        shape: tuple[int, ...] = found.reader.shape_of(
-            file, found.size, array, found.name, max_bytes
+    with _opened(path, array, max_bytes) as (form, file, size):
+        shape: tuple[int, ...] = _reader(form).shape_of(
+            file, size, array, show(path.name), max_bytes
         )
         return shape
 
@@ -87,30 +65,33 @@ def read_array(path: Path, array: str | None = None, *, max_bytes: int = MAX_BYT
     file), NB204 (malformed), NB205 (a cell of text that is no finite number), NB206 (no such
     array), NB207 (refused dtype), NB201 (no elements), NB901 (over `max_bytes`).
     """
-    with _opened(path, array, max_bytes) as found:
-        name, size = found.name, found.size
-        if found.form.magic:  # what a header declares is judged before the rest is read
-            found.reader.shape_of(found.file, size, array, name, max_bytes)
-        content = found.rest()
-        matrix = found.reader.array_from(content, array, name, max_bytes)
+    name = show(path.name)
+    with _opened(path, array, max_bytes) as (form, file, size):
+        if form.magic:  # what a header declares is judged before the rest is read
+            _reader(form).shape_of(file, size, array, name, max_bytes)
+        content = read_whole(file, size, name)
+        matrix = _reader(form).array_from(content, array, name, max_bytes)
         return ArrayFile(matrix, hashlib.sha256(content).hexdigest(), size)
 
 
+def _reader(form: Format) -> Any:
+    """The module that has `shape_of` and `array_from` for a format."""
+    return import_module(f"netbuild.files.{form.array}")
+
+
 @contextmanager
-def _opened(path: Path, array: str | None, max_bytes: int) -> Iterator[_Opened]:
-    """The file, once its kind, size, extension and first bytes are accepted."""
+def _opened(
+    path: Path, array: str | None, max_bytes: int
+) -> Iterator[tuple[Format, io.FileIO, int]]:
+    """The format, the file and its size, once its extension and first bytes are accepted."""
     suffix, name = path.suffix.lower(), show(path.name)
     is_text = suffix in FORMATS and not FORMATS[suffix].magic
-    limit = min(max_bytes, text.SIZE_CAP) if is_text else max_bytes
+    # The header of an array comes on top of its data.
+    limit = min(max_bytes, text.SIZE_CAP) if is_text else max_bytes + npy.HEAD
     hint = "save it as .npy" if is_text else ""
-    # A header comes on top of the data.
-    with (
-        enough_memory(path),
-        opened(path, limit + (0 if is_text else npy.HEAD), hint) as (file, size),
-    ):
-        head = file.read(npy.HEAD)
-        form = check_format(suffix, head, name, ARRAYS)
+    with enough_memory(path), opened(path, limit, hint) as (file, size):
+        form = check_format(suffix, file.read(npy.HEAD), name, ARRAYS)
         if array is not None and not form.named:
             what = f"only an {either(NAMED)} has named arrays; {name} holds one"
             raise DataFileError("NB206", what, "leave `array` out")
-        yield _Opened(file, size, head, form, name)
+        yield form, file, size

@@ -216,12 +216,11 @@ def opened(path: Path, max_bytes: int, hint: str = "") -> Iterator[tuple[io.File
         os.close(descriptor)
 
 
-def read_rest(head: bytes, file: io.FileIO, size: int, name: str) -> bytearray:
-    """All `size` bytes, of which `head` was read before, and proof that there are no more."""
-    filled = min(len(head), size)
-    content = bytearray(size)
-    content[:filled] = head[:filled]
+def read_whole(file: io.FileIO | io.BytesIO, size: int, name: str) -> bytearray:
+    """All `size` bytes of a file, and proof that there are no more."""
+    content, filled = bytearray(size), 0
     view = memoryview(content)
+    file.seek(0)
     while filled < size and (count := file.readinto(view[filled:])):
         filled += count
     if filled < size or file.read(1):

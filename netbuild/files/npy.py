@@ -77,7 +77,7 @@ def layout_of(head: bytes, size: int, name: str, max_bytes: int) -> Layout:
 def shape_of(
     file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
 ) -> tuple[int, ...]:
-    """The shape of an .npy of `size` bytes, whose data stays unread; raises as `layout_of` does."""
+    """The shape of an .npy of `size` bytes; its data stays unread. Raises as `layout_of` does."""
     file.seek(0)
     return layout_of(file.read(HEAD), size, name, max_bytes).shape
 

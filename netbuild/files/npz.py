@@ -41,7 +41,7 @@ DAMAGED = (
 def shape_of(
     file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
 ) -> tuple[int, ...]:
-    """The shape of one array, whose data stays unread.
+    """The shape of one array; its data stays unread.
 
     `array` may be None where the archive holds exactly one. Raises DataFileError: NB204 (not an
     intact archive), NB206 (no such array), NB901 (a bomb), and what `npy.layout_of` raises.
@@ -56,37 +56,28 @@ def shape_of(
 def array_from(
     content: bytes | bytearray, array: str | None, name: str, max_bytes: int
 ) -> npy.Array:
-    """The array itself; raises what `shape_of` raises, and NB204 where its checksum is wrong."""
-    with archive_of(io.BytesIO(content), len(content), name) as archive:
-        member = pick(archive, len(content), array, name, max_bytes)
-        inner = unpacked(archive, member, member.file_size + 1, name)
-    if len(inner) != member.file_size:
-        raise malformed(name, f"its member {show(member.filename)} is truncated")
-    label = f"{show(member.filename)} in {name}"
-    return npy.array_from(inner, None, label, max_bytes)
-
-
-def array_in(content: bytes, array: str, name: str, max_bytes: int) -> npy.Array:
-    """What `array_from` returns and raises, of an archive in memory.
+    """The array itself; raises what `shape_of` raises, and NB204 where its checksum is wrong.
 
     Of a member that is not compressed a single copy is made, where zipfile makes three.
     """
-    size = len(content)
-    with archive_of(io.BytesIO(content), size, name) as archive:
-        member = pick(archive, size, array, name, max_bytes)
-    if member.compress_type != zipfile.ZIP_STORED:
-        return array_from(content, array, name, max_bytes)
-    view = stored(content, member, name)
-    return npy.array_from(view, None, f"{show(member.filename)} in {name}", max_bytes)
+    with archive_of(io.BytesIO(content), len(content), name) as archive:
+        member = pick(archive, len(content), array, name, max_bytes)
+        if member.compress_type == zipfile.ZIP_STORED:
+            inner = stored(content, member, name)
+        else:
+            inner = memoryview(unpacked(archive, member, member.file_size + 1, name))
+    if len(inner) != member.file_size:
+        raise malformed(name, f"its member {show(member.filename)} is truncated")
+    return npy.array_from(inner, None, f"{show(member.filename)} in {name}", max_bytes)
 
 
-def stored(content: bytes, member: zipfile.ZipInfo, name: str) -> memoryview:
+def stored(content: bytes | bytearray, member: zipfile.ZipInfo, name: str) -> memoryview:
     """The bytes of a member that is not compressed, in place, their checksum compared."""
     at = member.header_offset
     if at < 0 or content[at : at + 4] != LOCAL or len(content) < at + LOCAL_LENGTHS.size:
         raise damaged(member, name)
     at += LOCAL_LENGTHS.size + sum(LOCAL_LENGTHS.unpack_from(content, at))
-    view = memoryview(content)[at : at + member.file_size]
+    view = memoryview(content).toreadonly()[at : at + member.file_size]
     if len(view) != member.compress_size or zlib.crc32(view) != member.CRC:
         raise damaged(member, name)
     return view
@@ -189,21 +180,23 @@ def judge_names(names: list[str], archive: str) -> None:
         raise malformed(archive, "two of its members have the same name")
 
 
-def judge_sizes(content: int, size: int, name: str, max_bytes: int) -> None:
+def judge_sizes(
+    content: int,
+    size: int,
+    name: str,
+    max_bytes: int,
+    hint: str = "write it uncompressed, with numpy.savez",
+) -> None:
     """Refuse what unpacks to more than the cap, or to far more than an honest array would.
 
     The ratio is taken to the archive's real size, since the directory may lie about the rest.
     """
     if content > max_bytes:
-        raise DataFileError(
-            "NB901", f"{name} declares {content:,} bytes; the limit is {max_bytes:,}"
-        )
+        what = f"{name} declares {content:,} bytes; the limit is {max_bytes:,}"
+        raise DataFileError("NB901", what)
     if content > SMALL and content > RATIO * size:
-        raise DataFileError(
-            "NB901",
-            f"{name} unpacks to {content // size} times its size; the limit is {RATIO} times",
-            "write it uncompressed, with numpy.savez",
-        )
+        what = f"{name} unpacks to {content // size} times its size; the limit is {RATIO} times"
+        raise DataFileError("NB901", what, hint)
 
 
 def no_such_array(array: str | None, names: tuple[str, ...], name: str) -> DataFileError:
@@ -221,7 +214,7 @@ def no_such_array(array: str | None, names: tuple[str, ...], name: str) -> DataF
 
 
 def damaged(member: zipfile.ZipInfo, name: str) -> DataFileError:
-    """The error for a member whose bytes are not those that were once written."""
+    """The error for a member whose bytes have changed since it was written."""
     problem = "its checksum is wrong, or it cannot be unpacked"
     return malformed(name, f"its member {show(member.filename)} is damaged: {problem}")
 

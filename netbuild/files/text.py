@@ -6,13 +6,14 @@ repeated: a spec may name a file that its reader must not see.
 
 from __future__ import annotations
 
+import io
 import re
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from netbuild.errors import DataFileError
+from netbuild.files.door import read_whole
 
 SIZE_CAP = 64 << 20  # bytes; as .npy the same matrix is a fraction of that
 BOM = b"\xef\xbb\xbf"
@@ -24,10 +25,10 @@ NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
 def shape_of(
-    file: BinaryIO, size: int, array: str | None, name: str, max_bytes: int
+    file: io.FileIO | io.BytesIO, size: int, array: str | None, name: str, max_bytes: int
 ) -> tuple[int, ...]:
     """(rows, columns) of the matrix, by counting lines and the first line's separators."""
-    lines, separator = lines_of(file.read(), name)
+    lines, separator = lines_of(read_whole(file, size, name), name)
     return len(lines), len(cells_of(lines[0], separator))
 
 
@@ -89,7 +90,7 @@ def first_fault(lines: list[str], separator: str | None, name: str) -> DataFileE
         if not line.strip():
             return DataFileError("NB204", f"row {row} of {name} is empty")
         if line.lstrip().startswith("#"):
-            hint = "remove it; a comment cannot be told from a row switched off by mistake"
+            hint = "remove it; it may be a row that was commented out by mistake"
             return DataFileError("NB204", f"row {row} of {name} is a comment", hint)
         cells = cells_of(line, separator)
         for column, cell in enumerate(cells, 1):

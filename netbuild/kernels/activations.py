@@ -25,21 +25,12 @@ class Activation(NamedTuple):
     """An elementwise function r = f(v); calling it gives f(v), which autograd differentiates."""
 
     name: str
-
-    function: Callable[[Tensor], Tensor]
-    """f(v) in a new tensor, differentiable as often as torch's operations are."""
-
-    value: Callable[[Tensor, Tensor], object]
-    """(v, out): writes f(v) into out, which may be v itself."""
-
-    prepare: Callable[[Tensor], Tensor]
-    """(rates): what `pull` needs, for all time steps in one pass; this may be the rates."""
-
+    function: Callable[[Tensor], Tensor]  # f(v) in a new tensor, differentiable at any order
+    value: Callable[[Tensor, Tensor], object]  # (v, out): writes f(v) into out, which may be v
+    prepare: Callable[[Tensor], Tensor]  # (rates): what `pull` needs of all steps; may be the rates
+    # (grad, prepared, out): writes grad * f'(v) into out, which may be grad itself
     pull: Callable[[Tensor, Tensor, Tensor], object]
-    """(grad, prepared, out): writes grad * f'(v) into out, which may be grad itself."""
-
-    n: float | None = None
-    """The exponent of `power`; None for the others."""
+    n: float | None = None  # the exponent of `power`; None for the others
 
     def __call__(self, v: Tensor) -> Tensor:
         """f(v)."""

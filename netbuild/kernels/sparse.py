@@ -197,7 +197,7 @@ def _width(group: list[tuple[Tensor, Tensor]]) -> int:
 
 
 def _side_by_side(pieces: list[Tensor], memory: Tensor) -> Tensor:
-    """All pieces as one contiguous (unit, column), in this memory unless there is no need."""
+    """All pieces as one contiguous (unit, column); a single piece that is one already stays."""
     if len(pieces) == 1 and pieces[0].is_contiguous():
         return pieces[0]
     units, widths = len(pieces[0]), [piece.shape[1] for piece in pieces]
@@ -227,7 +227,7 @@ def sparse_linear(x: Tensor, values: Tensor, where: Pattern, bias: Tensor | None
         bias: (output_dim,), or None for none.
 
     Returns:
-        (..., output_dim), whose memory is (output_dim, ...).
+        (..., output_dim); its memory is (output_dim, ...).
 
     Raises:
         ValueError: shapes, dtypes or devices that do not fit.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,14 +13,16 @@ from pydantic import Field
 
 from netbuild.errors import DataFileError, joined
 from netbuild.language.base import Model, Seed, key
-from netbuild.language.context import Context, Here, Result, as_float32
+from netbuild.language.context import Context, Here, Result
 from netbuild.language.plan import TaskInputs
 from netbuild.language.shorthand import Shorthand, array
 from netbuild.language.training import Training
 from netbuild.language.units import Units
+from netbuild.language.values import as_float32
 from netbuild.language.weights import Array as ArrayName
 from netbuild.language.weights import FileName
 from netbuild.splits import SampleSplit, digest_of, round_half_up, split_of
+from netbuild.wording import counted
 
 Array = NDArray[Any]
 
@@ -30,7 +33,7 @@ OF_FILES = ("NB202", "NB203", "NB204")  # problems of the file itself, whichever
 class TaskArray(Model):
     """One array of a data file, and how it is scaled."""
 
-    file: FileName | None = key(None, "a file of its own", "x.npy")
+    file: FileName | None = key(None, "the file of this array alone", "x.npy")
     array: ArrayName = None
     subtract: float = key(0.0, "subtracted first", 0)
     divide: float = key(1.0, "then divided by", 16)
@@ -39,7 +42,7 @@ class TaskArray(Model):
 class TargetArray(Model):
     """The targets: class numbers for cross_entropy, values for mse; or the loss mask."""
 
-    file: FileName | None = key(None, "a file of its own", "y.npy")
+    file: FileName | None = key(None, "the file of this array alone", "y.npy")
     array: ArrayName = None
 
 
@@ -47,7 +50,7 @@ class Split(Model):
     """Which samples are trained on; the rest is the test set."""
 
     train: float = key(0.8, "fraction trained on", 0.8, gt=0, le=1)
-    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 0)
+    seed: Seed | None = key(None, "a separate seed; the spec's `seed` when left out", 0)
 
 
 NAMED = Shorthand(array, {"type": "string", "description": "an array's name"})
@@ -81,13 +84,16 @@ class Arrays(Model):
     parts: ClassVar[int] = 1
 
     def answers_are_choices(self, given: TaskInputs | None) -> bool:
-        """Whether an evaluation has an accuracy whatever the loss is."""
+        """Whether an evaluation has an accuracy whichever loss is trained on."""
         return False
+
+    def split_seed(self, context: Context) -> int:
+        """The seed of the split: its own, or the spec's."""
+        return context.parsed.seed if self.split.seed is None else self.split.seed
 
     def given(self, context: Context) -> TaskInputs | None:
         """How many inputs the data has, from the header of its file."""
-        source = _source(context, self, "inputs")
-        shape = source.shape() if source else None
+        shape = _from_file(context, self, "inputs", Here.shape)
         if shape is None:
             return None
         if len(shape) not in (2, 3):
@@ -111,9 +117,9 @@ class Arrays(Model):
             return None
         here = context.at("task")
         if len(inputs) != len(targets):
-            count = "1 target" if len(targets) == 1 else f"{len(targets)} targets"
-            hint = "one row a sample" if targets.size == len(inputs) else ""
-            here["targets"].problem("NB201", f"{count} for {len(inputs)} samples", hint)
+            hint = "one row for each sample" if targets.size == len(inputs) else ""
+            what = f"{counted(len(targets), 'target')} for {counted(len(inputs), 'sample')}"
+            here["targets"].problem("NB201", what, hint)
             return None
         before = len(context.problems)
         mask = _loss_mask(context, self, inputs.shape)
@@ -131,7 +137,11 @@ class Arrays(Model):
         scaled = _converted(context, "inputs", inputs, scale, lambda: _scaled(inputs, *scale))
         if scaled is None or answers is None or len(context.problems) > before:
             return None
-        split = _split_of(context, self, inputs)
+        where = "task.inputs.file" if self.inputs.file is not None else "task.file"
+        digest = context.once(("digest", id(inputs)), lambda: digest_of(inputs))
+        trained = round_half_up(self.split.train, len(inputs))
+        sha256, seed = context.files[where].sha256, self.split_seed(context)
+        split = SampleSplit(sha256, digest, len(inputs), trained, seed)
         return ArraysPlan(scaled.shape[-1], {}, scaled, answers, mask, variables, split)
 
 
@@ -154,64 +164,44 @@ class ArraysPlan(TaskInputs):
 # Reading
 
 
-@dataclass(frozen=True)
-class _Source:
-    """An array of the task: where its section is, where its file is named, and both names."""
+def _from_file(
+    context: Context, task: Arrays, name: str, read: Callable[[Here, str, str | None], Result]
+) -> Result | None:
+    """What `read` gives of the array of a key, or None with a problem noted where it comes from.
 
-    here: Here
-    at: Here
-    file: str
-    array: str | None
-
-    def shape(self) -> tuple[int, ...] | None:
-        """The shape that the file declares; None with a problem."""
-        return self._attempt(lambda: self.at.shape(self.file, self.array))
-
-    def values(self) -> Array | None:
-        """The array; None with a problem."""
-
-        def read() -> Array:
-            found = self.at.read(self.file, self.array)
-            if found.ndim == 0:
-                raise DataFileError("NB201", "a single number, where samples belong")
-            return found
-
-        return self._attempt(read)
-
-    def _attempt(self, work: Callable[[], Result]) -> Result | None:
-        """The result of reading, or None with its problem noted where it comes from.
-
-        That is the file where no array can be read from it; where an array is named, its name
-        where there is no such array, and the section where what the array holds is wrong.
-        """
-        try:
-            return work()
-        except DataFileError as error:
-            node = self.here.context.parsed.tree.at(self.here.location)
-            place = self.here
-            if self.array is None or error.code in OF_FILES:
-                place = self.at
-            elif error.code == "NB206" and not (node is not None and node.short):
-                place = self.here["array"]
-            place.problem(error.code, error.what, error.hint)
-            return None
-
-
-def _source(context: Context, task: Arrays, name: str) -> _Source | None:
-    """Where the array of a key is; None with a problem where no file is named."""
+    That is the file where no array can be read from it; where an array is named, its name
+    where there is no such array, and the section where what the array holds is wrong.
+    """
     here, words = context.at("task", name), getattr(task, name)
-    if words.file is not None:
-        return _Source(here, here["file"], words.file, words.array)
-    if task.file is None:
-        what = "no file says where this array is"
-        here.problem("NB102", what, "write `file: ...` here or in `task`")
+    file, at = words.file, here["file"]
+    if file is None:
+        file, at = task.file, context.at("task", "file")
+    if file is None:
+        here.problem(
+            "NB102", "no file is named for this array", "write `file: ...` here or in `task`"
+        )
         return None
-    return _Source(here, context.at("task", "file"), task.file, words.array)
+    try:
+        return read(at, file, words.array)
+    except DataFileError as error:
+        node = context.parsed.tree.at(here.location)
+        place = here
+        if words.array is None or error.code in OF_FILES:
+            place = at
+        elif error.code == "NB206" and not (node is not None and node.short):
+            place = here["array"]
+        place.problem(error.code, error.what, error.hint)
+        return None
 
 
 def _read(context: Context, task: Arrays, name: str) -> Array | None:
-    source = _source(context, task, name)
-    return source.values() if source else None
+    def samples(at: Here, file: str, array: str | None) -> Array:
+        found = at.read(file, array)
+        if found.ndim == 0:
+            raise DataFileError("NB201", "a single number, where an array of samples belongs")
+        return found
+
+    return _from_file(context, task, name, samples)
 
 
 def _converted(
@@ -236,7 +226,7 @@ def _answers(targets: Array, steps: tuple[int, ...], loss: str) -> Array:
 def _scaled(inputs: Array, subtract: float, divide: float) -> NDArray[np.float32]:
     """(input - subtract) / divide, in double precision until the end."""
     if abs(divide) < LEAST_DIVISOR:
-        raise DataFileError("NB104", "`divide` is zero, or next to it")
+        raise DataFileError("NB104", "`divide` is zero, or too close to zero")
     with np.errstate(over="ignore"):
         return as_float32((inputs.astype(np.float64) - subtract) / divide)
 
@@ -259,7 +249,7 @@ def _loss_mask(
         what = f"a loss mask is (trial, time) = {shape[:2]}; this array is {mask.shape}"
         here.problem("NB201", what)
     elif mask.min(initial=0) < 0 or not mask.any():
-        here.problem("NB205", "a loss mask holds weights of 0 or more, some of them more")
+        here.problem("NB205", "a loss mask holds weights of 0 or more, not all of which are 0")
     else:
         return _converted(context, "loss_mask", mask, (), lambda: as_float32(mask))
     return None
@@ -272,17 +262,13 @@ def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]
     for i, name in enumerate(task.variables):
         here = context.at("task", "variables", i)
         if task.file is None:
-            what = "no file says where this array is"
+            what = "no file is named for this array"
             here.problem("NB102", what, "write `file: ...` in `task`")
             return {}
-        try:
-            values = at.read(task.file, name)
-        except DataFileError as error:
-            here.problem(error.code, error.what, error.hint)
-            continue
-        if values.shape == (samples,):
+        values = here.attempt(partial(at.read, task.file, name))
+        if values is not None and values.shape == (samples,):
             found[name] = values
-        else:
+        elif values is not None:
             what = f"a variable has one value for each of {samples} samples; `{name}` is"
             here.problem("NB201", f"{what} {values.shape}")
     return found
@@ -293,7 +279,7 @@ def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]
 
 def _check_batch(context: Context, task: Arrays, training: Training | None, samples: int) -> None:
     train = round_half_up(task.split.train, samples)
-    have = "1 sample" if samples == 1 else f"{samples} samples"
+    have = counted(samples, "sample")
     if train < 1:
         here = context.at("task", "split", "train")
         here.problem("NB309", f"of {have} none is left to train on")
@@ -308,12 +294,12 @@ def _check_split(context: Context, task: Arrays, mask: Array | None) -> None:
     train = task.split.train
     if mask is None or round_half_up(train, len(mask)) < 1:  # `_check_batch` reports it
         return
-    parts = split_of(len(mask), train, _seed(context, task))
+    parts = split_of(len(mask), train, task.split_seed(context))
     for which, trials in zip(("trained on", "tested"), parts, strict=True):
         if not mask[trials].any():
             count = "the one trial" if len(trials) == 1 else f"all {len(trials)} trials"
             what = f"the loss mask is 0 in {count} {which}, so that they have no loss"
-            hint = "take another `split`, or let some of them count"
+            hint = "take another `split`, or a loss mask that counts some of them"
             context.at("task", "loss_mask").problem("NB205", what, hint)
 
 
@@ -342,7 +328,7 @@ def _not_values(targets: Array, output: Units) -> tuple[str, str] | None:
     width = 1 if targets.ndim == 1 else targets.shape[-1]
     if targets.ndim <= 2 and width == output.size:
         return None
-    outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
+    outputs = counted(output.size, "output")
     what = f"mse compares {outputs} of `{output.layer}` with targets of shape {targets.shape}"
     hint = f"its `output_dim` would be {width}" if targets.ndim <= 2 else ""
     if width == 1 and targets.dtype.kind in "iu":
@@ -360,21 +346,7 @@ def _not_classes(targets: Array, output: Units) -> tuple[str, str] | None:
     lowest, highest = int(targets.min()), int(targets.max())
     if lowest >= 0 and highest < output.size:
         return None
-    outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
+    outputs = counted(output.size, "output")
     what = f"the classes are {lowest} to {highest}, but `{output.layer}` has {outputs}"
-    if lowest < 0:
-        return what, "classes are counted from 0"
-    return what, f"classes are counted from 0; its `output_dim` would be {highest + 1}"
-
-
-def _split_of(context: Context, task: Arrays, inputs: Array) -> SampleSplit:
-    where = "task.inputs.file" if task.inputs.file is not None else "task.file"
-    data = context.once(("digest", id(inputs)), lambda: digest_of(inputs))
-    trained = round_half_up(task.split.train, len(inputs))
-    sha256 = context.files[where].sha256
-    return SampleSplit(sha256, data, len(inputs), trained, _seed(context, task))
-
-
-def _seed(context: Context, task: Arrays) -> int:
-    """The seed of the split."""
-    return context.parsed.seed if task.split.seed is None else task.split.seed
+    fitting = f"its `output_dim` would be {highest + 1}" if lowest >= 0 else ""
+    return what, joined("classes are counted from 0", fitting)

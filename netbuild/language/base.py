@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
@@ -22,35 +22,43 @@ class Model(BaseModel):
         defer_build=True,  # a spec builds the validators of all models once, not each model its own
     )
 
-    # Keys of other tools that this section has no counterpart of, and what to do instead.
-    foreign: ClassVar[dict[str, str]] = {
-        "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
-        **dict.fromkeys(
-            ("_target_", "class_path", "module", "__class__"),
-            "kinds are told by `type`, from a closed list; nothing is imported",
-        ),
-    }
+    # Keys of other tools that this section, and those inside it, have no counterpart of, with what
+    # to do instead. A section has those of the models that it derives from too.
+    foreign: ClassVar[dict[str, str]] = {}
 
 
 class Also(str):
     """What other tools call a key, as metadata of its field: words with spaces between."""
 
 
+class Hint:
+    """What to write in place of text that a field does not accept, as metadata of the field."""
+
+    def __init__(self, hint: Callable[[str], str]) -> None:
+        self.of = hint
+
+
 def key(
-    default: Any, sentence: str, example: Any = None, *, also: str = "", **constraints: Any
+    default: Any,
+    sentence: str,
+    example: Any = None,
+    *,
+    also: str = "",
+    hint: Callable[[str], str] | None = None,
+    **constraints: Any,
 ) -> Any:
     """A key of a section, with everything that is known about it.
 
-    The documentation, the JSON Schema, `netbuild config`, hints and the fuzzer read it off here.
-    `default` is `...` for a key that must be written, and for one whose default stands where its
-    type is used; `also` holds other tools' words for the key;
-    `constraints` are those of a Pydantic field, such as `ge`.
+    The documentation, the JSON Schema, `netbuild config`, hints and the fuzzer read it from here.
+    `default` is `...` for a key that must be written, and for a type whose default stands where
+    the type is used; `also` holds other tools' words for the key; `hint` gives the hint for text
+    of the wrong form; `constraints` are those of a Pydantic field, such as `ge`.
     """
     if example is not None:
         constraints["examples"] = [example]
     info: FieldInfo = Field(default, description=sentence, **constraints)
-    if also:
-        info.metadata.append(Also(also))
+    info.metadata += [Also(also)] if also else []
+    info.metadata += [Hint(hint)] if hint else []
     return info
 
 
@@ -60,11 +68,6 @@ def as_in(model: type[BaseModel], name: str) -> Any:
     return key(None, of.description or "", *of.examples or ())
 
 
-def label_of(model: type[BaseModel]) -> str:
-    """A union tag that can never be mistaken for a key of the file in a Pydantic location."""
-    return f"<{model.__name__}>"
-
-
 class Choice:
     """The kinds of section that may stand at one place, and what tells them apart.
 
@@ -72,9 +75,12 @@ class Choice:
     identified by the presence of its first field, e.g. `file`, or of one of its `tellers`.
     """
 
-    def __init__(self, key: str, models: tuple[type[BaseModel], ...]) -> None:
+    def __init__(
+        self, key: str, models: tuple[type[BaseModel], ...], *, guess: bool = True
+    ) -> None:
         self.key = key
         self.models = models
+        self.guess = guess
         self.default = ""  # the value of `key` in a section without it, where there is a default
         self.by_value: dict[str, type[BaseModel]] = {}
         self.by_presence: dict[str, type[BaseModel]] = {}
@@ -94,43 +100,57 @@ class Choice:
             return self.by_value.get(value) if isinstance(value, str) else None
         return next((model for name, model in self.by_presence.items() if name in keys), None)
 
-    def label(self, section: Any) -> str | None:
+    def tag(self, section: Any) -> int | None:
         """The union tag of a section's data, for Pydantic."""
+        model: type[BaseModel] | None = None
         if isinstance(section, BaseModel):
-            return label_of(type(section))
-        if not isinstance(section, dict):
-            return None
-        model = self.model_of(section.get(self.key), section)
-        return label_of(model) if model else None
+            model = type(section)
+        elif isinstance(section, dict):
+            model = self.model_of(section.get(self.key), section)
+        return self.models.index(model) + FIRST_TAG if model else None
+
+
+# Union tags are negative numbers, which no key and no position in Pydantic's location of an error
+# can be mistaken for.
+FIRST_TAG = -1000
 
 
 class OneOf:
     """Marks a union of sections, which are distinguished by the value of a key, as `Choice` does.
 
-    `Annotated[Uniform | Normal | WeightFile, OneOf("init")]`
+    `Annotated[Uniform | Normal | WeightFile, OneOf("init")]`. Without `guess`, no hint says
+    which kind of section a single value in the place of a section could mean.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, guess: bool = True) -> None:
         self.key = key
+        self.guess = guess
 
     def choice(self, union: Any) -> Choice:
         """The kinds of section in a union that is marked so."""
-        return Choice(self.key, get_args(union))
+        return Choice(self.key, get_args(union), guess=self.guess)
 
     def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choice = self.choice(union)
+        schemas = {i: handler.generate_schema(m) for i, m in enumerate(choice.models, FIRST_TAG)}
         return core_schema.tagged_union_schema(
-            {label_of(model): handler.generate_schema(model) for model in choice.models},
-            choice.label,
-            custom_error_type="untold",
-            custom_error_message="untold",
+            schemas, choice.tag, custom_error_type="untold", custom_error_message="untold"
         )
 
 
-# `Annotated[Annotated[Literal["auto"], WORD] | Annotated[int, NUMBER], WORD_OR_NUMBER]`: a value of
-# the wrong kind is one error, not one of each branch.
-WORD, NUMBER = Tag("<word>"), Tag("<number>")
-WORD_OR_NUMBER = Discriminator(lambda value: WORD.tag if isinstance(value, str) else NUMBER.tag)
+class WordOrNumber:
+    """Marks a union of words and numbers: a wrong value is then one error, not one of each kind.
+
+    `Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], WordOrNumber()]`
+    """
+
+    def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        word, number = (handler.generate_schema(kind) for kind in get_args(union))
+        return core_schema.tagged_union_schema(
+            {FIRST_TAG: word, FIRST_TAG + 1: number},
+            lambda value: FIRST_TAG + (not isinstance(value, str)),
+        )
+
 
 Name = Annotated[
     str,

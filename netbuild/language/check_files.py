@@ -12,7 +12,7 @@ from functools import partial
 from pydantic import BaseModel
 
 from netbuild.language.compose import LISTS
-from netbuild.language.context import Context
+from netbuild.language.context import Context, Here
 from netbuild.language.grammar import Slot, fields_of, parts_of, slot_at
 from netbuild.language.parse import PARTS
 from netbuild.yamltree.nodes import Location, Node
@@ -31,7 +31,8 @@ def check_files(context: Context) -> None:
             if tree.spell((*location, FILE)) in told:
                 continue  # that is no name of a file
             where = (*location, FILE) if location == part else location
-            context.attempt(where, partial(_look_at, context, location, section, model))
+            look = partial(_look_at, context.at(*location, FILE), section, model)
+            context.at(*where).attempt(look)
 
 
 def _unparsed(context: Context) -> Iterator[Location]:
@@ -51,20 +52,18 @@ def _naming_files(
     model = slot.model_of(node)
     if model is not None and FILE in fields_of(model) and _text(node, FILE) is not None:
         yield location, node, model
-    for part, below in parts_of(node, slot):
-        child = node.child(part)
-        assert child is not None
+    for part, child, below in parts_of(node, slot):
         yield from _naming_files((*location, part), child, below)
 
 
-def _look_at(context: Context, location: Location, node: Node, model: type[BaseModel]) -> None:
-    """Read the array, or find the table, that a section names; raises DataFileError."""
+def _look_at(here: Here, node: Node, model: type[BaseModel]) -> None:
+    """Read the array, or find the table, that a section names here; raises DataFileError."""
     reference, array = _text(node, FILE) or "", node.entries.get("array")
     named = array is None or array.value is None or isinstance(array.value, str)
-    if location[-1] in TABLES or "array" not in fields_of(model) or not named:
-        context.locate((*location, FILE), reference)
+    if here.location[-2] in TABLES or "array" not in fields_of(model) or not named:
+        here.locate(reference)
     else:
-        context.read((*location, FILE), reference, _text(node, "array"))
+        here.read(reference, _text(node, "array"))
 
 
 def _text(node: Node, key: str) -> str | None:

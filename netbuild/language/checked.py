@@ -13,7 +13,7 @@ from typing import Any
 from netbuild.errors import Exit, NetbuildError, Place, Problem, SpecError
 from netbuild.files.door import project_root
 from netbuild.language.check_files import check_files
-from netbuild.language.compose import Composed, compose
+from netbuild.language.compose import Composed
 from netbuild.language.context import Context, FileRecord, GivenStart, Locator
 from netbuild.language.dump import dump_yaml, resolved
 from netbuild.language.improbable import check_connections
@@ -132,7 +132,6 @@ class Spec:
 
     def _hash(self, others: dict[str, str]) -> str:
         digests = {where: record.sha256 for where, record in self.files.items()} | others
-        digests = dict(sorted(digests.items()))
         text = json.dumps([self.data, digests], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -253,7 +252,7 @@ def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
 def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     """The spec in a document; raises SpecError with all problems of the whole and of its stages."""
     locator = Locator(options.data_root)
-    composed = compose(document, locator, options.overrides, options.unset, options.start)
+    composed = Composed(document, locator, options.overrides, options.unset, options.start)
 
     def spec(context: Context, plan: Plan, stages: Sequence[Spec] = ()) -> Spec:
         parsed = context.parsed

@@ -6,7 +6,7 @@ path grammar. Each is applied in place, and the tree is parsed only when all of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +18,7 @@ from netbuild.wording import near, nearest, show
 from netbuild.yamltree.document import MAX_BYTES, Document, parse_value, read
 from netbuild.yamltree.nodes import Location, Node, copy_tree
 from netbuild.yamltree.parser import MAX_NODES
-from netbuild.yamltree.paths import (
-    PathError,
-    assign,
-    names_of,
-    parse_path,
-    remove,
-)
+from netbuild.yamltree.paths import PathError, assign, names_of, parse_path, remove
 
 LISTS = ("layers", "regularizers")
 MAX_DEPTH = 16  # files that extend each other
@@ -177,16 +171,12 @@ def changes_in(section: Node) -> list[Change]:
     if len(section.value) > MOST_CHANGES:
         what = f"needs at most {MOST_CHANGES:,} items, has {len(section.value):,}"
         raise SpecError([Problem("NB104", what, "set", section.place)])
-    return [
-        Change(path, _inside(value.key_place or section.place), value)
-        for path, value in section.value.items()
-    ]
-
-
-def _inside(place: Place) -> Place:
-    """A key's place without the quote that it may begin with."""
-    quoted = place.text[place.column - 1 : place.column] in ("'", '"')
-    return replace(place, column=place.column + quoted)
+    changes: list[Change] = []
+    for path, value in section.value.items():
+        place = value.key_place or section.place
+        is_quoted = place.text[place.column - 1 : place.column] in ("'", '"')
+        changes.append(Change(path, replace(place, column=place.column + is_quoted), value))
+    return changes
 
 
 def apply_words(root: Node, changes: Sequence[str], unset: Sequence[str]) -> list[Problem]:
@@ -231,37 +221,31 @@ def standing(
     sets something again.
     """
     new = [_steps(text) for text in later]
-    replaced = [_steps(text) for text in later if not _appends(text)]
+    replaced = [path for path, appends in new if not appends]
 
     def stands(text: str) -> bool:
-        return not any(_is_below(_steps(text), section) for section in replaced)
+        path, _ = _steps(text)
+        return not any(section and path[: len(section)] == section for section in replaced)
 
-    again = {text for text in unset if any(_is_below(path, _steps(text)) for path in new)}
+    def is_set_again(text: str) -> bool:
+        section, _ = _steps(text)
+        return bool(section) and any(path[: len(section)] == section for path, _ in new)
+
     return (
         [text for text in changes if stands(text)],
-        [text for text in unset if stands(text) and text not in again],
+        [text for text in unset if stands(text) and not is_set_again(text)],
     )
 
 
-def _steps(text: str) -> tuple[tuple[str, bool], ...]:
-    """Each step of an override's path, and whether it picks an item; none if it is no path."""
+def _steps(text: str) -> tuple[tuple[tuple[str, bool], ...], bool]:
+    """Each step of an override's path, with whether it picks an item; and whether the override
+    appends. No step where the text has no path."""
     try:
-        path = split_override(text)[0] if "=" in text else text
-        return tuple((segment.text, segment.item) for segment in parse_path(path.strip()))
+        path, operator, _ = split_override(text) if "=" in text else (text, "=", 0)
+        steps = parse_path(path.strip())
     except PathError:
-        return ()
-
-
-def _appends(text: str) -> bool:
-    try:
-        return split_override(text)[1] == "+="
-    except PathError:
-        return False
-
-
-def _is_below(path: tuple[object, ...], section: tuple[object, ...]) -> bool:
-    """Whether a path leads to a section, or to something in it."""
-    return bool(section) and path[: len(section)] == section
+        return (), False
+    return tuple((step.text, step.item) for step in steps), operator == "+="
 
 
 # Stages
@@ -295,38 +279,63 @@ def _not_of_stages(change: Change) -> Problem | None:
         hint = "`steps` and `stop_when` are keys of the stage itself"
     else:
         return None
-    return Problem(
-        "NB110", what, change.path, change.value.key_place if change.value else None, hint
-    )
+    place = change.value.key_place if change.value else None
+    return Problem("NB110", what, change.path, place, hint)
 
 
 # Files that extend others
 
 
-class Resolver:
-    """Resolves `extends`, reading each file once; `folders` is where each file's paths start.
+class Composed:
+    """The tree of a spec with all changes applied, before a stage of its training is chosen.
 
-    `locate` says which file a reference means, and raises DataFileError where it may not be read.
+    Under the document come the files that it extends, each of which is read once; on top of it its
+    overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths. `start` is the run to start from, in
+    place of what the document says. `locate` finds the file that a reference means, and raises
+    DataFileError where that may not be read. Raises SpecError where the YAML itself or an `extends`
+    is wrong; changes that cannot be made are in `problems`.
     """
 
-    def __init__(self, locate: Locate) -> None:
+    def __init__(
+        self,
+        document: Document,
+        locate: Locate,
+        overrides: Sequence[str] = (),
+        unset: Sequence[str] = (),
+        start: GivenStart | None = None,
+    ) -> None:
+        self.document = document
         self.locate = locate
-        self.folders: dict[str, Path] = {}
-        self.documents: dict[Path, Document] = {}
-        self.problems: list[Problem] = []  # of paths in `set:`
+        self.start = start
+        self.folders: dict[str, Path] = {}  # of each source, which its relative paths start from
+        self.extended: dict[Path, Document] = {}  # the files that it extends
+        self.problems: list[Problem] = []
         self.replaced: dict[str, set[str]] = {}  # names of a base's items, by the list's key
-        self.bytes = 0
-        self.nodes = 0
+        self._bytes = self._nodes = 0
+        self.root = self._resolved(document)
+        if start is not None:
+            self.root.entries["start_from"] = start.node(document.folder)
+        self.problems += apply_words(self.root, overrides, unset)
+        for number in range(1, len(overrides) + 1):
+            self.folders[f"--set #{number}"] = document.folder
 
-    def resolve(self, document: Document, chain: tuple[Path, ...] = ()) -> Node:
+    def tree(self, stage: int | None = None) -> tuple[Node, list[Problem]]:
+        """A separate tree to parse, with the changes of a given stage, and its problems."""
+        root = copy_tree(self.root)
+        problems = [*self.problems]
+        if stage is not None:
+            problems += apply_stage(root, stage)
+        complete(root)
+        return root, problems
+
+    def _resolved(self, document: Document, chain: tuple[Path, ...] = ()) -> Node:
         """The tree of a document: its bases merged under it, then its own `set:` applied.
 
-        Short forms are written out, and no container is shared with another tree. Raises
-        SpecError.
+        Short forms are written out, and no container is shared with another tree.
         """
         self.folders[document.source] = document.folder
-        self.nodes += document.root.size
-        if self.nodes > MAX_NODES:
+        self._nodes += document.root.size
+        if self._nodes > MAX_NODES:
             what = f"with what it extends, the spec holds more than {MAX_NODES:,} values"
             raise SpecError([Problem("NB006", what, place=Place(document.source))])
         own = copy_tree(document.root)
@@ -335,7 +344,7 @@ class Resolver:
         below: Node | None = None
         for reference in _references(bases):
             path, other = self._open(reference, document, chain)
-            found = self.resolve(other, (*chain, path))
+            found = self._resolved(other, (*chain, path))
             below = found if below is None else merge(below, found)
         root = own if below is None else merge(below, own)
         for key in LISTS:
@@ -364,12 +373,12 @@ class Resolver:
         if len(chain) > MAX_DEPTH:
             names = " -> ".join(show(step.name) for step in chain[:4])
             raise refuse(f"more than {MAX_DEPTH} files deep: {names} -> ...")
-        if path not in self.documents:
-            self.documents[path] = read(path, str(Path(document.source).parent / reference))
-            self.bytes += len(self.documents[path].text)
-        if self.bytes > MAX_BYTES:
+        if path not in self.extended:
+            self.extended[path] = read(path, str(Path(document.source).parent / reference))
+            self._bytes += len(self.extended[path].text)
+        if self._bytes > MAX_BYTES:
             raise refuse("with what it extends, the spec is larger than 1 MiB")
-        return path, self.documents[path]
+        return path, self.extended[path]
 
 
 def _references(node: Node | None) -> list[Node]:
@@ -409,9 +418,7 @@ def merge(base: Node, over: Node, slot: Slot | None = ROOT) -> Node:
 
 def write_out(node: Node, slot: Slot) -> None:
     """Write out every short form below a node, in place."""
-    for part, below in parts_of(node, slot):
-        child = node.child(part)
-        assert child is not None
+    for part, child, below in parts_of(node, slot):
         node.value[part] = written_out(child, below)  # type: ignore[index]
 
 
@@ -440,51 +447,5 @@ def complete(node: Node, slot: Slot = ROOT) -> None:
         ):
             node.value = {choice.key: Node(choice.default, node.place), **node.value}
             write_out(node, slot)  # what could not be told before
-    for part, below in parts_of(node, slot):
-        child = node.child(part)
-        assert child is not None
+    for _, child, below in parts_of(node, slot):
         complete(child, below)
-
-
-@dataclass(frozen=True)
-class Composed:
-    """The tree of a spec with all changes applied, before a stage of its training is chosen."""
-
-    document: Document
-    root: Node
-    folders: Mapping[str, Path]  # of each source, which its relative paths start from
-    extended: Mapping[Path, Document]  # the files that it extends
-    replaced: Mapping[str, set[str]]  # names of a base's items, by the key of the list
-    problems: Sequence[Problem]
-    start: GivenStart | None = None
-
-    def tree(self, stage: int | None = None) -> tuple[Node, list[Problem]]:
-        """A separate tree to parse, with the changes of a given stage, and its problems."""
-        root = copy_tree(self.root)
-        problems = [*self.problems]
-        if stage is not None:
-            problems += apply_stage(root, stage)
-        complete(root)
-        return root, problems
-
-
-def compose(
-    document: Document,
-    locate: Locate,
-    overrides: Sequence[str] = (),
-    unset: Sequence[str] = (),
-    start: GivenStart | None = None,
-) -> Composed:
-    """A document with what it extends, its overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths.
-
-    `start` is the run to start from, in place of what the document says of one. `locate` finds the
-    files that it extends. Raises SpecError where the YAML itself or an `extends` is wrong.
-    """
-    resolver = Resolver(locate)
-    root = resolver.resolve(document)
-    if start is not None:
-        root.entries["start_from"] = start.node(document.folder)
-    problems = [*resolver.problems, *apply_words(root, overrides, unset)]
-    words = {f"--set #{number}": document.folder for number in range(1, len(overrides) + 1)}
-    folders = resolver.folders | words
-    return Composed(document, root, folders, resolver.documents, resolver.replaced, problems, start)

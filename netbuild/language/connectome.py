@@ -14,7 +14,7 @@ from pydantic import Field
 from netbuild.errors import DataFileError
 from netbuild.files.door import FORMATS, TABLES
 from netbuild.language.base import Model, NonNegative, Seed, key
-from netbuild.language.context import Context, FileRecord, Here
+from netbuild.language.context import FileRecord, Here
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.units import ByColumns, Units, units_of_table
 from netbuild.language.weights import Array, FileName, Rows
@@ -83,7 +83,7 @@ class Control(Model):
         "`signs`: as many neurons of each sign, but others; `weights`: the counts change places",
         "weights",
     )
-    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 3)
+    seed: Seed | None = key(None, "the seed of the null model; the spec's `seed` when left out", 3)
 
 
 class Connectome(Model):
@@ -97,7 +97,7 @@ class Connectome(Model):
     )
     neurons: Annotated[NeuronFile | None, Shorthand(text("file"), _FILE)] = key(
         None,
-        "the node table, in whose order the units stand; the names in the edges when left out",
+        "the node table, which gives the order of the units; else they are the names in the edges",
         "neurons.csv",
         also="cells node_table nodes",
     )
@@ -107,7 +107,9 @@ class Connectome(Model):
         {"Type": "chemical"},
         also="filter query",
     )
-    duplicates: Literal["sum", "max", "error"] = key("sum", "of several rows for one pair", "sum")
+    duplicates: Literal["sum", "max", "error"] = key(
+        "sum", "what becomes of several rows for one pair of neurons", "sum"
+    )
     self_connections: bool = key(True, "whether a neuron's connections with itself are kept", False)
     min_weight: NonNegative | None = key(
         None,
@@ -172,20 +174,20 @@ class Wired:
         return self.report.facts() | {"control": control.model_dump() if control else None}
 
 
-def neurons_of(context: Context, i: int, layer: Any) -> Units | None:
+def neurons_of(here: Here, layer: Any) -> Units | None:
     """The units of a layer with a connectome, or None with a problem noted."""
-    here = context.at("layers", i)
     for name in ("excitatory", "areas"):
         if getattr(layer, name, None) is not None:
             hint = f"remove `{name}`; the node table has a column for it"
             what = f"`{name}` and `connectome` both say what the units are"
             here[name].problem("NB308", what, hint, key=True)
             return None
-    found = wired(context, i, layer)
+    found = _wired(here["connectome"], layer.connectome, layer.name)
+    here.context.connectomes[int(here.location[1])] = found
     if found is None:
         return None
     name = "output_dim" if hasattr(layer, "output_dim") else "size"
-    size, n = getattr(layer, name), len(found.table.names)
+    size, n = getattr(layer, name), len(found.table)
     if size not in (None, n):
         what = f"{name} is {size}, but the connectome has {n:,} neurons"
         here[name].problem("NB301", what, f"leave `{name}` out")
@@ -193,37 +195,30 @@ def neurons_of(context: Context, i: int, layer: Any) -> Units | None:
     return units_of_table(layer.name, found.table)
 
 
-def wired(context: Context, i: int, layer: Any) -> Wired | None:
-    """The connectome of a layer, read once, or None with a problem noted."""
-    if i not in context.connectomes:
-        here = context.at("layers", i, "connectome")
-        context.connectomes[i] = _wired(here, layer.connectome, layer.name)
-    found: Wired | None = context.connectomes[i]
-    return found
-
-
 def _wired(here: Here, words: Connectome, layer: str) -> Wired | None:
+    """The connectome of a layer, or None with a problem noted."""
     if not _keys_agree(here, words):
         return None
     read = _read(here, words)
     if read is None:
         return None
+    _check_kinds(here, read.report)
     _check_signs(here, words, read)
     if words.types is not None and words.types not in read.neurons.columns:
         what = f"the node table has no column `{show(words.types)}`"
         hint = here.context.near(words.types, list(read.neurons.columns))
         here["types"].problem("NB302", what, hint)
         return None
-    table = replace(read.neurons, signs=read.signs)
-    found = Wired(words, table, read.wiring, read.counts, read.report)
+    found = Wired(words, read.neurons, read.wiring, read.counts, read.report)
     if words.control is None:
         return found
     spec = here.context.parsed
     rng = rng_of(spec.seed if words.control.seed is None else words.control.seed, "control", layer)
     changed = here["control"].attempt(lambda: _controlled(found, rng))
-    if changed is not None and words.control.rewire and _alike(changed.wiring, found.wiring):
+    if changed is not None and words.control.rewire and changed.wiring.same_as(found.wiring):
         what = "the rewired wiring is the one that was read: no connections can change places"
-        here["control"].problem("NB606", what, "it is no null model here")
+        hint = "use another control, or none: this one changes nothing"
+        here["control"].problem("NB606", what, hint)
     return changed
 
 
@@ -234,7 +229,7 @@ def _keys_agree(here: Here, words: Connectome) -> bool:
         here.problem("NB102", what, "for example `types: kind`", key=True)
         return False
     if (word := twice_said(words)) is not None:
-        what = f"`signs` says two things of `{show(word)}`; capitals do not count"
+        what = f"`signs` gives `{show(word)}` two signs; upper and lower case are the same"
         here["signs"][word].problem("NB308", what, "remove one of them", key=True)
         return False
     if words.learn != "scale_per_type" and words.types is not None:
@@ -257,11 +252,6 @@ def twice_said(words: Connectome) -> str | None:
     )
 
 
-def _alike(one: Wiring, other: Wiring) -> bool:
-    """Whether two wirings have the same connections."""
-    return np.array_equal(one.starts, other.starts) and np.array_equal(one.sources, other.sources)
-
-
 def _read(here: Here, words: Connectome) -> connectomes.Connectome | None:
     """The files as they are, or None with a problem noted at the key that is at fault."""
     from netbuild import connectomes
@@ -272,30 +262,28 @@ def _read(here: Here, words: Connectome) -> connectomes.Connectome | None:
     files = {which: file for which, file in named.items() if file is not None}
     for which, file in files.items():
         at = here[which]["file"]
-        path = at.attempt(partial(context.locate, at.location, file.file))
+        path = at.attempt(partial(at.locate, file.file))
         if path is not None:
             paths[which] = path
     if len(paths) < len(files):
         return None
-    kept = (*paths.values(), repr(words.model_dump(exclude=NOT_OF_FILES)))
-    if kept not in context.kept:
-        try:
-            context.kept[kept] = connectomes.read_connectome(
-                paths["edges"], paths.get("neurons"), words
-            )
-        except DataFileError as error:
-            at = here
-            for part in error.key:
-                at = at[part]
-            no_column = error.key[:1] == ("where",) and error.code == "NB211"
-            at.problem(error.code, error.what, error.hint, key=no_column)
-            return None
-    read: connectomes.Connectome = context.kept[kept]
+    keys = repr(words.model_dump(exclude=NOT_OF_FILES))
+    try:
+        read: connectomes.Connectome = context.once(
+            (*paths.values(), keys),
+            lambda: connectomes.read_connectome(paths["edges"], paths.get("neurons"), words),
+        )
+    except DataFileError as error:
+        at = here
+        for part in error.key:
+            at = at[part]
+        no_column = error.key[:1] == ("where",) and error.code == "NB211"
+        at.problem(error.code, error.what, error.hint, key=no_column)
+        return None
     for which, file in files.items():
         found = read.report.files[which]
         where = context.parsed.tree.spell(here[which]["file"].location)
         context.files[where] = FileRecord(file.file, str(found.path), found.sha256, found.size)
-    _check_kinds(here, read.report)
     return read
 
 
@@ -351,10 +339,9 @@ def _controlled(found: Wired, rng: np.random.Generator) -> Wired:
     return replace(found, table=replace(found.table, signs=signs), wiring=wiring, counts=counts)
 
 
-def fits_connectome(context: Context, i: int, reads: Units, found: Wired) -> bool:
+def fits_connectome(here: Here, reads: Units, found: Wired) -> bool:
     """Whether the units that a linear layer reads are the connectome's neurons."""
-    here = context.at("layers", i, "connectome")
-    n = len(found.table.names)
+    n = len(found.table)
     if reads.size != n:
         what = f"the connectome has {n:,} neurons, and this layer reads {reads.size:,} units"
         hint = "its connections lead from the units that are read, one for each neuron"

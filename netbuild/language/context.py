@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -17,7 +16,7 @@ from netbuild.errors import DataFileError, Place, Problem
 from netbuild.files.arrays import ArrayFile, read_array, read_shape
 from netbuild.files.door import locate, project_root
 from netbuild.language.base import Model
-from netbuild.language.mask_values import extremes, finite
+from netbuild.language.values import LARGEST, SMALLEST, finite
 from netbuild.wording import near, show
 from netbuild.yamltree.document import Document
 from netbuild.yamltree.nodes import Location, Node
@@ -25,10 +24,6 @@ from netbuild.yamltree.paths import Tree, names_of
 
 Result = TypeVar("Result")
 
-# A network computes in float32, from 1e-38 to 3e38. The product and the quotient of two numbers
-# within these bounds are in that range; a number beyond them is an error of the spec.
-SMALLEST = 1e-15  # beside 0
-LARGEST = 1e15
 LONGEST_RUN = 1024  # characters of the path of a run
 MOST_SAID = 500  # characters of a message
 MOST_EXPLAINED = 100  # problems that get a hint that is slow to find
@@ -108,9 +103,9 @@ class Context:
     warnings: list[Problem] = field(default_factory=list)
     files: dict[str, FileRecord] = field(default_factory=dict)  # by path in the spec
     kept: dict[Any, Any] = field(default_factory=dict)  # slow results, shared by all stages
+    arrays: dict[tuple[Path, str | None], ArrayFile] = field(default_factory=dict)
     connectomes: dict[int, Any] = field(default_factory=dict)  # by the position of their layer
     _said: set[Problem] = field(default_factory=set)
-    _arrays: dict[tuple[Path, str | None], ArrayFile] = field(default_factory=dict)
 
     @cached_property
     def layer_names(self) -> dict[str, list[int]]:
@@ -148,52 +143,13 @@ class Context:
 
     def of_stage(self, parsed: Parsed) -> Context:
         """The context of a stage's own spec, which reads no file again."""
-        return Context(parsed, self.locator, kept=self.kept, _arrays=self._arrays)
+        return Context(parsed, self.locator, kept=self.kept, arrays=self.arrays)
 
     def once(self, key: object, work: Callable[[], Result]) -> Result:
         """The result of `work`, which is done once for all stages of a training."""
         if key not in self.kept:
             self.kept[key] = work()
         return cast(Result, self.kept[key])
-
-    def given(self, location: Location) -> bool:
-        """Whether the file says anything at a location (a default does not)."""
-        node = self.parsed.tree.at(location)
-        return node is not None and node.value is not None
-
-    def attempt(self, location: Location, work: Callable[[], Result]) -> Result | None:
-        """The result of reading a file, or None with its problem noted at `location`."""
-        try:
-            return work()
-        except DataFileError as error:
-            self.problem(error.code, location, error.what, error.hint)
-            return None
-
-    def locate(self, location: Location, reference: str) -> Path:
-        """The file that the spec names at a location; raises DataFileError."""
-        node = self.parsed.tree.at(location)
-        source = node.place.source if node else self.parsed.document.source
-        folder = self.parsed.folders.get(source, self.parsed.document.folder)
-        return self.locator(reference, folder)
-
-    def read(self, location: Location, reference: str, array: str | None) -> NDArray[Any]:
-        """The array in the file that the spec names at a location, all of its values finite.
-
-        Raises DataFileError.
-        """
-        path = self.locate(location, reference)
-        key = (path, array)
-        if key not in self._arrays:
-            self._arrays[key] = read_array(path, array)
-            finite(self._arrays[key].array, path.name)
-        found = self._arrays[key]
-        where = self.parsed.tree.spell(location)
-        self.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
-        return found.array
-
-    def shape(self, location: Location, reference: str, array: str | None) -> tuple[int, ...]:
-        """The shape that a file declares; raises DataFileError."""
-        return read_shape(self.locate(location, reference), array)
 
 
 @dataclass(frozen=True)
@@ -209,7 +165,8 @@ class Here:
     @property
     def given(self) -> bool:
         """Whether the file says anything here (a default does not)."""
-        return self.context.given(self.location)
+        node = self.context.parsed.tree.at(self.location)
+        return node is not None and node.value is not None
 
     def problem(self, code: str, what: str, hint: str = "", *, key: bool = False) -> None:
         """Note a problem here; `key` points at the key, not at its value."""
@@ -217,62 +174,55 @@ class Here:
 
     def attempt(self, work: Callable[[], Result]) -> Result | None:
         """The result of reading a file, or None with its problem noted here."""
-        return self.context.attempt(self.location, work)
+        try:
+            return work()
+        except DataFileError as error:
+            self.problem(error.code, error.what, error.hint)
+            return None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that a path written here is relative to."""
+        parsed = self.context.parsed
+        node = parsed.tree.at(self.location)
+        source = node.place.source if node else parsed.document.source
+        return parsed.folders.get(source, parsed.document.folder)
+
+    def locate(self, reference: str) -> Path:
+        """The file that is named here; raises DataFileError."""
+        return self.context.locator(reference, self.folder)
 
     def read(self, reference: str, array: str | None) -> NDArray[Any]:
-        """The array in the file that is named here; raises DataFileError."""
-        return self.context.read(self.location, reference, array)
+        """The array in the file that is named here, all of its values finite.
+
+        Raises DataFileError.
+        """
+        path, context = self.locate(reference), self.context
+        if (path, array) not in context.arrays:
+            context.arrays[path, array] = read_array(path, array)
+            finite(context.arrays[path, array].array, path.name)
+        found = context.arrays[path, array]
+        where = context.parsed.tree.spell(self.location)
+        context.files[where] = FileRecord(reference, str(path), found.sha256, found.size)
+        return found.array
 
     def shape(self, reference: str, array: str | None) -> tuple[int, ...]:
         """The shape that the file named here declares; raises DataFileError."""
-        return self.context.shape(self.location, reference, array)
+        return read_shape(self.locate(reference), array)
 
     def fits(self, value: float) -> bool:
         """Whether a network can compute with the number here; adds a problem if it cannot."""
-        return fits(self.context, self.location, value)
+        if value == 0 or SMALLEST <= abs(value) <= LARGEST:
+            return True
+        what = f"{value:g} is beyond what a network computes with, in float32"
+        hint = f"at most {LARGEST:g}"
+        if abs(value) < SMALLEST:
+            what = f"{value:g} is too near to 0 for what a network computes with, in float32"
+            hint = f"0, or at least {SMALLEST:g}"
+        self.problem("NB104", what, hint)
+        return False
 
     def numbers_fit(self, section: Model) -> bool:
         """Whether a network can compute with all numbers that the section here holds itself."""
-        return numbers_fit(self.context, self.location, section)
-
-
-def fits(context: Context, location: Location, value: float) -> bool:
-    """Whether a network can compute with a number; adds a problem if it cannot."""
-    if value == 0 or SMALLEST <= abs(value) <= LARGEST:
-        return True
-    what = f"{value:g} is beyond what a network computes with, in float32"
-    hint = f"at most {LARGEST:g}"
-    if abs(value) < SMALLEST:
-        what = f"{value:g} is too near to 0 for what a network computes with, in float32"
-        hint = f"0, or at least {SMALLEST:g}"
-    context.problem("NB104", location, what, hint)
-    return False
-
-
-def numbers_fit(context: Context, location: Location, section: Model) -> bool:
-    """Whether a network can compute with all numbers that a section of the spec holds itself."""
-    numbers = [(key, value) for key, value in section if isinstance(value, float)]
-    return all([fits(context, (*location, key), value) for key, value in numbers])  # noqa: C419
-
-
-def matrix_of(rows: list[list[float]]) -> NDArray[np.float64]:
-    """Rows written into a spec as a matrix; raises DataFileError when they are ragged."""
-    widths = {len(row) for row in rows}
-    if len(widths) > 1:
-        what = f"the rows have different lengths: {', '.join(map(str, sorted(widths)[:4]))}"
-        raise DataFileError("NB201", what, "each row of a matrix has as many numbers")
-    if widths == {0}:
-        raise DataFileError("NB201", "the rows are empty")
-    return np.array(rows, dtype=np.float64)
-
-
-def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A copy in the network's own precision, in C order.
-
-    Raises DataFileError for what does not fit in it.
-    """
-    array = finite(array)
-    if array.size and max(map(abs, extremes(array))) > LARGEST:
-        what = f"the largest value is beyond {LARGEST:g}, in either direction"
-        raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
-    return array.astype(np.float32, order="C")
+        numbers = [(key, value) for key, value in section if isinstance(value, float)]
+        return all([self[key].fits(value) for key, value in numbers])  # noqa: C419

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from netbuild.language import weights
 from netbuild.language.base import Model, NonNegative, OneOf, Size, key
-from netbuild.language.context import LARGEST, Here
+from netbuild.language.context import Here
 from netbuild.language.layer import RELU, Activation, Excitatory, LayerOfUnits
 from netbuild.language.maps import InputMap, RecurrentMap, check_wired, vector_of
-from netbuild.language.plan import LayerPlan, MapPlan, Matrix, Site, UnitsPlan
+from netbuild.language.plan import LayerPlan, MapPlan, Matrix, Shapes, Site
 from netbuild.language.projections import check_projected
 from netbuild.language.shorthand import NUMBERS, Shorthand, number, per_unit
 from netbuild.language.spectrum import check_radius
 from netbuild.language.units import Units, units_of_areas
+from netbuild.language.values import LARGEST
 from netbuild.language.weights import Array, FileName
 from netbuild.wording import show
 
@@ -111,16 +111,16 @@ class Area(Model):
 
 
 class CTRNN(LayerOfUnits):
-    """Leaky rate units in continuous time, by Euler's method; alpha = dt / tau.
-
-    With x[t] = W_rec r[t-1] + b_rec + W_in u[t] + b_in a step is, in the formulation
-    `current`: v[t] = (1 - alpha) v[t-1] + alpha x[t], r[t] = f(v[t]);
-    `rate`: r[t] = (1 - alpha) r[t-1] + alpha f(x[t]);
-    `update`: r[t] = f((1 - alpha) r[t-1] + alpha x[t]).
-    """
+    """Leaky rate units in continuous time, by Euler's method, with the leak alpha = dt / tau."""
 
     needs_time: ClassVar[bool] = True
+    values_per_unit: ClassVar[int] = 2  # alpha and the initial state
     wired: ClassVar[str] = "recurrent"
+
+    checked: ClassVar[set[str]] = LayerOfUnits.model_fields.keys() | {
+        *("type", "size", "areas", "tau", "alpha", "initial_state", "rate_noise"),
+        *("input", "recurrent"),
+    }
 
     type: Literal["ctrnn"]
     size: Size | None = key(
@@ -231,141 +231,143 @@ class CTRNN(LayerOfUnits):
         recurrent = check_wired(own, wired) if wired else check_projected(own)
         maps = {"input": check_projected(sites["input"]), "recurrent": check_radius(recurrent)}
         check_growth(self, maps["recurrent"])
-        units = check_units(here, self, plan.gives.size)
-        learnt = units.parameters(plan.gives.size) if units else {}
-        return replace(plan, maps=maps, own=learnt, units=units)
+        units, learnt = check_units(here, self, plan.gives.size)
+        arguments = self.model_dump(exclude=self.checked) | units
+        arguments |= {
+            "input_dim": plan.reads.size,
+            "size": plan.gives.size,
+            "rate_noise": self.rate_noise.sigma if self.rate_noise else None,
+            "seed": here.context.parsed.seed,
+            "name": self.name,
+        }
+        return replace(plan, maps=maps, arguments=arguments, own=learnt)
 
 
-def check_units(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:
-    """The time constants of the units and their initial state."""
-    found = _alphas(here, layer, size)
-    state = layer.initial_state
-    if isinstance(state, ZeroState):
-        return found
-    start = _read(here["initial_state"], state, "initial state", size)
-    if found is None or start is None:
-        return None
-    return replace(found, initial_state=start, learns_initial_state=state.learn)
+def check_units(here: Here, layer: CTRNN, size: int) -> tuple[dict[str, Any], Shapes]:
+    """The arguments of the units' alpha and initial state, and the shape of each that learns."""
+    arguments: dict[str, Any] = {}
+    learnt: Shapes = {}
+    if (found := _alphas(here, layer, size)) is not None:
+        alpha, learns, groups = found
+        arguments |= {"alpha": {"value": alpha, "learn": learns}, "groups": groups}
+        learnt |= {"alpha": alpha.shape} if learns else {}
+    start = layer.initial_state
+    if not isinstance(start, ZeroState):
+        values = _read(here["initial_state"], start, "initial state", size)
+        arguments |= {"initial_state": {"value": values, "learn": start.learn}}
+        learnt |= {"initial_state": (size,)} if start.learn else {}
+    return arguments, learnt
 
 
 # The time constants
 
 
-def _alphas(here: Here, layer: CTRNN, size: int) -> UnitsPlan | None:
-    """The alpha of the layer, of each of its areas, or of each unit."""
-    parts = list(_parts(here, layer, size))
-    found = [_alpha(part) for part in parts]
-    known = [value for value in found if value is not None]
+def _alphas(here: Here, layer: CTRNN, size: int) -> tuple[Matrix, bool, Matrix | None] | None:
+    """Alpha, which is (), (group,) or (unit,), whether it learns, and the group of each unit.
+
+    There are groups where areas have one alpha each. The layer's own time constant is that of the
+    areas without one.
+    """
+    areas = layer.areas or {}
+    if any(map(_has_alpha, areas.values())):
+        found, stop = [], 0
+        for name, area in areas.items():
+            start, stop = stop, stop + area.size
+            place = here["areas"][name]
+            if _has_alpha(area):
+                found.append(_alpha(place, area, area.size))
+            else:
+                found.append(_alpha(here, layer, size, place, slice(start, stop)))
+    else:
+        found = [_alpha(here, layer, size)]
+    known = [alpha for alpha in found if alpha is not None]
     if len(known) < len(found):
         return None
-    alphas, learn = [alpha for alpha, _ in known], {learns for _, learns in known}
-    if len(learn) > 1:
+    alphas, learns = [alpha for alpha, _ in known], known[0][1]
+    if any(learn != learns for _, learn in known):
         what = "the time constants of some areas learn, and those of others do not"
-        here["areas"].problem("NB308", what, "all of a layer's learn, or none", key=True)
+        here["areas"].problem(
+            "NB308", what, "either all areas learn theirs, or none does", key=True
+        )
         return None
-    learns = learn == {True}
     _check_input_noise(here, layer, alphas, learns)
     if len(alphas) == 1:
-        return UnitsPlan(alphas[0], learns)
-    sizes = [part.span.stop - part.span.start for part in parts]
+        return alphas[0], learns, None
+    sizes = [area.size for area in areas.values()]
     if all(alpha.ndim == 0 for alpha in alphas):
-        return UnitsPlan(np.array(alphas), learns, np.repeat(np.arange(len(sizes)), sizes))
-    each = [np.broadcast_to(alpha, (size,)) for alpha, size in zip(alphas, sizes, strict=True)]
-    return UnitsPlan(np.concatenate(each), learns)
+        return np.array(alphas), learns, np.repeat(np.arange(len(sizes)), sizes)
+    each = [np.broadcast_to(alpha, (n,)) for alpha, n in zip(alphas, sizes, strict=True)]
+    return np.concatenate(each), learns, None
 
 
-@dataclass(frozen=True)
-class Part:
-    """Units with a time constant, and the section that says it for `size` units."""
-
-    here: Here
-    words: CTRNN | Area
-    size: int
-    span: slice  # the part's units among these
-    area: Here | None = None  # the area for which the layer says it
+def _has_alpha(words: Area) -> bool:
+    """Whether an area has a time constant."""
+    return words.tau is not None or words.alpha is not None
 
 
-def _parts(here: Here, layer: CTRNN, total: int) -> Iterator[Part]:
-    """The layer, or each of its areas; the layer says the time constant of an area without one."""
-    areas = layer.areas or {}
-    own = {name for name, area in areas.items() if area.tau is not None or area.alpha is not None}
-    if not own:
-        yield Part(here, layer, total, slice(0, total))
-        return
-    start = 0
-    for name, area in areas.items():
-        place = here["areas"][name]
-        if name in own:
-            yield Part(place, area, area.size, slice(0, area.size))
-        else:
-            yield Part(here, layer, total, slice(start, start + area.size), place)
-        start += area.size
+def _alpha(
+    here: Here,
+    words: CTRNN | Area,
+    size: int,
+    area: Here | None = None,
+    units: slice = slice(None),
+) -> tuple[Matrix, bool] | None:
+    """The alpha that a section gives its `size` units, () or (unit,), and whether it learns.
 
-
-def _alpha(part: Part) -> tuple[Matrix, bool] | None:
-    """The alpha of one part, (), or (unit,), and whether it learns."""
-    here, words = part.here, part.words
+    A layer may give it for the `units` of an `area` that has none.
+    """
     if words.tau is not None and words.alpha is not None:
         what = "`tau` and `alpha` say the same: alpha = dt / tau"
         here["alpha"].problem("NB308", what, "remove one of them", key=True)
         return None
     key = "tau" if words.tau is not None else "alpha"
     source = words.tau if words.tau is not None else words.alpha
-    if source is None:
-        _no_time_constant(part)
-        return None
     dt = here.context.parsed.dt
+    if source is None:
+        hint = "write `tau: 100`, with the spec's `dt`, or `alpha: 0.2`"
+        if area is None:
+            here.problem("NB102", "one of the keys `tau`, `alpha` is missing", hint)
+        else:
+            what = "this area has no time constant, and its layer has none for it"
+            area.problem("NB102", what, f"{hint}, here or for the layer", key=True)
+        return None
     if key == "tau" and dt is None:
-        if not here.context.given(("dt",)):  # else the problem of `dt` is reported
+        if not here.context.at("dt").given:  # else the problem of `dt` is reported
             hint = "write `dt: 20`, in ms, at the top of the spec"
             here["tau"].problem("NB102", "a time constant needs the spec's `dt`", hint)
         return None
-    values = _read(here[key], source, "time constant", part.size)
+    values = _read(here[key], source, "time constant", size)
     if values is None:
         return None
-    if wrong := _not_a_leak(key, float(values.min()), float(values.max()), dt):
+    if wrong := _out_of_range(key, float(values.min()), float(values.max()), dt, source.learn):
         here[key].problem("NB104", *wrong)
         return None
     alpha = dt / values.astype(np.float64) if key == "tau" and dt is not None else values
-    if wrong := _too_slow(key, float(alpha.min()), source.learn):
-        here[key].problem("NB104", *wrong)
-        return None
-    return (alpha[part.span] if alpha.ndim else alpha).astype(np.float64), source.learn
+    return (alpha[units] if alpha.ndim else alpha).astype(np.float64), source.learn
 
 
-def _no_time_constant(part: Part) -> None:
-    hint = "write `tau: 100`, with the spec's `dt`, or `alpha: 0.2`"
-    if part.area is None:
-        part.here.problem("NB102", "one of the keys `tau`, `alpha` is missing", hint)
-        return
-    what = "this area has no time constant, and its layer has none for it"
-    part.area.problem("NB102", what, f"{hint}, here or for the layer", key=True)
-
-
-def _not_a_leak(key: str, least: float, most: float, dt: float | None) -> tuple[str, str] | None:
-    """What is wrong with time constants, or alphas, between these."""
+def _out_of_range(
+    key: str, least: float, most: float, dt: float | None, learns: bool
+) -> tuple[str, str] | None:
+    """What is wrong with time constants, or alphas, between these, and a hint."""
     hint = "alpha = dt / tau lies in (0, 1]"
     if least <= 0:
         return f"must be more than 0, found {least:g}", hint if key == "alpha" else "it is in ms"
     if key == "alpha" and most > 1:
         return f"must be at most 1, found {most:g}", f"{hint}; a time constant in ms is `tau`"
-    if key == "tau" and dt is not None and least < dt:
+    if key == "alpha" or dt is None:
+        slowest, other = least, "a larger `alpha`"
+    elif least >= dt:
+        slowest, other = dt / most, "a smaller `tau`"
+    else:
         if least == most and 1000 * least >= dt:
             hint = f"it is in ms; for {least:g} s write `tau: {1000 * least:g}`"
         return f"a time constant of {least:g} ms is below dt, {dt:g} ms", hint
-    return None
-
-
-def _too_slow(key: str, least: float, learns: bool) -> tuple[str, str] | None:
-    """What is wrong with units that hardly change, of which `least` is the smallest alpha."""
     bound = SMALLEST_LEARNT if learns else 1 / LARGEST
-    if least >= bound:
+    if slowest >= bound:
         return None
-    what = f"alpha = dt / tau is {least:g}, and {'one that learns ' if learns else ''}must be"
-    hint = ("a smaller `tau`" if key == "tau" else "a larger `alpha`") + (
-        ", or `learn: false`" if learns else ""
-    )
-    return f"{what} at least {bound:g}", hint
+    what = f"alpha = dt / tau is {slowest:g}, and {'one that learns ' if learns else ''}must be"
+    return f"{what} at least {bound:g}", other + (", or `learn: false`" if learns else "")
 
 
 def _read(here: Here, source: Any, what: str, size: int) -> Matrix | None:
@@ -381,7 +383,7 @@ def _check_input_noise(here: Here, layer: CTRNN, alphas: list[Matrix], learns: b
     if noise is None or noise.scaling != "euler_maruyama" or not noise.sigma:
         return
     if learns or len(alphas) > 1 or alphas[0].ndim:
-        what = "noise of the input is scaled by one alpha that does not learn"
+        what = "this noise is scaled by one alpha for all units, which must not learn"
         hint = "write `scaling: none`: each input then has noise of this sigma"
         here["input_noise"].problem("NB308", what, hint)
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from netbuild.errors import Problem
 from netbuild.language import hints
+from netbuild.language.base import Choice
 from netbuild.language.dump import inline
 from netbuild.language.grammar import Slot, fields_of, location_of, slot_at
 from netbuild.language.spec import LANGUAGE_VERSION
-from netbuild.wording import show
+from netbuild.wording import counted, show
 from netbuild.yamltree.nodes import Location, Node, kind_of
 from netbuild.yamltree.paths import Tree
 
@@ -33,9 +34,9 @@ class Fault:
     more: int = 0  # further values of the same list that have the same problem
 
     @property
-    def node(self) -> Node | None:
-        """What stands there."""
-        return self.tree.at(self.location)
+    def node(self) -> Node:
+        """What stands there; a node without a value where nothing does."""
+        return self.tree.at(self.location) or Node(None, self.tree.place(self.location))
 
     @property
     def slot(self) -> Slot:
@@ -49,8 +50,11 @@ class Fault:
 
     @property
     def found(self) -> str:
-        """What stands there, for a message."""
-        return found(self.node)
+        """What stands there, for a message: a value, or what kind of thing it is."""
+        text = text_of(self.node)
+        if not text:
+            return kind_of(self.node)
+        return f"the text `{show(text)}`" if isinstance(self.node.value, str) else f"`{text}`"
 
     def at(self, location: Location) -> Fault:
         """The same at another location."""
@@ -101,17 +105,9 @@ def _gathered(errors: Sequence[Any]) -> Iterator[tuple[Any, int]]:
             yield from ((item, 0) for item in group)
 
 
-def found(node: Node | None) -> str:
-    """What stands somewhere, for a message: a value, or what kind of thing it is."""
-    text = text_of(node)
-    if node is None or not text:
-        return kind_of(node) if node else "nothing"
-    return f"the text `{show(text)}`" if isinstance(node.value, str) else f"`{text}`"
-
-
-def text_of(node: Node | None) -> str:
-    """A scalar as the file may have it."""
-    value = node.value if node is not None else None
+def text_of(node: Node) -> str:
+    """A scalar as the file may have it; "" for anything else."""
+    value = node.value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and not math.isfinite(value):
@@ -127,8 +123,8 @@ def _causes(faults: Sequence[Fault], tree: Tree) -> tuple[list[Problem], set[Loc
     unknown: dict[Location, list[str]] = defaultdict(list)
     missing: dict[Location, list[str]] = defaultdict(list)
     for fault in faults:
-        group = {"extra_forbidden": unknown, "missing": missing}.get(fault.kind)
-        if group is not None:
+        if fault.kind in ("extra_forbidden", "missing"):
+            group = missing if fault.kind == "missing" else unknown
             group[fault.location[:-1]].append(str(fault.location[-1]))
     problems: list[Problem] = []
     explained: set[Location] = set()
@@ -163,14 +159,11 @@ def _dedented(tree: Tree, section: Location, unknown: set[str]) -> Iterator[tupl
 
 
 def _empty(tree: Tree, location: Location, outside: Sequence[str]) -> Problem:
-    node = tree.at(location)
-    around = tree.at(location[:-1])
-    assert node is not None
-    assert around is not None
     first = tree.place((*location[:-1], outside[0]), key=True).line
-    last = max(_last_line(around.entries[word]) for word in outside)
+    nodes = [tree.at((*location[:-1], word)) for word in outside]
+    last = max(_last_line(node) for node in nodes if node is not None)
     slot = slot_at(tree.root, location)
-    item = ", and begin the first with `- `" if slot and slot.items else ""
+    item = ", and begin the first with `- `" if slot and slot.is_list else ""
     lines = f"line {first} looks" if first == last else f"lines {first}-{last} look"
     fields = "its field; indent it" if first == last else "its fields; indent them"
     hint = f"{lines} like {fields}{item}"
@@ -187,19 +180,21 @@ def _last_line(node: Node) -> int:
 
 
 def _explained(fault: Fault, *, with_hint: bool) -> Problem:
-    node = fault.node
+    slot = fault.slot
     if fault.location == ("netbuild",) and fault.kind != "missing":
         return _version(fault)
     if fault.kind == "extra_forbidden":
         return _unknown_key(fault, with_hint=with_hint)
-    if fault.kind == "missing" and node is None:
+    if fault.tree.at(fault.location) is None:  # its kind is "missing"
         what = f"the key `{fault.key}` is missing"
-        hint = hints.field_hint(fault.key, fault.slot.info)
+        hint = hints.field_hint(fault.key, slot.info)
         return fault.at(fault.location[:-1]).problem("NB102", what, hint)
-    if node is not None and node.value is None:
-        return _no_value(fault, node)
-    if fault.kind == "untold":
-        return _untold(fault)
+    if fault.node.value is None:
+        return _no_value(fault)
+    if slot.choice is not None and fault.kind == "untold":
+        return _untold(fault, slot.choice)
+    if fault.kind == "finite_number":
+        return fault.problem("NB104", f"must be a finite number, found {fault.found}")
     for kinds, explain in _EXPLAIN.items():
         if fault.kind.startswith(kinds):
             return explain(fault)
@@ -218,49 +213,47 @@ def _unknown_key(fault: Fault, *, with_hint: bool) -> Problem:
     if told and choice and word in choice.by_presence:
         said = f"`{told}` and `{word}` cannot stand together; remove one of them"
     elif with_hint and model is not None:
-        said = hints.unknown_key_hint(str(word), model, around, tuple(section))
+        said = hints.unknown_key_hint(str(word), model, fault.tree.root, tuple(section))
     return fault.problem("NB101", f"unknown key `{show(str(word))}`", said, key=True)
 
 
-def _no_value(fault: Fault, node: Node) -> Problem:
+def _no_value(fault: Fault) -> Problem:
     if not isinstance(fault.location[-1], str):
         return fault.problem("NB103", "this item is empty", "write it, or remove it")
     slot = fault.slot
-    if (slot.models or slot.items or slot.values) and not (slot.info and slot.info.is_required()):
+    if (slot.models or slot.each) and not (slot.info and slot.info.is_required()):
         hint = "indent the lines that belong to it, or remove it"
     else:
         hint = hints.field_hint(fault.key, slot.info)
-    written = re.match(r"~|null", node.place.text[node.place.column - 1 :], re.IGNORECASE)
+    place = fault.node.place
+    written = re.match(r"~|null", place.text[place.column - 1 :], re.IGNORECASE)
     what = "this key must have a value" if written else "this key has no value"
     return fault.problem("NB103", what, hint, key=not written)
 
 
 def _version(fault: Fault) -> Problem:
-    node = fault.node
     what, hint = f"{fault.found} is not a version", f"write `netbuild: {LANGUAGE_VERSION}`"
     if fault.kind == "less_than_equal":
-        what = f"version {text_of(node)} of the language is newer than this program"
+        what = f"version {text_of(fault.node)} of the language is newer than this program"
         hint = f"it reads version {LANGUAGE_VERSION}; upgrade netbuild"
     return fault.problem("NB107", what, hint)
 
 
-def _untold(fault: Fault) -> Problem:
-    """A section of which nothing tells what kind it is."""
-    node, choice = fault.node, fault.slot.choice
-    assert node is not None
-    assert choice is not None
-    if not isinstance(node.value, dict):
+def _untold(fault: Fault, choice: Choice) -> Problem:
+    """A section whose keys do not say what kind it is."""
+    entries = fault.node.entries
+    if not isinstance(fault.node.value, dict):
         return _not_a_section(fault)
-    key, told = choice.key, node.value.get(choice.key)
+    key, told = choice.key, entries.get(choice.key)
     if told is not None:
-        return _unknown_kind(fault, told)
+        return _unknown_kind(fault, told, choice)
     tellers = [*([key] if choice.by_value else []), *choice.by_presence]
-    for word in node.value:
+    for word in entries:
         if meant := hints.meant_key(word, tellers):
             what = f"unknown key `{show(word)}`"
             hint = f"did you mean `{meant}`?"
             return fault.at((*fault.location, word)).problem("NB101", what, hint, key=True)
-    hint = hints.teller_hint(choice, node.value)
+    hint = hints.teller_hint(choice, entries)
     if not choice.by_presence:
         hint = hint or hints.teller_hint(choice, ())
         return fault.problem("NB102", f"the key `{key}` is missing", hint)
@@ -268,18 +261,14 @@ def _untold(fault: Fault) -> Problem:
     return fault.problem("NB102", f"one of the keys {wanted} is missing", hint)
 
 
-def _unknown_kind(fault: Fault, told: Node) -> Problem:
-    node, choice = fault.node, fault.slot.choice
-    assert node is not None
-    assert choice is not None
+def _unknown_kind(fault: Fault, told: Node, choice: Choice) -> Problem:
     hint = hints.kind_hint(text_of(told), choice)
-    if node.short and (number := hints.number_hint(told, whole=False)):
-        hint = number
     shown = f"`{show(text_of(told))}`" if text_of(told) else kind_of(told)
-    if node.short:  # the file has the bare word
-        kinds = f"neither a known {choice.key} nor a file"
-        if "file" not in choice.by_presence:
-            kinds = f"not a known {fault.key}"
+    if fault.node.short:  # the file has the bare word
+        hint = hints.number_hint(told, whole=False) or hint
+        kinds = f"not a known {fault.key}"
+        if "file" in choice.by_presence:
+            kinds = f"neither a known {choice.key} nor a file"
         return fault.problem("NB105", f"{shown} is {kinds}", hint)
     teller = fault.at((*fault.location, choice.key))
     if told.value is None:
@@ -289,10 +278,9 @@ def _unknown_kind(fault: Fault, told: Node) -> Problem:
 
 def _not_a_section(fault: Fault) -> Problem:
     what = f"expected a mapping of keys, found {fault.found}"
-    if fault.node and fault.node.value is False and hints.may_be_null(fault.slot.info):
+    if fault.node.value is False and hints.may_be_null(fault.slot.info):
         return fault.problem("NB103", what, f"write `{fault.key}: null`")
-    numberless = fault.key == "plasticity_mask"  # where a fraction would be taken for a factor
-    hint = "" if numberless else hints.section_hint(fault.slot.choice, fault.node)
+    hint = hints.section_hint(fault.slot.choice, fault.node)
     if not hint and isinstance(fault.location[-1], str):
         hint = hints.field_hint(fault.key, fault.slot.info)
     return fault.problem("NB103", what, hint)
@@ -313,15 +301,10 @@ def _bound(fault: Fault) -> Problem:
     }[fault.kind]
     bound = fault.context[key]
     bound = int(bound) if float(bound).is_integer() else bound
-    value = fault.node.value if fault.node else None
-    hint = ""
+    value, hint = fault.node.value, ""
     if bound == 1 and isinstance(value, (int, float)) and 2 <= value <= 100:
         hint = f"if it is a percentage, write {value / 100:g}"
     return fault.problem("NB104", f"must be {words} {bound}, found {fault.found}", hint)
-
-
-def _finite(fault: Fault) -> Problem:
-    return fault.problem("NB104", f"must be a finite number, found {fault.found}")
 
 
 def _length(fault: Fault) -> Problem:
@@ -329,44 +312,37 @@ def _length(fault: Fault) -> Problem:
     limit: int = fault.context["min_length" if short else "max_length"]
     actual = fault.context.get("actual_length")
     unit = "character" if fault.kind.startswith("string") else "item"
-    wanted = f"{limit} {unit}" if limit == 1 else f"{limit:,} {unit}s"
+    wanted = counted(limit, unit)
     has = "" if actual is None else f", has {actual:,}" if actual else ", has none"
     return fault.problem("NB104", f"needs {'at least' if short else 'at most'} {wanted}{has}")
 
 
 def _pattern(fault: Fault) -> Problem:
-    text, info = text_of(fault.node), fault.slot.info
-    slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
-    said = (info.description or "") if info else ""
-    if fault.key == "device":
-        said = hints.device_hint(text)
-    elif fault.key == "name" and re.fullmatch(r"[a-z][a-z0-9_]*", slug):
-        said = f"write `{slug}`"
-    return fault.problem("NB106", f"`{show(text)}` does not fit here", said)
+    text = text_of(fault.node)
+    hint = hints.pattern_hint(text, fault.context["pattern"], fault.slot.info)
+    return fault.problem("NB106", f"`{show(text)}` does not fit here", hint)
 
 
 def _number(fault: Fault) -> Problem:
     whole = fault.kind.startswith("int")
     wanted = "a whole number" if whole else "a number"
-    hint = hints.number_hint(fault.node, whole=whole) if fault.node else ""
+    hint = hints.number_hint(fault.node, whole=whole)
     return fault.problem("NB103", f"expected {wanted}, found {fault.found}", hint)
 
 
 def _truth(fault: Fault) -> Problem:
-    hint = hints.truth_hint(fault.node) if fault.node else ""
+    hint = hints.truth_hint(fault.node)
     return fault.problem("NB103", f"expected true or false, found {fault.found}", hint)
 
 
 def _words(fault: Fault) -> Problem:
-    scalar = fault.node is not None and isinstance(fault.node.value, (int, float))
-    hint = "quote it to make it text" if scalar else ""
+    hint = "quote it to make it text" if isinstance(fault.node.value, (int, float)) else ""
     return fault.problem("NB103", f"expected text, found {fault.found}", hint)
 
 
 def _list(fault: Fault) -> Problem:
-    sections = fault.slot.items is not None and fault.slot.items.models
-    hint = "begin each item with `- `" if sections else ""
-    entries = fault.node.entries if fault.node else {}
+    hint = "begin each item with `- `" if fault.slot.models else ""
+    entries = fault.node.entries
     if hint and entries and all(isinstance(child.value, dict) for child in entries.values()):
         hint += f", and its name in it: `- {{name: {show(next(iter(entries)))}, ...}}`"
     return fault.problem("NB103", f"expected a list, found {fault.found}", hint)
@@ -378,7 +354,7 @@ def _selection(fault: Fault) -> Problem:
         what, hint = "expected columns and their values", f"write {columns}"
     else:
         what, hint = "expected a selection of units", f"write a name, `V1.excitatory`, or {columns}"
-    if fault.node is not None and fault.node.entries:
+    if fault.node.entries:
         hint = 'values are text or numbers, or lists of such; quote others: `{kind: "true"}`'
     return fault.problem("NB103", f"{what}, found {fault.found}", hint)
 
@@ -386,7 +362,6 @@ def _selection(fault: Fault) -> Problem:
 _EXPLAIN: dict[tuple[str, ...], Callable[[Fault], Problem]] = {
     ("literal",): _choice,
     ("greater_than", "less_than"): _bound,
-    ("finite_number",): _finite,
     ("too_", "string_too_"): _length,
     ("string_pattern",): _pattern,
     ("int", "float"): _number,

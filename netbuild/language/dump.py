@@ -16,19 +16,17 @@ from netbuild.yamltree.scalars import BOOLS, FLOAT, INT, NULLS, SPECIAL
 
 MAX_DEPTH = 64
 _ESCAPED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-_FIRST = ("name", "type", "init", "generate", "from")
+_FIRST = ("netbuild", "name", "type", "init", "generate", "from")
 
 
 def resolved(model: BaseModel) -> dict[str, Any]:
-    """A model as plain data with every default written out, what names it first.
+    """A model as plain data with every default written out, and what names a section first.
 
     An optional key that is not given and has no default is left out.
     """
     fields = {info.alias or name: (name, info) for name, info in type(model).model_fields.items()}
-    keys = [key for key in _FIRST if key in fields and "netbuild" not in fields]
-    keys += [key for key in fields if key not in keys]
     data = {}
-    for key in keys:
+    for key in dict.fromkeys([*(key for key in _FIRST if key in fields), *fields]):
         name, info = fields[key]
         value = getattr(model, name)
         if value is not None or info.default is not None:

@@ -1,6 +1,6 @@
 """The environments of a task against what neurogym has: names, arguments, periods, variables.
 
-neurogym takes misspelt periods and trial variables without a word, and trains something else.
+neurogym ignores misspelt periods and trial variables, and trains something else.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from netbuild.language.plan import NeurogymPlan
 
 Neurogym: TypeAlias = Any  # the section with the keys, whose file imports this one
 LARGEST = 1e6  # of the numbers among an environment's arguments, in either direction
-EXAMPLES = 6  # environments named where a name is like no other
+EXAMPLES = 6  # environments that a hint names where no name is close to the one written
 MOST_BLAMED = 20  # arguments that are removed one by one when an environment fails
 MOST_STEPS = 1e6  # of one period
 MOST_VALUES = 1000  # to choose from
-SEEDS = ("random_seed", "frozen_seed")  # AnnubesEnv's own
+SEEDS = ("random_seed", "frozen_seed")  # arguments of AnnubesEnv
 LEAST_LIKELY = 1e-3  # of a truncated exponential, which is drawn again until it fits
 # The distributions of a period's duration in neurogym, and how many numbers each takes.
 DISTRIBUTIONS = {
@@ -59,18 +59,21 @@ def check_environments(context: Context, task: Neurogym) -> NeurogymPlan | None:
     parts = [part for part in (each.looked_at(names) for each in written) if part is not None]
     if len(parts) < len(written) or not _equal_widths(parts):
         return None
-    facts = parts[0].facts
-    weights = _period_weights(here["loss_mask"], task, parts)
+    facts = parts[0][1]
+    weights = _period_weights(here["loss_mask"], task, [facts for _, facts in parts])
     levels = _levels(here["targets"], task, facts)
-    scored = _evaluation(here["evaluation"], task, parts, dt)
-    environments = tuple(part.environment for part in parts)
+    scored = _evaluation(here["evaluation"], task, parts)
+    environments = tuple(each.environment for each, _ in parts)
     recipe = Recipe(environments, dt, task.rule_input, task.window, levels, weights)
-    rules = [part.environment.label for part in parts] if task.rule_input else []
+    rules = [environment.label for environment in environments] if task.rule_input else []
     channels = {rule: (facts.inputs + i,) for i, rule in enumerate(rules)}
+    outputs = facts.values
+    if facts.actions is not None:
+        outputs = facts.actions - (levels is not None and not levels.fixation)
     return NeurogymPlan(
         facts.inputs + len(rules),
         {**facts.channels, **channels},
-        _outputs(facts, levels),
+        outputs,
         facts.actions is not None,
         recipe,
         replace(recipe, environments=scored, window=None),
@@ -89,36 +92,31 @@ def _dt(context: Context) -> float | None:
 
 
 def _written(here: Here, task: Neurogym, dt: float) -> list[_Written]:
-    """Each environment as it is written; none with a problem where it is not clear which."""
+    """Each environment as it is written; none, with a problem, where it is not clear which."""
     if task.env is not None and task.envs:
         what = "`env` and `envs` both say where the trials come from"
         here["envs"].problem("NB308", what, "remove one of them", key=True)
         return []
-    if task.rule_input and not task.envs:
-        what = "one environment needs no input that tells which it is"
-        here["rule_input"].problem("NB308", what, "it belongs to `envs`", key=True)
-    if task.env is not None:
-        environment = Environment(task.env, "", task.env_kwargs, _listed(task.trials))
-        return [_Written(here, here["env"], environment, dt)]
-    if not task.envs:
+    if task.env is None and not task.envs:
         hint = "write `env: PerceptualDecisionMaking-v0`"
         here.problem("NB102", "no environment is named", hint, key=True)
         return []
-    for name in ("env_kwargs", "trials"):
+    if task.rule_input and not task.envs:
+        what = "a rule input says which of several environments a trial is of; there is only one"
+        here["rule_input"].problem("NB308", what, "remove it, or write `envs`", key=True)
+    for name in ("env_kwargs", "trials") if task.envs else ():
         if getattr(task, name):
-            what = f"`{name}` stands beside `envs`, each of which has its own"
+            what = f"`{name}` of the task has no effect, since each item of `envs` has its own"
             here[name].problem("NB308", what, "move it into the items", key=True)
-    seen: set[str] = set()
-    written = []
-    for i, item in enumerate(task.envs):
-        where = here["envs"][i]
-        if (label := item.name or item.env) in seen:
-            what = f"two of the environments are called {label}"
-            where["name" if item.name else "env"].problem("NB303", what, "give each its own `name`")
-        seen.add(label)
+    written: list[_Written] = []
+    for i, item in enumerate(task.envs or [task]):
+        where = here["envs"][i] if task.envs else here
+        name, weight = getattr(item, "name", None) or "", getattr(item, "weight", 1.0)
+        environment = Environment(item.env, name, item.env_kwargs, _listed(item.trials), weight)
+        if environment.label in (each.environment.label for each in written):
+            what = f"two of the environments are called {environment.label}"
+            where["name" if name else "env"].problem("NB303", what, "give each its own `name`")
         where.numbers_fit(item)
-        kwargs, trials = item.env_kwargs, _listed(item.trials)
-        environment = Environment(item.env, item.name or "", kwargs, trials, item.weight)
         written.append(_Written(where, where["env"], environment, dt))
     return written
 
@@ -132,25 +130,6 @@ def _listed(trials: Mapping[str, object]) -> dict[str, list[Any]]:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """An environment without problems."""
-
-    at: Here  # of `env`
-    environment: Environment
-    facts: Facts
-
-    @property
-    def widths(self) -> tuple[int, int | None, int]:
-        return self.facts.inputs, self.facts.actions, self.facts.values
-
-    @property
-    def sizes(self) -> str:
-        """The widths in words."""
-        values, actions = f"{self.facts.values} values", f"{self.facts.actions} actions"
-        return f"{self.facts.inputs} inputs and {values if self.facts.actions is None else actions}"
-
-
-@dataclass(frozen=True)
 class _Written:
     """An environment, and where the spec writes it."""
 
@@ -159,22 +138,25 @@ class _Written:
     environment: Environment
     dt: float  # ms
 
-    def looked_at(self, names: list[str]) -> _Part | None:
-        """What the environment is; None with a problem in its name, arguments or trials."""
+    def looked_at(self, names: list[str]) -> tuple[_Written, Facts] | None:
+        """The same without `dt` among its arguments, and its facts; None with a problem noted."""
         env = self.environment.env
         if env not in names:
             hint = self.at.context.near(env, names) or _some(env, names)
             self.at.problem("NB105", f"neurogym registers no environment `{env}`", hint)
             return None
         checked = self.with_arguments(self.environment.kwargs)
-        if checked is None:
+        facts = checked.attempt(facts_of) if checked is not None else None
+        if checked is None or facts is None:
             return None
-        facts = checked.attempt(facts_of)
-        if facts is None or not checked._has_no_short_periods(facts):
+        short = {name: ms for name, ms in facts.constant.items() if 0 < ms < self.dt}
+        for name, ms in short.items():
+            what = f"its period `{name}` lasts {ms:g} ms, less than a time step ({self.dt:g} ms)"
+            hint = f"a smaller `dt`, or `env_kwargs: {{timing: {{{name}: {self.dt:g}}}}}`"
+            self.at.problem("NB310", f"{what}: it would be empty", hint)
+        if short or not checked.takes(checked.environment.trials, facts):
             return None
-        if not checked.takes(checked.environment.trials, facts):
-            return None
-        return _Part(self.at, checked.environment, facts)
+        return checked, facts
 
     def attempt(
         self, work: Callable[[Environment, float], Result], at: Here | None = None
@@ -230,7 +212,7 @@ class _Written:
             place = here
             for name in path.split(".", 1):
                 place = place[name]
-            what = f"{env} sets `{path}` to a value of its own; this has no effect"
+            what = f"{env} replaces the value of `{path}`, so this has no effect"
             place.problem("NB310", what, key=True)
         return checked if len(self.at.context.problems) == before else None
 
@@ -250,7 +232,7 @@ class _Written:
         _are_fair(here, value)
 
     def _has_periods(self, timing: object) -> bool:
-        """Whether the periods and durations of `timing` are ones that the environment has."""
+        """Whether `timing` has only periods of the environment, each with a right duration."""
         here = self.where["env_kwargs"]["timing"]
         before = len(here.context.problems)
         if not isinstance(timing, dict):
@@ -272,15 +254,6 @@ class _Written:
                 hint = "a number of ms, a list to choose from, or [uniform, [200, 400]]"
                 here[period].problem("NB104", wrong, hint)
         return len(here.context.problems) == before
-
-    def _has_no_short_periods(self, facts: Facts) -> bool:
-        """Whether no period of constant length is shorter than a step, and so empty."""
-        short = {name: ms for name, ms in facts.constant.items() if 0 < ms < self.dt}
-        for name, ms in short.items():
-            what = f"its period `{name}` lasts {ms:g} ms, less than a time step ({self.dt:g} ms)"
-            hint = f"a smaller `dt`, or `env_kwargs: {{timing: {{{name}: {self.dt:g}}}}}`"
-            self.at.problem("NB310", f"{what}: it would be empty", hint)
-        return not short
 
     def takes(self, trials: Mapping[str, Any], facts: Facts) -> bool:
         """Whether its trials have these variables, and keep each of these values."""
@@ -309,7 +282,7 @@ class _Written:
             elif _are_fair(spot, value):
                 work = partial(settable, name=name, value=value)
                 if self.attempt(work, spot) is False:
-                    what = f"{self.environment.env} draws `{name}` by itself; it cannot be given"
+                    what = f"{self.environment.env} always draws `{name}` itself; it cannot be set"
                     here.problem("NB310", what, key=True)
                     break
 
@@ -336,12 +309,9 @@ def _are_fair(here: Here, value: object) -> bool:
 
 def _numbers(here: Here, value: object) -> Iterator[tuple[Here, float]]:
     """Every number in a value, with its place."""
-    if isinstance(value, dict):
-        for name, child in value.items():
-            yield from _numbers(here[name], child)
-    elif isinstance(value, list):
-        for i, child in enumerate(value):
-            yield from _numbers(here[i], child)
+    if isinstance(value, (dict, list)):
+        for part, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _numbers(here[part], child)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield here, value
 
@@ -353,13 +323,13 @@ def wrong_duration(duration: object, dt: float) -> str:
     """
     kind, numbers = _distribution(duration)
     if kind not in DISTRIBUTIONS:
-        return f"a duration is not known as `{kind}`; it is {', '.join(DISTRIBUTIONS)}"
+        return f"`{kind}` is no distribution of durations; these are {', '.join(DISTRIBUTIONS)}"
     if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
         return "a duration is made of numbers"
     if kind in ("constant", "until") and isinstance(duration, list) and duration[1] == numbers:
         return f"`{kind}` takes one number, not a list"
     if isinstance(duration, list) and len(duration) > 2 and duration[0] == kind:
-        return f"the numbers of `{kind}` are a list of their own: [{kind}, [200, 400]]"
+        return f"the numbers of `{kind}` belong in a list: [{kind}, [200, 400]]"
     least, most = DISTRIBUTIONS[kind]
     if not least <= len(numbers) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most:g}"
@@ -387,7 +357,7 @@ def _distribution(duration: object) -> tuple[str, list[Any]]:
 
 
 def _likelihood(mean: float, low: float = 0, high: float = math.inf) -> float:
-    """Of a truncated exponential's draw to fall between its bounds."""
+    """The probability that a draw from a truncated exponential falls between its bounds."""
     if low >= high:
         return 1.0  # neurogym then takes the upper bound
     return math.exp(-low / mean) - math.exp(-high / mean) if mean > 0 else 0.0
@@ -396,27 +366,21 @@ def _likelihood(mean: float, low: float = 0, high: float = math.inf) -> float:
 # All environments together
 
 
-def _equal_widths(parts: list[_Part]) -> bool:
-    first, *others = parts
-    different = [part for part in others if part.widths != first.widths]
-    for part in different:
-        what = f"{part.environment.label} has {part.sizes}"
-        what += f", but {first.environment.label} has {first.sizes}"
-        part.at.problem("NB301", what, "environments of one network have the same widths")
+def _equal_widths(parts: list[tuple[_Written, Facts]]) -> bool:
+    (first, facts), *others = parts
+    different = [(each, found) for each, found in others if found.widths != facts.widths]
+    for each, found in different:
+        what = f"{each.environment.label} has {found.sizes}"
+        what += f", but {first.environment.label} has {facts.sizes}"
+        each.at.problem("NB301", what, "environments of one network have the same widths")
     return not different
 
 
-def _outputs(facts: Facts, levels: Levels | None) -> int:
-    if facts.actions is None:
-        return facts.values
-    return facts.actions - (levels is not None and not levels.fixation)
-
-
-def _period_weights(here: Here, task: Neurogym, parts: list[_Part]) -> dict[str, float] | None:
+def _period_weights(here: Here, task: Neurogym, facts: list[Facts]) -> dict[str, float] | None:
     """How much each period counts in the loss, when all of them are there."""
     if task.loss_mask is None:
         return None
-    periods = list(dict.fromkeys(name for part in parts for name in part.facts.periods))
+    periods = list(dict.fromkeys(name for each in facts for name in each.periods))
     weights: dict[str, float] = {}
     for name, weight in task.loss_mask.items():
         if name not in periods:
@@ -449,25 +413,22 @@ def _levels(here: Here, task: Neurogym, facts: Facts) -> Levels | None:
 
 
 def _evaluation(
-    here: Here, task: Neurogym, parts: list[_Part], dt: float
+    here: Here, task: Neurogym, parts: list[tuple[_Written, Facts]]
 ) -> tuple[Environment, ...]:
     """The environments of the trials that are scored."""
     if task.evaluation is None:
-        return tuple(part.environment for part in parts)
+        return tuple(each.environment for each, _ in parts)
     kwargs, trials = task.evaluation.env_kwargs, _listed(task.evaluation.trials)
     found: list[Environment] = []
-    for part in parts:
-        own = part.environment
+    for each, trained in parts:
+        own = each.environment
         merged = replace(own, kwargs=_merged(own.kwargs, kwargs), trials={**own.trials, **trials})
-        checked = _Written(here, part.at, merged, dt).with_arguments(kwargs)
-        if checked is None:
+        checked = replace(each, where=here, environment=merged).with_arguments(kwargs)
+        facts = checked.attempt(facts_of, here) if checked is not None else None
+        if checked is None or facts is None:
             continue
-        facts = checked.attempt(facts_of, here)
-        if facts is None:
-            continue
-        now = replace(part, facts=facts)
-        if now.widths != part.widths:
-            what = f"here {own.label} has {now.sizes}, and in training {part.sizes}"
+        if facts.widths != trained.widths:
+            what = f"here {own.label} has {facts.sizes}, and in training {trained.sizes}"
             here.problem("NB301", what, key=True)
         if checked.takes(trials, facts):
             found.append(checked.environment)

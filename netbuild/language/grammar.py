@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from netbuild.language.base import Also, Choice, OneOf, label_of
+from netbuild.language.base import Also, Choice, OneOf
 from netbuild.language.shorthand import Shorthand, Writer
 from netbuild.language.spec import SpecFile
 from netbuild.yamltree.nodes import Location, Node
@@ -19,28 +19,33 @@ from netbuild.yamltree.nodes import Location, Node
 
 @dataclass(frozen=True)
 class Slot:
-    """What may stand at one place: a section or one of several kinds of it, a list or a mapping of
-    names to such, or a value."""
+    """What may stand at one place: a section, or one of several kinds of it; a list or a mapping
+    of names, whose parts are all of one form; or a value."""
 
     model: type[BaseModel] | None = None
     choice: Choice | None = None
-    items: Slot | None = None
-    values: Slot | None = None  # under each name of a mapping whose keys are the user's own
+    each: Slot | None = None  # each item of a list, or what stands under each name of a mapping
+    is_named: bool = False  # a mapping whose names are the user's own
     info: FieldInfo | None = None  # of the key that leads here
     write: Writer | None = None  # of its short forms
 
     def model_of(self, node: Node | None) -> type[BaseModel] | None:
-        """The model of the section that a node is, as far as it can be told."""
+        """The model of the section that a node is, if its keys tell which one."""
         if self.choice is None or node is None:
             return self.model
-        told = node.entries.get(self.choice.key)
-        return self.choice.model_of(told.value if told else None, node.entries)
+        kind = node.entries.get(self.choice.key)
+        return self.choice.model_of(kind.value if kind else None, node.entries)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a list stands here."""
+        return self.each is not None and not self.is_named
 
     @property
     def models(self) -> tuple[type[BaseModel], ...]:
         """Every model that a section here may have; of a list, that its items may have."""
-        if self.items is not None:
-            return self.items.models
+        if self.each is not None and self.is_list:
+            return self.each.models
         return self.choice.models if self.choice else (self.model,) if self.model else ()
 
 
@@ -66,17 +71,18 @@ def _slot(annotation: Any, info: FieldInfo, metadata: Sequence[Any] = ()) -> Slo
         metadata = (*metadata, *more)
     write = next((found.write for found in metadata if isinstance(found, Shorthand)), None)
     one_of = next((found for found in metadata if isinstance(found, OneOf)), None)
+    slot = Slot(info=info, write=write)
+    kinds = get_args(annotation)
     if one_of is not None:
-        return Slot(choice=one_of.choice(annotation), info=info, write=write)
+        return replace(slot, choice=one_of.choice(annotation))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return Slot(model=annotation, info=info, write=write)
+        return replace(slot, model=annotation)
     if get_origin(annotation) is list:
-        return Slot(items=_slot(get_args(annotation)[0], info), info=info, write=write)
-    if get_origin(annotation) is dict and (below := _slot(get_args(annotation)[1], info)).models:
-        return Slot(values=below, info=info, write=write)
-    others = [a for a in get_args(annotation) if a is not NoneType]
-    if len(others) == 1 and NoneType in get_args(annotation):
-        return _slot(others[0], info, metadata)
+        return replace(slot, each=_slot(kinds[0], info))
+    if get_origin(annotation) is dict and (below := _slot(kinds[1], info)).models:
+        return replace(slot, each=below, is_named=True)
+    if len(kinds) == 2 and NoneType in kinds:
+        return _slot(next(kind for kind in kinds if kind is not NoneType), info, metadata)
     return Slot(info=info)
 
 
@@ -87,63 +93,40 @@ def slot_at(root: Node, location: Location) -> Slot | None:
     for part in location:
         if slot is None:
             return None
-        if isinstance(part, int):
-            slot = slot.items
-        elif slot.values is not None:
-            slot = slot.values
+        if slot.each is not None:
+            slot = slot.each if slot.is_named is isinstance(part, str) else None
         else:
             model = slot.model_of(node)
-            slot = slots_of(model).get(part) if model else None
+            slot = slots_of(model).get(str(part)) if model else None
         node = node.child(part) if node is not None else None
     return slot
 
 
-def parts_of(node: Node, slot: Slot) -> Iterator[tuple[str | int, Slot]]:
+def parts_of(node: Node, slot: Slot) -> Iterator[tuple[str | int, Node, Slot]]:
     """Each part of a node below which a section may stand, with what may stand at the part."""
-    if slot.items is not None:
-        if slot.models:  # lists of numbers may be long
-            yield from ((i, slot.items) for i in range(len(node.items)))
-    elif slot.values is not None:
-        yield from ((name, slot.values) for name in list(node.entries))
-    elif (model := slot.model_of(node)) is not None:
-        entries = node.entries
-        yield from ((key, below) for key, below in slots_of(model).items() if key in entries)
+    entries = node.entries
+    if slot.each is None:
+        model = slot.model_of(node)
+        slots = slots_of(model) if model else {}
+        yield from ((key, entries[key], below) for key, below in slots.items() if key in entries)
+    elif slot.is_named:
+        yield from ((name, child, slot.each) for name, child in entries.items())
+    elif slot.models:  # lists of numbers may be long
+        yield from ((i, child, slot.each) for i, child in enumerate(node.items))
 
 
 def location_of(loc: Sequence[str | int]) -> Location:
     """A Pydantic location without the tags of unions: keys and positions of the file alone."""
-    location: list[str | int] = []
-    slot: Slot | None = ROOT
-    for part in loc:
-        if isinstance(part, int):
-            location.append(part)
-            slot = slot.items if slot else None
-        elif slot is not None and slot.values is not None:
-            location.append(part)
-            slot = slot.values
-        elif slot is not None and slot.choice is not None:
-            slot = next((Slot(m) for m in slot.choice.models if label_of(m) == part), None)
-        elif slot is not None and slot.model is not None:
-            location.append(part)
-            slot = slots_of(slot.model).get(part)
-        elif slot is not None and slot.info is not None and _is_mapping(slot.info.annotation):
-            location.append(part)  # of names to plain values
-            slot = Slot()
-    return tuple(location)
-
-
-def _is_mapping(annotation: Any) -> bool:
-    """Whether a field holds a mapping of names, or nothing."""
-    kinds = get_args(annotation) if NoneType in get_args(annotation) else (annotation,)
-    return any(get_origin(kind) is dict for kind in kinds)
+    return tuple(part for part in loc if isinstance(part, str) or part >= 0)
 
 
 @dataclass(frozen=True)
 class Home:
-    """A place of the language where a section may stand: `layers[]`, told by `type: linear`."""
+    """A place of the language where a section may stand: `layers[]`, where `type: linear` says
+    which kind of section it is."""
 
     path: str  # "" is the whole spec
-    told: str
+    told: str  # what tells the kind; "" where there is only one
     model: type[BaseModel]
 
     def __str__(self) -> str:
@@ -171,16 +154,23 @@ def meanings() -> dict[str, list[str]]:
 
 
 def _homes(slot: Slot, path: str) -> Iterator[Home]:
-    if slot.items is not None:
-        yield from _homes(slot.items, f"{path}[]")
-        return
-    if slot.values is not None:
-        yield from _homes(slot.values, f"{path}.NAME")
+    if slot.each is not None:
+        yield from _homes(slot.each, path + (".NAME" if slot.is_named else "[]"))
         return
     for model in slot.models:
         yield Home(path, _told(slot.choice, model), model)
         for key, below in slots_of(model).items():
             yield from _homes(below, f"{path}.{key}" if path else key)
+
+
+def path_of(root: Node, location: Location) -> str:
+    """The path of the language at a location, as homes have it: `layers[].areas.NAME`."""
+    path = ""
+    for i, part in enumerate(location):
+        around = slot_at(root, location[:i])
+        key = "NAME" if around and around.is_named else part
+        path += "[]" if isinstance(part, int) else f".{key}" if path else str(key)
+    return path
 
 
 def _told(choice: Choice | None, model: type[BaseModel]) -> str:

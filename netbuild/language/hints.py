@@ -11,20 +11,28 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from netbuild.errors import joined
-from netbuild.language.base import Choice
+from netbuild.language.base import Choice, Hint
 from netbuild.language.dump import inline
-from netbuild.language.grammar import Home, fields_of, homes, meanings, slots_of
+from netbuild.language.grammar import fields_of, homes, meanings, path_of, slot_at, slots_of
 from netbuild.wording import did_you_mean, near, nearest, show
 from netbuild.yamltree.nodes import Location, Node
 from netbuild.yamltree.scalars import resolve
 
 MOST_KEYS = 16  # of a section that are listed in a hint
-_DROPOUT = "dropout is a layer of its own: `- {name: drop, type: dropout, p: 0.1}`"
-# Functions that are not there, and are not misspelt.
-_FUNCTIONS = """
-    celu elu exp gelu glu hardtanh leaky_relu leakyrelu mish prelu relu6 selu silu softmax softmin
-    softsign swish
-"""
+SURE = 0.75  # similarity from which on a word is a misspelt key and nothing else
+# Keys of other tools that no section has a counterpart of.
+FOREIGN = {
+    "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
+    **dict.fromkeys(
+        ("_target_", "class_path", "module", "__class__"),
+        "`type` is one of a closed list of kinds; nothing is imported",
+    ),
+}
+# Activations of other tools: a word of the list is no misspelt activation of ours.
+FUNCTIONS = (
+    *("celu", "elu", "exp", "gelu", "glu", "hardtanh", "leaky_relu", "leakyrelu", "mish"),
+    *("prelu", "relu6", "selu", "silu", "softmax", "softmin", "softsign", "swish"),
+)
 
 
 def meant_key(word: str, keys: Collection[str]) -> str:
@@ -32,39 +40,40 @@ def meant_key(word: str, keys: Collection[str]) -> str:
     return next((key for key in meanings().get(word, ()) if key in keys), "") or nearest(word, keys)
 
 
-def unknown_key_hint(
-    word: str, model: type[BaseModel], section: Node | None, location: Location
-) -> str:
+def unknown_key_hint(word: str, model: type[BaseModel], root: Node, location: Location) -> str:
     """What to do about a key that a section, at `location`, does not have."""
+    section = root.at(location)
     given = section.entries if section else {}
     keys = fields_of(model)
-    if foreign := _foreign_hint(word, model, location):
+    if foreign := _foreign_hint(word, keys, root, location):
         return foreign
     best = meant_key(word, keys)
-    if not (best and nearest(word, [best], 0.75)) and (below := _below_hint(word, model)):
+    is_typo = bool(best and nearest(word, [best], SURE))
+    if not is_typo and (below := _below_hint(word, model)):
         return below
-    home = _home_hint(word, model, location)
-    sure = bool(best) and (bool(nearest(word, [best], 0.75)) or word in meanings())
-    if not sure and (home or best in given or not best):
+    home = _home_hint(word, model, path_of(root, location))
+    is_sure = is_typo or bool(best and word in meanings())
+    if not is_sure and (home or best in given or not best):
         return home or keys_hint(keys)
-    if best not in given:
-        return f"did you mean `{best}`?"
-    mine, other = given[word].key_place, given[best].key_place
+    mine = given[word].key_place if word in given else None
+    other = given[best].key_place if best in given else None
     if mine is None or other is None or mine.source != other.source:
-        return f"did you mean `{best}`?"  # it replaces what another file says
-    return f"`{best}` is there already, on line {other.line}"
+        return f"did you mean `{best}`?"  # no key, or the key of another file, that it may replace
+    return f"`{best}` is already written on line {other.line}"
 
 
-def _foreign_hint(word: str, model: type[BaseModel], location: Location) -> str:
-    """What to do instead of another tool's key that has no counterpart in this section."""
-    foreign: dict[str, str] = getattr(model, "foreign", {})
-    if word in foreign:
-        return foreign[word]
-    keys = fields_of(model)
-    if location[:1] != ("layers",) or any(key in keys for key in meanings()["dropout"]):
-        return ""
-    known = word != "dropout" and (word in meanings() or nearest(word, keys, 0.75))
-    return _DROPOUT if not known and nearest(word, ["dropout"]) else ""
+def _foreign_hint(word: str, keys: Collection[str], root: Node, location: Location) -> str:
+    """What to do instead of another tool's key that has no counterpart here."""
+    if word in FOREIGN:
+        return FOREIGN[word]
+    foreign: dict[str, str] = {}
+    for length in range(len(location) + 1):
+        slot = slot_at(root, location[:length])
+        model = slot.model_of(root.at(location[:length])) if slot else None
+        for base in model.__mro__ if model else ():
+            foreign |= vars(base).get("foreign", {})
+    is_known = word in meanings() or bool(nearest(word, keys, SURE))
+    return foreign.get(word if word in foreign or is_known else nearest(word, foreign), "")
 
 
 def keys_hint(keys: Collection[str]) -> str:
@@ -75,19 +84,12 @@ def keys_hint(keys: Collection[str]) -> str:
     return f"its only key is {listed}" if len(keys) == 1 else f"its keys are {listed}"
 
 
-def device_hint(word: str) -> str:
-    """The device that a misspelt one, or another tool's word for it, means."""
-    if match := re.fullmatch(r"(?:gpu|nvidia|cuda)(:[0-9]{1,3})?", word, re.IGNORECASE):
-        return f"did you mean `cuda{match[1] or ''}`?"
-    return near(word, ("auto", "cpu", "cuda", "cuda:0"))
-
-
 def _below_hint(word: str, model: type[BaseModel]) -> str:
     """Where the key belongs, when it is a key of a section of this one."""
     having = [
         key
         for key, slot in slots_of(model).items()
-        if slot.items is None and slot.choice is None and slot.values is None
+        if slot.each is None and slot.choice is None
         if any(word in fields_of(below) for below in slot.models)
     ]
     if not having:
@@ -96,52 +98,30 @@ def _below_hint(word: str, model: type[BaseModel]) -> str:
     return f"`{word}` belongs in {where}: `{having[-1]}: {{{word}: ...}}`"
 
 
-def _home_hint(word: str, model: type[BaseModel], location: Location) -> str:
-    """Where the key belongs, when it is a key of another section."""
-    here = _generic(location)
-    having, word = _homes_of(word, model, here)
+def _home_hint(word: str, model: type[BaseModel], here: str) -> str:
+    """Where the key belongs, when another section has it or a key that the word may mean."""
+    others = [(home, fields_of(home.model)) for home in homes() if home.model != model]
+    is_key = any(word in keys for _, keys in others)
+    words = [word] if is_key else meanings().get(word, [])
+    having = [(home, meant) for meant in words for home, keys in others if meant in keys]
     if not having:
         return ""
-    path = min((home.path for home in having), key=lambda path: _farness(path, here))
-    told = [home.told for home in having if home.path == path]
-    everywhere = len(told) == sum(home.path == path for home in homes())
+    nearest_home, word = min(having, key=lambda each: _farness(each[0].path, here))
+    path = nearest_home.path
+    told = [home.told for home, meant in having if (meant, home.path) == (word, path)]
     kinds = " or ".join(f"`{kind}`" for kind in dict.fromkeys(told) if kind)
-    if path == here and (everywhere or not kinds):
+    if len(told) == sum(home.path == path for home in homes()):
+        kinds = ""  # every kind of section there has the key
+    if path == here and not kinds:
         return ""  # the same section, inside another kind of layer, say
-    there = (f"`{path}`" if path else "the spec itself") + (
-        f" with {kinds}" if kinds and not everywhere else ""
-    )
+    there = (f"`{path}`" if path else "the spec itself") + (f" with {kinds}" if kinds else "")
     own = next((home for home in homes() if home.model is model and home.path == here), None)
     return f"`{show(word)}` is a key of {there}, not of {own or 'this section'}"
-
-
-def _homes_of(word: str, model: type[BaseModel], here: str) -> tuple[list[Home], str]:
-    """The other sections that have a key, or else the nearest that have one it may mean."""
-    others = [home for home in homes() if home.model != model]
-    found = [
-        ([home for home in others if meant in fields_of(home.model)], meant)
-        for meant in (word, *meanings().get(word, ()))
-    ]
-    if found[0][0]:
-        return found[0]
-    having = [each for each in found if each[0]]
-    farness = {meant: min(_farness(home.path, here) for home in some) for some, meant in having}
-    return min(having, key=lambda each: farness[each[1]], default=([], word))
 
 
 def _farness(path: str, here: str) -> tuple[bool, bool]:
     """Small for the present section, larger for one below it, and largest for any other."""
     return path != here, not path.startswith(here)
-
-
-def _generic(location: Location) -> str:
-    """A location as the language has it: `layers[].weight`, `layers[].areas.NAME`."""
-    text, before = "", None
-    for part in location:
-        part = "NAME" if before == "areas" else part
-        text += "[]" if isinstance(part, int) else f".{part}" if text else part
-        before = part
-    return text
 
 
 def field_hint(key: str, info: FieldInfo | None) -> str:
@@ -150,6 +130,17 @@ def field_hint(key: str, info: FieldInfo | None) -> str:
         return ""
     example = f"for example `{key}: {inline(info.examples[0])}`" if info.examples else ""
     return joined(info.description or "", example)
+
+
+def pattern_hint(text: str, pattern: str, info: FieldInfo | None) -> str:
+    """What to write instead of text that a pattern does not accept."""
+    for found in info.metadata if info else ():
+        if isinstance(found, Hint):
+            return found.of(text)
+    slug = re.sub(r"[^a-z0-9_]+", "_", text[:64].lower()).strip("_")
+    if slug[:1].isalpha() and re.fullmatch(pattern, slug):
+        return f"write `{slug}`"
+    return (info.description or "") if info else ""
 
 
 def choice_hint(word: str, info: FieldInfo | None) -> str:
@@ -163,7 +154,7 @@ def choice_hint(word: str, info: FieldInfo | None) -> str:
 
 
 def _near_choice(word: str, words: Collection[str]) -> str:
-    return near("" if word.casefold() in _FUNCTIONS.split() else word, words)
+    return near("" if word.casefold() in FUNCTIONS else word, words)
 
 
 def _literals(annotation: Any) -> list[Any]:
@@ -182,30 +173,19 @@ def kind_hint(word: str, choice: Choice) -> str:
     for home in homes():
         info = fields_of(home.model).get(choice.key)
         if info is not None and word in _literals(info.annotation):
-            return joined(
-                f"that is for `{home.path}`",
-                near("", choice.by_value) or teller_hint(choice, ()),
-            )
+            kinds = near("", choice.by_value) or teller_hint(choice, ())
+            return joined(f"that is for `{home.path}`", kinds)
     return _near_choice(word, choice.by_value)
 
 
 def teller_hint(choice: Choice, keys: Collection[str]) -> str:
-    """What to add to a section whose kind is not told, as far as its keys tell."""
-    fitting = [
-        f"`{choice.key}: {value}`"
-        for value, model in choice.by_value.items()
-        if set(keys) <= fields_of(model).keys()
-    ]
-    fitting += [
-        f"`{key}: ...`"
-        for key, model in choice.by_presence.items()
-        if set(keys) <= fields_of(model).keys()
-    ]
-    if not fitting:
-        return ""
+    """The keys that could say of which kind a section with these `keys` is."""
+    kinds = {f"`{choice.key}: {value}`": model for value, model in choice.by_value.items()}
+    kinds |= {f"`{key}: ...`": model for key, model in choice.by_presence.items()}
+    fitting = [kind for kind, model in kinds.items() if set(keys) <= fields_of(model).keys()]
     if len(fitting) > 3:
         return f"one of {', '.join(fitting)}"
-    return f"write {' or '.join(fitting)}"
+    return f"write {' or '.join(fitting)}" if fitting else ""
 
 
 def may_be_null(info: FieldInfo | None) -> bool:
@@ -262,7 +242,7 @@ def truth_hint(node: Node) -> str:
 
 def section_hint(choice: Choice | None, node: Node | None) -> str:
     """How to write the section that belongs where a single value stands."""
-    if choice is None:
+    if choice is None or not choice.guess:
         return ""
     value = node.value if node is not None else None
     if isinstance(value, (int, float)) and not isinstance(value, bool):

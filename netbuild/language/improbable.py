@@ -25,7 +25,7 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
 
     A unit that one map leaves alone may be reached by another, so units are counted over all maps
     of the network; while a layer or its name has problems, only masks without any connection are
-    told. Neurons of a connectome that have no connection stay as they are; `inspect` counts them.
+    reported. Neurons of a connectome may have no connection; `inspect` counts them.
     """
     layers = context.parsed.layers
     names = {INPUT, *(plan.name for plan in plans.values())}
@@ -40,27 +40,27 @@ def check_connections(context: Context, plans: Mapping[int, LayerPlan]) -> None:
         where = _where(each)
         if not connections.count:
             what = f"no connection at all: `{target}` receives nothing from `{source}`"
-            where.problem("NB601", what, _cure(each.words, "all"))
+            where.problem("NB601", what, _cure(each.section, "all"))
             continue
         if not whole:
             continue
         deaf = ~receiving[target] & (target not in measured)
         mute = np.zeros_like(sending[source])
         mute[units] = ~sending[source][units] & (source not in measured)
-        least = BY_CHANCE if _is_drawn(each.words) else 0.0
+        least = BY_CHANCE if _is_drawn(each.section) else 0.0
         said = [_counted(deaf, target, "receive")] if deaf.mean() > least else []
         said += [_counted(mute, source, "send")] if mute.mean() > least else []
         if said:
-            hint = f"units count from 0; {_cure(each.words, 'some')}"
+            hint = f"units count from 0; {_cure(each.section, 'some')}"
             if deaf.any() and where.location[-1] == "density":
-                alike = max(1, round_half_up(each.words.density, units.size))
+                alike = max(1, round_half_up(each.section.density, units.size))
                 mask = f"sparsity_mask: {{generate: fixed_indegree, connections: {alike}}}"
                 hint += f", or let each unit receive as many: `{mask}`"
             where.problem("NB602", "; ".join(said), hint)
 
 
 def _reached(plans: Mapping[int, LayerPlan]) -> tuple[dict[str, Chosen], dict[str, Chosen]]:
-    """Of each layer by its name: which units some map has a connection from, and to."""
+    """Of each layer by its name: which units send over some connection, and which receive."""
     reads = [plan.reads for plan in plans.values() if plan.reads.layer == INPUT]
     sizes = {INPUT: max((span[1] for read in reads for span in read.spans), default=0)}
     sizes |= {plan.name: plan.gives.size for plan in plans.values()}
@@ -76,30 +76,30 @@ def _reached(plans: Mapping[int, LayerPlan]) -> tuple[dict[str, Chosen], dict[st
     return sending, receiving
 
 
-def _is_drawn(words: Any) -> bool:
+def _is_drawn(section: Any) -> bool:
     """Whether chance decides which connections exist."""
-    return words.density is not None or isinstance(words.sparsity_mask, sources.RandomMask)
+    return section.density is not None or isinstance(section.sparsity_mask, sources.RandomMask)
 
 
 def _where(plan: MapPlan) -> Here:
     """The key of a map that says which of its connections exist."""
     for key in ("projections", "sparsity_mask", "density"):
-        if getattr(plan.words, key, None) is not None:
+        if getattr(plan.section, key, None) is not None:
             return plan.here[key]
     return plan.here["self_connections"]
 
 
-def _cure(words: Any, missing: str) -> str:
-    """What to change, for the way in which a map says which connections exist."""
-    source = words.sparsity_mask
-    if getattr(words, "connectome", None) is not None:
+def _cure(section: Any, missing: str) -> str:
+    """What to change, which depends on the key that says which connections exist."""
+    source = section.sparsity_mask
+    if getattr(section, "connectome", None) is not None:
         return "it is so in the connectome"
-    if projections := getattr(words, "projections", None):
-        drawn = words.density is not None or any(p.density is not None for p in projections)
+    if projections := getattr(section, "projections", None):
+        drawn = section.density is not None or any(p.density is not None for p in projections)
         return "add a projection" + (", or raise the `density` of one" if drawn else "")
     if isinstance(source, sources.FixedIndegree):
         return "raise `connections`"
-    if words.density is not None or isinstance(source, sources.RandomMask):
+    if section.density is not None or isinstance(source, sources.RandomMask):
         return "raise `density`"
     if source is None:
         return "remove `self_connections: false`"

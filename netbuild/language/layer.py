@@ -54,14 +54,16 @@ class AnyLayer(Model):
 
     passes_on: ClassVar[bool] = False  # whether its units are those that it reads
     needs_time: ClassVar[bool] = False  # whether what it reads must be sequences
+    values_per_unit: ClassVar[int] = 0  # that may learn, beside its maps
     wired: ClassVar[str] = ""  # the name of the map whose connections a connectome says
 
     name: Name
     from_: Selection | None = key(
         None,
-        "what this layer reads: `input`, a layer before it or one of its areas, or a"
-        " part of one, `hidden.excitatory`, `V1.inhibitory` or, by columns of the node table,"
-        " `{layer: hidden, kind: motor}`; the layer before when left out",
+        "the units that this layer reads: `input`; an earlier layer or one of its areas, or only"
+        " the excitatory or inhibitory units of these (`V1`, `hidden.excitatory`); or units chosen"
+        " by columns of a node table (`{layer: hidden, kind: motor}`). The previous layer when left"
+        " out",
         "hidden.excitatory",
         also="pre source",
         alias="from",
@@ -82,6 +84,10 @@ class AnyLayer(Model):
 
 class LayerOfUnits(AnyLayer):
     """The keys of every layer that has units, with weights on its inputs."""
+
+    foreign: ClassVar[dict[str, str]] = {
+        "dropout": "dropout is a separate layer: `- {name: drop, type: dropout, p: 0.1}`"
+    }
 
     input_dim: Size | None = key(
         None,
@@ -108,7 +114,7 @@ class LayerOfUnits(AnyLayer):
             return self.own_units(here)
         from netbuild.language.connectome import neurons_of
 
-        return neurons_of(here.context, int(here.location[1]), self)
+        return neurons_of(here, self)
 
     def wiring(self, here: Here) -> Wired | None:
         """The layer's connectome, which `gives` has read."""

@@ -32,6 +32,10 @@ class Linear(LayerOfUnits, Map):
         json_schema_extra={"anyOf": [{"required": [key]} for key in ("output_dim", "connectome")]}
     )
 
+    checked: ClassVar[set[str]] = (
+        Map.checked | LayerOfUnits.model_fields.keys() | {"type", "output_dim", "activation"}
+    )
+
     type: Literal["linear"]
     output_dim: Annotated[
         Size | None,
@@ -60,13 +64,14 @@ class Linear(LayerOfUnits, Map):
         here["activation"].numbers_fit(self.activation)
         site = self.sites(here, plan)[""]
         wired = self.wiring(here)
+        arguments = {"input_dim": plan.reads.size, "output_dim": plan.gives.size}
         if wired is None:
-            return replace(plan, maps={"": check_projected(site)})
+            return replace(plan, maps={"": check_projected(site)}, arguments=arguments)
         from netbuild.language.connectome import fits_connectome
 
-        if not fits_connectome(here.context, int(here.location[1]), plan.reads, wired):
+        if not fits_connectome(here["connectome"], plan.reads, wired):
             return None
-        return replace(plan, maps={"": check_wired(site, wired)})
+        return replace(plan, maps={"": check_wired(site, wired)}, arguments=arguments)
 
 
 class Dropout(AnyLayer):
@@ -80,6 +85,11 @@ class Dropout(AnyLayer):
     def gives(self, here: Here, reads: Units | None) -> Units | None:
         """The units that it reads."""
         return None if reads is None else reads.passed_on(self.name)
+
+    def check(self, here: Here, plan: LayerPlan) -> LayerPlan | None:
+        """The plan with the probability, and the stream of random numbers."""
+        stream = {"seed": here.context.parsed.seed, "name": self.name}
+        return replace(plan, arguments={"p": self.p} | stream)
 
 
 Layer = Annotated[

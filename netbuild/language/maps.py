@@ -10,7 +10,7 @@ import numpy as np
 from netbuild.errors import DataFileError
 from netbuild.language import weights
 from netbuild.language.base import Fraction, Model, Positive, Seed, as_in, key
-from netbuild.language.context import Here, as_float32
+from netbuild.language.context import Here
 from netbuild.language.masks import (
     SPARSITY,
     PlasticityMask,
@@ -25,6 +25,7 @@ from netbuild.language.masks import (
 from netbuild.language.plan import MapPlan, Matrix, Site
 from netbuild.language.storage import WHOLE, stored
 from netbuild.language.units import Selection
+from netbuild.language.values import as_float32
 from netbuild.language.weights import Bias, Uniform, Weight
 from netbuild.wiring import Connections
 
@@ -41,7 +42,12 @@ UNIFORM = Uniform.model_construct(init="uniform")
 class Map(Model):
     """Weights from one selection of units to another, and what constrains them."""
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
+    # The keys that the checks turn into arrays. A layer takes all others as they are written.
+    checked: ClassVar[set[str]] = {
+        *("weight", "bias", "density", "sparsity_mask", "ei_mask", "plasticity_mask"),
+        *("self_connections", "storage", "seed", "projections"),
+    }
 
     weight: Weight = key(UNIFORM, "the initial weights", "normal")
     bias: Bias | None = key(UNIFORM, "the initial biases; null is zero and never learns", "zero")
@@ -51,8 +57,8 @@ class Map(Model):
     )
     ei_mask: SignMask | None = key(
         None,
-        "the signs of the connections, where the layer that is read has none of its"
-        " own: > 0 excitatory, < 0 inhibitory, 0 free",
+        "the signs of the connections, if the units that the map reads have no signs:"
+        " > 0 excitatory, < 0 inhibitory, 0 free",
         "masks/signs.npy",
         also="signs",
     )
@@ -87,16 +93,18 @@ class Map(Model):
         "sparse",
         also="format layout sparse",
     )
-    seed: Seed | None = key(None, "a seed of its own for masks and initial values", 3)
+    seed: Seed | None = key(
+        None, "the seed of the masks and initial values; that of the spec when left out", 3
+    )
 
 
 class Projection(Model):
     """One block of a map: from some of its units to some of them; other pairs are not connected.
 
-    What it does not say is as the map has it.
+    A key that is left out is as in the map.
     """
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
 
     from_: Selection = key(
         ...,
@@ -166,16 +174,16 @@ def check_map(
 
     `made` are the connections that a connectome says, with their synapse `counts` (connection,).
     """
-    words = site.words
+    section = site.section
     _check_raw(site, signs)
     if made is None:
         made = connections_of(site) or Connections(site.input_dim, site.output_dim)
-    kept = stored(words, made)
-    if kept.is_sparse and isinstance(words.weight, WHOLE):
-        what = f"`{words.weight.init}` is of a whole matrix, and `storage: sparse` keeps none"
+    kept = stored(section, made)
+    if kept.is_sparse and isinstance(section.weight, WHOLE):
+        what = f"`{section.weight.init}` needs a whole matrix, and `storage: sparse` keeps none"
         hint = "write `storage: dense`, or another init"
         site.here["weight"].problem("NB308", what, hint)
-    if isinstance(words.weight, weights.ConnectomeCounts):
+    if isinstance(section.weight, weights.ConnectomeCounts):
         weight = _counted(site, signs, made, kept, counts)
     else:
         weight = _weight(site, kept)
@@ -186,15 +194,15 @@ def check_map(
         plasticity=plasticity_of(site, made, kept),
         weight=weight,
         bias=bias_of(site),
-        weight_learns=words.weight.learn,
+        weight_learns=section.weight.learn,
     )
 
 
 def check_wired(site: Site, wired: Wired) -> MapPlan:
     """The plan of a map whose connections are those of a connectome."""
-    words = site.words
+    section = site.section
     for name in BY_CONNECTOME:
-        if getattr(words, name, None) is not None:
+        if getattr(section, name, None) is not None:
             said = "give the signs" if name == "ei_mask" else "say which connections exist"
             what = f"`connectome` and `{name}` both {said}"
             site.here[name].problem("NB308", what, "remove one of them", key=True)
@@ -202,7 +210,7 @@ def check_wired(site: Site, wired: Wired) -> MapPlan:
     if signs is None:
         signs = signs_read(site)
     wiring, counts = wired.wiring, wired.counts
-    if not words.self_connections:
+    if not section.self_connections:
         others = wiring.sources != wiring.targets
         wiring, counts = wiring.keep(others), counts[others]
     made = Connections(site.input_dim, site.output_dim, wiring=wiring)
@@ -214,11 +222,11 @@ def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
     learn = wired.words.learn
     if learn == "weights":
         return plan
-    if plan.words.plasticity_mask is not None:
+    if plan.section.plasticity_mask is not None:
         why = "no weight learns"
         if learn != "nothing":
             why = "connections share the factors that learn"
-        what = f"under `learn: {learn}` {why}, and a plasticity of each connection says nothing"
+        what = f"under `learn: {learn}` {why}, so `plasticity_mask` has no effect"
         hint = "remove it, or write `learn: weights`"
         plan.here["plasticity_mask"].problem("NB308", what, hint, key=True)
     plan = replace(plan, weight_learns=False)
@@ -233,11 +241,11 @@ def _learnt(plan: MapPlan, wired: Wired) -> MapPlan:
 
 def _check_raw(site: Site, signs: Matrix | None) -> None:
     """Under `dale: abs` no raw weight may be drawn as 0, where |w| has no gradient."""
-    words, source = site.words, site.words.weight
+    section, source = site.section, site.section.weight
     given = isinstance(source, (weights.WeightFile, weights.WeightValues))
-    if words.dale != "abs" or signs is None or not signs.any() or given:
+    if section.dale != "abs" or signs is None or not signs.any() or given:
         return
-    if words.dale_init == "clamp":
+    if section.dale_init == "clamp":
         what = "`dale: abs` never trains weights that `dale_init: clamp` sets to 0"
         hint = "write `dale_init: abs`, or `dale: project`"
         site.here["dale_init"].problem("NB308", what, hint)
@@ -257,13 +265,13 @@ def _counted(
     """The synapse counts of a connectome, under the signs of its units, in the weight's layout."""
     here = site.here["weight"]
     if counts is None:
-        what = "there is no connectome whose counts this weight could be"
-        hint = "the layer needs a key `connectome`, whose wiring its recurrent map is"
+        what = "`weight: connectome` needs a connectome, and this map has none"
+        hint = "the key `connectome` of a layer wires the map of a linear layer, or `recurrent`"
         here.problem("NB308", what, hint)
         return None
-    if not here.numbers_fit(site.words.weight):
+    if not here.numbers_fit(site.section.weight):
         return None
-    found = counts * np.float32(site.words.weight.scale)
+    found = counts * np.float32(site.section.weight.scale)
     if signs is not None and signs.ndim == 1:
         found *= made.of(np.where(signs == 0, 1, signs).astype(np.float32))
     return kept.placed(found)
@@ -272,7 +280,7 @@ def _counted(
 def _weight(site: Site, kept: Connections) -> Matrix | None:
     """The initial weights that a file or the spec gives, in the weight's layout."""
     here = site.here["weight"]
-    source = site.words.weight
+    source = site.section.weight
     if not isinstance(source, (weights.WeightFile, weights.WeightValues)):
         weights.check_numbers(here, source, site.input_dim)
         return None
@@ -288,7 +296,7 @@ def _weight(site: Site, kept: Connections) -> Matrix | None:
 def bias_of(site: Site) -> Matrix | None:
     """The bias that a file or the spec gives, (output_dim,)."""
     here = site.here["bias"]
-    source = site.words.bias
+    source = site.section.bias
     if not isinstance(source, (weights.BiasFile, weights.BiasValues)):
         if source is not None:
             weights.check_numbers(here, source, site.input_dim)

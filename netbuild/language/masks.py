@@ -10,20 +10,19 @@ import numpy as np
 
 from netbuild.errors import DataFileError
 from netbuild.language.base import Fraction, Model, OneOf, Seed, key
-from netbuild.language.context import Here, matrix_of
+from netbuild.language.context import Here
 from netbuild.language.draw import (
     fixed_indegree,
     indegree_among,
     random_among,
     random_mask,
     random_wiring,
-    unit_signs,
 )
-from netbuild.language.mask_values import as_plasticity, as_signs, as_sparsity
 from netbuild.language.plan import Matrix, Site
 from netbuild.language.shorthand import NUMBERS, ROWS, Shorthand, matrix, signs
 from netbuild.language.storage import LARGE, wants_sparse
-from netbuild.language.units import ByColumns, Units, select
+from netbuild.language.units import ByColumns, chosen_of, units_of_areas
+from netbuild.language.values import as_plasticity, as_signs, as_sparsity
 from netbuild.language.weights import Array, FileName, Rows
 from netbuild.language.weights import Matrix as Written
 from netbuild.splits import round_half_up
@@ -41,7 +40,7 @@ Threshold = Annotated[
 ]
 DrawSeed = Annotated[
     Seed | None,
-    key(..., "a seed of its own; the spec's `seed` when left out", 3),
+    key(..., "the seed of this draw; the map's, or the spec's, when left out", 3),
 ]
 
 
@@ -78,7 +77,7 @@ class SparsityValues(MaskValues):
 class RandomMask(Model):
     """Connections chosen uniformly, exactly `density` of all that are possible."""
 
-    foreign: ClassVar = Model.foreign | SPARSITY
+    foreign: ClassVar = SPARSITY
 
     generate: Literal["random"]
     density: Fraction = key(..., "fraction of connections chosen", 0.3)
@@ -136,7 +135,7 @@ SignMask = Annotated[
 ]
 PlasticityMask = Annotated[
     MaskFile | MaskValues | RandomMask | Between,
-    OneOf("generate"),
+    OneOf("generate", guess=False),  # a density would be taken for a factor
     Shorthand(matrix, _FILE, _ROWS),
 ]
 
@@ -146,7 +145,7 @@ PlasticityMask = Annotated[
 
 def signs_of(site: Site) -> Matrix | None:
     """The signs of a map, (input_dim,) or (output_dim, input_dim): its own or its source's."""
-    source = site.words.ei_mask
+    source = site.section.ei_mask
     if source is None:
         return signs_read(site)
     place = site.here["ei_mask"]
@@ -160,17 +159,17 @@ def signs_of(site: Site) -> Matrix | None:
 
 def signs_read(site: Site) -> Matrix | None:
     """(input_dim,): the signs of the units that a map reads."""
-    if not site.reads.signed and site.words.ei_balance != "none":
+    if not site.reads.signed and site.section.ei_balance != "none":
         what = "there are no signs to balance"
         hint = "give the layer that is read `excitatory`, or this one an `ei_mask`"
         site.here["ei_balance"].problem("NB308", what, hint)
     return site.reads.signs
 
 
-def _sign_mask(here: Here, source: Model, site: Site) -> Matrix:
+def _sign_mask(here: Here, source: Model, site: Site) -> Matrix | None:
     inputs, outputs = site.input_dim, site.output_dim
     if isinstance(source, ExcitatoryFraction):
-        return unit_signs(inputs, source.excitatory)
+        return units_of_areas("", [("", inputs, source.excitatory)]).signs
     if isinstance(source, UnitSigns):
         if len(source.units) != inputs:
             given = "1 sign" if len(source.units) == 1 else f"{len(source.units)} signs"
@@ -183,40 +182,36 @@ def _sign_mask(here: Here, source: Model, site: Site) -> Matrix:
 
 
 def connections_of(site: Site) -> Connections | None:
-    """The connections that the words of a map mean; None with a problem noted."""
-    words, here = site.words, site.here
-    source = words.sparsity_mask
-    place = here["sparsity_mask"]
-    if source is not None and words.density is not None:
-        what = "`density` and `sparsity_mask` both say which connections exist"
-        here["density"].problem("NB308", what, "remove one of them", key=True)
-        return None
-    if source is None and words.density is not None:
-        source = RandomMask(generate="random", density=words.density)
-        place = here["density"]
+    """The connections that the keys of a map mean; None with a problem noted."""
+    section, here = site.section, site.here
+    source, place = section.sparsity_mask, here["sparsity_mask"]
+    if section.density is not None:
+        if source is not None:
+            what = "`density` and `sparsity_mask` both say which connections exist"
+            here["density"].problem("NB308", what, "remove one of them", key=True)
+            return None
+        source, place = RandomMask(generate="random", density=section.density), here["density"]
     if isinstance(source, RandomMask) and _is_large(site, source):
-        rng = _stream(site, source, "sparsity")
-        shape = site.input_dim, site.output_dim
-        wiring = random_wiring(*shape, source.density, rng, words.self_connections)
+        shape, rng = (site.input_dim, site.output_dim), _stream(site, source, "sparsity")
+        wiring = random_wiring(*shape, source.density, rng, section.self_connections)
         return Connections(*shape, wiring=wiring)
-    own = None if words.self_connections else _itself(site)
-    if not words.self_connections and own is None and not site.is_recurrent:
+    barred = None if section.self_connections else _itself(site)
+    if not section.self_connections and barred is None and not site.is_recurrent:
         what = f"a map of {site.input_dim} to {site.output_dim} units has no self-connections"
-        place = here["self_connections"]
-        place.problem("NB308", what, "remove `self_connections`", key=True)
+        here["self_connections"].problem("NB308", what, "remove `self_connections`", key=True)
         return None
-    matrix = None if own is None else ~own
+    matrix = None if barred is None else ~barred
     if source is not None:
-        matrix = place.attempt(lambda: _matrix(place, site, source, own))
+        matrix = place.attempt(lambda: _matrix(place, site, source, barred))
         if matrix is None:
             return None
     return Connections(site.input_dim, site.output_dim, matrix)
 
 
 def _itself(site: Site) -> Matrix | None:
-    """(output_dim, input_dim): where a unit meets itself; None where no unit does.
+    """(output_dim, input_dim): the pairs of a unit with itself; None where there are none.
 
-    Between two layers of one size unit i is taken for the same as unit i.
+    Unit i of a layer and unit i of another layer of the same size count as one unit.
     """
     if not site.is_recurrent:
         square = site.input_dim == site.output_dim
@@ -225,52 +220,50 @@ def _itself(site: Site) -> Matrix | None:
     return pairs if pairs.any() else None
 
 
-def _matrix(here: Here, site: Site, source: Any, own: Matrix | None) -> Matrix:
-    """(output_dim, input_dim): a sparsity mask without the pairs `own`; raises DataFileError."""
+def _matrix(here: Here, site: Site, source: Any, barred: Matrix | None) -> Matrix:
+    """(output_dim, input_dim): a sparsity mask without the `barred` pairs; raises DataFileError."""
     if isinstance(source, (RandomMask, FixedIndegree)):
-        return _generated(site, source, "sparsity", own)
+        return _generated(site, source, "sparsity", barred)
 
     def as_mask(array: Matrix) -> Matrix:
         return as_sparsity(array, source.threshold, _file_of(source))
 
     mask = matrix_at(here, source, (site.output_dim, site.input_dim), as_mask)
-    return mask if own is None else mask & ~own
+    return mask if barred is None else mask & ~barred
 
 
 def _is_large(site: Site, source: RandomMask) -> bool:
     """Whether a drawn mask is made as pairs, never as a matrix."""
     square = site.input_dim == site.output_dim and (site.reads.whole or not site.is_recurrent)
-    whole = site.words.self_connections or square
-    sparse = wants_sparse(site.words, site.pairs, int(source.density * site.pairs))
+    whole = site.section.self_connections or square
+    sparse = wants_sparse(site.section, site.pairs, int(source.density * site.pairs))
     return site.pairs > LARGE and whole and sparse
 
 
 def _stream(site: Site, source: Any, what: str) -> np.random.Generator:
-    """The random stream of a drawn mask: of its own seed, its map's, or the spec's."""
-    seeds = (source.seed, site.words.seed, site.here.context.parsed.seed)
+    """The random stream of a drawn mask, from its own seed, its map's, or the spec's."""
+    seeds = (source.seed, site.section.seed, site.here.context.parsed.seed)
     return rng_of(next(seed for seed in seeds if seed is not None), "mask", site.name, what)
 
 
 def _generated(
-    site: Site,
-    source: RandomMask | FixedIndegree,
-    what: str,
-    own: Matrix | None = None,
+    site: Site, source: RandomMask | FixedIndegree, what: str, barred: Matrix | None = None
 ) -> Matrix:
-    """(output_dim, input_dim): a drawn mask; `own` are the pairs that it must leave out."""
-    shape = site.input_dim, site.output_dim
-    rng = _stream(site, source, what)
-    diagonal = own is not None and shape[0] == shape[1] and bool(own.diagonal().all())
+    """(output_dim, input_dim): a drawn mask without the `barred` pairs; raises DataFileError."""
+    shape, rng = (site.input_dim, site.output_dim), _stream(site, source, what)
+    # Masks with an empty diagonal have draws of their own, which are faster.
+    diagonal = barred is not None and shape[0] == shape[1] and bool(barred.diagonal().all())
+    among = None if barred is None or diagonal else ~barred.T
     if isinstance(source, RandomMask):
-        if own is not None and not diagonal:
-            return random_among(~own.T, source.density, rng).T
+        if among is not None:
+            return random_among(among, source.density, rng).T
         return random_mask(*shape, source.density, rng, not diagonal).T
-    most = shape[0] if own is None else shape[0] - int(own.sum(axis=1).max())
+    most = shape[0] if barred is None else shape[0] - int(barred.sum(axis=1).max())
     if source.connections > most:
-        said = f"each unit is to have {source.connections} presynaptic partners, and {most}"
-        raise DataFileError("NB201", f"{said} {'is' if most == 1 else 'are'} there")
-    if own is not None and not diagonal:
-        return indegree_among(~own.T, source.connections, rng).T
+        wanted = f"each unit needs {source.connections} presynaptic partners"
+        raise DataFileError("NB201", f"{wanted}, and only {most} can be connected to it")
+    if among is not None:
+        return indegree_among(among, source.connections, rng).T
     return fixed_indegree(*shape, source.connections, rng, not diagonal).T
 
 
@@ -279,7 +272,7 @@ def plasticity_of(site: Site, made: Connections, kept: Connections) -> Matrix | 
 
     `made` are the map's connections as they were drawn or read, `kept` as they are stored.
     """
-    source = site.words.plasticity_mask
+    source = site.section.plasticity_mask
     place = site.here["plasticity_mask"]
     if source is None:
         return None
@@ -306,22 +299,16 @@ def _between(
     source: Between,
 ) -> Matrix | None:
     """1 for the connections from and to the units that are named, 0 for the others."""
-    ends: list[Matrix] = []
-    wanted: list[tuple[str, Any, Units]] = [
-        ("from", source.from_, site.reads),
-        ("to", source.to, site.gives),
-    ]
-    for end, columns, whole in wanted:
-        chosen = whole if columns is None else select(here[end], whole, columns)
-        if chosen is None:
-            return None
-        ends.append(np.isin(whole.indices, chosen.indices))
-    found = made.between(*ends).astype(np.float32)
+    sends = chosen_of(here["from"], site.reads, source.from_, "reads")
+    receives = chosen_of(here["to"], site.gives, source.to, "reaches")
+    if sends is None or receives is None:
+        return None
+    found = made.between(sends, receives).astype(np.float32)
     if not made.is_sparse:
         return kept.of(found)
     if not found.any():
-        what = "no connection leads from and to these units, so that none of the map's learns"
-        here.problem("NB601", what, "choose others, or remove this mask")
+        what = "no connection leads from and to these units, so no weight of the map learns"
+        here.problem("NB601", what, "choose other units, or remove this mask")
     return kept.placed(found)
 
 
@@ -346,9 +333,16 @@ def array_of(here: Here, source: Any) -> Matrix:
     """The array that a file, or the spec itself, holds; raises DataFileError."""
     if hasattr(source, "file"):
         return here["file"].read(source.file, source.array)
-    if source.values and not isinstance(source.values[0], list):
-        return np.array(source.values)
-    return matrix_of(source.values)
+    values = source.values
+    if values and not isinstance(values[0], list):
+        return np.array(values)
+    widths = sorted({len(row) for row in values})
+    if len(widths) > 1:
+        what = f"the rows have different lengths: {', '.join(map(str, widths[:4]))}"
+        raise DataFileError("NB201", what, "each row of a matrix has as many numbers")
+    if widths == [0]:
+        raise DataFileError("NB201", "the rows are empty")
+    return np.array(values, dtype=np.float64)
 
 
 def matrix_at(

@@ -17,6 +17,8 @@ BYTES_PER_WEIGHT = 7 * 4 + 6
 # Where only connections have values: the same, a sign, and their places in the pattern and in its
 # transpose.
 BYTES_PER_CONNECTION = 7 * 4 + 5 + 5 * 4
+# A bias, or another value that learns: itself, gradient, two moments, the value before the step.
+BYTES_PER_VALUE = 5 * 4
 BYTES_PER_UNIT = 32  # positions, signs and activity, in the unit's own layer and in each reader
 SHARE = 0.8  # of the machine's memory
 
@@ -39,26 +41,28 @@ def check_memory(
 
 
 def _layer_bytes(context: Context, i: int, plan: LayerPlan) -> int:
-    """Bytes of a layer: its units, and its maps before any array of them is made."""
+    """Bytes of a layer: its units, their own values, and its maps before any array is made."""
     layer: Any = context.parsed.layers[i]
     wired: Any = context.connectomes.get(i)
+    values: int = layer.values_per_unit * plan.gives.size
     total = (plan.reads.size + plan.gives.size) * BYTES_PER_UNIT
     for key, site in layer.sites(context.at("layers", i), plan).items():
         is_wired = wired is not None and key == layer.wired
         total += _map_bytes(site, len(wired.wiring) if is_wired else _connections(site))
-    return total
+        values += site.output_dim  # biases
+    return total + values * BYTES_PER_VALUE
 
 
 def _connections(site: Site) -> int:
-    """How many connections a map has, as far as its words alone tell."""
-    source = site.words.sparsity_mask
-    density = source.density if isinstance(source, RandomMask) else site.words.density
+    """How many connections a map has, as far as its section alone says."""
+    source = site.section.sparsity_mask
+    density = source.density if isinstance(source, RandomMask) else site.section.density
     return site.pairs if density is None else int(density * site.pairs)
 
 
 def _map_bytes(site: Site, connections: int) -> int:
-    whole = getattr(site.words, "projections", None) is not None  # laid together as a matrix
-    if not whole and wants_sparse(site.words, site.pairs, connections):
+    whole = getattr(site.section, "projections", None) is not None  # laid together as a matrix
+    if not whole and wants_sparse(site.section, site.pairs, connections):
         return connections * BYTES_PER_CONNECTION
     return site.pairs * BYTES_PER_WEIGHT
 

@@ -1,6 +1,6 @@
 """A task of neurogym: its keys, what it gives a network, and whether its answers fit the loss.
 
-The environments themselves are looked at in `environments`, which takes a while to import.
+The environments themselves are checked in `environments`, which takes a while to import.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from netbuild.language.plan import NeurogymPlan, TaskInputs
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.language.training import Training
 from netbuild.language.units import Units
+from netbuild.wording import counted
 
 TIMING = {"timing": {"fixation": 100, "stimulus": ["choice", [200, 400, 800]]}}
 
@@ -44,17 +45,17 @@ class EnvironmentSpec(Model):
     )
     env_kwargs: dict[str, object] = _arguments()
     trials: TrialValues = Field(default={})
-    weight: Positive = key(1.0, "how often it is drawn, against the others", 5)
+    weight: Positive = key(1.0, "how often it is drawn, relative to the others", 5)
 
 
 class WholeTrials(Model):
-    """Whole trials, padded to the longest of a batch; what is padded has no part in the loss."""
+    """Whole trials, padded to the longest of a batch; padding does not count in the loss."""
 
     of: Literal["trials"] = "trials"
 
 
 class Windows(Model):
-    """Windows of a stream of trials, which begin and end anywhere: the scheme of neurogym."""
+    """Windows of a stream of trials, which may begin and end within a trial, as in neurogym."""
 
     of: Literal["windows"]
     steps: int = key(..., "time steps of a window", 100, ge=1, le=10**6)
@@ -66,7 +67,7 @@ class TargetLevels(Model):
     low: float = key(0.0, "all other outputs", 0.2)
     high: float = key(1.0, "the right answer's output", 1)
     fixation: bool = key(
-        True, "whether fixation, action 0, has an output of its own, the first", False
+        True, "whether fixation (action 0) has an output, which is then the first", False
     )
 
 
@@ -94,13 +95,11 @@ class Neurogym(Model):
     )
     rule_input: bool = key(
         False,
-        "one input more for each of `envs`, a channel by its name, which is 1 in its trials",
+        "one more input for each of `envs`, of its name, which is 1 in its trials and 0 in others",
         True,
     )
     batches: Annotated[
-        WholeTrials | Windows,
-        OneOf("of"),
-        Shorthand(text("of"), {"enum": ["trials"]}),
+        WholeTrials | Windows, OneOf("of"), Shorthand(text("of"), {"enum": ["trials"]})
     ] = key(
         WholeTrials.model_construct(),
         "what a batch is made of",
@@ -111,7 +110,7 @@ class Neurogym(Model):
     # The values are checked where their periods are, each at its own place.
     loss_mask: dict[str, object] | None = key(
         None,
-        "how much each period counts in the loss; those not named count nothing",
+        "how much each period counts in the loss; a period that is not named does not count",
         {"fixation": 1, "decision": 1},
         json_schema_extra={"additionalProperties": {"type": "number", "minimum": 0}},
     )
@@ -120,13 +119,13 @@ class Neurogym(Model):
         "what differs in the trials that are scored; `env_kwargs` are merged",
         {"env_kwargs": {"timing": {"stimulus": 500}}},
     )
-    seed: Seed | None = key(None, "a seed of its own; the spec's `seed` when left out", 0)
+    seed: Seed | None = key(None, "a separate seed; the spec's `seed` when left out", 0)
 
     has_epochs: ClassVar[bool] = False  # the trials are always new
 
     @property
     def parts(self) -> int:
-        """Of how many environments its trials are."""
+        """How many environments its trials are drawn from."""
         return max(1, len(self.envs))
 
     @property
@@ -135,7 +134,7 @@ class Neurogym(Model):
         return self.batches.steps if isinstance(self.batches, Windows) else None
 
     def answers_are_choices(self, given: TaskInputs | None) -> bool | None:
-        """Whether an evaluation has an accuracy whatever the loss is; None where unknown."""
+        """Whether an evaluation has an accuracy whichever loss is trained on; None if unknown."""
         return given.classes if isinstance(given, NeurogymPlan) else None
 
     def given(self, context: Context) -> NeurogymPlan | None:
@@ -151,14 +150,11 @@ class Neurogym(Model):
         output: Units | None,
         training: Training | None,
     ) -> TaskInputs | None:
-        """The same, when the loss can compare the last layer's outputs with the answers."""
-        if isinstance(given, NeurogymPlan) and output is not None and training is not None:
-            self._check_answers(context, given, output, training.loss)
-        return given
-
-    def _check_answers(
-        self, context: Context, plan: NeurogymPlan, output: Units, loss: str
-    ) -> None:
+        """What is `given`; notes a problem where the loss cannot compare outputs with answers."""
+        plan = given
+        if not isinstance(plan, NeurogymPlan) or output is None or training is None:
+            return given
+        loss = training.loss
         at = context.at("task", "envs" if self.envs else "env")
         if loss == "mse" and plan.classes and self.targets is None:
             what = "mse compares values, and this task's answers are actions"
@@ -175,6 +171,7 @@ class Neurogym(Model):
             kind = "actions" if plan.classes else "values"
             if self.targets is not None and not self.targets.fixation:
                 kind += " other than fixation"
-            outputs = "1 output" if output.size == 1 else f"{output.size} outputs"
+            outputs = counted(output.size, "output")
             what = f"the task has {plan.outputs} {kind}, but `{output.layer}` has {outputs}"
             at.problem("NB307", what, f"its `output_dim` would be {plan.outputs}")
+        return given

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from netbuild.errors import Problem, joined
-from netbuild.language.compose import LISTS, Composed, Locate, compose
+from netbuild.language.compose import LISTS, Composed, Locate
 from netbuild.language.context import Parsed
 from netbuild.language.dump import inline
 from netbuild.language.grammar import location_of
@@ -27,8 +27,8 @@ PARTS = ("task", "training", "start_from", "seed", "dt", *LISTS)
 def parse_document(
     document: Document, locate: Locate, overrides: Sequence[str] = (), unset: Sequence[str] = ()
 ) -> Parsed:
-    """A document as `compose` has it, parsed."""
-    return parse(compose(document, locate, overrides, unset))
+    """A document, what it extends and its overrides, parsed."""
+    return parse(Composed(document, locate, overrides, unset))
 
 
 def parse(composed: Composed, stage: int | None = None) -> Parsed:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.language.context import Here
 from netbuild.language.units import Units
 from netbuild.splits import SampleSplit
-from netbuild.wiring import Connections
+from netbuild.streams import seed_of
+from netbuild.wiring import Connections, PerConnection
 
 if TYPE_CHECKING:
     from netbuild.environments.recipe import Recipe
@@ -31,7 +31,7 @@ class Site:
 
     here: Here
     name: str
-    words: Any  # the map's section
+    section: Any  # its keys, a `Map`
     reads: Units
     gives: Units
 
@@ -65,7 +65,8 @@ class MapPlan(Site):
     plasticity: Matrix | None = None
     weight: Matrix | None = None  # from a file or from the spec
     bias: Matrix | None = None  # (output_dim,)
-    blocks: tuple[BlockPlan, ...] = ()  # the projections that the weight consists of
+    blocks: tuple[MapPlan, ...] = ()  # the projections that the weight consists of
+    where: tuple[Matrix, ...] = ()  # of a projection: its place in the matrix of the whole map
     weight_learns: bool = True
     groups: Matrix | None = None  # the pair of types of each connection, which learns one factor
     group_names: tuple[str, ...] = ()
@@ -74,13 +75,13 @@ class MapPlan(Site):
     @property
     def learns(self) -> bool:
         """Whether any of its parameters does."""
-        bias = self.words.bias
+        bias = self.section.bias
         return self.weight_learns or self.groups is not None or bool(bias and bias.learn)
 
     def parameters(self) -> Shapes:
         """The shape of each parameter by its path; a weight counts as the matrix that it means."""
         shapes: Shapes = {f"{self.name}.weight": (self.output_dim, self.input_dim)}
-        if self.words.bias is not None:
+        if self.section.bias is not None:
             shapes[f"{self.name}.bias"] = (self.output_dim,)
         if self.groups is not None:
             shapes[f"{self.name}.scale"] = (len(self.group_names),)
@@ -90,39 +91,43 @@ class MapPlan(Site):
         """The signs in the weight's layout."""
         return None if self.signs is None else self.connections.of(self.signs)
 
+    def arguments(self, draw: int = 0) -> dict[str, Any]:
+        """The arguments of `LinearLayer`, without its sizes; `draw` counts how often it was drawn.
 
-@dataclass(frozen=True)
-class BlockPlan:
-    """One projection: a map between some of the units of a larger map."""
+        What no check turns into an array goes to the layer as it is written, so that a key which
+        the layer does not know is an error when the network is built.
+        """
+        section, kept = self.section, self.connections
+        weight = _initial(section.weight, _marked(self.weight))
+        seed = self.here.context.parsed.seed if section.seed is None else section.seed
+        as_written: dict[str, Any] = section.model_dump(exclude=section.checked)
+        return as_written | {
+            "weight": weight | {"learn": self.weight_learns},
+            "bias": None if section.bias is None else _initial(section.bias, self.bias),
+            "ei_mask": _transposed(self.signs),
+            "sparsity_mask": kept.wiring if kept.is_sparse else _transposed(kept.matrix),
+            "plasticity_mask": _marked(_transposed(self.plasticity)),
+            "scale_groups": _marked(_transposed(self.groups)),
+            "storage": "sparse" if kept.is_sparse else "dense",
+            "seed": seed_of(seed, "init", self.name, *(("again", draw) if draw else ())),
+        }
 
-    plan: MapPlan
-    sources: Matrix  # (input,) positions among the units that the larger map reads
-    targets: Matrix  # (output,) positions among those that it reaches
 
-    @property
-    def where(self) -> tuple[Matrix, ...]:
-        """The block's place in a matrix (output_dim, input_dim) of the larger map."""
-        return np.ix_(self.targets, self.sources)
+def _initial(source: Any, values: Any) -> dict[str, Any]:
+    """An init with the arguments that were given, or values from a file or the spec."""
+    if values is None:
+        return dict(source.model_dump(exclude_none=True))
+    return {"value": values, "learn": source.learn}
 
 
-@dataclass(frozen=True)
-class UnitsPlan:
-    """What the units of a recurrent layer have beside their maps."""
+def _transposed(matrix: Matrix | None) -> Matrix | None:
+    """(input_dim, output_dim), as a layer takes its masks; a vector stays as it is."""
+    return None if matrix is None else matrix.T
 
-    alpha: Matrix  # (), (group,) or (unit,), in (0, 1]
-    learns_alpha: bool
-    groups: Matrix | None = None  # (unit,): the group of each
-    initial_state: Matrix | None = None  # () or (unit,); None is zero
-    learns_initial_state: bool = False
 
-    def parameters(self, size: int) -> Shapes:
-        """The shape of what learns, by its name in the layer of so many units."""
-        shapes: Shapes = {}
-        if self.learns_alpha:
-            shapes["alpha"] = self.alpha.shape
-        if self.learns_initial_state:
-            shapes["initial_state"] = (size,)
-        return shapes
+def _marked(values: Matrix | None) -> Any:
+    """Values of single weights, marked where they are (connection,)."""
+    return PerConnection(values) if values is not None and values.ndim == 1 else values
 
 
 @dataclass(frozen=True)
@@ -136,14 +141,9 @@ class LayerPlan:
     reads: Units
     gives: Units
     maps: Mapping[str, MapPlan] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # of the layer's class, without maps
     own: Shapes = field(default_factory=dict)  # of what learns beside the maps, by its name here
-    units: UnitsPlan | None = None
     report: Mapping[str, Any] | None = None  # what was done with the rows of its connectome
-
-    @property
-    def map(self) -> MapPlan | None:
-        """The map of a linear layer."""
-        return self.maps.get("")
 
     @property
     def learns(self) -> bool:

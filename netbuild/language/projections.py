@@ -12,7 +12,7 @@ from netbuild.language import weights
 from netbuild.language.context import Here
 from netbuild.language.maps import Map, Projection, RecurrentMap, bias_of, check_map
 from netbuild.language.masks import signs_of
-from netbuild.language.plan import BlockPlan, MapPlan, Site
+from netbuild.language.plan import MapPlan, Site
 from netbuild.language.storage import stored
 from netbuild.language.units import Units, select, spelled
 from netbuild.wiring import Connections
@@ -25,7 +25,7 @@ Ends = tuple[Units, Units]  # the units that a projection reads, and those that 
 def check_projected(site: Site) -> MapPlan:
     """The plan of a map that may have projections."""
     signs = signs_of(site)
-    projections: Sequence[Projection] | None = getattr(site.words, "projections", None)
+    projections: Sequence[Projection] | None = getattr(site.section, "projections", None)
     if projections is None:
         return check_map(site, signs)
     base = _inheritable(site)
@@ -33,13 +33,13 @@ def check_projected(site: Site) -> MapPlan:
         **vars(site),
         connections=Connections(site.input_dim, site.output_dim),
         signs=signs,
-        weight_learns=site.words.weight.learn,
+        weight_learns=site.section.weight.learn,
     )
     ends = [_ends(site, k, projection) for k, projection in enumerate(projections)]
     if not _disjoint(site, ends):
         return whole  # before any array is made: many that are alike would take much memory
     blocks = [
-        _block(replace(whole, words=base), k, projection, pair)
+        _block(replace(whole, section=base), k, projection, pair)
         for k, (projection, pair) in enumerate(zip(projections, ends, strict=True))
         if pair is not None
     ]
@@ -50,27 +50,27 @@ def check_projected(site: Site) -> MapPlan:
 
 
 def _inheritable(site: Site) -> Map:
-    """What a map with projections says for them; a problem for each key that cannot be theirs."""
-    words: Map = site.words
+    """What projections inherit from their map; a problem for each key that they cannot."""
+    section: Map = site.section
     nothing: dict[str, Any] = {"bias": None, "projections": None, "storage": "dense"}
-    if isinstance(words, RecurrentMap):
+    if isinstance(section, RecurrentMap):
         nothing["spectral_radius"] = None
     for key in MATRICES:
-        if hasattr(getattr(words, key), "rows"):
-            what = "a matrix of the whole map does not go with its projections"
-            hint = "write it into the projections, each with the matrix of its own units"
+        if hasattr(getattr(section, key), "rows"):
+            what = "a map with `projections` cannot have one matrix for all of its units"
+            hint = "write a matrix into each projection, for the units of that projection"
             site.here[key].problem("NB308", what, hint, key=True)
             nothing[key] = NORMAL if key == "weight" else None
-    if not words.self_connections and not site.is_recurrent:
-        what = "this map leads to other units than it reads, and has no self-connections"
+    if not section.self_connections and not site.is_recurrent:
+        what = "this map reads other units than it reaches, so it cannot have self-connections"
         location = site.here["self_connections"]
         location.problem("NB308", what, "remove `self_connections`", key=True)
         nothing["self_connections"] = True
-    return words.model_copy(update=nothing)
+    return section.model_copy(update=nothing)
 
 
 def _ends(site: Site, k: int, projection: Projection) -> Ends | None:
-    """Whom a projection reads and reaches, or None with a problem noted."""
+    """The units that a projection reads, and those that it reaches; None with a problem noted."""
     here = site.here["projections"][k]
     reads = select(here["from"], site.reads, projection.from_, "reads")
     gives = select(here["to"], site.gives, projection.to, "reaches")
@@ -94,27 +94,27 @@ def _disjoint(site: Site, ends: Sequence[Ends | None]) -> bool:
     return True
 
 
-def _block(whole: MapPlan, k: int, projection: Projection, ends: Ends) -> BlockPlan:
-    """One projection, checked as a separate map; `whole.words` are those that it inherits."""
+def _block(whole: MapPlan, k: int, projection: Projection, ends: Ends) -> MapPlan:
+    """One projection, checked as a separate map; `whole.section` is what it inherits."""
     here: Here = whole.here["projections"][k]
     reads, gives = ends
     sources, targets, signs = reads.at(whole.reads), gives.at(whole.gives), whole.signs
     if signs is not None:
         signs = signs[sources] if signs.ndim == 1 else signs[np.ix_(targets, sources)]
-    words = _inherited(whole.words, projection)
-    if words.ei_balance != "none" and words.ei_mask is None and not reads.signed:
+    section = _inherited(whole.section, projection)
+    if section.ei_balance != "none" and section.ei_mask is None and not reads.signed:
         if projection.ei_balance is not None:
             named = spelled(projection.from_)
             what = f"there are no signs to balance: the units of `{named}` have none"
             here["ei_balance"].problem("NB308", what, "remove it")
-        words = words.model_copy(update={"ei_balance": "none"})
+        section = section.model_copy(update={"ei_balance": "none"})
     name = f"{whole.name}/{spelled(projection.from_)}/{spelled(projection.to)}"
-    plan = check_map(Site(here, name, words, reads, gives), signs)
-    return BlockPlan(plan, sources, targets)
+    plan = check_map(Site(here, name, section, reads, gives), signs)
+    return replace(plan, where=np.ix_(targets, sources))
 
 
-def _inherited(words: Map, projection: Projection) -> Map:
-    """The map's words as a projection changes them."""
+def _inherited(section: Map, projection: Projection) -> Map:
+    """The map's section, with the keys that a projection changes."""
     said = {
         key: value for key, value in projection if key not in ("from_", "to") and value is not None
     }
@@ -122,34 +122,34 @@ def _inherited(words: Map, projection: Projection) -> Map:
         said.setdefault("sparsity_mask", None)
     elif "sparsity_mask" in said:
         said["density"] = None
-    return words.model_copy(update=said)
+    return section.model_copy(update=said)
 
 
-def _check_learning(site: Site, blocks: Sequence[BlockPlan]) -> None:
-    learns = [block.plan.weight_learns for block in blocks]
+def _check_learning(site: Site, blocks: Sequence[MapPlan]) -> None:
+    learns = [block.weight_learns for block in blocks]
     if len(set(learns)) > 1:
-        k = learns.index(not site.words.weight.learn)  # this projection overrides the map's `learn`
+        k = learns.index(not site.section.weight.learn)  # which overrides the map's `learn`
         what = "some projections learn and some do not"
         hint = "a frozen projection has `plasticity_mask: {generate: random, density: 0}`"
         site.here["projections"][k]["weight"].problem("NB308", what, hint)
 
 
-def _laid(whole: MapPlan, blocks: Sequence[BlockPlan]) -> MapPlan:
+def _laid(whole: MapPlan, blocks: Sequence[MapPlan]) -> MapPlan:
     """The plan of a map with the arrays of its projections in their places."""
     shape = whole.output_dim, whole.input_dim
     matrix = np.zeros(shape, dtype=bool)
     plasticity = np.ones(shape, dtype=np.float32)
     for block in blocks:
-        matrix[block.where] = block.plan.connections.whole()
-        if block.plan.plasticity is not None:
-            plasticity[block.where] = block.plan.plasticity
-    kept = stored(whole.words, Connections(whole.input_dim, whole.output_dim, matrix))
-    plastic = any(block.plan.plasticity is not None for block in blocks)
+        matrix[block.where] = block.connections.whole()
+        if block.plasticity is not None:
+            plasticity[block.where] = block.plasticity
+    kept = stored(whole.section, Connections(whole.input_dim, whole.output_dim, matrix))
+    plastic = any(block.plasticity is not None for block in blocks)
     return replace(
         whole,
         connections=kept,
         plasticity=kept.of(plasticity) if plastic else None,
         bias=bias_of(whole),
         blocks=tuple(blocks),
-        weight_learns=blocks[0].plan.weight_learns,
+        weight_learns=blocks[0].weight_learns,
     )

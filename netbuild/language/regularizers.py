@@ -8,17 +8,17 @@ from pydantic import Field
 
 from netbuild.language.base import Fraction, Model, Name, NonNegative, OneOf, Seed, key
 from netbuild.language.masks import MaskFile, MaskValues
-from netbuild.language.shorthand import ROWS, Shorthand, listed, matrix
+from netbuild.language.shorthand import ROWS, Names, Shorthand, listed, matrix
 from netbuild.language.units import Selection
 
 
 class DrawnReference(Model):
-    """Signs drawn for presynaptic units, for maps that have none of their own."""
+    """Signs drawn for presynaptic units, for maps without signs."""
 
     inh_ratio: Fraction = key(..., "fraction of inhibitory units", 0.2)
     rho: Fraction = key(1.0, "fraction of connections that have a reference sign", 0.99)
     inh_first: bool = key(True, "whether the inhibitory units come first, or are drawn", False)
-    seed: Seed | None = key(None, "a seed of its own", 0)
+    seed: Seed | None = key(None, "the seed of this drawing alone", 0)
 
 
 SignReference = Annotated[
@@ -27,14 +27,12 @@ SignReference = Annotated[
     Shorthand(matrix, {"type": "string"}, ROWS),
 ]
 WeightReference = Annotated[
-    MaskFile | MaskValues,
-    OneOf("reference"),
-    Shorthand(matrix, {"type": "string"}, ROWS),
+    MaskFile | MaskValues, OneOf("reference"), Shorthand(matrix, {"type": "string"}, ROWS)
 ]
 
 
 Strength = Annotated[
-    NonNegative, key(..., "its weight in the loss", 1e-3, also="coefficient strength")
+    NonNegative, key(..., "the factor of this term in the loss", 1e-3, also="coefficient strength")
 ]
 
 
@@ -42,17 +40,13 @@ class Regularizer(Model):
     """What all regularizers have."""
 
     name: Name | None = key(None, "its name in logs", "sparse")
-    params: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=256)]],
-        key(
-            ...,
-            "the parameters, as `<layer>.weight`; `*` matches anything, dots too",
-            "*.weight",
-            also="parameters",
-            min_length=1,
-        ),
-        Shorthand(listed, {"type": "string"}),
-    ]
+    params: Names = key(
+        ...,
+        "the parameters, as `<layer>.weight`; `*` matches anything, dots included",
+        "*.weight",
+        also="parameters",
+        min_length=1,
+    )
     from_: Selection | None = key(
         None, "only connections from these presynaptic units", {"kind": "sensory"}, alias="from"
     )

@@ -7,8 +7,9 @@ are made here keep the place of what was written.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -35,15 +36,12 @@ class Shorthand:
 
 def parameter(node: Node) -> Node:
     """`normal`, `w.npy`, `0.1` or `[0.1, 0.2]` for a weight or a bias."""
-    match node.value:
-        case str() as text:
-            return _wrap(node, "file" if _is_file(text) else "init")
-        case bool():
-            return node
-        case int() | float():
-            init = Node("constant", node.place)
-            entries = {"init": init, "value": _value(node)}
-            return Node(entries, node.place, node.key_place, 5, 2, short=True)
+    if isinstance(node.value, str):
+        return file_or(node, "init")
+    if _is_number(node):
+        init = Node("constant", node.place)
+        entries = {"init": init, "value": _value(node)}
+        return Node(entries, node.place, node.key_place, 5, 2, short=True)
     return matrix(node)
 
 
@@ -66,26 +64,14 @@ def signs(node: Node) -> Node:
 
 def per_unit(node: Node) -> Node:
     """`100`, `[20, 100]`, `tau.npy` or `zero` for a value of each unit."""
-    match node.value:
-        case str() as text:
-            return _wrap(node, "file" if _is_file(text) else "init")
-        case bool():
-            return node
-        case int() | float():
-            return _wrap(node, "value")
-        case list():
-            return _wrap(node, "values")
-    return node
+    if isinstance(node.value, str):
+        return file_or(node, "init")
+    return _wrap(node, "value") if _is_number(node) else matrix(node)
 
 
 def number(key: str) -> Writer:
     """A bare number for a section of which it is that key."""
-
-    def write(node: Node) -> Node:
-        is_number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
-        return _wrap(node, key) if is_number else node
-
-    return write
+    return lambda node: _wrap(node, key) if _is_number(node) else node
 
 
 def listed(node: Node) -> Node:
@@ -95,24 +81,30 @@ def listed(node: Node) -> Node:
     return Node([_value(node)], node.place, node.key_place, 2, 2, short=True)
 
 
+Names = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=256)]], Shorthand(listed, {"type": "string"})
+]
+
+
 def text(key: str) -> Writer:
     """Bare text for a section of which it is that key: `type`, `file`."""
-
-    def write(node: Node) -> Node:
-        return _wrap(node, key) if isinstance(node.value, str) else node
-
-    return write
+    return lambda node: _wrap(node, key) if isinstance(node.value, str) else node
 
 
 def array(node: Node) -> Node:
     """An array's name, or a file's."""
-    if isinstance(node.value, str):
-        return _wrap(node, "file" if _is_file(node.value) else "array")
-    return node
+    return file_or(node, "array")
 
 
-def _is_file(text: str) -> bool:
-    return "." in text or "/" in text
+def file_or(node: Node, key: str) -> Node:
+    """Text for a section of which it is the `file`, if it looks like one, or else that key."""
+    if not isinstance(node.value, str):
+        return node
+    return _wrap(node, "file" if "." in node.value or "/" in node.value else key)
+
+
+def _is_number(node: Node) -> bool:
+    return isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
 
 
 def _wrap(node: Node, key: str) -> Node:

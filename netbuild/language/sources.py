@@ -15,7 +15,6 @@ from netbuild.language.units import (
     SIGNS,
     Columns,
     Units,
-    is_part,
     part_of,
     select,
     spelled,
@@ -46,25 +45,19 @@ class Sources:
 
 
 def check_names(context: Context) -> None:
-    """Names are unique and none that the network itself uses."""
-    _check_names(context, "layers", "layer", RESERVED)
-    _check_names(context, "regularizers", "regularizer", REGULARIZER_NAMES)
-
-
-def _check_names(context: Context, key: str, word: str, reserved: frozenset[str]) -> None:
-    section = context.parsed.tree.at((key,))
-    seen: dict[str, int] = {}
-    for i, name in enumerate(names_of(section) if section else ()):
-        if not name:
-            continue
-        location = (key, i, "name")
-        if name in reserved:
-            what = f"`{name}` is a name that a network already uses"
-            context.problem("NB303", location, what, f"write for example `{name}_{word}`")
-        elif name in seen:
-            what = f"two {key} are named `{name}`"
-            context.problem("NB303", location, what, f"the other is {key}[{seen[name]}]")
-        seen.setdefault(name, i)
+    """Names are unique, and none is used by the network itself."""
+    for key, reserved in (("layers", RESERVED), ("regularizers", REGULARIZER_NAMES)):
+        section = context.parsed.tree.at((key,))
+        seen: dict[str, int] = {}
+        for i, name in enumerate(names_of(section) if section else ()):
+            here = context.at(key, i, "name")
+            if name in reserved:
+                what = f"`{name}` is a name that a network already uses"
+                here.problem("NB303", what, f"write for example `{name}_{key[:-1]}`")
+            elif name and name in seen:
+                what = f"two {key} are named `{name}`"
+                here.problem("NB303", what, f"the other is {key}[{seen[name]}]")
+            seen.setdefault(name or "", i)
 
 
 def check_sources(
@@ -127,9 +120,9 @@ def network_input_of(
     width = task_width if task_width is not None else next(filter(None, said), None)
     if width is not None:
         return units_of_input(width, channels)
-    if readers and None not in context.parsed.layers and not context.given(("task",)):
+    if readers and None not in context.parsed.layers and not context.at("task").given:
         i, first = next((found for found in readers if not found[1].passes_on), readers[0])
-        what = "how many inputs does it read? There is no task to say"
+        what = "the number of inputs is unknown, since there is no task"
         hint = "write `input_dim`, e.g. `input_dim: 64`, or a `task`"
         if first.passes_on:
             hint = "write a `task`, or `input_dim` in a linear layer that reads this one"
@@ -168,11 +161,7 @@ def _source(
         if name not in sources.layers and name not in sources.areas:
             _unknown_source(context, i, name, sources)
             return None
-        whole = sources.having(name)
-        if whole is None:
-            is_part(here, wanted, None)
-            return None
-        return part_of(here, whole, wanted)
+        return part_of(here, sources.having(name), wanted)
     named = wanted.get(LAYER, before)
     if named is None:
         return None
@@ -191,7 +180,9 @@ def _unknown_source(context: Context, i: int, name: str, sources: Sources, *belo
         context.problem("NB302", location, "a layer cannot read itself", context.near("", known))
     elif named and named[0] > i:
         what = f"`{name}` does not come before this layer"
-        context.problem("NB302", location, what, "a layer reads one that stands above it")
+        context.problem(
+            "NB302", location, what, "a layer can read the input and the layers above it"
+        )
     elif not named:
         hint = context.near(name, known)
         context.problem("NB302", location, f"no layer is named `{show(name)}`", hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -14,9 +15,17 @@ from netbuild.language.regularizers import RegularizerSpec
 from netbuild.language.shorthand import Shorthand, listed
 from netbuild.language.start import StartFrom
 from netbuild.language.training import Training
+from netbuild.wording import near
 
 LANGUAGE_VERSION = 1
 Task = Annotated[Arrays | Neurogym, OneOf("type")]
+
+
+def _device_hint(word: str) -> str:
+    """The device that a misspelt word, or another tool's word, means."""
+    if match := re.fullmatch(r"(?:gpu|nvidia|cuda)(:[0-9]{1,3})?", word, re.IGNORECASE):
+        return f"did you mean `cuda{match[1] or ''}`?"
+    return near(word, ("auto", "cpu", "cuda", "cuda:0"))
 
 
 class NetworkSpec(Model):
@@ -40,6 +49,7 @@ class NetworkSpec(Model):
         "auto",
         "`auto` takes CUDA where there is one",
         "cpu",
+        hint=_device_hint,
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
     )
     dt: Positive | None = key(

@@ -16,9 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from netbuild.language import weights
-from netbuild.language.context import LARGEST, SMALLEST, Here
+from netbuild.language.context import Here
 from netbuild.language.maps import Map
 from netbuild.language.plan import MapPlan, Matrix
+from netbuild.language.values import LARGEST, SMALLEST
 from netbuild.wiring import Connections, Wiring
 
 MOST_UNITS = 2000  # the largest network whose eigenvalues are computed
@@ -30,16 +31,15 @@ MOST_STEPS = 200_000  # of the search for single cycles
 
 def check_radius(plan: MapPlan) -> MapPlan:
     """The plan, with how often its weights may be drawn until their spectral radius is not 0."""
-    words = plan.words
-    if words.spectral_radius is None:
+    section = plan.section
+    if section.spectral_radius is None:
         return plan
-    if words.projections is not None and not plan.blocks:
+    if section.projections is not None and not plan.blocks:
         return plan  # some of them have problems
     here = plan.here["spectral_radius"]
-    if not here.fits(words.spectral_radius):
+    if not here.fits(section.spectral_radius):
         return plan
-    parts = [block.plan for block in plan.blocks] or [plan]
-    if all(isinstance(part.words.weight, weights.Zero) for part in parts):
+    if all(isinstance(part.section.weight, weights.Zero) for part in plan.blocks or (plan,)):
         what = "weights that start at 0 have no spectral radius"
         here.problem("NB308", what, "remove it, or take another init: `weight: normal`")
         return plan
@@ -50,7 +50,10 @@ def check_radius(plan: MapPlan) -> MapPlan:
     graph, kept = connections.graph(chance > 0), connections.listed(chance)
     kept = kept[kept > 0]
     if not graph.has_cycle():
-        _no_cycle(here, wired=plan.connections.graph().has_cycle())
+        wired = plan.connections.graph().has_cycle()
+        which = "weights that do not start at 0" if wired else "connections"
+        what = f"the {which} form no cycle, so that their spectral radius is 0"
+        here.problem("NB308", what, "remove it, or connect the units in a circle")
     elif start is not None:
         if plan.input_dim <= MOST_UNITS:
             _check_eigenvalues(here, start)
@@ -59,15 +62,9 @@ def check_radius(plan: MapPlan) -> MapPlan:
     return plan
 
 
-def _no_cycle(here: Here, *, wired: bool) -> None:
-    which = "weights that do not start at 0" if wired else "connections"
-    what = f"the {which} form no cycle, so that their spectral radius is 0"
-    here.problem("NB308", what, "remove it, or connect the units in a circle")
-
-
 def _check_eigenvalues(here: Here, start: Matrix) -> None:
     """Whether known weights (post, pre) can be scaled, as a layer does it in float32."""
-    if np.abs(start).max() > LARGEST:  # told where they are written
+    if np.abs(start).max() > LARGEST:  # reported where they are written
         return
     start = start.astype(np.float32).astype(np.float64)
     largest = np.abs(np.linalg.eigvals(start)).max()
@@ -106,7 +103,7 @@ def _start_and_chance(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, 
         return _part(plan, kept)
     start, chance, known = np.zeros(kept.shape), np.zeros(kept.shape), True
     for block in plan.blocks:
-        found, chance[block.where] = _part(block.plan, block.plan.connections)
+        found, chance[block.where] = _part(block, block.connections)
         if found is None:
             known = False
         else:
@@ -116,23 +113,23 @@ def _start_and_chance(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, 
 
 def _part(plan: MapPlan, kept: Connections) -> tuple[Matrix | None, Matrix]:
     """As `_start_and_chance`, of a map without projections."""
-    words = plan.words
-    signs = None if plan.signs is None or words.dale == "none" else kept.of(plan.signs)
+    section = plan.section
+    signs = None if plan.signs is None or section.dale == "none" else kept.of(plan.signs)
     known = _known(plan, kept)
     if known is None:
-        return None, kept.masked(_chance(words, signs, plan.input_dim, kept.shape))
+        return None, kept.masked(_chance(section, signs, plan.input_dim, kept.shape))
     weight = kept.masked(np.broadcast_to(known, kept.shape).astype(np.float64))
     if signs is not None:
-        weight = _signed(words, weight, signs)
+        weight = _signed(section, weight, signs)
         # Balance sets no weight to 0, so it matters for eigenvalues alone.
         if plan.input_dim <= MOST_UNITS:
-            weight = _balanced(weight, signs.astype(np.float64), words.ei_balance)
+            weight = _balanced(weight, signs.astype(np.float64), section.ei_balance)
     return weight, (weight != 0).astype(np.float64)
 
 
 def _known(plan: MapPlan, kept: Connections) -> Matrix | None:
     """The weights before any constraint, () or in the layout of `kept`; None if drawn."""
-    source = plan.words.weight
+    source = plan.section.weight
     if (value := weights.sure_value(source)) is not None:
         return np.array(value)
     if isinstance(source, weights.Identity):
@@ -142,23 +139,23 @@ def _known(plan: MapPlan, kept: Connections) -> Matrix | None:
     return plan.connections.whole(plan.weight)
 
 
-def _signed(words: Map, weight: Matrix, signs: Matrix) -> Matrix:
+def _signed(section: Map, weight: Matrix, signs: Matrix) -> Matrix:
     """Known weights as their signs leave them: flipped, or set to 0 where they are wrong."""
     given = isinstance(
-        words.weight, (weights.WeightFile, weights.WeightValues, weights.ConnectomeCounts)
+        section.weight, (weights.WeightFile, weights.WeightValues, weights.ConnectomeCounts)
     )
-    if words.dale == "abs" or (not given and words.dale_init == "abs"):
+    if section.dale == "abs" or (not given and section.dale_init == "abs"):
         flipped: Matrix = np.where(signs == 0, weight, np.abs(weight) * signs)
         return flipped
     clamped: Matrix = np.where(weight * signs < 0, 0.0, weight)
     return clamped
 
 
-def _chance(words: Map, signs: Matrix | None, inputs: int, shape: tuple[int, ...]) -> Matrix:
+def _chance(section: Map, signs: Matrix | None, inputs: int, shape: tuple[int, ...]) -> Matrix:
     """The probability that each weight of a drawn map is kept, and not set to 0 for its sign."""
-    if signs is None or words.dale_init != "clamp":
+    if signs is None or section.dale_init != "clamp":
         return np.ones(shape)
-    above = weights.chance_above_zero(words.weight, inputs)
+    above = weights.chance_above_zero(section.weight, inputs)
     return np.where(signs > 0, above, np.where(signs < 0, 1 - above, 1.0))
 
 

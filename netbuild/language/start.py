@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from netbuild.durable import read_file
 from netbuild.errors import DataFileError
 from netbuild.files.door import project_root, refuse_what_is_no_path
 from netbuild.files.tensors import TensorsFile, read_tensors
 from netbuild.folders import ForeignEntryError, TooLargeError, check_file, entered
-from netbuild.language.base import NUMBER, WORD, WORD_OR_NUMBER, Model, key
+from netbuild.language.base import Model, WordOrNumber, key
 from netbuild.language.context import LONGEST_RUN, Context, FileRecord
 from netbuild.language.plan import LayerPlan, MapPlan
-from netbuild.language.shorthand import Shorthand, listed
+from netbuild.language.shorthand import Names
 from netbuild.language.targets import parameter_shapes, weights_of
 from netbuild.language.training import refuse_leaks
 from netbuild.rundir import (
     CHECKPOINTS,
+    LARGEST_JSON,
     LATEST,
     NETWORK,
     RUN,
     STATE,
     as_object,
     checkpoint_name,
-    read_bytes,
     steps_in,
     unsealed,
 )
@@ -51,10 +52,10 @@ FOLLOW = "copy the layer and its masks, or the `seed` that draws them, from the 
 
 
 class StartFrom(Model):
-    """Parameters that begin as another run has them, in place of their inits.
+    """Parameters that begin with the values of another run, in place of their inits.
 
-    The masks of the maps whose weights are taken must be those of the run. What is frozen is frozen
-    at the value that was taken.
+    The masks of the maps whose weights are taken must be those of the run. A frozen weight keeps
+    the value that was taken.
     """
 
     run: Annotated[
@@ -69,22 +70,17 @@ class StartFrom(Model):
         ),
     ]
     checkpoint: Annotated[
-        Annotated[Literal["last", "best"], WORD] | Annotated[int, Field(ge=0, le=10**15), NUMBER],
-        WORD_OR_NUMBER,
+        Literal["last", "best"] | Annotated[int, Field(ge=0, le=10**15)], WordOrNumber()
     ] = key(
         "last", "which of its checkpoints: the last one, the best one, or that of a step", "best"
     )
-    params: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=256)]],
-        key(
-            ["*"],
-            "the parameters that are taken, as `<layer>.weight`; `*` matches anything, dots too",
-            "hidden.*",
-            min_length=1,
-            max_length=100,
-        ),
-        Shorthand(listed, {"type": "string"}),
-    ]
+    params: Names = key(
+        ["*"],
+        "the parameters that are taken, as `<layer>.weight`; `*` matches anything, dots included",
+        "hidden.*",
+        min_length=1,
+        max_length=100,
+    )
 
 
 # Whether its weights fit
@@ -93,23 +89,23 @@ class StartFrom(Model):
 def check_start(
     context: Context, plans: dict[int, LayerPlan], split: SampleSplit | None = None
 ) -> tuple[dict[str, Array], tuple[SampleSplit, ...]]:
-    """The parameters that `start_from` takes, by name, each in its parameter's own shape.
+    """The parameters that `start_from` takes, by name, and the samples they were trained on.
 
-    And the samples that these weights were trained on, none of which `split` may test on.
+    `split` may test on none of these samples.
     """
     words = context.parsed.start_from
     if not isinstance(words, StartFrom):
         return {}, ()
     key = ("start_from", words.run, str(words.checkpoint))
-    if key not in context.kept:  # what the stages of a training all ask for
-        context.kept[key] = context.attempt((*HERE, "run"), lambda: _read(context, words))
+    if key not in context.kept:  # every stage of a training asks for it
+        context.kept[key] = context.at(*HERE, "run").attempt(lambda: _read(context, words))
     if context.kept[key] is None:
         return {}, ()
     found, path, trained_on = context.kept[key]
     context.files[START] = FileRecord(words.run, str(path), found.sha256, found.size)
     refuse_leaks(context.at(*HERE, "run"), "the run", trained_on, split)
     if len(plans) < len(context.parsed.layers):
-        return {}, trained_on  # what is wrong with the others comes first
+        return {}, trained_on  # the problems of the other layers come first
     maps = weights_of(plans)
     shapes = parameter_shapes(plans) | {name: each.connections.shape for name, each in maps.items()}
     names = _matched(context, words, shapes)
@@ -154,54 +150,48 @@ def _fits(
 
 
 def _check_map(context: Context, plan: MapPlan, arrays: Mapping[str, Array]) -> None:
-    """Each mask of the map must be the run's own."""
+    """Each mask of the map must be the mask that the run has."""
     for word, mine, theirs in _masks(plan, arrays):
-        if mine.shape == theirs.shape and bool((mine == theirs).all()):
-            continue
-        count = int((mine != theirs).sum()) if mine.shape == theirs.shape else None
-        more = "" if count is None else f": {count:,} of {mine.size:,} entries differ"
-        what = f"the {word} of `{plan.name}` is not that of the run{more}"
-        context.problem("NB305", (*HERE, "params"), what, FOLLOW)
+        if not np.array_equal(mine, theirs):
+            what = f"the {word} of `{plan.name}` is not that of the run"
+            if mine.shape == theirs.shape:
+                what += f": {int((mine != theirs).sum()):,} of {mine.size:,} entries differ"
+            context.problem("NB305", (*HERE, "params"), what, FOLLOW)
 
 
 def _masks(plan: MapPlan, arrays: Mapping[str, Array]) -> list[tuple[str, Array, Array]]:
-    """Each mask of a map, as this spec has it and as the run does, in the weight's layout."""
-    kept, wiring = plan.connections, plan.connections.wiring
-
-    def theirs(key: str, default: Array) -> Array:
-        return arrays.get(f"{plan.name}.{key}", default)
-
-    if wiring is not None:
-        nothing = np.zeros(0, np.int32)
-        found: list[tuple[str, Array, Array]] = [
-            ("wiring", wiring.starts, theirs("starts", nothing)),
-            ("wiring", wiring.sources, theirs("sources", nothing)),
-        ]
+    """The name of each mask of a map, and the mask of this spec and of the run, as weights lie."""
+    shape, wiring, signs = plan.connections.shape, plan.connections.wiring, plan.signs_there()
+    free, plastic = (np.broadcast_to(np.float32(value), shape) for value in (0, 1))
+    rows: list[tuple[str, str, Array | None, Array]] = [
+        ("ei_mask", "sign", None if signs is None else np.sign(signs), free),
+        ("plasticity mask", "plasticity", plan.plasticity, plastic),
+    ]
+    if wiring is None:
+        whole = np.ones(shape, bool)
+        rows.insert(0, ("sparsity mask", "connected", plan.connections.whole(), whole))
     else:
-        whole = np.ones(kept.shape, bool)
-        found = [("sparsity mask", kept.whole(), theirs("connected", whole))]
-    signs, plastic = plan.signs_there(), plan.plasticity
-    for word, buffer, mine, default in (
-        ("ei_mask", "sign", None if signs is None else np.sign(signs), 0),
-        ("plasticity mask", "plasticity", plastic, 1),
-    ):
-        same = np.broadcast_to(np.float32(default), kept.shape)
-        found.append((word, same if mine is None else mine, theirs(buffer, same)))
-    return found
+        nothing = np.zeros(0, np.int32)
+        rows.insert(0, ("wiring", "starts", wiring.starts, nothing))
+        rows.insert(1, ("wiring", "sources", wiring.sources, nothing))
+    return [
+        (word, default if mine is None else mine, arrays.get(f"{plan.name}.{buffer}", default))
+        for word, buffer, mine, default in rows
+    ]
 
 
 def _check_signs(context: Context, name: str, plan: MapPlan, values: Array) -> None:
     """Weights that were trained without signs cannot be the start where signs hold."""
     signs = plan.signs_there()
-    if signs is None or plan.words.dale != "project":
+    if signs is None or plan.section.dale != "project":
         return
     wrong = int((values * np.sign(signs) < 0).sum())
     if wrong:
         what = f"{wrong:,} weights of `{name}` in the run have the wrong sign for this spec"
-        context.problem("NB305", (*HERE, "params"), what, "see `dale` there and here")
+        context.problem("NB305", (*HERE, "params"), what, "compare `dale` in both specs")
 
 
-# Which run and which checkpoint the words name
+# Which run and which checkpoint the keys name
 
 
 Weights: TypeAlias = tuple[TensorsFile, Path, tuple[SampleSplit, ...]]
@@ -214,49 +204,8 @@ class _Run:
     name: str
     path: Path  # absolute, links resolved
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a file of the run; raises DataFileError."""
-        with self._reading(name):
-            return read_bytes(self.path / name, within=self.path)
-
-    def about(self) -> dict[str, Any]:
-        """What `run.json` holds; raises DataFileError."""
-        try:
-            return as_object(self.read(RUN))
-        except ValueError:
-            raise DataFileError("NB204", f"{self.name}/{RUN} cannot be read") from None
-
-    def steps(self) -> list[int]:
-        """The steps of its checkpoints, in order; raises DataFileError where there are none."""
-        with self._reading(CHECKPOINTS), entered(self.path / CHECKPOINTS, self.path) as folder:
-            steps = steps_in(folder.names())
-        if not steps:
-            raise DataFileError("NB202", f"{self.name} has no checkpoint")
-        return steps
-
-    def state(self, step: int) -> dict[str, Any]:
-        """The state of a checkpoint; raises DataFileError unless its seal is right."""
-        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{STATE}"
-        try:
-            return unsealed(self.read(name))
-        except ValueError:
-            what = f"{self.name}/{name} does not have the digest written down"
-            raise DataFileError("NB204", what) from None
-
-    def weights(self, step: int) -> Weights:
-        """The weights of a checkpoint; raises DataFileError."""
-        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{NETWORK}"
-        digests = self.state(step).get("sha256")
-        with self._reading(name):
-            check_file(self.path / name, within=self.path)
-        found = read_tensors(self.path / name)
-        if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
-            what = f"{self.name}/{name} does not have the digest written down"
-            raise DataFileError("NB204", what)
-        return found, self.path / name, _trained_on(found, self.path / name)
-
     @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
+    def reading(self, name: str) -> Iterator[None]:
         """Raise DataFileError for what goes wrong while a file or folder of the run is read."""
         what = f"{self.name}/{name}"
         try:
@@ -271,6 +220,38 @@ class _Run:
             reason = error.strerror or type(error).__name__
             raise DataFileError("NB204", f"{what} cannot be read ({reason})") from None
 
+    def read(self, name: str, read: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+        """What a file of the run holds; raises DataFileError, for a ValueError of `read` too."""
+        try:
+            with self.reading(name):
+                return read(read_file(self.path / name, LARGEST_JSON, self.path))
+        except ValueError:
+            raise DataFileError("NB204", f"{self.name}/{name} is damaged") from None
+
+    def steps(self) -> list[int]:
+        """The steps of its checkpoints, in order; raises DataFileError where there are none."""
+        with self.reading(CHECKPOINTS), entered(self.path / CHECKPOINTS, self.path) as folder:
+            steps = steps_in(folder.names())
+        if not steps:
+            raise DataFileError("NB202", f"{self.name} has no checkpoint")
+        return steps
+
+    def state(self, step: int) -> dict[str, Any]:
+        """The state of a checkpoint; raises DataFileError unless its seal is right."""
+        return self.read(f"{CHECKPOINTS}/{checkpoint_name(step)}/{STATE}", unsealed)
+
+    def weights(self, step: int) -> Weights:
+        """The weights of a checkpoint; raises DataFileError."""
+        name = f"{CHECKPOINTS}/{checkpoint_name(step)}/{NETWORK}"
+        digests = self.state(step).get("sha256")
+        with self.reading(name):
+            check_file(self.path / name, within=self.path)
+        found = read_tensors(self.path / name)
+        if not isinstance(digests, dict) or digests.get(NETWORK) != found.sha256:
+            what = f"{self.name}/{name} does not have the digest that the checkpoint records"
+            raise DataFileError("NB204", what)
+        return found, self.path / name, _trained_on(found, self.path / name)
+
 
 def _read(context: Context, words: StartFrom) -> Weights:
     """The weights that are named, and the samples that they were trained on.
@@ -281,22 +262,23 @@ def _read(context: Context, words: StartFrom) -> Weights:
     if given is not None:
         return _Run(show(str(given.run)), given.run).weights(given.checkpoint)
     if words.run.endswith(".safetensors"):
-        path = context.locate((*HERE, "run"), words.run)
+        path = context.at(*HERE, "run").locate(words.run)
         found = read_tensors(path)
         return found, path, _trained_on(found, path)
-    run = _run(context, words.run)
+    run = _run(context, words.run.rstrip("/"))
     steps = run.steps()
-    step = steps[-1]
-    if words.checkpoint == "best":
-        best = run.state(step).get("best")
-        if not isinstance(best, dict) or best.get("step") not in steps:
+    step: Any = words.checkpoint
+    if step == "last":
+        step = steps[-1]
+    elif step == "best":
+        best = run.state(steps[-1]).get("best")
+        step = best.get("step") if isinstance(best, dict) else None
+        if step not in steps:
             raise DataFileError("NB202", f"{run.name} has no best checkpoint", "`checkpoint: last`")
-        step = best["step"]
-    elif words.checkpoint != "last":
-        step = int(words.checkpoint)
     if step not in steps:
         what = f"{run.name} has no checkpoint of step {step}"
-        raise DataFileError("NB202", what, f"it has those of {', '.join(map(str, steps[-8:]))}")
+        hint = f"it has those of the steps {', '.join(map(str, steps[-8:]))}"
+        raise DataFileError("NB202", what, hint)
     return run.weights(step)
 
 
@@ -310,14 +292,13 @@ def _trained_on(found: TensorsFile, path: Path) -> tuple[SampleSplit, ...]:
         raise DataFileError("NB204", what) from None
 
 
-def _run(context: Context, reference: str) -> _Run:
+def _run(context: Context, name: str) -> _Run:
     """The run that a spec names, in the spec's project; raises DataFileError."""
-    name = reference.rstrip("/")
     parent, _, last = name.rpartition("/")
     if last != LATEST:
-        context.locate((*HERE, "run"), f"{name}/{RUN}")  # raises where there is no such run
+        context.at(*HERE, "run").locate(f"{name}/{RUN}")  # raises where there is no such run
         run = _Run(name, _folder(context, name))
-        run.about()
+        run.read(RUN, as_object)
         return run
     parent = parent or "."
     try:
@@ -329,7 +310,7 @@ def _run(context: Context, reference: str) -> _Run:
         with suppress(DataFileError):
             run = _Run(f"{parent}/{own}", _folder(context, f"{parent}/{own}"))
             run.steps()
-            started[run] = str(run.about().get("started")), own
+            started[run] = str(run.read(RUN, as_object).get("started")), own
     if not started:
         raise DataFileError("NB202", f"there is no run with a checkpoint in {parent}")
     return max(started, key=lambda run: started[run])
@@ -337,9 +318,7 @@ def _run(context: Context, reference: str) -> _Run:
 
 def _folder(context: Context, name: str) -> Path:
     """A folder of the spec's project, links resolved; raises DataFileError for one outside."""
-    node = context.parsed.tree.at((*HERE, "run"))
-    source = node.place.source if node else context.parsed.document.source
-    own = context.parsed.folders.get(source, context.parsed.document.folder)
+    own = context.at(*HERE, "run").folder
     root = context.locator.data_root or project_root(own)
     refuse_what_is_no_path(name)
     path = Path(os.path.realpath(own / name))

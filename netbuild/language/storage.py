@@ -16,16 +16,16 @@ LARGE = 10**8
 WHOLE = (weights.Orthogonal, weights.Identity)
 
 
-def wants_sparse(words: Any, pairs: int, connections: int) -> bool:
+def wants_sparse(section: Any, pairs: int, connections: int) -> bool:
     """Whether a map of so many pairs of units and connections keeps values for the connections."""
-    if words.storage != "auto":
-        return bool(words.storage == "sparse")
-    if isinstance(words.weight, WHOLE) or pairs < LEAST_PAIRS:
+    if section.storage != "auto":
+        return bool(section.storage == "sparse")
+    if isinstance(section.weight, WHOLE) or pairs < LEAST_PAIRS:
         return False
     return connections <= MOST_DENSITY * pairs
 
 
-def stored(words: Any, made: Connections) -> Connections:
+def stored(section: Any, made: Connections) -> Connections:
     """Connections in the form of their map's `storage`, converted if necessary."""
-    sparse = wants_sparse(words, made.pairs, made.count)
+    sparse = wants_sparse(section, made.pairs, made.count)
     return made.as_dense() if not sparse else made if made.is_sparse else made.as_sparse()

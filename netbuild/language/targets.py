@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,7 @@ import numpy as np
 from netbuild.errors import DataFileError
 from netbuild.language import regularizers as specs
 from netbuild.language.base import Model
-from netbuild.language.context import Context, Here, as_float32
-from netbuild.language.mask_values import as_signs
+from netbuild.language.context import Context, Here
 from netbuild.language.masks import array_of, matrix_at
 from netbuild.language.plan import (
     Among,
@@ -26,7 +26,8 @@ from netbuild.language.plan import (
     Shapes,
     maps_of,
 )
-from netbuild.language.units import Units, select
+from netbuild.language.units import chosen_of, select
+from netbuild.language.values import as_float32, as_signs
 from netbuild.wording import show
 
 MOST_LISTED = 8  # parameters in a hint
@@ -60,10 +61,9 @@ def check_regularizers(context: Context, plans: Mapping[int, LayerPlan]) -> list
             here.numbers_fit(regularizer)
         if isinstance(regularizer, specs.Regularizer):
             params = _matched(here, regularizer, shapes, whole=whole)
-            _check_norm(here, regularizer)
-            _check_whole(here, regularizer, params, maps)
-            references = _references(here, regularizer, params, shapes, maps)
-            among = _among(here, regularizer, params, maps)
+            term = _Term(here, regularizer, params, shapes, maps)
+            term.check_norm()
+            references, among = term.references(), term.among()
             if references is not None and among is not None:
                 pairs = zip(references, among, strict=True)
                 references = tuple(each.reshape(-1)[some.index] for each, some in pairs)
@@ -75,7 +75,7 @@ def check_regularizers(context: Context, plans: Mapping[int, LayerPlan]) -> list
 
 
 def _names(regularizers: Sequence[Any]) -> list[str]:
-    """The name of each: its own, or its type in snake case, made unique by a number."""
+    """The name of each: as written, or its type in snake case, made unique by a number."""
     names = [getattr(regularizer, "name", None) for regularizer in regularizers]
     taken = set(names)
     count: Counter[str] = Counter()
@@ -118,11 +118,9 @@ def _matched(
         matched = fnmatch.filter(shapes, pattern) if is_pattern else [pattern]
         matched = [name for name in matched if name in shapes]
         if not matched and whole:
-            what, hint = f"no parameter is named `{show(pattern)}`", ""
-            if is_pattern:
-                what, hint = f"no parameter fits `{show(pattern)}`", _listed(shapes)
+            verb, hint = ("matches", _listed(shapes)) if is_pattern else ("is named", "")
             hint = hint or here.context.near(pattern, shapes)
-            here["params"][j].problem("NB304", what, hint)
+            here["params"][j].problem("NB304", f"no parameter {verb} `{show(pattern)}`", hint)
         names.update(matched)
     return tuple(name for name in shapes if name in names)
 
@@ -135,142 +133,107 @@ def _listed(shapes: Shapes) -> str:
     return f"the parameters are {', '.join(names)}{rest}" if names else ""
 
 
-def _check_norm(here: Here, regularizer: specs.Regularizer) -> None:
-    """A norm of matrices has an order of 1 or 2, and no mean."""
-    if not isinstance(regularizer, specs.Norm) or regularizer.norm != "matrix":
-        return
-    order = getattr(regularizer, "p", 1)
-    if order not in (1, 2):
-        what = f"a matrix norm has p = 1 or 2, not {order:g}"
-        here["p"].problem("NB308", what, "or write `norm: entrywise`")
-    if regularizer.reduction == "mean":
-        what = "a matrix norm has no mean over entries"
-        here["reduction"].problem("NB308", what, "remove `reduction`, or write `norm: entrywise`")
+@dataclass(frozen=True)
+class _Term:
+    """A regularizer of parameters, its place in the spec, and the parameters that it names."""
 
+    here: Here
+    words: specs.Regularizer
+    params: tuple[str, ...]
+    shapes: Shapes  # of all parameters of the network
+    maps: Mapping[str, MapPlan]  # by the name of their weight
 
-def _check_whole(
-    here: Here,
-    regularizer: specs.Regularizer,
-    params: tuple[str, ...],
-    maps: Mapping[str, MapPlan],
-) -> None:
-    """A term of whole matrices needs them in dense storage."""
-    key = regularizer.needs_whole()
-    for name in params if key else ():
-        if name in maps and maps[name].connections.is_sparse:
-            what = f"`{name}` keeps values of its connections alone, and has no matrix norm"
-            other = "`norm: entrywise`, or " if key == "norm" else ""
-            hint = f"write {other}`storage: dense` for the map"
-            here[key].problem("NB305", what, hint)
-            return
+    def check_norm(self) -> None:
+        """A norm of matrices has an order of 1 or 2, no mean, and needs dense weights."""
+        key = self.words.needs_whole()
+        if isinstance(self.words, specs.Norm) and key == "norm":
+            order = getattr(self.words, "p", 1)
+            if order not in (1, 2):
+                what = f"a matrix norm has p = 1 or 2, not {order:g}"
+                self.here["p"].problem("NB308", what, "or write `norm: entrywise`")
+            if self.words.reduction == "mean":
+                what, hint = "a matrix norm has no mean over entries", "remove `reduction`"
+                self.here["reduction"].problem("NB308", what, f"{hint}, or write `norm: entrywise`")
+        for name in self.params if key else ():
+            if name in self.maps and self.maps[name].connections.is_sparse:
+                what = f"`{name}` keeps values of its connections alone, and has no matrix norm"
+                other = "`norm: entrywise`, or " if key == "norm" else ""
+                hint = f"write {other}`storage: dense` for the map"
+                self.here[key].problem("NB305", what, hint)
+                return
 
+    def references(self) -> tuple[Matrix, ...] | None:
+        """The reference of each parameter, as the parameter lies; None without, or drawn."""
+        source, is_signs = (
+            getattr(self.words, "reference", None),
+            isinstance(self.words, specs.DaleLaw),
+        )
+        if is_signs:
+            if vectors := [name for name in self.params if len(self.shapes[name]) != 2]:
+                what = f"Dale's law is about weights; `{vectors[0]}` is a vector"
+                self.here["params"].problem("NB305", what, "name weights: `*.weight`")
+                return None
+            signed = [name for name in self.params if self.maps[name].signs is not None]
+            if source is None:
+                return self._own_signs(signed)
+            if signed:
+                what = f"the map of `{signed[0]}` has signs already"
+                self.here["reference"].problem("NB305", what, "remove `reference`", key=True)
+                return None
+        if source is None or isinstance(source, specs.DrawnReference):
+            return None  # a reference that is drawn is drawn when the network is built
+        there = self.here["reference"]
 
-# References
+        def convert(array: Matrix) -> Matrix:
+            return as_signs(array).astype(np.float32) if is_signs else as_float32(array)
 
+        def read(name: str) -> Matrix:
+            shape = self.shapes[name]
+            if len(shape) == 2:
+                matrix = matrix_at(there, source, (shape[0], shape[1]), convert)
+                return np.ascontiguousarray(self.maps[name].connections.of(matrix))
+            array = convert(array_of(there, source))
+            if array.size != math.prod(shape):
+                raise DataFileError("NB201", f"the reference is {array.shape}; `{name}` is {shape}")
+            return array.reshape(shape)
 
-def _references(
-    here: Here,
-    regularizer: specs.Regularizer,
-    params: tuple[str, ...],
-    shapes: Shapes,
-    maps: Mapping[str, MapPlan],
-) -> tuple[Matrix, ...] | None:
-    """The reference of each parameter, in the parameter's own layout; None without, or drawn."""
-    source = getattr(regularizer, "reference", None)
-    if isinstance(regularizer, specs.DaleLaw):
-        if vectors := [name for name in params if len(shapes[name]) != 2]:
-            what = f"Dale's law is about weights; `{vectors[0]}` is a vector"
-            here["params"].problem("NB305", what, "name weights: `*.weight`")
+        return there.attempt(lambda: tuple(read(name) for name in self.params))
+
+    def _own_signs(self, signed: Sequence[str]) -> tuple[Matrix, ...] | None:
+        """The signs of the maps themselves."""
+        unsigned = [name for name in self.params if name not in signed]
+        if unsigned:
+            what = f"`{unsigned[0]}` has no signs to be compared with"
+            others = f", or write `params: [{', '.join(signed)}]`" if 0 < len(signed) <= 3 else ""
+            hint = f"give the layer that it reads `excitatory`, write a `reference`{others}"
+            self.here["params"].problem("NB305", what, hint)
             return None
-        signed = [name for name in params if maps[name].signs is not None]
-        if source is None:
-            return _own_signs(here, params, signed, maps)
-        if signed:
-            what = f"`{signed[0]}` has signs of its own"
-            here["reference"].problem("NB305", what, "remove `reference`", key=True)
+        signs = (self.maps[name].signs_there() for name in self.params)
+        return tuple(each.astype(np.float32) for each in signs if each is not None)
+
+    def among(self) -> tuple[Among, ...] | None:
+        """The entries that `from` and `to` choose; None without these keys, or with a problem."""
+        if not self.words.from_ and not self.words.to:
             return None
-    elif not isinstance(regularizer, specs.WeightsDistance):
-        return None
-    if isinstance(source, specs.DrawnReference):
-        return None  # drawn when the network is built
-    there = here["reference"]
-
-    def convert(array: Matrix) -> Matrix:
-        if isinstance(regularizer, specs.DaleLaw):
-            return as_signs(array).astype(np.float32)
-        return as_float32(array)
-
-    def read(name: str) -> Matrix:
-        shape = shapes[name]
-        if len(shape) == 2:
-            matrix = matrix_at(there, source, (shape[0], shape[1]), convert)
-            return np.ascontiguousarray(maps[name].connections.of(matrix))
-        array = convert(array_of(there, source))
-        if array.size != math.prod(shape):
-            raise DataFileError("NB201", f"the reference is {array.shape}; `{name}` is {shape}")
-        return array.reshape(shape)
-
-    return there.attempt(lambda: tuple(read(name) for name in params))
-
-
-def _own_signs(
-    here: Here, params: tuple[str, ...], signed: Sequence[str], maps: Mapping[str, MapPlan]
-) -> tuple[Matrix, ...] | None:
-    """The signs of the maps themselves."""
-    unsigned = [name for name in params if name not in signed]
-    if unsigned:
-        what = f"`{unsigned[0]}` has no signs to hold it to"
-        others = ""
-        if 0 < len(signed) <= 3:
-            others = f", or write `params: [{', '.join(signed)}]`"
-        hint = f"give the layer that it reads `excitatory`, write a `reference`{others}"
-        here["params"].problem("NB305", what, hint)
-        return None
-    signs = (maps[name].signs_there() for name in params)
-    return tuple(each.astype(np.float32) for each in signs if each is not None)
-
-
-# Some connections, or some units
-
-
-def _among(
-    here: Here,
-    regularizer: specs.Regularizer,
-    params: tuple[str, ...],
-    maps: Mapping[str, MapPlan],
-) -> tuple[Among, ...] | None:
-    """The entries that a regularizer with `from` or `to` reads; None without, or with a problem."""
-    if not regularizer.from_ and not regularizer.to:
-        return None
-    key = regularizer.needs_whole()
-    if isinstance(getattr(regularizer, "reference", None), specs.DrawnReference):
-        key = "reference"
-    if key:
-        what = f"`{key}` is of whole maps, and `from` and `to` choose some connections"
-        here[key].problem("NB308", what, "remove one of them")
-        return None
-    found = []
-    for name in params:
-        if name not in maps:
-            what = f"`from` and `to` choose connections, and `{name}` has none"
-            here["params"].problem("NB305", what, "name weights: `*.weight`")
+        is_drawn = isinstance(getattr(self.words, "reference", None), specs.DrawnReference)
+        if key := "reference" if is_drawn else self.words.needs_whole():
+            what = f"`{key}` is of whole maps, and `from` and `to` choose some connections"
+            self.here[key].problem("NB308", what, "remove one of them")
             return None
-        plan = maps[name]
-        sends = _where(here["from"], plan.reads, regularizer.from_, "reads")
-        receives = _where(here["to"], plan.gives, regularizer.to, "reaches")
-        if sends is None or receives is None:
-            return None
-        index = np.flatnonzero(plan.connections.between(sends, receives))
-        found.append(Among(index, int(sends.sum()) * int(receives.sum())))
-    return tuple(found)
-
-
-def _where(here: Here, whole: Units, wanted: Any, verb: str) -> Matrix | None:
-    """(unit,): whether a selection chooses each unit of a map's axis."""
-    if wanted is None:
-        return np.ones(whole.size, dtype=bool)
-    chosen = select(here, whole, wanted, verb)
-    return None if chosen is None else np.isin(whole.indices, chosen.indices)
+        found = []
+        for name in self.params:
+            if name not in self.maps:
+                what = f"`from` and `to` choose connections, and `{name}` has none"
+                self.here["params"].problem("NB305", what, "name weights: `*.weight`")
+                return None
+            plan = self.maps[name]
+            sends = chosen_of(self.here["from"], plan.reads, self.words.from_, "reads")
+            receives = chosen_of(self.here["to"], plan.gives, self.words.to, "reaches")
+            if sends is None or receives is None:
+                return None
+            index = np.flatnonzero(plan.connections.between(sends, receives))
+            found.append(Among(index, int(sends.sum()) * int(receives.sum())))
+        return tuple(found)
 
 
 def _units(

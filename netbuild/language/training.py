@@ -6,14 +6,13 @@ Below the keys are the rules among them, and what a stage keeps of the whole tra
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from netbuild.environments.recipe import Environment
 from netbuild.language.base import (
-    NUMBER,
-    WORD,
-    WORD_OR_NUMBER,
     Count,
     Fraction,
     Model,
@@ -21,24 +20,20 @@ from netbuild.language.base import (
     NonNegative,
     OneOf,
     Positive,
+    WordOrNumber,
     key,
 )
 from netbuild.language.context import Context, Here
-from netbuild.language.plan import Plan, TaskInputs
+from netbuild.language.plan import NeurogymPlan, Plan, TaskInputs
 from netbuild.language.shorthand import Shorthand, text
 from netbuild.splits import SampleSplit
 from netbuild.yamltree.paths import follow
 
 UNTIL = 10**15  # the steps of a stage that only its `stop_when` ends
 
-LearningRate = Annotated[Positive, key(..., "learning rate", 1e-3, also="learning_rate")]
 WeightDecay = Annotated[NonNegative, key(..., "weight decay", 0.01)]
 Momentum = Annotated[Fraction, key(..., "momentum", 0.9)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Betas = Annotated[
-    list[Beta],
-    key(..., "running averages", [0.9, 0.999], min_length=2, max_length=2),
-]
 Epsilon = Annotated[Positive, key(..., "added to the denominator", 1e-8)]
 
 
@@ -66,16 +61,14 @@ class Exponential(Model):
 
 
 Schedule = Annotated[
-    Cosine | StepDecay | Exponential,
-    OneOf("type"),
-    Shorthand(text("type"), {"enum": ["cosine"]}),
+    Cosine | StepDecay | Exponential, OneOf("type"), Shorthand(text("type"), {"enum": ["cosine"]})
 ]
 
 
 class Optimizer(Model):
     """What all optimizers have."""
 
-    lr: LearningRate = 1e-3
+    lr: Positive = key(1e-3, "learning rate", 1e-3, also="learning_rate")
     weight_decay: WeightDecay = 0.0
     schedule: Schedule | None = key(None, "how the learning rate changes", {"type": "cosine"})
 
@@ -92,7 +85,9 @@ class Adam(Optimizer):
     """Kingma & Ba 2015; `weight_decay` is added to the gradient."""
 
     type: Literal["Adam"] = "Adam"
-    betas: Betas = Field(default=[0.9, 0.999])
+    betas: list[Beta] = key(
+        [0.9, 0.999], "running averages", [0.9, 0.999], min_length=2, max_length=2
+    )
     eps: Epsilon = 1e-8
     amsgrad: bool = key(False, "Reddi et al. 2018", True)
 
@@ -131,19 +126,19 @@ OptimizerSpec = Annotated[
 class Evaluate(Model):
     """When the test set is scored; at the end it always is."""
 
-    every: Count | None = key(None, "steps between", 200)
+    every: Count | None = key(None, "steps between two evaluations", 200)
     trials: Count = key(500, "trials that a generated task scores", 500)
 
 
 class Checkpoint(Model):
     """When the state is saved; at the end it always is."""
 
-    every: Count | None = key(500, "steps between; null: at the end alone", 500)
-    keep: int = key(2, "how many stay", 2, ge=2, le=10**6)
+    every: Count | None = key(500, "steps between two checkpoints; null: only at the end", 500)
+    keep: int = key(2, "how many are kept", 2, ge=2, le=10**6)
 
 
 class StopWhen(Model):
-    """Ends the training early. Counted in evaluations."""
+    """Ends the training early; all counts are numbers of evaluations."""
 
     metric: Literal["accuracy", "loss"] = key(
         ...,
@@ -153,10 +148,12 @@ class StopWhen(Model):
     )
     at_least: float | None = key(None, "stop at this or above", 0.85)
     at_most: float | None = key(None, "stop at this or below", 0.05)
-    mean_of_last: int = key(1, "averaged over so many evaluations", 5, ge=1, le=10**6)
-    patience: Count | None = key(None, "stop after so many evaluations without a new best", 10)
+    mean_of_last: int = key(1, "averaged over this many evaluations", 5, ge=1, le=10**6)
+    patience: Count | None = key(None, "stop after this many evaluations without a new best", 10)
     of: Literal["all", "worst_task"] = key(
-        "all", "of all trials, or of the environment with the worst accuracy", "worst_task"
+        "all",
+        "the metric of all trials, or of the environment with the worst accuracy",
+        "worst_task",
     )
 
 
@@ -171,7 +168,9 @@ class Stage(Model):
         max_length=200,
     )
     steps: Count | None = key(
-        None, "optimizer steps of this stage, at most; without it only `stop_when` ends it", 1000
+        None,
+        "optimizer steps of this stage, at most; without this key only `stop_when` ends the stage",
+        1000,
     )
     stop_when: StopWhen | None = key(None, "its end", {"metric": "accuracy", "at_least": 0.9})
 
@@ -204,18 +203,15 @@ class Training(Model):
         max_length=100,
     )
     log_every: Count = key(10, "steps between two lines of the log", 10)
-    threads: Annotated[
-        Annotated[Literal["auto"], WORD] | Annotated[int, Field(ge=1, le=4096), NUMBER],
-        WORD_OR_NUMBER,
-    ] = key(
-        "auto", "cores used; `auto` takes those at hand when the run starts, and records them", 2
+    threads: Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=4096)], WordOrNumber()] = (
+        key("auto", "cores used; `auto` takes and records those available when the run starts", 2)
     )
 
     @property
     def is_written(self) -> bool:
         """Whether the spec says anything of training; a network alone can be built and inspected.
 
-        Told by the values and not by the file, since a resolved spec has every default written out.
+        The values decide, not the file: a resolved spec has every default written out.
         """
         return self != Training()
 
@@ -224,7 +220,7 @@ class Training(Model):
 
 
 def check_training(context: Context, training: Training, given: TaskInputs | None) -> None:
-    """What the keys say together, and whether the task, which gives this, has what they count."""
+    """The rules among the keys, and whether the task (`given`) has what they count."""
     here = context.at("training")
     _check_length(here, training)
     optimizer = training.optimizer
@@ -233,7 +229,7 @@ def check_training(context: Context, training: Training, given: TaskInputs | Non
         what = "Nesterov's momentum needs a momentum"
         here["optimizer"]["nesterov"].problem("NB308", what, hint)
     if training.steps == UNTIL and isinstance(optimizer.schedule, Cosine):
-        what = "a cosine takes a known number of steps, and this stage ends by `stop_when` alone"
+        what = "a cosine needs a known number of steps, and only `stop_when` ends this stage"
         here["optimizer"].problem("NB308", what, "give the stage `steps`")
     if training.stop_when is not None:
         _check_stop(here, training, training.stop_when, given)
@@ -285,10 +281,10 @@ def _check_stop(here: Here, training: Training, stop: StopWhen, given: TaskInput
         hint = f"write `evaluate: {{every: {max(training.steps // 10, 1)}}}` in `training`, say"
         where.problem("NB308", f"{what} {training.steps:,} steps", hint, key=True)
     if stop.of == "worst_task" and stop.metric != "accuracy":
-        what = f"`worst_task` is of `metric: accuracy`; there is one {stop.metric} for all"
+        what = f"`worst_task` needs `metric: accuracy`; a {stop.metric} is that of all trials"
         where["of"].problem("NB308", what, "write `of: all`")
     elif stop.of == "worst_task" and getattr(here.context.parsed.task, "parts", 2) < 2:
-        what = "there is no worst of one task: this is of several `envs`"
+        what = "`worst_task` needs several `envs`, and this task has only one"
         where["of"].problem("NB308", what, "write `of: all`")
 
 
@@ -324,18 +320,17 @@ def _check_stages(here: Here, training: Training, stages: Sequence[Stage]) -> No
 def check_stage(
     context: Context, before: Sequence[tuple[Training, Plan]], own: tuple[Training, Plan]
 ) -> None:
-    """What a stage of a training keeps of the whole spec and of the stages before it.
+    """Check what a stage may not change of the whole spec and of the stages before it.
 
-    The network is one throughout, and so are the meaning of its inputs, the kind of its optimizer,
-    the files of its data and the samples that it is tested on. `before` is the whole spec and then
-    each stage so far.
+    All stages share the network, the meaning of its inputs, the kind of the optimizer, the files of
+    the data and the samples that are tested on. `before` is the whole spec, then each stage so far.
     """
     (whole, plan), *stages = before
     training, found = own
     _check_inputs(context, plan, found)
     if whole.optimizer.type != training.optimizer.type:
         what = f"the optimizer is {whole.optimizer.type} in the whole spec"
-        hint = "its state is kept from stage to stage; change its `lr`, say"
+        hint = "its state is kept from stage to stage; change its `lr`, for example"
         context.at("training", "optimizer").problem("NB308", what, hint)
     trained_on = [stage.split for _, stage in stages if stage.split is not None]
     refuse_leaks(context.at("task", "split"), "a stage before this one", trained_on, found.split)
@@ -346,26 +341,41 @@ def _check_inputs(context: Context, before: Plan, after: Plan) -> None:
     here = context.at("task")
     if before.input_dim != after.input_dim:
         what = f"the task gives {after.input_dim} inputs, and {before.input_dim} in the whole spec"
-        here.problem("NB301", what, "the network is one throughout")
+        here.problem("NB301", what, "all stages train the same network")
         return
+    hint = "list the environments in the same order in every stage"
     one, other = (plan.task.channels if plan.task else {} for plan in (before, after))
     for name in one.keys() & other.keys():
         if one[name] != other[name]:
             what = f"input `{name}` is at another position than in the whole spec"
-            hint = "list the environments in the same order in every stage"
+            here["envs"].problem("NB301", what, hint)
+            return
+    rules = _rules(before)
+    kinds = [replace(rule, name="", weight=1.0) for rule in rules]
+    for i, (old, new) in enumerate(zip(rules, _rules(after), strict=False)):
+        kind = replace(new, name="", weight=1.0)
+        is_renamed = kind == kinds[i] or (new.env == old.env and kind not in kinds)
+        if new.label != old.label and not is_renamed:
+            what = f"the rule input of `{old.label}` is that of `{new.label}` here"
             here["envs"].problem("NB301", what, hint)
             return
 
 
-def check_same_files(context: Context, known: Collection[str]) -> None:
-    """Check that a stage names files of the whole spec alone: a run keeps a copy of each of these.
+def _rules(plan: Plan) -> tuple[Environment, ...]:
+    """The environment that each rule input stands for."""
+    recipe = plan.task.recipe if isinstance(plan.task, NeurogymPlan) else None
+    return recipe.environments if recipe is not None and recipe.rule_input else ()
 
-    `known` holds their paths.
+
+def check_same_files(context: Context, known: Collection[str]) -> None:
+    """Check that a stage names only files of the whole spec, whose paths are `known`.
+
+    A run keeps a copy of these files, and of no others.
     """
     for where, record in context.files.items():
         if record.path not in known:
-            what = f"a stage cannot name a file of its own, {record.reference}"
-            hint = "name it in the whole spec; a stage may choose among the arrays of a file"
+            what = f"only the whole spec can name a file, {record.reference}"
+            hint = "name it in the whole spec; a stage may choose among the arrays of such a file"
             context.problem("NB308", follow(context.parsed.tree.root, where), what, hint)
 
 

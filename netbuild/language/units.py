@@ -7,8 +7,8 @@ than any machine holds and be refused for it before anything is allocated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from netbuild.files.cells import Value, plain, written
 from netbuild.language.context import Here
 from netbuild.splits import round_half_up
 from netbuild.wording import show
+
+if TYPE_CHECKING:  # which reads files that few specs name
+    from netbuild.connectomes import NodeTable
 
 INPUT = "input"  # the name of the network's input, which layers read as they read a layer
 SIGNS = {"excitatory": 1, "inhibitory": -1}  # parts of a layer or an area, and values of `sign`
@@ -38,31 +41,6 @@ RUN = np.dtype(
         *(("sign", np.int8), ("signed", np.bool_), ("area", np.object_)),
     ]
 )
-
-
-class NodeTable(Protocol):
-    """What a node table says of the units of a layer, in order."""
-
-    @property
-    def names(self) -> Words:
-        """(unit,): distinct."""
-
-    @property
-    def columns(self) -> Mapping[str, Words]:
-        """Each (unit,), as text."""
-
-    @property
-    def signs(self) -> NDArray[np.int8] | None:
-        """(unit,): 1, -1 or 0; None where no sign is known."""
-
-
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """A node table, made of arrays (unit,)."""
-
-    names: Words
-    columns: Mapping[str, Words]
-    signs: NDArray[np.int8] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +166,10 @@ class Units:
         runs = self.runs.copy()
         runs["stop"] = np.cumsum(self.lengths)
         runs["start"] = runs["stop"] - self.lengths
-        table = None
-        if (whole := self.table) is not None:
-            at = self.indices
-            columns = {name: column[at] for name, column in whole.columns.items()}
-            table = Nodes(whole.names[at], columns, self.signs)
+        table = self.table
+        if table is not None:
+            columns = {name: column[self.indices] for name, column in table.columns.items()}
+            table = replace(table, names=self.names, columns=columns, signs=self.signs)
         return Units(layer, runs, table=table, passed=self)
 
 
@@ -250,20 +227,15 @@ def is_columns(value: Any) -> bool:
     """Whether a value is `{kind: sensory}`: columns, each with its value or a list of such."""
     if not isinstance(value, dict) or not value:
         return False
-    return all(isinstance(key, str) and _is_value(one) for key, one in value.items())
+    cells = [each if isinstance(each, list) else [each] for each in value.values()]
+    return all(isinstance(key, str) for key in value) and all(
+        0 < len(some) <= MOST and all(map(_is_cell, some)) for some in cells
+    )
 
 
-def _is_value(value: Any) -> bool:
-    if isinstance(value, list):
-        return 0 < len(value) <= MOST and all(map(_is_one, value))
-    return _is_one(value)
-
-
-def _is_one(value: Any) -> bool:
-    """Text or a number, which a cell can be compared with."""
-    if type(value) is float:
-        return abs(value) < EXACT
-    return type(value) in (str, int)
+def _is_cell(value: Any) -> bool:
+    """Whether a value is text or a number, which a cell can be compared with."""
+    return type(value) in (str, int) or (type(value) is float and abs(value) < EXACT)
 
 
 def _selection(value: Any) -> Any:
@@ -326,7 +298,7 @@ def select(here: Here, whole: Units, wanted: str | Columns, verb: str = "reads")
     name = wanted.partition(".")[0]
     known = [whole.layer, *whole.areas]
     if name not in known:
-        what = f"`{show(name)}` is no area of `{whole.layer}`"
+        what = f"`{show(name)}` is not an area of `{whole.layer}`"
         if whole.layer == INPUT:
             what = f"no channel of the input is named `{show(name)}`"
         if name in (*here.context.layer_names, INPUT):
@@ -337,10 +309,31 @@ def select(here: Here, whole: Units, wanted: str | Columns, verb: str = "reads")
     return part_of(here, whole, wanted)
 
 
-def part_of(here: Here, whole: Units, text: str) -> Units | None:
-    """The units of `hidden`, `V1` or `V1.excitatory`, whose first word `whole` has."""
+def chosen_of(
+    here: Here, whole: Units, wanted: str | Columns | None, verb: str
+) -> NDArray[np.bool_] | None:
+    """(unit,): which units a selection means, as in `select`; without a selection, all."""
+    chosen = whole if wanted is None else select(here, whole, wanted, verb)
+    return None if chosen is None else np.isin(whole.indices, chosen.indices)
+
+
+def part_of(here: Here, whole: Units | None, text: str) -> Units | None:
+    """The units of `hidden`, `V1` or `V1.excitatory`, among `whole`, which has the first word.
+
+    None with a problem noted. Where `whole` is None, its own problem is noted already, and only the
+    second word is checked.
+    """
     name, dot, part = text.partition(".")
-    if not is_part(here, text, whole):
+    if dot and part not in SIGNS:
+        hint = here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
+        if whole is not None and part.partition(".")[0] in whole.areas:
+            hint = f"an area is named alone: write `{part}`"
+        here.problem("NB302", f"`{show(text)}` names no units", hint)
+        return None
+    if dot and INPUT in (name, whole.layer if whole else ""):
+        here.problem("NB302", "a network's inputs have no signs", f"read `{name}`")
+        return None
+    if whole is None:
         return None
     chosen = whole if name == whole.layer else whole.part(area=name)
     if not dot:
@@ -357,29 +350,6 @@ def part_of(here: Here, whole: Units, text: str) -> Units | None:
         here.problem("NB302", what, f"its {count} units are all of the other sign")
         return None
     return signed
-
-
-def is_part(here: Here, text: str, whole: Units | None) -> bool:
-    """Whether a selection has no second word, or one that it may have; `whole` has its first."""
-    name, dot, part = text.partition(".")
-    if not dot:
-        return True
-    if part not in SIGNS:
-        hint = area_meant(text, whole.areas if whole else ())
-        hint = hint or here.context.near(text, [f"{name}.{sign}" for sign in SIGNS])
-        here.problem("NB302", f"`{show(text)}` names no units", hint)
-        return False
-    if INPUT in (name, whole.layer if whole else ""):
-        here.problem("NB302", "a network's inputs have no signs", f"read `{name}`")
-        return False
-    return True
-
-
-def area_meant(text: str, areas: Iterable[str]) -> str:
-    """A hint for `hidden.V1`, where an area is named by itself: `V1`, `V1.excitatory`."""
-    rest = text.partition(".")[2]
-    known = rest.partition(".")[0] in areas
-    return f"an area is named alone: write `{rest}`" if known else ""
 
 
 def _of_columns(here: Here, whole: Units, wanted: Columns) -> Units | None:
@@ -400,7 +370,7 @@ def _of_columns(here: Here, whole: Units, wanted: Columns) -> Units | None:
             return None
         kept &= found
     if not kept.any():
-        what = f"no unit of `{whole.layer}` is all of this: {show(spelled(asked))}"
+        what = f"no unit of `{whole.layer}` matches all of this: {show(spelled(asked))}"
         here.problem("NB302", what)
         return None
     return whole.chosen(kept)

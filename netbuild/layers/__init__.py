@@ -6,7 +6,7 @@ from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
 from netbuild.layers.linear import LinearLayer, linear_maps
 from netbuild.layers.network import Network, Source, evaluating
-from netbuild.layers.storage import PerConnection
+from netbuild.wiring import PerConnection
 
 __all__ = [
     "CTRNNLayer",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import operator
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from netbuild import kernels
+from netbuild.wording import nearest
 
 Made = TypeVar("Made")
 
@@ -21,8 +21,8 @@ Made = TypeVar("Made")
 def unknown(what: str, word: object, known: Iterable[str]) -> ValueError:
     """The error for a word that is none of the `known` ones; it names the nearest of them."""
     words = list(known)
-    near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(words) or 'none'}"
+    near = nearest(str(word), words, cutoff=0.5)
+    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(words) or 'none'}"
     return ValueError(f"unknown {what} {word!r}; {hint}")
 
 

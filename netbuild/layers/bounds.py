@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Bounds(NamedTuple):
-    """The masks, made ready for arithmetic; None where there is no such mask."""
+    """The masks as numbers for arithmetic; each is None where the layer lacks the mask."""
 
     present: Tensor | None  # 1 where there is a connection, 0 where there is none
     plastic: Tensor | None  # the plasticity of a connection, 0 where there is none

@@ -7,6 +7,7 @@ import operator
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -28,16 +29,17 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
 
     From here on (a) gradients of absent and frozen weights are zeroed as they accumulate, so
     that clipping, logs and the optimizer's moments never see them; (b) a step moves a weight by
-    its plasticity p times what the optimizer wants, whatever the optimizer: the weight goes to
-    lerp(before, after, p), which is the very bits of before where p = 0; (c) absent connections
-    and wrong signs are then set to 0; (d) an LBFGS forgets its curvature, which was measured on
-    the other side of that clamp; (e) a learnt alpha and learnt scales are clamped to their ranges.
+    its plasticity p times what the optimizer wants, whatever the optimizer: the weight becomes
+    lerp(before, after, p), which is bit for bit the weight before where p = 0; (c) absent
+    connections and wrong signs are then set to 0; (d) an LBFGS optimizer forgets its curvature,
+    which was measured before that clamp; (e) a learnt alpha and learnt scales are clamped to
+    their ranges.
 
     Calling it again changes nothing. Several optimizers may each own a part of the module. An
-    optimizer that is given parameters of the module later (by `add_param_group`, or in place of
-    others) keeps their constraints from its next step on, whose gradients are zeroed then, and
-    those of later steps as in (a). Masks that are edited in place, or replaced, hold from then on.
-    Attach a copy (`copy.deepcopy`) or an unpickled optimizer again. Pruning
+    optimizer may be given parameters of the module later, by `add_param_group` or in place of
+    others: its next step zeroes their gradients and keeps their constraints, and from then on (a)
+    holds for them too. Masks may be edited in place or replaced at any time. A copied
+    (`copy.deepcopy`) or unpickled optimizer must be attached again. Pruning
     (`torch.nn.utils.prune`) before or after makes no difference: the constraints are those of the
     parameter that is pruned.
 
@@ -46,14 +48,15 @@ def attach(module: nn.Module, optimizer: Optimizer) -> None:
         optimizer: any torch optimizer, fused, foreach and closures included.
 
     Raises:
-        ValueError: the optimizer holds no parameter of the module, as after a copy of one alone; a
-            constrained weight (or alpha, or scales) that is computed from parameters that it holds,
-            as by `torch.nn.utils.parametrize`; layers that share a weight under different masks
-            with plasticity between 0 and 1. Where one of these arises later, or a weight is
-            replaced while the optimizer holds the one before (`load_state_dict(assign=True)`), the
-            next `optimizer.step()` raises, before it changes anything.
+        ValueError: the optimizer holds no parameter of the module, for example because only one
+            of the two was copied; a constrained weight (or alpha, or scales) is computed from
+            parameters of the optimizer, as `torch.nn.utils.parametrize` does; two layers share a
+            weight, but have different masks with plasticity between 0 and 1. Where such a state
+            arises after the call, the next `optimizer.step()` raises before it changes anything.
+            So it does where a weight was replaced (`load_state_dict(assign=True)`) and the
+            optimizer still holds the old one.
     """
-    owned = _owned(optimizer)
+    owned = set(map(id, _held(optimizer)))
     if not any(id(p) in owned for p in module.parameters()):
         raise ValueError("the optimizer holds no parameter of this module")
     known = _KEEPERS.get(optimizer)
@@ -74,7 +77,7 @@ class _Keeper:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.modules: dict[nn.Module, None] = {}  # in the order in which they were attached
-        self.groups: list[list[nn.Parameter]] = []  # of the optimizer, at the last update
+        self.held: list[nn.Parameter] = []  # by the optimizer, at the last update
         self.weights: dict[LinearLayer, _ConstrainedWeight] = {}
         self.bounded: dict[tuple[nn.Module, str], tuple[nn.Parameter, tuple[float, float]]] = {}
         self.handles: list[RemovableHandle] = []
@@ -84,7 +87,8 @@ class _Keeper:
 
     def update(self, optimizer: Optimizer) -> None:
         """Find every layer whose weight the optimizer holds; ValueError where none can be kept."""
-        owned = _owned(optimizer)
+        held = _held(optimizer)
+        owned = set(map(id, held))
         self.bounded = {}
         for module in self.modules:
             for path, layer in module.named_modules():
@@ -94,19 +98,24 @@ class _Keeper:
                         self.bounded[layer, name] = parameter, bounds
                 if isinstance(layer, LinearLayer):
                     self.update_layer(path, layer, owned)
-        self.groups = [list(group["params"]) for group in optimizer.param_groups]
+        self.held = held
 
     def update_layer(self, path: str, layer: LinearLayer, owned: set[int]) -> None:
-        """Constrain a layer's weight if the optimizer holds it, in place of the one before."""
+        """Constrain a layer's weight if the optimizer holds it, and forget its old weight."""
         weight, known = layer.stored_weight, self.weights.get(layer)
         is_owned = weight is not None and id(weight) in owned
-        if known is not None and (known.weight is not weight or not is_owned):
+        if known is not None:
+            if known.weight is weight and is_owned:
+                return
             if not is_owned and id(known.weight) in owned:
-                raise ValueError(_computed("weight", path) if weight is None else _replaced(path))
+                if weight is None:
+                    raise _cannot_hold("weight", path)
+                raise ValueError(
+                    f"the weight of {_named(path)} was replaced, and the optimizer holds the old "
+                    "one: make an optimizer of the new parameters and attach it"
+                )
             known.handle.remove()
             del self.weights[layer]
-        elif known is not None:
-            return
         if weight is None or not is_owned or not layer.is_constrained:
             return
         if not self.shares(path, layer, weight):
@@ -121,29 +130,30 @@ class _Keeper:
             if known.weight is weight and layer.fractional and other.fractional:
                 if not _have_equal_masks(layer, other):
                     raise ValueError(
-                        f"{_named(path)} shares its weight with a layer of other masks, and "
-                        "plasticity between 0 and 1 can be of one of them alone"
+                        f"{_named(path)} shares its weight with a layer that has other masks; only "
+                        "one of the two may have plasticity between 0 and 1"
                     )
                 return True
         return False
 
     def add(self, layer: LinearLayer, weight: nn.Parameter) -> None:
-        hook = _ZeroGradient(layer)
-        handle = _register(weight, hook)
+        """Constrain a weight, whose gradient may have accumulated already."""
+        # The hook refers to the layer weakly: the weight owns the hook, and the layer the weight.
+        hook = partial(_zero_gradient, weakref.ref(layer))
+        learns = weight.requires_grad
+        weight.requires_grad_(True)  # a weight that does not learn now may learn later
+        handle = weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+        weight.requires_grad_(learns)
         self.weights[layer] = _ConstrainedWeight(layer, weight, handle)
         self.handles.append(handle)
         with torch.no_grad():
-            hook(weight)  # the gradient that it has already
+            hook(weight)
 
     def is_stale(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer or a layer has other parameters than at the last update."""
-        groups = optimizer.param_groups
-        if len(groups) != len(self.groups):
+        held = _held(optimizer)
+        if len(held) != len(self.held) or not all(map(operator.is_, held, self.held)):
             return True
-        for group, seen in zip(groups, self.groups, strict=True):
-            now = group["params"]
-            if len(now) != len(seen) or not all(map(operator.is_, now, seen)):
-                return True
         for layer, known in self.weights.items():
             weight = layer._parameters.get("weight")
             if weight is not known.weight and layer.stored_weight is not known.weight:
@@ -174,18 +184,18 @@ class _ConstrainedWeight:
     """One weight whose constraints are kept after each step.
 
     Where every p is 0 or 1, absent and frozen weights are fixed between equal bounds, and one clamp
-    is all that a step needs. Where some p lies between, a copy of the weight is kept. Both are made
-    again when the weight has been changed since the last step, as its version says. A write to
-    `.data` does not change the version; it counts as a part of the next step's update.
+    is all that a step needs. Where some p lies between, a copy of the weight is kept. Bounds and
+    copy are made again when the weight's version shows that it was changed since the last step. A
+    write to `.data` does not change the version; it counts as a part of the next step's update.
     """
 
     update_mask: Tensor | None  # 0 where the weight is absent or frozen
     lower: Tensor | None
     upper: Tensor | None
     before: Tensor | None  # the weight before this step, if some p is fractional
-    fixed: Tensor | None  # holds the values of absent and frozen weights; None if there are none
-    minus_zero: bool  # whether one of these is -0.0, which a lerp or a clamp may turn into 0.0
-    extremes: tuple[Tensor, ...]  # views of the smallest and the largest of these, by magnitude
+    fixed: Tensor | None  # has the values of absent and frozen weights; None if there are none
+    minus_zero: bool  # some fixed weight is -0.0, which a lerp or a clamp may turn into 0.0
+    extremes: tuple[Tensor, ...]  # views of the fixed weights of smallest and largest magnitude
 
     def __init__(self, layer: LinearLayer, weight: nn.Parameter, handle: RemovableHandle) -> None:
         self.layer = layer
@@ -215,15 +225,16 @@ class _ConstrainedWeight:
         self.seen = self._versions()
 
     def _some_fixed_may_be_nan(self) -> bool:
-        """Whether fixed weights need more than a lerp or a clamp, which both pass NaN on.
+        """Whether an optimizer may have written NaN into a fixed weight.
 
-        The `torch.where` that repairs them takes as long as all the rest of this step, so that it
-        runs only where it must. The gradients of fixed weights are 0, which leaves two ways to NaN.
-        A factor of the whole tensor (a clipping norm, a learning rate) is NaN: then all of them
-        are. Or an optimizer without an eps computes 0/0 where the decay term is 0 or its square
-        underflows, which it does first for the smallest magnitude, or inf/inf where the decay term
-        overflows, first for the largest. So these two weights stand for all. Reading them from a
-        GPU would cost more than the repair. NaN in a weight that learns stays, for the training
+        A lerp and a clamp pass NaN on. The `torch.where` that repairs it takes as long as all the
+        rest of this step, so that it runs only where it must. The gradients of fixed weights are
+        0, which leaves an optimizer two ways to write NaN. If a factor of the whole tensor (a
+        clipping norm, a learning rate) is NaN, all fixed weights become NaN. An optimizer without
+        an eps computes 0/0 where the decay term is 0 or its square underflows, and inf/inf where
+        it overflows: the weight of the smallest magnitude underflows first, that of the largest
+        overflows first. So these two weights show what happened to any of them. On a GPU reading
+        them would cost more than the repair. NaN in a weight that learns stays, for the training
         loop to see.
         """
         if not self.weight.is_cpu:
@@ -266,21 +277,16 @@ class _ConstrainedWeight:
         self.extremes = tuple(weight[np.unravel_index(place, weight.shape)] for place in places)
 
 
-class _ZeroGradient:
-    """A hook of one weight that zeroes the gradient of absent and frozen entries."""
-
-    def __init__(self, layer: LinearLayer) -> None:
-        self.layer = weakref.ref(layer)  # the weight owns this hook, and the layer the weight
-
-    def __call__(self, weight: Tensor) -> None:
-        layer, gradient = self.layer(), weight.grad
-        mask = None if layer is None else layer.update_mask
-        if mask is None or gradient is None:
-            return
-        if gradient.requires_grad:  # a backward pass with create_graph=True
-            gradient.masked_fill_(mask == 0, 0.0)
-        else:
-            keep_where(gradient, mask, out=gradient)
+def _zero_gradient(reference: weakref.ref[LinearLayer], weight: Tensor) -> None:
+    """Zero the gradient of absent and frozen entries, after it has accumulated in a weight."""
+    layer, gradient = reference(), weight.grad
+    mask = None if layer is None else layer.update_mask
+    if mask is None or gradient is None:
+        return
+    if gradient.requires_grad:  # a backward pass with create_graph=True
+        gradient.masked_fill_(mask == 0, 0.0)
+    else:
+        keep_where(gradient, mask, out=gradient)
 
 
 def _refuse_computed(path: str, layer: nn.Module, owned: set[int]) -> None:
@@ -288,33 +294,25 @@ def _refuse_computed(path: str, layer: nn.Module, owned: set[int]) -> None:
 
     Parametrizations, `weight_norm` and `spectral_norm` do; no bounds of theirs are known.
     """
+    parametrized = getattr(layer, "parametrizations", ())
     computed = [
-        name for name in getattr(layer, "bounded_parameters", {}) if _is_computed(layer, name)
+        name
+        for name in getattr(layer, "bounded_parameters", {})
+        if f"{name}_orig" in layer._parameters or name in parametrized
     ]
     if isinstance(layer, LinearLayer) and layer.is_constrained and layer.stored_weight is None:
         computed.append("weight")
     for name in computed:
-        own = (p for n, p in layer.named_parameters() if name in n.replace(".", "_").split("_"))
-        if any(id(parameter) in owned for parameter in own):
-            raise ValueError(_computed(name, path))
+        sources = (p for n, p in layer.named_parameters() if name in n.replace(".", "_").split("_"))
+        if any(id(parameter) in owned for parameter in sources):
+            raise _cannot_hold(name, path)
 
 
-def _computed(name: str, path: str) -> str:
-    return (
+def _cannot_hold(name: str, path: str) -> ValueError:
+    return ValueError(
         f"the {name} of {_named(path)} is computed from other parameters, so that no step can keep "
         "its constraints: attach it without a parametrization"
     )
-
-
-def _replaced(path: str) -> str:
-    return (
-        f"the weight of {_named(path)} was replaced, and the optimizer holds the one before: make "
-        "an optimizer of the new parameters and attach it"
-    )
-
-
-def _is_computed(layer: nn.Module, name: str) -> bool:
-    return f"{name}_orig" in layer._parameters or name in getattr(layer, "parametrizations", ())
 
 
 def _have_equal_masks(one: LinearLayer, other: LinearLayer) -> bool:
@@ -337,18 +335,9 @@ def _bounded(layer: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[float,
             yield name, parameter, bounds
 
 
-def _register(weight: nn.Parameter, hook: _ZeroGradient) -> RemovableHandle:
-    """Register a hook, also on a weight that does not learn now: it may learn later."""
-    learns = weight.requires_grad
-    weight.requires_grad_(True)
-    handle: RemovableHandle = weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
-    weight.requires_grad_(learns)
-    return handle
-
-
-def _owned(optimizer: Optimizer) -> set[int]:
-    """The ids of the parameters that an optimizer holds."""
-    return {id(p) for group in optimizer.param_groups for p in group["params"]}
+def _held(optimizer: Optimizer) -> list[nn.Parameter]:
+    """All parameters that an optimizer holds."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _remove(handles: Iterable[RemovableHandle]) -> None:

@@ -25,8 +25,8 @@ from netbuild.streams import seed_of
 
 SCALINGS = ("euler_maruyama", "nn4n", "none")
 KERNELS = ("fused", "reference")
-FEW = 128  # up to so many inputs, one more that is always 1 costs less than adding the bias
-QUICK = 2_000_000  # values of the largest weight whose spectral radius is computed unasked
+FEW = 128  # inputs; for fewer, `kernels.projection` is faster than a product and adding the bias
+QUICK = 2_000_000  # values of the largest weight whose spectral radius is always computed
 SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is clamped: a time constant of 10,000 steps
 
 
@@ -150,8 +150,12 @@ class CTRNNLayer(nn.Module):
         self.noise = _noise("noise", noise)
         self.rate_noise = 0.0 if rate_noise is None else _sigma("rate_noise", rate_noise)
         self.input_noise = _noise("input_noise", input_noise)
-        if self.input_noise and self.input_noise.scaling == "euler_maruyama":
-            self._refuse_many_alphas()
+        euler = self.input_noise is not None and self.input_noise.scaling == "euler_maruyama"
+        if euler and (self.alpha.ndim or self.alpha.requires_grad):
+            raise ValueError(
+                "input_noise scaled by 'euler_maruyama' needs one alpha for all units, which does "
+                "not learn, because its strength depends on alpha; use scaling 'none'"
+            )
         self.input = self._map("input", input, self.input_dim, seed)
         self.recurrent = self._map("recurrent", recurrent, self.size, seed)
         self.seed = seed or 0
@@ -230,16 +234,13 @@ class CTRNNLayer(nn.Module):
 
     def initial(self, *shape: int) -> State:
         """The state before the first step, as a view of shape (*shape, N)."""
-        like = self.recurrent.weight
-        if self.initial_state is None:
-            rate = potential = torch.zeros((), dtype=like.dtype, device=like.device)
-        else:
-            rate = potential = self.initial_state
+        given = self.initial_state
+        first = self.recurrent.weight.new_zeros(()) if given is None else given
         if self.formulation != "current":
-            return State(rate.expand(*shape, self.size))
-        if self.initial_state is not None:
-            rate = self.activation(potential)
-        return State(rate.expand(*shape, self.size), potential.expand(*shape, self.size))
+            return State(first.expand(*shape, self.size))
+        # Without an initial state v = r = 0, even where f(0) is not 0.
+        rate = first if given is None else self.activation(first)
+        return State(rate.expand(*shape, self.size), first.expand(*shape, self.size))
 
     def parameters_of_step(self) -> Parameters:
         """The effective weights, the sum of the biases, and alpha for each unit."""
@@ -248,12 +249,8 @@ class CTRNNLayer(nn.Module):
             alpha = self.alpha[self.groups]
         elif not (self.alpha.ndim or self.alpha.requires_grad or traced()) and self.alpha.is_cpu:
             alpha = self.alpha.item()  # a plain number spares the kernel a tensor
-        return Parameters(
-            self.input.factor,
-            self.recurrent.factor,
-            self.recurrent.bias + self.input.bias,
-            alpha,
-        )
+        bias = self.recurrent.bias + self.input.bias
+        return Parameters(self.input.factor, self.recurrent.factor, bias, alpha)
 
     def _run_fused(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
@@ -384,13 +381,6 @@ class CTRNNLayer(nn.Module):
         else:
             self.register_buffer(name, values)
 
-    def _refuse_many_alphas(self) -> None:
-        if self.alpha.ndim or self.alpha.requires_grad:
-            raise ValueError(
-                "input_noise scaled by 'euler_maruyama' needs one alpha that is not learnt: "
-                "an input reaches units of every alpha; use scaling 'none'"
-            )
-
 
 def _product(x: Tensor, weight: Tensor | SparseWeight, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b, (..., input) to (..., output)."""
@@ -399,14 +389,20 @@ def _product(x: Tensor, weight: Tensor | SparseWeight, bias: Tensor | None = Non
     return functional.linear(x, weight, bias)
 
 
-def _values(what: str, given: Any) -> tuple[Tensor, bool]:
-    """Numbers (float64) and whether they learn, from these or `{value: ..., learn: ...}`."""
+def _values(what: str, given: Any, count: int) -> tuple[Tensor, bool]:
+    """Numbers (float64), () or (count,), and whether they learn.
+
+    `given` is these numbers, which then do not learn, or `{value: ..., learn: ...}`.
+    """
     given, learn = value_and_learn(what, given, learn=False)
     if given is None:
         raise ValueError(f"{what} needs `value`")
     if isinstance(given, bool):
         raise TypeError(f"{what} must be a number or an array; got {given!r}")
-    return array(what, given), learn
+    values = array(what, given)
+    if values.shape not in ((), (count,)):
+        raise ValueError(f"{what} is {tuple(values.shape)}; expected a number or ({count},)")
+    return values, learn
 
 
 def _groups(given: Any, size: int) -> Tensor:
@@ -423,14 +419,12 @@ def _alpha(
     if (alpha is None) == (tau is None):
         raise ValueError("a ctrnn layer needs either alpha, or tau and dt")
     if (tau is None) != (dt is None):
-        raise ValueError("tau and dt go together: alpha = dt / tau")
-    values, learn = _values("alpha", alpha) if tau is None else _values("tau", tau)
+        raise ValueError("a ctrnn layer needs both tau and dt, or neither: alpha = dt / tau")
+    count = size if groups is None else int(groups.max()) + 1
+    values, learn = _values("alpha", alpha, count) if tau is None else _values("tau", tau, count)
     if dt is not None:
         values = dt / values
-    count = size if groups is None else int(groups.max()) + 1
-    if values.shape not in ((), (count,)):
-        raise ValueError(f"alpha is {tuple(values.shape)}; expected a number or ({count},)")
-    if groups is not None and not values.ndim:
+    if groups is not None:
         values = values.expand(count).clone()
     if not bool(((values > 0) & (values <= 1)).all()):
         raise ValueError(
@@ -445,10 +439,7 @@ def _initial_state(given: Any, size: int) -> tuple[Tensor | None, bool]:
     if isinstance(given, str):
         one_of("initial_state", given, ("zero",))
         return None, False
-    values, learn = _values("initial_state", given)
-    if values.shape not in ((), (size,)):
-        shape = tuple(values.shape)
-        raise ValueError(f"initial_state is {shape}; expected a number or ({size},)")
+    values, learn = _values("initial_state", given, size)
     values = values.to(torch.get_default_dtype())
     return (values.expand(size).clone() if learn else values), learn  # each unit learns its own
 

@@ -33,19 +33,39 @@ class StartError(ValueError):
         return f"{self.map}: {what}" if self.map else what
 
 
-def _uniform(
-    w: Tensor, fan_in: int, g: Random, low: float | None = None, high: float | None = None
-) -> Tensor:
-    bound = 1 / math.sqrt(fan_in)
+class Fans(NamedTuple):
+    """How many units a map connects; a bias has no `output`."""
+
+    input: int
+    output: int | None
+
+    def xavier(self, gain: float) -> float:
+        """The standard deviation of Glorot and Bengio 2010."""
+        assert self.output is not None
+        return gain * math.sqrt(2 / (self.input + self.output))
+
+    def kaiming(self, a: float, mode: str, nonlinearity: Any) -> float:
+        """The standard deviation of He et al. 2015."""
+        assert self.output is not None
+        fan = self.input if mode == "fan_in" else self.output
+        return init.calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def _uniform(w: Tensor, fans: Fans, g: Random, low: float | None, high: float | None) -> Tensor:
+    bound = 1 / math.sqrt(fans.input)
     low, high = -bound if low is None else low, bound if high is None else high
     _in_order(low, high)
     return init.uniform_(w, low, high, g)
 
 
-def _normal(
-    w: Tensor, fan_in: int, g: Random, mean: float = 0.0, std: float | None = None
-) -> Tensor:
-    std = 1 / math.sqrt(fan_in) if std is None else std
+def _uniform_of(w: Tensor, std: float, g: Random) -> Tensor:
+    """Uniform values around 0 with this standard deviation."""
+    bound = math.sqrt(3) * std
+    return init.uniform_(w, -bound, bound, g)
+
+
+def _normal(w: Tensor, fans: Fans, g: Random, mean: float, std: float | None) -> Tensor:
+    std = 1 / math.sqrt(fans.input) if std is None else std
     if not std >= 0:
         raise ValueError(f"std must not be negative; got {std!r}")
     return init.normal_(w, mean, std, g)
@@ -53,14 +73,14 @@ def _normal(
 
 def _trunc_normal(
     w: Tensor,
-    fan_in: int,
+    fans: Fans,
     g: Random,
     mean: float,
     std: float | None,
     low: float | None,
     high: float | None,
 ) -> Tensor:
-    std = 1 / math.sqrt(fan_in) if std is None else std
+    std = 1 / math.sqrt(fans.input) if std is None else std
     if not std > 0:
         raise ValueError(f"std must be above 0; got {std!r}")
     low, high = mean - 2 * std if low is None else low, mean + 2 * std if high is None else high
@@ -73,7 +93,9 @@ def _in_order(low: float, high: float) -> None:
         raise ValueError(f"low must not be above high; got {low!r} and {high!r}")
 
 
-def _orthogonal(w: Tensor, fan_in: int, g: Random, gain: float) -> Tensor:
+def _orthogonal(w: Tensor, _: Fans, g: Random, gain: float) -> Tensor:
+    if w.ndim == 1:
+        raise ValueError("init 'orthogonal' needs a whole matrix, which sparse storage never makes")
     # The sums of a QR decomposition depend on the number of threads, so that even in float64,
     # rounded, the bits would differ now and then. With one thread they never do.
     threads = torch.get_num_threads()
@@ -84,16 +106,21 @@ def _orthogonal(w: Tensor, fan_in: int, g: Random, gain: float) -> Tensor:
         torch.set_num_threads(threads)
 
 
+def _identity(w: Tensor, _: Fans, g: Random, gain: float) -> Tensor:
+    return (init.eye_(w) if w.ndim > 1 else init.ones_(w)).mul_(gain)
+
+
 class Scheme(NamedTuple):
     """How initial values are drawn."""
 
     fill: Callable[..., Tensor]
-    """(values, fan_in, generator, **arguments): fills the values and returns them."""
+    """(values, fans, generator, **arguments): fills the values and returns them."""
 
     defaults: Mapping[str, Any]
-    """The arguments, and their values where a caller gives none; None follows from `fan_in`."""
+    """The arguments, and their values where a caller gives none; None follows from the fans."""
 
 
+GAIN = {"gain": 1.0}
 KAIMING = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}
 SCHEMES: Mapping[str, Scheme] = {
     # U(low, high), by default U(-1/sqrt(fan_in), 1/sqrt(fan_in))
@@ -104,20 +131,18 @@ SCHEMES: Mapping[str, Scheme] = {
     "trunc_normal": Scheme(_trunc_normal, {"mean": 0.0, "std": None, "low": None, "high": None}),
     "zero": Scheme(lambda w, _, g: init.zeros_(w), {}),
     "constant": Scheme(lambda w, _, g, value: init.constant_(w, value), {"value": None}),
-    # Glorot and Bengio 2010: std = gain sqrt(2 / (fan_in + fan_out))
-    "xavier_uniform": Scheme(lambda w, _, g, gain: init.xavier_uniform_(w, gain, g), {"gain": 1.0}),
-    "xavier_normal": Scheme(lambda w, _, g, gain: init.xavier_normal_(w, gain, g), {"gain": 1.0}),
-    # He et al. 2015: std = gain(nonlinearity, a) / sqrt(fan)
+    "xavier_uniform": Scheme(lambda w, fans, g, **a: _uniform_of(w, fans.xavier(**a), g), GAIN),
+    "xavier_normal": Scheme(lambda w, fans, g, **a: _normal(w, fans, g, 0, fans.xavier(**a)), GAIN),
     "kaiming_uniform": Scheme(
-        lambda w, _, g, **he: init.kaiming_uniform_(w, **he, generator=g), KAIMING
+        lambda w, fans, g, **a: _uniform_of(w, fans.kaiming(**a), g), KAIMING
     ),
     "kaiming_normal": Scheme(
-        lambda w, _, g, **he: init.kaiming_normal_(w, **he, generator=g), KAIMING
+        lambda w, fans, g, **a: _normal(w, fans, g, 0, fans.kaiming(**a)), KAIMING
     ),
     # Saxe, McClelland and Ganguli 2013: a (semi-)orthogonal matrix times gain
-    "orthogonal": Scheme(_orthogonal, {"gain": 1.0}),
+    "orthogonal": Scheme(_orthogonal, GAIN),
     # gain on the diagonal, also of a matrix that is not square
-    "identity": Scheme(lambda w, _, g, gain: init.eye_(w).mul_(gain), {"gain": 1.0}),
+    "identity": Scheme(_identity, GAIN),
 }
 FOR_A_BIAS = ("uniform", "normal", "trunc_normal", "zero", "constant")  # the rest need a matrix
 
@@ -128,69 +153,43 @@ def arguments_of(scheme: str) -> tuple[str, ...]:
 
 
 def draw(
-    scheme: str, shape: Shape, fan_in: int, generator: Random = None, **arguments: Any
+    scheme: str,
+    shape: Shape,
+    fan_in: int,
+    generator: Random = None,
+    fan_out: int | None = None,
+    **arguments: Any,
 ) -> Tensor:
-    """Values of `shape` from the scheme of that name.
+    """Values from the scheme of that name: a matrix, a bias, or values for single connections.
+
+    Each connection's value has the distribution that it has in the whole matrix, with the fans of
+    the matrix, whatever its wiring is. The numbers differ, since none is drawn for absent entries.
+
+    Args:
+        shape: (output_dim, input_dim), (output_dim,) or (connection,).
+        fan_in: the number of presynaptic units.
+        fan_out: the number of postsynaptic units; only needed for (connection,).
 
     Raises ValueError for an unknown scheme or argument, naming the nearest right one, and for a
-    scheme that needs a matrix when `shape` has one axis; TypeError for an argument of another
-    type than the scheme's; StartError where the values leave the default precision.
+    scheme that needs a matrix when there is none; TypeError for an argument of another type than
+    the scheme's; StartError where the values leave the default precision.
     """
-    known = SCHEMES if len(shape) > 1 else FOR_A_BIAS
+    fan_out = shape[0] if len(shape) > 1 else fan_out
+    known = FOR_A_BIAS if fan_out is None else SCHEMES
     if scheme not in known:
         if scheme in SCHEMES:
             raise ValueError(f"init {scheme!r} needs a matrix; a bias takes {', '.join(known)}")
         raise unknown("init", scheme, known)
     _check_arguments(scheme, arguments)
     fill, defaults = SCHEMES[scheme]
-    values = torch.empty(shape, device="cpu")
-    return _finite(scheme, lambda: fill(values, fan_in, generator, **{**defaults, **arguments}))
-
-
-def draw_connections(
-    scheme: str, sources: Tensor, targets: Tensor, shape: Shape, generator: Random, **arguments: Any
-) -> Tensor:
-    """Values (connection,) for those entries alone of a matrix that are connections.
-
-    Each value has the distribution that `draw` gives it in the whole matrix, with the fans of the
-    matrix, whatever its wiring is. The numbers differ, since none is drawn for absent entries.
-
-    Args:
-        sources, targets: (connection,), columns and rows.
-        shape: (output_dim, input_dim).
-
-    Raises ValueError and TypeError as `draw` does, and ValueError for `orthogonal`, which needs
-    the whole matrix.
-    """
-    if scheme not in SCHEMES:
-        raise unknown("init", scheme, SCHEMES)
-    _check_arguments(scheme, arguments)
-    return _finite(
-        scheme, lambda: _connections(scheme, sources, targets, shape, generator, **arguments)
-    )
-
-
-def _connections(
-    scheme: str, sources: Tensor, targets: Tensor, shape: Shape, generator: Random, **arguments: Any
-) -> Tensor:
-    (fan_out, fan_in), (fill, defaults) = shape, SCHEMES[scheme]
-    given = {**defaults, **arguments}
-    values = torch.empty(len(sources), device="cpu")
-    if scheme == "orthogonal":
-        raise ValueError("init 'orthogonal' needs a whole matrix, which sparse storage never makes")
-    if scheme == "identity":
-        return (sources == targets).to(values.dtype).mul_(given["gain"])
-    if scheme.startswith("xavier"):
-        std = given["gain"] * math.sqrt(2 / (fan_in + fan_out))
-    elif scheme.startswith("kaiming"):
-        gain = init.calculate_gain(given["nonlinearity"], given["a"])
-        std = gain / math.sqrt(fan_in if given["mode"] == "fan_in" else fan_out)
-    else:
-        return fill(values, fan_in, generator, **given)
-    if scheme.endswith("normal"):
-        return _normal(values, fan_in, generator, std=std)
-    bound = math.sqrt(3) * std
-    return _uniform(values, fan_in, generator, -bound, bound)
+    values, fans = torch.empty(shape, device="cpu"), Fans(fan_in, fan_out)
+    try:
+        values = fill(values, fans, generator, **{**defaults, **arguments})
+    except (OverflowError, RuntimeError) as error:  # torch refuses such a range or scale
+        raise StartError(f"init {scheme!r} cannot be drawn: {error}") from None
+    if not all_finite(values):
+        raise StartError(f"init {scheme!r} gives numbers too large for {values.dtype}")
+    return values
 
 
 def as_parameter(what: str, numbers: Tensor) -> Tensor:
@@ -199,17 +198,6 @@ def as_parameter(what: str, numbers: Tensor) -> Tensor:
     if not all_finite(values):
         raise StartError(f"{what} holds numbers too large for {values.dtype}")
     return values + 0.0  # -0.0 becomes 0.0: a masked zero has one pattern of bits
-
-
-def _finite(scheme: str, drawn: Callable[[], Tensor]) -> Tensor:
-    """The values of a scheme; StartError where they leave torch's default dtype."""
-    try:
-        values = drawn()
-    except (OverflowError, RuntimeError) as error:  # torch refuses such a range or scale
-        raise StartError(f"init {scheme!r} cannot be drawn: {error}") from None
-    if not all_finite(values):
-        raise StartError(f"init {scheme!r} gives numbers too large for {values.dtype}")
-    return values
 
 
 def _check_arguments(scheme: str, arguments: Mapping[str, Any]) -> None:

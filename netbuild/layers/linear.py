@@ -18,8 +18,19 @@ from torch import Tensor, nn
 from netbuild.kernels import traced
 from netbuild.layers.arguments import dimension, made_from, one_of
 from netbuild.layers.bounds import bounds_of, clamp_, effective, scaled
-from netbuild.layers.start import MapArguments, draw_map, stored_bias, stored_weight
-from netbuild.layers.storage import Dense, Sparse, Storage
+from netbuild.layers.start import (
+    DALE,
+    draw_bias,
+    draw_weight,
+    groups_of,
+    initial_of,
+    plasticity_of,
+    scale_of,
+    sign_of,
+    stored_bias,
+    stored_weight,
+)
+from netbuild.layers.storage import Dense, Sparse, Storage, storage_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,32 +154,31 @@ class LinearLayer(nn.Module):
         super().__init__()
         self.input_dim = dimension("input_dim", input_dim)
         self.output_dim = dimension("output_dim", output_dim)
-        self.dale = dale
+        self.dale = one_of("dale", dale, DALE)
         self._learnt_before_freeze: dict[str, bool] | None = None
-        start = draw_map(
-            MapArguments(
-                *(self.input_dim, self.output_dim, weight, bias),
-                *(ei_mask, sparsity_mask, plasticity_mask),
-                dale_init=dale_init,
-                ei_balance=ei_balance,
-                spectral_radius=spectral_radius,
-                dale=dale,
-                scale_groups=scale_groups,
-                scale=scale,
-                storage=storage,
-                seed=seed,
-            )
-        )
+        kept = storage_of(storage, self.input_dim, self.output_dim, sparsity_mask)
+        sign, groups = sign_of(ei_mask, kept), groups_of(scale_groups, kept)
+        scales, scales_learn = scale_of(scale, groups)
+        first = initial_of("weight", weight)
+        first_bias = initial_of("bias", {"init": "zero", "learn": False} if bias is None else bias)
         for name in ("starts", "sources", "connected"):
-            self.register_buffer(name, getattr(start.storage, name, None))
-        for name in ("sign", "plasticity", "scale_groups"):
-            self.register_buffer(name, getattr(start, name))
-        self.scale = None
-        for name in ("scale", "weight", "bias"):
-            if (values := getattr(start, name)) is not None:
-                setattr(self, name, nn.Parameter(values, name in start.learning))
+            self.register_buffer(name, getattr(kept, name, None))
+        self.register_buffer("sign", sign)
+        self.register_buffer("plasticity", plasticity_of(plasticity_mask, kept))
+        self.register_buffer("scale_groups", groups)
+        self.scale = None if scales is None else nn.Parameter(scales, scales_learn)
+        values = draw_weight(
+            *(first, kept, sign, scales, groups),
+            dale=dale,
+            dale_init=dale_init,
+            ei_balance=ei_balance,
+            spectral_radius=spectral_radius,
+            seed=seed,
+        )
+        self.weight = nn.Parameter(values, first.learn)
+        self.bias = nn.Parameter(draw_bias(first_bias, kept, seed), first_bias.learn)
         # Whether the parameter is another tensor than the weight that the forward pass uses.
-        self.is_raw = dale == "abs" or start.scale_groups is not None
+        self.is_raw = dale == "abs" or groups is not None
         self._derive_bounds()
         self.register_load_state_dict_post_hook(_derive_bounds_again)  # type: ignore[no-untyped-call]
 

@@ -6,7 +6,7 @@ B batch, T time, N units.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -62,6 +62,8 @@ class Network(nn.Module):
             fit each other; two layers that would draw the same random numbers.
     """
 
+    regularizers: Callable[..., Any]
+
     def __init__(
         self,
         layers: Mapping[str, nn.Module],
@@ -85,15 +87,15 @@ class Network(nn.Module):
         for name, layer in layers.items():
             self._check_name(name)
             source = sources.get(name, Source(before))
-            units = self._resolve(name, source, widths)
-            widths[name] = _width_after(name, layer, _selected(widths[source.layer], source.units))
+            units, count = self._resolve(name, source, widths)
+            widths[name] = _width_after(name, layer, count)
             given = activations.get(name, "linear")
             activate = None if given == "linear" else activation(given)
             self._plan.append(_Step(name, source.layer, units, activate))
             self.add_module(name, layer)
             before = name
         _separate_streams(layers)
-        self.regularizers = _NoRegularizers() if regularizers is None else regularizers
+        self.regularizers = _no_regularizers if regularizers is None else regularizers
 
     def forward(
         self, x: Tensor, return_activity: bool = False
@@ -106,14 +108,16 @@ class Network(nn.Module):
 
         Returns:
             The last layer's activity, (batch, output_dim) or (batch, time, output_dim); with
-            `return_activity` a pair of it and the dictionary.
+            `return_activity` a pair of this activity and the dictionary.
         """
         activity = {INPUT: x}
         modules = cast(dict[str, nn.Module], self._modules)  # none of them is None
         for name, source, units, activate in self._plan:
             x = activity[source]
-            if units is not None:
-                x = self._select(x, units)
+            if isinstance(units, slice):
+                x = x[..., units]  # a view
+            elif units is not None:
+                x = x.index_select(-1, self.get_buffer(units))
             x = modules[name](x)
             if activate is not None:
                 x = activate(x)
@@ -192,37 +196,35 @@ class Network(nn.Module):
 
     def _resolve(
         self, name: str, source: Source, widths: Mapping[str, int | None]
-    ) -> slice | str | None:
-        """The selection as a slice where one will do, else as a buffer of indices."""
+    ) -> tuple[slice | str | None, int | None]:
+        """The selection as a slice where possible, else as a buffer of indices; and its size.
+
+        The size is None where it is not known.
+        """
         if source.layer not in widths:
             raise unknown(f"source of layer {name}, which can read", source.layer, widths)
         units, width = source.units, widths[source.layer]
-        if units is None or isinstance(units, slice):
-            return units
+        if units is None:
+            return None, width
+        if isinstance(units, slice):
+            return units, None if width is None else len(range(*units.indices(width)))
         if not units or (width is not None and not all(0 <= u < width for u in units)):
             raise ValueError(
                 f"layer {name} reads units {units} of {source.layer}, which has {width}"
             )
-        if (run := _as_slice(units)) is not None:
-            return run
+        first, count = units[0], len(units)
+        if first >= 0 and units == tuple(range(first, first + count)):
+            return slice(first, first + count), count
         buffer = f"_{name}_units"
         self.register_buffer(buffer, torch.tensor(units, device="cpu"), persistent=False)
-        return buffer
-
-    def _select(self, x: Tensor, units: slice | str) -> Tensor:
-        """(..., N) to the chosen units; a slice is a view."""
-        if isinstance(units, slice):
-            return x[..., units]
-        return x.index_select(-1, self.get_buffer(units))
+        return buffer, count
 
 
-class _NoRegularizers(nn.Module):
-    """The sum of no terms."""
-
-    def forward(
-        self, activity: Mapping[str, Tensor] | None = None, steps: Tensor | None = None
-    ) -> Tensor:
-        return torch.zeros((), requires_grad=True)  # it can be backpropagated
+def _no_regularizers(
+    activity: Mapping[str, Tensor] | None = None, steps: Tensor | None = None
+) -> Tensor:
+    """The sum of no terms, which can be backpropagated."""
+    return torch.zeros((), requires_grad=True)
 
 
 @contextmanager
@@ -236,12 +238,6 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def reserved_names() -> frozenset[str]:
-    """Names that no layer may have: "input", and the attributes of a network."""
-    empty = Network({"x": nn.Identity()}, input_dim=1)
-    return frozenset((*dir(empty), INPUT)) - {"x"}
 
 
 def _separate_streams(layers: Mapping[str, nn.Module]) -> None:
@@ -261,24 +257,9 @@ def _separate_streams(layers: Mapping[str, nn.Module]) -> None:
             if (other := streams.setdefault(stream, path)) != path:
                 raise ValueError(
                     f"the layers {other} and {path} have the same seed {module.seed} and the same "
-                    f"name {module.name!r}, so they would draw the same random numbers; give each "
-                    "a name of its own"
+                    f"name {module.name!r}, so they would draw the same random numbers; give them "
+                    "different names"
                 )
-
-
-def _as_slice(units: tuple[int, ...]) -> slice | None:
-    """The slice of a rising run of units without gaps."""
-    first = units[0]
-    if first >= 0 and units == tuple(range(first, first + len(units))):
-        return slice(first, first + len(units))
-    return None
-
-
-def _selected(width: int | None, units: tuple[int, ...] | slice | None) -> int | None:
-    """How many units are selected of `width`; None where that is not known."""
-    if isinstance(units, slice):
-        return None if width is None else len(range(*units.indices(width)))
-    return width if units is None else len(units)
 
 
 def _width_after(name: str, layer: nn.Module, width: int | None) -> int | None:

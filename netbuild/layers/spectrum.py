@@ -1,9 +1,9 @@
 """The spectral radius of a recurrent weight, dense or sparse.
 
-Of a large sparse matrix it is found to a thousandth, without making the matrix dense.
+That of a large sparse matrix is found to a thousandth, without making the matrix dense.
 
 An eigenvalue belongs to one strongly connected component of the graph, so an acyclic matrix has
-the radius 0 and small components are solved exactly. In a large one, the radius is looked for by
+the radius 0 and small components are solved exactly. The radius of a large component is found by
 the Krylov-Schur method (Stewart 2001, doi 10.1137/S0895479800371529), in float32 from a fixed
 start. Where all cycles of a component have lengths that a number d > 1 divides (a bipartite graph,
 a ring), its eigenvalues come as d-th roots, all of one magnitude, which no such method can
@@ -40,10 +40,10 @@ class SpectrumError(StartError):
 
 
 def spectral_radius(weight: Tensor | Any) -> float:
-    """The largest magnitude of an eigenvalue of a square matrix (N, N): of a tensor by LAPACK, of a
-    scipy.sparse array by `radius_of`.
+    """The largest magnitude of an eigenvalue of a square matrix (N, N).
 
-    NaN where an entry is NaN or infinite, which LAPACK would not survive.
+    That of a tensor is computed by LAPACK, that of a scipy.sparse array by `radius_of`. NaN where
+    an entry is NaN or infinite, which LAPACK would not survive.
     """
     if not isinstance(weight, Tensor):
         return radius_of(weight)
@@ -54,7 +54,7 @@ def spectral_radius(weight: Tensor | Any) -> float:
 
 
 def scaled_to(weight: Tensor, effective: Tensor | Any, radius: float) -> Tensor:
-    """`weight`, multiplied such that `effective`, which goes with it, has the spectral radius.
+    """`weight` times the factor that gives its effective weight the spectral radius `radius`.
 
     Args:
         weight: the parameter, as it is stored.
@@ -112,9 +112,8 @@ def radius_of(matrix: Any) -> float:
     largest = float(np.abs(matrix.data).max())
     if not largest:
         return 0.0
-    parts = sorted(_components(matrix, largest), key=lambda part: -part[0])
     best = 0.0
-    for bound, part in parts:
+    for bound, part in sorted(_components(matrix, largest), key=lambda part: -part[0]):
         if bound > best:
             best = max(best, _radius_of_component(part))
     return best * largest
@@ -123,38 +122,25 @@ def radius_of(matrix: Any) -> float:
 def _components(matrix: Any, largest: float) -> Iterator[tuple[float, Any]]:
     """Each strongly connected component with a cycle, and a bound of its radius; entries are
     divided by the largest."""
-    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
+    scaled = csr_array((matrix.data / largest, matrix.indices, matrix.indptr), shape=matrix.shape)
     if (matrix.data == 0).any():
-        matrix = matrix.copy()
-        matrix.eliminate_zeros()
-    count, labels = connected_components(matrix, directed=True, connection="strong")
-    sizes = np.bincount(labels, minlength=count)
-    for label in np.flatnonzero(sizes > DENSE):
-        units = np.flatnonzero(labels == label)
-        one = matrix if len(units) == len(labels) else matrix[units][:, units]
-        one = csr_array((one.data / largest, one.indices, one.indptr), shape=one.shape)
-        yield _bound(one), one
-    rest = np.flatnonzero(sizes[labels] <= DENSE)
-    if not len(rest):
+        scaled = scaled.copy()
+        scaled.eliminate_zeros()
+    count, labels = connected_components(scaled, directed=True, connection="strong")
+    if count == 1:
+        yield _bound(scaled), scaled
         return
-    matrix, labels = matrix[rest][:, rest], labels[rest]
-    by_label = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels, minlength=count)
-    place = np.empty(len(labels), np.int32)  # of a unit in its component
-    place[by_label] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    rows = np.repeat(np.arange(len(labels)), np.diff(matrix.indptr))
-    inside = np.flatnonzero(labels[rows] == labels[matrix.indices])
-    inside = inside[np.argsort(labels[rows[inside]], kind="stable")]
-    rows, columns, data = rows[inside], matrix.indices[inside], matrix.data[inside] / largest
-    edges = np.searchsorted(labels[rows], np.arange(count + 1))
-    for label in np.flatnonzero(np.diff(edges)):
-        part = slice(edges[label], edges[label + 1])
-        shape = (sizes[label], sizes[label])
-        one = coo_array((data[part], (place[rows[part]], place[columns[part]])), shape=shape)
-        one = one.tocsr()
-        yield _bound(one), one
+    order = np.argsort(labels, kind="stable")  # the units of a component become neighbours
+    scaled, labels = scaled[order][:, order], labels[order]
+    edges = np.searchsorted(labels, np.arange(count + 1))
+    rows = np.repeat(labels, np.diff(scaled.indptr))
+    for label in np.unique(rows[rows == labels[scaled.indices]]):
+        units = slice(edges[label], edges[label + 1])
+        component = scaled[units, units]
+        yield _bound(component), component
 
 
 def _bound(matrix: Any) -> float:
@@ -269,7 +255,7 @@ def _krylov_radius(product: Callable[[Array], Array], size: int) -> float:
 
 
 def _not_below(size: float) -> Callable[[float, float], bool]:
-    """Tells an eigenvalue, by its two parts, of at least this magnitude up to rounding."""
+    """A test whether an eigenvalue, in two parts, has at least this magnitude up to rounding."""
     return lambda real, imaginary: math.hypot(real, imaginary) >= size * (1 - 1e-9)
 
 

@@ -1,13 +1,12 @@
-"""Where a map starts: its masks, initial weights, biases and scales, drawn as one pure function.
+"""Where a map starts: its masks, scales and initial values, each a pure function of its arguments.
 
 I is `input_dim` (presynaptic), O is `output_dim` (postsynaptic). "As it is stored" means (O, I), or
-(connection,) in sparse storage.
+(connection,) in sparse storage. The functions raise the errors of `LinearLayer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -17,82 +16,13 @@ from netbuild.layers.arguments import array, flag, one_of, shaped, value_and_lea
 from netbuild.layers.bounds import bounds_of, effective, scaled
 from netbuild.layers.initial import StartError, as_parameter, draw
 from netbuild.layers.spectrum import scaled_to
-from netbuild.layers.storage import PerConnection, Sparse, Storage, storage_of
+from netbuild.layers.storage import Dense, Storage
 from netbuild.streams import seed_of
+from netbuild.wiring import PerConnection
 
 DALE = ("project", "abs", "none")
 DALE_INITS = ("abs", "clamp")
 EI_BALANCES = ("none", "row", "global", "nn4n")
-STORAGES = ("dense", "sparse")
-
-
-@dataclass(frozen=True, eq=False)
-class MapArguments:
-    """The arguments of `LinearLayer`, whose docstring describes them."""
-
-    input_dim: int
-    output_dim: int
-    weight: Any = "uniform"
-    bias: Any = "uniform"
-    ei_mask: Any = None
-    sparsity_mask: Any = None
-    plasticity_mask: Any = None
-    dale_init: str = "abs"
-    ei_balance: str = "none"
-    spectral_radius: float | None = None
-    dale: str = "project"
-    scale_groups: Any = None
-    scale: Any = None
-    storage: str = "dense"
-    seed: int | None = None
-
-
-class MapTensors(NamedTuple):
-    """All tensors of a map, its parameters and which of them learn."""
-
-    storage: Storage
-    weight: Tensor  # as it is stored
-    bias: Tensor  # (O,)
-    scale: Tensor | None  # (G,)
-    sign: Tensor | None  # as it is stored, int8: 1 excitatory, -1 inhibitory, 0 free
-    plasticity: Tensor | None  # as it is stored, of the weight's dtype
-    scale_groups: Tensor | None  # as it is stored, int32
-    learning: frozenset[str]  # among "weight", "bias", "scale"
-
-
-def draw_map(map: MapArguments) -> MapTensors:
-    """The tensors that a map with these arguments starts from.
-
-    A function of its arguments alone where `seed` is given. The initial weight is drawn, or taken
-    from the caller; then signs, wiring, the balance of excitation and inhibition, and the spectral
-    radius shape it, in this order.
-
-    Raises the errors of `LinearLayer`.
-    """
-    one_of("dale", map.dale, DALE)
-    one_of("dale_init", map.dale_init, DALE_INITS)
-    one_of("ei_balance", map.ei_balance, EI_BALANCES)
-    one_of("storage", map.storage, STORAGES)
-    storage = storage_of(map.storage, map.input_dim, map.output_dim, map.sparsity_mask)
-    sign = _mask("ei_mask", map.ei_mask, storage)
-    sign = None if sign is None else sign.sign().to(torch.int8)
-    plasticity = _plasticity(map.plasticity_mask, storage)
-    groups = _groups(map.scale_groups, storage)
-    scale, scale_learns = _scale(map.scale, groups)
-    weight = _initial("weight", map.weight)
-    values = _weight(map, weight, storage, sign, scale, groups)
-    bias = _initial("bias", {"init": "zero", "learn": False} if map.bias is None else map.bias)
-    learns = {"weight": weight.learn, "bias": bias.learn, "scale": scale_learns}
-    return MapTensors(
-        storage=storage,
-        weight=values,
-        bias=_bias(map, bias),
-        scale=scale,
-        sign=sign,
-        plasticity=plasticity,
-        scale_groups=groups,
-        learning=frozenset(name for name, learn in learns.items() if learn),
-    )
 
 
 def stored_weight(storage: Storage, given: Any) -> Tensor:
@@ -111,6 +41,33 @@ def stored_bias(output_dim: int, given: Any) -> Tensor:
 # Masks and scales
 
 
+def sign_of(given: Any, storage: Storage) -> Tensor | None:
+    """The sign of each weight, as it is stored, int8: 1 excitatory, -1 inhibitory, 0 free."""
+    sign = _mask("ei_mask", given, storage)
+    return None if sign is None else sign.sign().to(torch.int8)
+
+
+def plasticity_of(given: Any, storage: Storage) -> Tensor | None:
+    """The fraction of each update that is made, as it is stored, in the default dtype."""
+    plasticity = _mask("plasticity_mask", given, storage)
+    if plasticity is None:
+        return None
+    outside = plasticity[(plasticity < 0) | (plasticity > 1)]
+    if len(outside):
+        raise ValueError(f"plasticity_mask must lie in [0, 1]; it holds {outside[0]:g}")
+    return plasticity.to(torch.get_default_dtype())
+
+
+def groups_of(given: Any, storage: Storage) -> Tensor | None:
+    """The group of each weight, as it is stored, int32."""
+    groups = _mask("scale_groups", given, storage)
+    if groups is None:
+        return None
+    if bool((groups != groups.round()).any()) or (groups.numel() and groups.min() < 0):
+        raise ValueError("scale_groups must hold whole numbers from 0")
+    return groups.to(torch.int32)
+
+
 def _mask(what: str, given: Any, storage: Storage) -> Tensor | None:
     """A mask (I, O), (I,) or per connection, as it is stored, in float64."""
     if given is None:
@@ -124,26 +81,7 @@ def _mask(what: str, given: Any, storage: Storage) -> Tensor | None:
     return storage.of_matrix(shaped(what, values, **sizes).T)
 
 
-def _plasticity(given: Any, storage: Storage) -> Tensor | None:
-    plasticity = _mask("plasticity_mask", given, storage)
-    if plasticity is None:
-        return None
-    outside = plasticity[(plasticity < 0) | (plasticity > 1)]
-    if len(outside):
-        raise ValueError(f"plasticity_mask must lie in [0, 1]; it holds {outside[0]:g}")
-    return plasticity.to(torch.get_default_dtype())
-
-
-def _groups(given: Any, storage: Storage) -> Tensor | None:
-    groups = _mask("scale_groups", given, storage)
-    if groups is None:
-        return None
-    if bool((groups != groups.round()).any()) or (groups.numel() and groups.min() < 0):
-        raise ValueError("scale_groups must hold whole numbers from 0")
-    return groups.to(torch.int32)
-
-
-def _scale(given: Any, groups: Tensor | None) -> tuple[Tensor | None, bool]:
+def scale_of(given: Any, groups: Tensor | None) -> tuple[Tensor | None, bool]:
     """The scales (G,), one for each group (more will do), and whether they learn."""
     if groups is None:
         if given is not None:
@@ -163,7 +101,7 @@ def _scale(given: Any, groups: Tensor | None) -> tuple[Tensor | None, bool]:
 # Initial values
 
 
-class _Initial(NamedTuple):
+class Initial(NamedTuple):
     """A caller's choice for a parameter: an init with its arguments, or values."""
 
     scheme: str | None
@@ -172,13 +110,14 @@ class _Initial(NamedTuple):
     learn: bool
 
 
-def _initial(what: str, given: Any) -> _Initial:
+def initial_of(what: str, given: Any) -> Initial:
+    """The choice that an init's name, a mapping or an array means."""
     if given is None:
         raise TypeError(f"{what} must be an init's name, a mapping or an array; got None")
     if isinstance(given, str):
-        return _Initial(given, {}, None, True)
+        return Initial(given, {}, None, True)
     if not isinstance(given, Mapping) or ("value" in given and "init" not in given):
-        return _Initial(None, {}, *value_and_learn(what, given, learn=True))
+        return Initial(None, {}, *value_and_learn(what, given, learn=True))
     words = dict(given)
     learn = flag(f"{what}.learn", words.pop("learn", True))
     if "init" not in words:
@@ -186,66 +125,75 @@ def _initial(what: str, given: Any) -> _Initial:
     scheme = words.pop("init")
     if not isinstance(scheme, str):
         raise TypeError(f"{what}.init must be the name of a scheme; got {scheme!r}")
-    return _Initial(scheme, words, None, learn)
+    return Initial(scheme, words, None, learn)
 
 
-def _generator(map: MapArguments, stream: str) -> torch.Generator | None:
-    """The generator of one of a map's streams; None, for torch's own, without a seed."""
-    if map.seed is None:
-        return None
-    return torch.Generator().manual_seed(seed_of(map.seed, stream))
+def draw_bias(initial: Initial, storage: Storage, seed: int | None) -> Tensor:
+    """The initial bias (O,)."""
+    if initial.scheme is None:
+        return stored_bias(storage.output_dim, initial.value)
+    shape, generator = (storage.output_dim,), _generator(seed, "bias")
+    return draw(initial.scheme, shape, storage.input_dim, generator, **initial.arguments)
 
 
-def _bias(map: MapArguments, bias: _Initial) -> Tensor:
-    if bias.scheme is None:
-        return stored_bias(map.output_dim, bias.value)
-    generator = _generator(map, "bias")
-    return draw(bias.scheme, (map.output_dim,), map.input_dim, generator, **bias.arguments)
-
-
-def _weight(
-    map: MapArguments,
-    initial: _Initial,
+def draw_weight(
+    initial: Initial,
     storage: Storage,
     sign: Tensor | None,
     scale: Tensor | None,
     groups: Tensor | None,
+    *,
+    dale: str,
+    dale_init: str,
+    ei_balance: str,
+    spectral_radius: float | None,
+    seed: int | None,
 ) -> Tensor:
-    """The initial weight, as it is stored, after signs, wiring, balance and spectral radius."""
-    connected = None if isinstance(storage, Sparse) else storage.connected
+    """The initial weight, as it is stored.
+
+    It is drawn, or taken from the caller; then signs, wiring, the balance of excitation and
+    inhibition, and the spectral radius shape it, in this order.
+    """
+    one_of("dale_init", dale_init, DALE_INITS)
+    one_of("ei_balance", ei_balance, EI_BALANCES)
     drawn = initial.scheme is not None
     if initial.scheme is None:
         weight = stored_weight(storage, initial.value)
     else:
-        weight = storage.draw(initial.scheme, _generator(map, "weight"), initial.arguments)
-    if map.dale == "none":
+        weight = storage.draw(initial.scheme, _generator(seed, "weight"), initial.arguments)
+    if dale == "none":
         sign = None
-    if map.dale == "abs" and drawn and sign is not None and sign.any():
-        _refuse_zeros(map, initial.learn, weight)
-    if sign is not None and drawn and map.dale_init == "abs":
+    if dale == "abs" and drawn and sign is not None and sign.any():
+        _refuse_zeros(dale_init, initial.learn, weight)
+    if sign is not None and drawn and dale_init == "abs":
         weight = effective(weight, sign, None)
-    elif sign is not None and (drawn or map.dale == "project"):
+    elif sign is not None and (drawn or dale == "project"):
         bounds = bounds_of(sign, None, None, weight.dtype)
         weight = torch.clamp(weight, bounds.lower, bounds.upper)
-    if connected is not None:
-        weight = weight.where(connected, 0.0)
+    if isinstance(storage, Dense) and storage.connected is not None:
+        weight = weight.where(storage.connected, 0.0)
 
     def used(weight: Tensor) -> Tensor:
         """The weight that the forward pass will use."""
-        return scaled(effective(weight, sign if map.dale == "abs" else None, None), scale, groups)
+        return scaled(effective(weight, sign if dale == "abs" else None, None), scale, groups)
 
-    if sign is not None and map.ei_balance != "none":
-        weight = weight * balance_factors(used(weight), sign, map.ei_balance, storage)
+    if sign is not None and ei_balance != "none":
+        weight = weight * balance_factors(used(weight), sign, ei_balance, storage)
     weight = weight + 0.0  # -0.0 becomes 0.0
-    if map.spectral_radius is not None:
-        weight = scaled_to(weight, storage.matrix(used(weight)), map.spectral_radius)
+    if spectral_radius is not None:
+        weight = scaled_to(weight, storage.matrix(used(weight)), spectral_radius)
     return weight
 
 
-def _refuse_zeros(map: MapArguments, learn: bool, weight: Tensor) -> None:
+def _generator(seed: int | None, stream: str) -> torch.Generator | None:
+    """The generator of one of a map's streams; None, for torch's own, without a seed."""
+    return None if seed is None else torch.Generator().manual_seed(seed_of(seed, stream))
+
+
+def _refuse_zeros(dale_init: str, learn: bool, weight: Tensor) -> None:
     """|w| has no gradient at 0, so a raw weight that is drawn there never leaves it."""
     why = "|w| has no gradient at 0, so these weights would never learn"
-    if map.dale_init == "clamp":
+    if dale_init == "clamp":
         raise StartError(
             f"dale='abs' with dale_init='clamp' sets weights of the wrong sign to 0: {why}; "
             "use dale_init='abs' or dale='project'"

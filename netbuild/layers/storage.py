@@ -17,18 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear, traced
-from netbuild.layers.arguments import array, shaped
-from netbuild.layers.initial import draw, draw_connections
-
-
-@dataclass(frozen=True, eq=False)
-class PerConnection:
-    """Values (connection,) for the connections of a layer, in their order.
-
-    The class distinguishes them from a vector over units.
-    """
-
-    values: Any
+from netbuild.layers.arguments import array, one_of, shaped
+from netbuild.layers.initial import draw
+from netbuild.wiring import PerConnection, Wiring
 
 
 class Dense(NamedTuple):
@@ -128,8 +119,11 @@ class Sparse:
 
     def draw(self, scheme: str, generator: torch.Generator | None, arguments: Any) -> Tensor:
         """Initial values from a scheme; none is drawn for absent connections."""
-        shape = (self.output_dim, self.input_dim)
-        return draw_connections(scheme, self.sources, self.targets, shape, generator, **arguments)
+        shape = (len(self.sources),)
+        values = draw(scheme, shape, self.input_dim, generator, self.output_dim, **arguments)
+        if scheme == "identity":  # its gain stands on the diagonal alone
+            values = values.where(self.sources == self.targets, 0.0)
+        return values
 
     def sums(self, values: Tensor, by_row: bool) -> Tensor:
         """The sum of stored values onto the postsynaptic unit of each connection, or of all."""
@@ -151,27 +145,25 @@ class Sparse:
 
     def mask(self, values: Tensor) -> Any:
         """A scipy.sparse CSC array (I, O), a copy."""
-        from scipy.sparse import csc_array
-
-        parts = tuple(part.cpu().numpy() for part in (values, self.sources, self.starts))
-        return csc_array(parts, shape=(self.input_dim, self.output_dim), copy=True)
+        return self.matrix(values).T.copy()
 
     def factor(self, weight: Tensor) -> Tensor | SparseWeight:
         """The weight with its pattern; while torch compiles or transforms a dense matrix, made by
         operations that torch can see."""
-        return self._whole(weight) if traced() else SparseWeight(weight, self.pattern)
+        return self.whole(weight) if traced() else SparseWeight(weight, self.pattern)
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """x Wᵀ + b; the memory of the result is (O, ...)."""
         if traced():
-            return functional.linear(x, self._whole(weight), bias)
+            return functional.linear(x, self.whole(weight), bias)
         return sparse_linear(x, weight, self.pattern, bias)
 
     def connections(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(connection,): presynaptic units, postsynaptic units and stored values."""
         return self.sources, self.targets, values
 
-    def _whole(self, values: Tensor) -> Tensor:
+    def whole(self, values: Tensor) -> Tensor:
+        """A matrix (O, I) of stored values, 0 elsewhere."""
         places = self.targets.long(), self.sources.long()
         return values.new_zeros(self.output_dim, self.input_dim).index_put(places, values)
 
@@ -181,6 +173,7 @@ Storage = Dense | Sparse
 
 def storage_of(kind: str, input_dim: int, output_dim: int, sparsity_mask: Any) -> Storage:
     """The storage of a map with this sparsity mask: `dense` or `sparse`; see `connections_of`."""
+    one_of("storage", kind, ("dense", "sparse"))
     if sparsity_mask is None:
         if kind == "sparse":
             raise ValueError("sparse storage needs a sparsity_mask")
@@ -191,8 +184,7 @@ def storage_of(kind: str, input_dim: int, output_dim: int, sparsity_mask: Any) -
     sparse = Sparse(output_dim, input_dim, *connections_of(sparsity_mask, input_dim, output_dim))
     if kind == "sparse":
         return sparse
-    connected = torch.zeros((output_dim, input_dim), dtype=torch.bool)
-    connected[sparse.targets.long(), sparse.sources.long()] = True
+    connected = sparse.whole(torch.ones(len(sparse.sources), dtype=torch.bool))
     return Dense(output_dim, input_dim, connected)
 
 
@@ -230,7 +222,7 @@ def connections_of(given: Any, input_dim: int, output_dim: int) -> tuple[Tensor,
     if tuple(shape) != (input_dim, output_dim):
         expected = f"(input_dim={input_dim}, output_dim={output_dim})"
         raise ValueError(f"sparsity_mask is {tuple(shape)}; expected {expected}")
-    _check_order(starts, sources, input_dim, output_dim)
+    Wiring(input_dim, output_dim, starts, sources).check()
     return torch.from_numpy(starts), torch.from_numpy(sources)
 
 
@@ -245,18 +237,3 @@ def _listed(what: str, given: PerConnection, count: int) -> Tensor:
     if values.shape != (count,):
         raise ValueError(f"{what} is {tuple(values.shape)} per connection; expected ({count},)")
     return values
-
-
-def _check_order(starts: Any, sources: Any, input_dim: int, output_dim: int) -> None:
-    lengths = np.diff(starts)
-    if starts.shape != (output_dim + 1,) or starts[0] or starts[-1] != len(sources):
-        raise ValueError(f"starts must be ({output_dim + 1},), from 0 to the number of sources")
-    if (lengths < 0).any():
-        raise ValueError("starts must not fall")
-    if len(sources) and not 0 <= sources.min() <= sources.max() < input_dim:
-        raise ValueError(f"sources must lie between 0 and {input_dim - 1}")
-    rising = np.diff(sources) > 0
-    first = starts[1:-1]
-    rising[first[(first > 0) & (first < len(sources))] - 1] = True  # another postsynaptic unit
-    if not rising.all():
-        raise ValueError("the sources onto one unit must rise, and be distinct")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from netbuild import system
+from netbuild.durable import read_file
 from netbuild.folders import ForeignEntryError, TooLargeError, entered
 from netbuild.rundir import (
     CHECKPOINTS,
@@ -19,10 +21,10 @@ from netbuild.rundir import (
     as_object,
     checkpoint_name,
     other_format,
-    read_bytes,
     steps_in,
 )
 
+T = TypeVar("T")
 LEVELS = 3  # of folders that are looked through
 MOST_BYTES = 1 << 24  # of one file that is read
 TAIL = 1 << 16  # bytes of a log's end
@@ -103,33 +105,18 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
 
 def entry(path: Path) -> Entry:
     """What is known of one run; any fault of its files makes it "damaged"."""
-    problem = ""
-    about: dict[str, Any] = {}
-    try:
-        about = as_object(read_bytes(path / RUN, path, MOST_BYTES))
-    except FileNotFoundError:
-        if is_locked(path):
-            return Entry(path, "running")
-        problem = "no run.json: it ended before it began"
-    except (ForeignEntryError, TooLargeError):
-        problem = "run.json is not a regular file of fair size"
-    except OSError as error:
-        problem = f"run.json: {error.strerror or type(error).__name__}"
-    except (ValueError, MemoryError):
-        problem = "run.json is not that of a run"
-    if not problem and about.get("format") != FORMAT:
-        problem = "run.json is not that of a run"
-        if "format" in about:
-            problem = f"it {other_format(about['format'])}"
-    if problem:
-        return Entry(path, "damaged", problem=problem)
-    status = _text(about.get("status")) or "unknown"
+    about = _about(path)
+    if about is None:
+        return Entry(path, "running")
+    if isinstance(about, str):
+        return Entry(path, "damaged", problem=about)
+    status = _typed(str, about.get("status")) or "unknown"
     step, best = about.get("step"), about.get("best")
     scores: Mapping[str, Any] = about
     if status not in ENDED:  # what `run.json` says may be of an earlier start
-        saved, state = _saved(path)
-        step, best = saved, state.get("best")
-        scores = _last(state.get("evaluations"))
+        step, state = _saved(path)
+        best, evaluations = state.get("best"), state.get("evaluations")
+        scores = _mapping(evaluations[-1] if isinstance(evaluations, list) and evaluations else {})
         if status == "running" and is_locked(path) is False:
             status = "interrupted"
         elif status == "running":
@@ -139,17 +126,34 @@ def entry(path: Path) -> Entry:
     return Entry(
         path,
         status,
-        name=_text(about.get("name")),
-        step=_whole(step),
+        name=_typed(str, about.get("name")),
+        step=_typed(int, step),
         accuracy=_number(scores.get("accuracy")),
         loss=_number(scores.get("loss")),
         best=_number(_mapping(best).get("value")),
-        seed=_whole(about.get("seed")),
-        spec=_text(about.get("spec_hash")),
-        commit=_text(git.get("commit")),
+        seed=_typed(int, about.get("seed")),
+        spec=_typed(str, about.get("spec_hash")),
+        commit=_typed(str, git.get("commit")),
         changed=bool(git["changed"]) if "changed" in git else None,
-        started=_text(about.get("started")),
+        started=_typed(str, about.get("started")),
     )
+
+
+def _about(path: Path) -> dict[str, Any] | str | None:
+    """The `run.json` of a run; what is wrong with it; or None while the run is about to begin."""
+    try:
+        about = as_object(read_file(path / RUN, MOST_BYTES, path))
+    except FileNotFoundError:
+        return None if is_locked(path) else "no run.json: it ended before it began"
+    except (ForeignEntryError, TooLargeError):
+        return "run.json is not a regular file of fair size"
+    except OSError as error:
+        return f"run.json: {error.strerror or type(error).__name__}"
+    except (ValueError, MemoryError):
+        return "run.json is not that of a run"
+    if "format" not in about:
+        return "run.json is not that of a run"
+    return about if about["format"] == FORMAT else f"it {other_format(about['format'])}"
 
 
 def is_locked(path: Path) -> bool | None:
@@ -193,14 +197,9 @@ def _saved(path: Path) -> tuple[int | None, Mapping[str, Any]]:
         return None, {}
     file = path / CHECKPOINTS / checkpoint_name(step) / STATE
     try:
-        return step, as_object(read_bytes(file, path, MOST_BYTES))
+        return step, as_object(read_file(file, MOST_BYTES, path))
     except (OSError, ValueError, MemoryError, ForeignEntryError, TooLargeError):
         return step, {}
-
-
-def _last(evaluations: object) -> Mapping[str, Any]:
-    """The last of some evaluations; {} of anything else."""
-    return _mapping(evaluations[-1] if isinstance(evaluations, list) and evaluations else None)
 
 
 def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
@@ -220,7 +219,7 @@ def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
             record = as_object(line)
         except ValueError:
             continue  # the first of them is cut off
-        step = _whole(record.get("step"))
+        step = _typed(int, record.get("step"))
         if step is None:
             continue
         last = step if last is None else last
@@ -233,20 +232,16 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _typed(kind: type[T], value: object) -> T | None:
+    """The value if it has that type; a bool is no int."""
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
 
 
 def _number(value: object) -> float | None:
-    """A finite number; NaN is what an accuracy is where nothing can be right."""
+    """A finite number; the accuracy is NaN where no answer can be right."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    with suppress(OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    return None

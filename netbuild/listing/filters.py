@@ -52,12 +52,9 @@ class Condition:
             found, wanted = specs.value(entry, self.key), self._written_out(tree)
         if self.sign in _ORDERS:
             return _comparable(found, wanted) and _ORDERS[self.sign](found, wanted)
-        same = _fits(found, wanted) or self._begins(found, wanted)
+        begins = self.key in _BEGINNINGS and isinstance(found, str) and bool(wanted)
+        same = _fits(found, wanted) or (begins and found.startswith(wanted))
         return same == (self.sign == "=")
-
-    def _begins(self, found: Any, wanted: Any) -> bool:
-        known = self.key in _BEGINNINGS and isinstance(found, str)
-        return known and isinstance(wanted, str) and wanted != "" and found.startswith(wanted)
 
     def _written_out(self, tree: Node) -> Any:
         """The value as a resolved spec has it: `relu` is `{type: relu}` where that is a section."""
@@ -114,8 +111,8 @@ class SpecValues:
                 return None  # of another run of the same spec it may be whole
         return self._trees[key]
 
-    def node(self, entry: Entry, path: str) -> Node | None:
-        """What stands at a path of a run's resolved spec, None where nothing does."""
+    def value(self, entry: Entry, path: str) -> Any:
+        """What stands at a path of a run's resolved spec as plain data, None where nothing does."""
         tree = self.tree(entry)
         if tree is None:
             return None
@@ -125,12 +122,7 @@ class SpecValues:
             self._wrong[path] = error
             return None
         self._known.add(path)
-        return found
-
-    def value(self, entry: Entry, path: str) -> Any:
-        """The same as plain data."""
-        node = self.node(entry, path)
-        return None if node is None else plain(node)
+        return None if found is None else plain(found)
 
     def require(self, path: str) -> None:
         """Raise NetbuildError (exit 2) for a path that was looked for and that no run has."""
@@ -153,11 +145,8 @@ def _fits(found: Any, wanted: Any) -> bool:
 
 
 def _comparable(found: Any, wanted: Any) -> bool:
-    """Two numbers, or two texts, such as times."""
-    return (_is_number(found) and _is_number(wanted)) or (
-        isinstance(found, str) and isinstance(wanted, str)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether both are numbers, or both are texts, such as times."""
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return False
+    both = found, wanted
+    return any(all(isinstance(each, kind) for each in both) for kind in ((int, float), str))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from netbuild.errors import Exit, NetbuildError
@@ -85,16 +86,17 @@ def _fitting(runs: Sequence[Path], text: str, home: Path, *, whole: bool) -> tup
 
     def is_part(run: Path) -> bool:
         parts = _FOLDER.fullmatch(run.name)
-        return parts is not None and any(part.startswith(text) for part in parts.groups())
+        found = parts.groups() if parts is not None and len(text) >= SHORTEST else ()
+        return any(part.startswith(text) for part in found)
 
-    ways: list[tuple[str, Callable[[Path], bool]]] = [("are of", lambda run: spec(run) == text)]
-    if not whole:
-        ways.append(("begin with", lambda run: run.name.startswith(text)))
-        ways.append(("are of specs that begin with", lambda run: spec(run).startswith(text)))
-    if not whole and len(text) >= SHORTEST:
-        ways.append(("have a hash or last letters that begin with", is_part))
-    for how, fits in ways if text else ():
-        if found := [run for run in runs if fits(run)]:
+    ways: dict[str, Callable[[Path], bool]] = {
+        "are of": lambda run: spec(run) == text,
+        "begin with": lambda run: run.name.startswith(text),
+        "are of specs that begin with": lambda run: spec(run).startswith(text),
+        "have a hash or last letters that begin with": is_part,
+    }
+    for how, fits in list(ways.items())[: 1 if whole else None]:
+        if text and (found := [run for run in runs if fits(run)]):
             return found, how
     return [], ""
 
@@ -107,7 +109,7 @@ def _several(found: Sequence[Path], target: str, how: str) -> NetbuildError:
     what = "\n".join([f"{len(found):,} runs {how} {show(target)}, newest first:", *lines])
     specs = {run.parent for run in found}
     latest = f"{found[0].parent.name}/{LATEST}" if len(specs) == 1 else LATEST
-    return NetbuildError(what, Exit.RUN, f"write more of one, or `{latest}`")
+    return NetbuildError(what, Exit.RUN, f"write more of the name, or `{latest}`")
 
 
 def _state(each: Entry) -> str:
@@ -118,15 +120,12 @@ def _state(each: Entry) -> str:
 
 
 def _no_run(folder: Path) -> NetbuildError:
-    """A folder that is there and no run: the error says what it holds."""
-    try:
+    """The error for a folder that exists but is not a run: its hint says which runs are below."""
+    count = 0
+    with suppress(OSError):
         count = len(list(run_folders(folder)))
-    except OSError:
-        count = 0
-    hint = "it holds no run either"
-    if count:
-        hint = f"below it {'is 1 run' if count == 1 else f'are {count:,} runs'}; the newest is"
-        hint += f" {folder / LATEST}"
+    below = "is 1 run" if count == 1 else f"are {count:,} runs"
+    hint = f"below it {below}; the newest is {folder / LATEST}" if count else "no run is below it"
     return NetbuildError(f"{folder} is not a run directory", Exit.RUN, hint)
 
 

@@ -30,8 +30,7 @@ class Condition(NamedTuple):
 
     label: str  # "signed coh (%)"
     values: Array  # (trial,)
-    signed: bool  # its sign was given to it by the right choice
-    unit: str = ""  # of its values; "" where it is not known
+    unit: str = ""  # "%" of coherences that have the sign of the choice they speak for
 
 
 def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condition | None:
@@ -49,17 +48,17 @@ def condition_of(trials: Mapping[str, Array], name: str | None = None) -> Condit
     first, _, second = name.partition("-")
     parts = [trials[part] for part in (first, second) if part in trials]
     if name not in trials and len(parts) == 2 and all(part.dtype.kind in "biuf" for part in parts):
-        return Condition(f"{first} − {second}", parts[0].astype(float) - parts[1], False)
+        return Condition(f"{first} − {second}", parts[0].astype(float) - parts[1])
     if name not in trials:
         raise unusable(f"these trials have no variable `{name}`", f"there are {', '.join(trials)}")
     values = trials[name]
     if values.dtype.kind not in "biuf":
-        return Condition(name, values, False)
+        return Condition(name, values)
     values = right_choices(values) if name == "answer" else values.astype(float)
     side = _sides(trials, name)
     if re.fullmatch(r"coh(_\d+)?", name) and side is not None and not (values < 0).any():
-        return Condition(f"signed {name} (%)", values * side + 0.0, True, "%")
-    return Condition(name, values, False)
+        return Condition(f"signed {name} (%)", values * side + 0.0, "%")
+    return Condition(name, values)
 
 
 def _sides(trials: Mapping[str, Array], name: str) -> Array | None:
@@ -68,11 +67,11 @@ def _sides(trials: Mapping[str, Array], name: str) -> Array | None:
     found = np.full(len(kinds), np.nan)
     for kind in np.unique(kinds):
         here = kinds == kind
-        known = trials[name][here].astype(float)
         side = _side({n: values[here] for n, values in trials.items()}, name)
-        if side is None and not np.isnan(known).all():
+        if side is not None:
+            found[here] = side
+        elif not np.isnan(trials[name][here].astype(float)).all():
             return None
-        found[here] = np.nan if side is None else side
     return found
 
 
@@ -194,11 +193,11 @@ class Averaged(NamedTuple):
 
 def averaged(
     activity: Activity,
-    *,
-    environment: str | None,
     layer: str | None,
     condition: str | None,
     align: str | None,
+    environment: str | None,
+    *,
     one: bool,
 ) -> list[Averaged]:
     """Averages by a variable, in time from a period's start, one of each environment.
@@ -280,7 +279,8 @@ def _averaged(
     assert mean.time is not None
     if not len(mean.conditions):
         what = "period" if found is None else found.label
-        raise unusable(f"no trial of {environment or 'these'} has a value of {what}")
+        where = f" of {environment}" if environment else ""
+        raise unusable(f"no trial{where} has a value of {what}")
     enough = mean.counts * 2 >= mean.counts.max(1, keepdims=True)
     return Averaged(
         environment,

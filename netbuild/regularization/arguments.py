@@ -1,11 +1,49 @@
-"""Checks of the arguments of regularizers: numbers in their bounds, and known options."""
+"""The arguments of regularizers: signatures, numbers within bounds, and known words."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
+from inspect import Parameter, Signature
 from numbers import Real
+from typing import Any
+
+from netbuild.wording import nearest
+
+NEEDED = Parameter.empty
+DRAW_OPTIONS = ("inh_ratio", "rho", "inh_first", "seed")  # of `draw_dale_reference`
+BOUNDS = {
+    "Lambda": (0.0, math.inf),
+    "alpha": (0.0, 1.0),
+    "exc_target_ratio": (0.0, 1.0),
+    "inh_target_ratio": (0.0, 1.0),
+}
+WORDS = {
+    "norm": ("entrywise", "matrix"),
+    "reduction": ("sum", "mean"),
+    "of": ("sample", "unit_mean"),
+}
+
+
+def arguments(draws: bool = False, **defaults: Any) -> Signature:
+    """The signature of a constructor: its arguments in order, with their defaults (or NEEDED).
+
+    With `draws` it also takes `draw_options`: any of DRAW_OPTIONS, by keyword.
+    """
+    by_position = Parameter.POSITIONAL_OR_KEYWORD
+    found = [Parameter(name, by_position, default=value) for name, value in defaults.items()]
+    options = [Parameter("draw_options", Parameter.VAR_KEYWORD)] if draws else []
+    return Signature([*found, *options])
+
+
+def checked(name: str, value: Any) -> Any:
+    """The value of the argument called `name`, if it is within its BOUNDS and one of its WORDS."""
+    if name in BOUNDS:
+        return bounded(name, value, *BOUNDS[name])
+    if name in WORDS and value not in WORDS[name]:
+        hint = did_you_mean(str(value), WORDS[name])
+        raise ValueError(f"{name} must be one of {', '.join(WORDS[name])}, not {value!r}{hint}")
+    return value
 
 
 def bounded(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
@@ -21,8 +59,8 @@ def bounded(name: str, value: float, low: float = 0.0, high: float = 1.0) -> flo
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The hint `; did you mean 'alpha'?`, or nothing where no known word is similar."""
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def refuse_unknown(options: Iterable[str], known: Sequence[str], owner: str) -> None:

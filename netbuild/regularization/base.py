@@ -7,15 +7,21 @@ its Lambda_k; a `RegularizationList` holds them by name, with a Lambda for all.
 from __future__ import annotations
 
 import inspect
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from netbuild.regularization.arguments import bounded, refuse_unknown
+from netbuild.regularization.arguments import (
+    DRAW_OPTIONS,
+    NEEDED,
+    arguments,
+    checked,
+    refuse_unknown,
+)
+from netbuild.regularization.references import given_references, reference_signs
 from netbuild.regularization.targets import GivenTensors, NamedParameters, Params, Places
 
 LAMBDA = 1.0  # the weight of a term that is given none
@@ -25,35 +31,76 @@ Optimizer: TypeAlias = torch.optim.Optimizer | None
 class BaseRegularization(nn.Module):
     """A penalty on some parameters: `regularization()` is `Lambda * regularization.forward()`.
 
-    A subclass defines `term`, the penalty of one parameter, or overrides `forward`, which sums over
-    `learnable()`.
-    Parameters that are frozen (`requires_grad=False`) are left out of the sum; with none left
-    it is a zero that can be backpropagated. Hooks of `nn.Module` see the raw term.
+    A subclass lists the arguments of its constructor in `takes`; each becomes an attribute. It
+    defines `term`, the penalty of one parameter, or overrides `forward`, which sums over
+    `learnable()`. Parameters that are frozen (`requires_grad=False`) are left out of the sum;
+    with none left it is a zero that can be backpropagated. Hooks of `nn.Module` see the raw term.
+
+    A subclass that takes `reference_weights` has one reference per parameter, of its shape: the
+    buffers reference_0 and so on, which move with `.to()`, are saved by `state_dict()`, and are
+    never the caller's memory. One that takes `draw_options` too keeps only the signs of these
+    references (0 is no reference sign), and draws them where none are given.
 
     Args:
         params: an iterable of tensors, a dict of them by name, or `NamedParameters`. They are
             never registered: neither `parameters()` nor `state_dict()` lists them.
         Lambda: the weight of the term in the loss, >= 0.
         optimizer: steps on this term alone in `on_optimization_end`; needed only there.
+        reference_weights: one per parameter, of its shape, or a dict by the parameters' names.
+        draw_options: `inh_ratio`, `rho`, `inh_first`, `seed` of `draw_dale_reference`, for drawn
+            references only.
 
     Raises:
-        TypeError: params are not floating-point tensors, or Lambda is not a number.
-        ValueError: Lambda is negative or not finite.
+        TypeError: an argument that is missing or unknown; params are not floating-point tensors;
+            Lambda is not a number; references and options for drawing them together.
+        ValueError: Lambda is negative or not finite; an unknown option for drawing; a ratio, the
+            number of references or a shape is out of bounds.
     """
 
-    _zero: Tensor
+    takes: ClassVar[inspect.Signature] = arguments(params=NEEDED, Lambda=LAMBDA, optimizer=None)
+    __signature__: ClassVar[inspect.Signature | None] = takes  # what `help` shows
     # True: forward takes the network's activity, and the steps of its trials (None: all count).
     needs_activity: ClassVar[bool] = False
-    more_options: ClassVar[Iterable[str]] = ()  # what the constructor takes as **options
+    Lambda: float
+    optimizer: Optimizer = None
+    _zero: Tensor
 
-    def __init__(self, params: Params, Lambda: float = LAMBDA, optimizer: Optimizer = None) -> None:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        has_own = cls.__init__ is not BaseRegularization.__init__
+        cls.__signature__ = None if has_own else cls.takes
+
+    def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__()
+        try:
+            bound = self.takes.bind(*values, **named)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
+        bound.apply_defaults()
+        given = bound.arguments
+        params, references = given.pop("params", ()), given.pop("reference_weights", None)
+        draw_options = given.pop("draw_options", None)
         self.targets = params if isinstance(params, NamedParameters) else GivenTensors(params)
-        self.Lambda = bounded("Lambda", Lambda, 0.0, math.inf)
-        self.optimizer = optimizer
+        for name, value in given.items():
+            setattr(self, name, checked(name, value))
+        self.prepare()
+        if "reference_weights" in self.takes.parameters:
+            self._hold(references, draw_options)
         like = next(iter(self.get_params()), torch.empty(()))
         # A buffer, so that the zero of a sum over no parameter follows `.to()` as weights do.
         self.register_buffer("_zero", like.new_zeros(()), persistent=False)
+
+    def prepare(self) -> None:
+        """Complete the arguments of a subclass, or refuse what `arguments.checked` lets pass."""
+
+    def _hold(self, references: Any, draw_options: Mapping[str, Any] | None) -> None:
+        if draw_options is None:
+            found = given_references(self.targets, references)
+        else:
+            owner = type(self).__name__
+            found = reference_signs(self.targets, references, draw_options, owner)
+        for index, reference in enumerate(found):
+            self.register_buffer(f"reference_{index}", reference)
 
     @classmethod
     def from_dict(cls, struct: Mapping[str, Any], params: Params | None = None) -> Self:
@@ -81,9 +128,10 @@ class BaseRegularization(nn.Module):
     @classmethod
     def options(cls) -> tuple[str, ...]:
         """The names of all arguments of the constructor, and so of `from_dict`."""
-        given = inspect.signature(cls).parameters.values()
-        more = [cls.more_options if p.kind is p.VAR_KEYWORD else (p.name,) for p in given]
-        return tuple(dict.fromkeys(name for names in more for name in names))
+        names = list(inspect.signature(cls).parameters)
+        if "draw_options" in names:
+            names[-1:] = DRAW_OPTIONS
+        return tuple(names)
 
     @classmethod
     def default_name(cls) -> str:
@@ -110,6 +158,15 @@ class BaseRegularization(nn.Module):
     def places(self, index: int) -> Places | None:
         """Where its entries stand in its matrix, if sparse storage keeps only some of them."""
         return self.targets.places(index)
+
+    def reference(self, index: int) -> Tensor:
+        """The reference of parameter number `index`, of the parameter's shape."""
+        return self._buffers[f"reference_{index}"]  # type: ignore[return-value]
+
+    @property
+    def reference_weights(self) -> list[Tensor]:
+        """All references, in the parameters' order."""
+        return [self.reference(index) for index in range(len(self.param_names))]
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """The penalty of parameter number `index`, whose value is `weight`; a 0-d tensor."""
@@ -164,24 +221,3 @@ def step_on(loss: nn.Module, optimizer: Optimizer) -> None:
         loss().backward(inputs=own)
         optimizer.step()
         optimizer.zero_grad()
-
-
-class ReferencedRegularization(BaseRegularization):
-    """A regularization with one reference per parameter: the buffers reference_0 and so on.
-
-    References move with `.to()`, are saved by `state_dict()`, and are never the caller's memory.
-    """
-
-    def hold_references(self, references: Sequence[Tensor]) -> None:
-        """Register `references`, one per parameter; nothing else may share their memory."""
-        for index, reference in enumerate(references):
-            self.register_buffer(f"reference_{index}", reference)
-
-    def reference(self, index: int) -> Tensor:
-        """The reference of parameter number `index`, of the parameter's shape."""
-        return self._buffers[f"reference_{index}"]  # type: ignore[return-value]
-
-    @property
-    def reference_weights(self) -> list[Tensor]:
-        """All references, in the parameters' order."""
-        return [self.reference(index) for index in range(len(self.param_names))]

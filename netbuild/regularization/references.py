@@ -1,9 +1,9 @@
 """Reference weights: checked copies of the caller's, or signs drawn after Dale's law.
 
 A reference has the shape of its parameter, (output_dim, input_dim) on a torch weight: axis 1 is
-presynaptic. For a weight in sparse storage only the references of its connections are kept. They
-may be given so, (connection,), or as the whole matrix, which is read at the connections: entries
-elsewhere would add a constant to a term (a distance, say) that no weight can change.
+presynaptic. For a weight in sparse storage only the references of its connections are kept. The
+caller gives these, (connection,), or the whole matrix, whose entries elsewhere are dropped: they
+would only add a constant to a term.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netbuild.regularization.arguments import bounded, refuse_unknown
+from netbuild.regularization.arguments import DRAW_OPTIONS, bounded, refuse_unknown
 from netbuild.regularization.targets import Places, Targets
 from netbuild.splits import round_half_up
 from netbuild.streams import rng_of
@@ -26,19 +26,10 @@ from netbuild.streams import rng_of
 References: TypeAlias = Iterable[Any] | Mapping[str, Any]
 
 
-class DrawOptions(TypedDict, total=False):
-    """How to draw references; see `draw_dale_reference`."""
-
-    inh_ratio: float
-    rho: float
-    inh_first: bool
-    seed: int
-
-
 def given_references(targets: Targets, references: References) -> list[Tensor]:
     """Copies of the caller's references, one per parameter, each with its dtype and device.
 
-    Tensors, arrays and nested lists will do; a mapping is matched by the parameters' names.
+    Each may be a tensor, an array or nested lists; a mapping is matched by the parameters' names.
 
     Raises:
         TypeError: one tensor or array came where a list of them belongs.
@@ -82,14 +73,14 @@ def _as_reference(name: str, param: Tensor, reference: Any, where: Places | None
 
 
 def reference_signs(
-    targets: Targets, given: References | None, options: DrawOptions, owner: str
+    targets: Targets, given: References | None, options: Mapping[str, Any], owner: str
 ) -> list[Tensor]:
     """The signs of the given references, or drawn signs in the parameters' shapes.
 
     All are drawn from one stream, so that equal shapes do not get equal references. Raises
     ValueError for options that `owner` does not know, and TypeError for options beside references.
     """
-    refuse_unknown(options, tuple(DrawOptions.__annotations__), owner)
+    refuse_unknown(options, DRAW_OPTIONS, owner)
     if given is not None:
         if options:
             named = ", ".join(options)
@@ -119,7 +110,7 @@ def draw_dale_reference(
 
     Args:
         shape: of the weight, (..., output_dim, input_dim); the last axis is presynaptic (axis 1
-            of a torch weight). Any shape will do.
+            of a torch weight), or any other shape.
         inh_ratio: the share of inhibitory units in [0, 1], of n units round-half-up(inh_ratio n).
         rho: the share of entries that have a sign, in [0, 1]; the others, drawn without
             regard to the unit, are 0. Of N entries round-half-up(rho N) have a sign.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from typing import Any, Self
 
 import torch
@@ -67,9 +68,10 @@ class RegularizationList(nn.Module):
             options = dict(struct)
             name, kind = options.pop("name", None), options.get("type")
             if kind not in REGULARIZATIONS:
-                near, known = did_you_mean(str(kind), REGULARIZATIONS), ", ".join(REGULARIZATIONS)
-                what = f"no regularization has the type {kind!r}{near}"
-                raise ValueError(f"{what} (there are: {known})")
+                hint, known = did_you_mean(str(kind), REGULARIZATIONS), ", ".join(REGULARIZATIONS)
+                raise ValueError(
+                    f"no regularization has the type {kind!r}{hint} (there are: {known})"
+                )
             result.append(REGULARIZATIONS[kind].from_dict(options, given), name)
         return result
 
@@ -77,26 +79,21 @@ class RegularizationList(nn.Module):
         """Add one at the end.
 
         Raises:
-            TypeError: it is no `BaseRegularization`. ValueError: the name is taken, or cannot be
-            the name of a submodule.
+                TypeError: it is not a `BaseRegularization`.
+            ValueError: the name is taken, or cannot be the name of a submodule.
         """
         if not isinstance(regularization, BaseRegularization):
             kind = type(regularization).__name__
             raise TypeError(f"a RegularizationList holds regularizations, not {kind}")
         if name is None:
-            name = self._free_name(regularization.default_name())
+            default = regularization.default_name()
+            numbered = (f"{default}_{number}" for number in count(2))
+            name = next(n for n in chain([default], numbered) if n not in self.regularizations)
         if name in self.regularizations:
             raise ValueError(f"two regularizations are called {name!r}")
         if not name.isidentifier() or hasattr(self.regularizations, name):
             raise ValueError(f"{name!r} cannot be the name of a regularization")
         self.regularizations[name] = regularization
-
-    def _free_name(self, wanted: str) -> str:
-        name, number = wanted, 1
-        while name in self.regularizations:
-            number += 1
-            name = f"{wanted}_{number}"
-        return name
 
     def extend(
         self, regularizations: Iterable[BaseRegularization] | Mapping[str, BaseRegularization]
@@ -151,12 +148,19 @@ class RegularizationList(nn.Module):
         Raises:
             ValueError: one needs the activity, and there is none.
         """
-        return {name: _raw(name, item, activity, steps) for name, item in self.items()}
+        found = {}
+        for name, item in self.items():
+            if item.needs_activity and activity is None:
+                raise ValueError(f"{name} needs the activity: network.regularizers(activity)")
+            # Without steps, the `forward` of a user's class may take the activity alone.
+            given = (activity,) if steps is None else (activity, steps)
+            found[name] = item.raw(*given) if item.needs_activity else item.raw()
+        return found
 
     def total(self, raw_terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of what `raw_terms` returned: bit for bit what `forward` gives.
 
-        For a training loop that logs the raw terms of the step that it takes.
+        A training loop that logs the raw terms of a step calls the two in turn.
         """
         total: Tensor | None = None
         for name, raw in raw_terms.items():
@@ -185,15 +189,3 @@ class RegularizationList(nn.Module):
                 for name, item in self.items()
                 if not item.needs_activity
             }
-
-
-def _raw(
-    name: str, regularization: BaseRegularization, activity: Activity | None, steps: Tensor | None
-) -> Tensor:
-    if not regularization.needs_activity:
-        return regularization.raw()
-    if activity is None:
-        raise ValueError(f"{name} needs the activity: network.regularizers(activity)")
-    if steps is None:  # a regularizer of a user's own need not know of padding
-        return regularization.raw(activity)
-    return regularization.raw(activity, steps)

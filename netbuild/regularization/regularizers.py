@@ -1,34 +1,20 @@
 """The regularizers, and the table of them; `terms` has their formulas, and NeuroTorch their names.
 
-To add one, write its class and list it in REGULARIZATIONS and in `__all__`.
+To add one, write its class, and list it in REGULARIZATIONS and in `__all__`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias, Unpack, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from netbuild.regularization import terms
-from netbuild.regularization.arguments import bounded, did_you_mean
-from netbuild.regularization.base import (
-    LAMBDA,
-    BaseRegularization,
-    Optimizer,
-    ReferencedRegularization,
-)
-from netbuild.regularization.references import (
-    DrawOptions,
-    References,
-    given_references,
-    reference_signs,
-)
-from netbuild.regularization.targets import Params
+from netbuild.regularization.arguments import NEEDED, arguments, bounded, did_you_mean
+from netbuild.regularization.base import LAMBDA, BaseRegularization
 
 __all__ = [
     "L1",
@@ -47,10 +33,9 @@ __all__ = [
     "WeightsDistance",
 ]
 
-Norm: TypeAlias = Literal["entrywise", "matrix"]
-Reduction: TypeAlias = Literal["sum", "mean"]
-Of: TypeAlias = Literal["sample", "unit_mean"]
 Activity: TypeAlias = Mapping[str, Tensor]  # layer name to rates (..., unit)
+# Arguments of every norm; the words of `norm` and `reduction` are in `arguments.WORDS`.
+NORM: dict[str, Any] = {"norm": "entrywise", "squared": False, "reduction": "sum"}
 
 
 # Norms
@@ -74,27 +59,17 @@ class Lp(BaseRegularization):
             of a weight in sparse storage.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        Lambda: float = LAMBDA,
-        p: float = 1,
-        norm: Norm = "entrywise",
-        squared: bool = False,
-        reduction: Reduction = "sum",
-        optimizer: Optimizer = None,
-    ) -> None:
-        super().__init__(params, Lambda, optimizer)
-        self.p = math.inf if p == math.inf else bounded("p", p, 1.0, math.inf)
-        self.norm, self.squared, self.reduction = norm, squared, reduction
-        for name, value, known in (("norm", norm, Norm), ("reduction", reduction, Reduction)):
-            if value not in get_args(known):
-                listed = ", ".join(get_args(known))
-                raise ValueError(f"{name} must be one of {listed}, not {value!r}")
-        if norm == "matrix":
-            self._check_matrix_norm()
+    takes = arguments(params=NEEDED, Lambda=LAMBDA, p=1.0, **NORM, optimizer=None)
+    p: float
+    norm: str
+    squared: bool
+    reduction: str
 
-    def _check_matrix_norm(self) -> None:
+    def prepare(self) -> None:
+        """Refuse combinations that are not norms."""
+        self.p = math.inf if self.p == math.inf else bounded("p", self.p, 1.0, math.inf)
+        if self.norm != "matrix":
+            return
         if self.p not in (1, 2, math.inf):
             raise ValueError(f"a matrix norm has p = 1, 2 or inf, not {self.p:g}")
         if self.reduction == "mean":
@@ -118,16 +93,8 @@ class Lp(BaseRegularization):
 class L1(Lp):
     """The sum of magnitudes, sum_k sum_ij |w_ij|: the lasso, which drives weights to zero."""
 
-    def __init__(
-        self,
-        params: Params,
-        Lambda: float = LAMBDA,
-        norm: Norm = "entrywise",
-        squared: bool = False,
-        reduction: Reduction = "sum",
-        optimizer: Optimizer = None,
-    ) -> None:
-        super().__init__(params, Lambda, 1, norm, squared, reduction, optimizer)
+    takes = arguments(params=NEEDED, Lambda=LAMBDA, **NORM, optimizer=None)
+    p = 1.0
 
 
 class L2(Lp):
@@ -136,44 +103,25 @@ class L2(Lp):
     Only the squared one is weight decay: its gradient is 2 W, that of the length is W / ||W||.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        Lambda: float = LAMBDA,
-        norm: Norm = "entrywise",
-        squared: bool = False,
-        reduction: Reduction = "sum",
-        optimizer: Optimizer = None,
-    ) -> None:
-        super().__init__(params, Lambda, 2, norm, squared, reduction, optimizer)
+    takes = arguments(params=NEEDED, Lambda=LAMBDA, **NORM, optimizer=None)
+    p = 2.0
 
 
 # References
 
 
-class WeightsDistance(ReferencedRegularization, Lp):
+class WeightsDistance(Lp):
     """sum_k ||W_k - R_k||_p: how far weights are from a reference, magnitudes included.
 
     Args:
-        params, Lambda: see `BaseRegularization`.
-        reference_weights: one per parameter, of its shape, or a dict by the parameters' names.
+        params, reference_weights, Lambda: see `BaseRegularization`.
         p, norm, squared, reduction, optimizer: see `Lp`; norm="matrix" is || |W - R| ||_p, of
             magnitudes.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        reference_weights: References,
-        Lambda: float = LAMBDA,
-        p: float = 1,
-        norm: Norm = "entrywise",
-        squared: bool = False,
-        reduction: Reduction = "sum",
-        optimizer: Optimizer = None,
-    ) -> None:
-        super().__init__(params, Lambda, p, norm, squared, reduction, optimizer)
-        self.hold_references(given_references(self.targets, reference_weights))
+    takes = arguments(
+        params=NEEDED, reference_weights=NEEDED, Lambda=LAMBDA, p=1.0, **NORM, optimizer=None
+    )
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """The distance of one parameter from its reference."""
@@ -182,60 +130,24 @@ class WeightsDistance(ReferencedRegularization, Lp):
         return super().term(index, difference.abs() if self.norm == "matrix" else difference)
 
 
-class SignRegularization(ReferencedRegularization):
-    """A regularization with one reference sign per weight.
-
-    Args:
-        params, Lambda, optimizer: see `BaseRegularization`.
-        reference_weights: one per parameter, of its shape (or a dict by the parameters' names);
-            only the signs are kept, and 0 is no reference sign. Use `WeightsDistance` for
-            magnitudes. None draws them.
-        draw_options: `inh_ratio`, `rho`, `inh_first`, `seed` of `draw_dale_reference`, for drawn
-            references only.
-
-    Raises:
-        TypeError: references and options for drawing them together.
-        ValueError: an unknown option, or a ratio, the number of references or a shape is out of
-            bounds.
-    """
-
-    more_options = DrawOptions.__annotations__
-
-    def __init__(
-        self,
-        params: Params,
-        reference_weights: References | None = None,
-        Lambda: float = LAMBDA,
-        optimizer: Optimizer = None,
-        **draw_options: Unpack[DrawOptions],
-    ) -> None:
-        super().__init__(params, Lambda, optimizer)
-        owner = type(self).__name__
-        self.hold_references(reference_signs(self.targets, reference_weights, draw_options, owner))
-
-
-class DaleLawL2(SignRegularization):
+class DaleLawL2(BaseRegularization):
     """Dale's law and small weights: sum_k Tr(W^T (alpha W - (1 - alpha) S)), S = sign(reference).
 
     Every weight with a reference sign is pulled to (1 - alpha) / (2 alpha) times this sign (0.125
     for alpha = 0.8), where the loss is negative; every weight without one (S = 0) is pulled to 0.
 
     Args:
-        params, reference_weights, Lambda, optimizer, draw_options: see `SignRegularization`.
+        params, reference_weights, Lambda, optimizer, draw_options: see `BaseRegularization`.
         alpha: in [0, 1]; 0 is Dale's law alone, 1 the sum of squares alone.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        alpha: float = 0.8,
-        reference_weights: References | None = None,
-        Lambda: float = LAMBDA,
-        optimizer: Optimizer = None,
-        **draw_options: Unpack[DrawOptions],
-    ) -> None:
-        super().__init__(params, reference_weights, Lambda, optimizer, **draw_options)
-        self.alpha = bounded("alpha", alpha)
+    takes = arguments(
+        draws=True, params=NEEDED, alpha=0.8, reference_weights=None, Lambda=LAMBDA, optimizer=None
+    )
+    alpha: float
+
+    def prepare(self) -> None:
+        """No reference has been compared row by row yet."""
         self._by_unit: dict[int, tuple[tuple[int, int], bool]] = {}
 
     def forward(self) -> Tensor:
@@ -243,17 +155,15 @@ class DaleLawL2(SignRegularization):
         learnable = self.learnable()
         if not learnable:
             return self.zero()
-        weights = [weight for _, weight in learnable]
-        return terms.dale_l2_sum(
-            weights, [self._signs(index) for index, _ in learnable], self.alpha
-        )
+        signs = [self._signs(index) for index, _ in learnable]
+        return terms.dale_l2_sum([weight for _, weight in learnable], signs, self.alpha)
 
     def _signs(self, index: int) -> Tensor:
         """The reference, or the first row of a large reference whose rows are all alike."""
         reference = self.reference(index)
         if reference.numel() < terms.LARGE or reference.is_meta:
             return reference
-        memory = (reference.data_ptr(), reference._version)  # another one once moved or written to
+        memory = (reference.data_ptr(), reference._version)  # changes when it is moved or written
         if self._by_unit.get(index, (None,))[0] != memory:
             self._by_unit[index] = memory, terms.rows_are_alike(reference)
         alike = self._by_unit[index][1]
@@ -264,39 +174,31 @@ class DaleLaw(DaleLawL2):
     """Dale's law alone: -sum_k <W, S>, which is `DaleLawL2` with alpha = 0.
 
     It is unbounded below: with nothing else in the loss to stop them, weights of the right sign
-    grow for ever. `DaleHinge` stops once the signs are right.
+    grow without limit. `DaleHinge` stops once the signs are right.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        reference_weights: References | None = None,
-        Lambda: float = LAMBDA,
-        optimizer: Optimizer = None,
-        **draw_options: Unpack[DrawOptions],
-    ) -> None:
-        super().__init__(params, 0.0, reference_weights, Lambda, optimizer, **draw_options)
+    takes = arguments(
+        draws=True, params=NEEDED, reference_weights=None, Lambda=LAMBDA, optimizer=None
+    )
+    alpha = 0.0
 
 
-class DaleHinge(SignRegularization):
+class DaleHinge(BaseRegularization):
     """The magnitudes of wrong signs: sum_k sum_ij relu(-s_ij w_ij)^p; 0 once the signs are right.
 
     Args:
-        params, reference_weights, Lambda, optimizer, draw_options: see `SignRegularization`.
+        params, reference_weights, Lambda, optimizer, draw_options: see `BaseRegularization`.
         p: the power, >= 1. With p = 1 every wrong weight is pushed equally hard.
     """
 
-    def __init__(
-        self,
-        params: Params,
-        reference_weights: References | None = None,
-        Lambda: float = LAMBDA,
-        p: float = 1,
-        optimizer: Optimizer = None,
-        **draw_options: Unpack[DrawOptions],
-    ) -> None:
-        super().__init__(params, reference_weights, Lambda, optimizer, **draw_options)
-        self.p = bounded("p", p, 1.0, math.inf)
+    takes = arguments(
+        draws=True, params=NEEDED, reference_weights=None, Lambda=LAMBDA, p=1.0, optimizer=None
+    )
+    p: float
+
+    def prepare(self) -> None:
+        """Refuse powers below 1."""
+        self.p = bounded("p", self.p, 1.0, math.inf)
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """The summed violations of one parameter."""
@@ -319,15 +221,8 @@ class ExcRatioTargetRegularization(BaseRegularization):
         exc_target_ratio: the wanted share of excitatory weights, in [0, 1].
     """
 
-    def __init__(
-        self,
-        params: Params,
-        exc_target_ratio: float = 0.8,
-        Lambda: float = LAMBDA,
-        optimizer: Optimizer = None,
-    ) -> None:
-        super().__init__(params, Lambda, optimizer)
-        self.exc_target_ratio = bounded("exc_target_ratio", exc_target_ratio)
+    takes = arguments(params=NEEDED, exc_target_ratio=0.8, Lambda=LAMBDA, optimizer=None)
+    exc_target_ratio: float
 
     def term(self, index: int, weight: Tensor) -> Tensor:
         """How far one parameter's surrogate is from the target; in [0, 2]."""
@@ -357,16 +252,12 @@ class ExcRatioTargetRegularization(BaseRegularization):
 class InhRatioTargetRegularization(ExcRatioTargetRegularization):
     """Pulls the share of inhibitory weights to a target; see `ExcRatioTargetRegularization`."""
 
-    def __init__(
-        self,
-        params: Params,
-        inh_target_ratio: float = 0.2,
-        Lambda: float = LAMBDA,
-        optimizer: Optimizer = None,
-    ) -> None:
-        target = bounded("inh_target_ratio", inh_target_ratio)
-        super().__init__(params, 1 - target, Lambda, optimizer)
-        self.inh_target_ratio = target
+    takes = arguments(params=NEEDED, inh_target_ratio=0.2, Lambda=LAMBDA, optimizer=None)
+    inh_target_ratio: float
+
+    def prepare(self) -> None:
+        """The excitatory target is what the inhibitory one leaves."""
+        self.exc_target_ratio = 1 - self.inh_target_ratio
 
 
 # Firing rates
@@ -387,24 +278,18 @@ class ActivityRegularization(BaseRegularization):
         ValueError: no layer, or another value of `of`.
     """
 
+    takes = arguments(layers=NEEDED, Lambda=LAMBDA, of="sample", units=None)
     needs_activity: ClassVar[bool] = True
+    layers: Iterable[str]
+    of: str
+    units: Mapping[str, Any] | None
 
-    def __init__(
-        self,
-        layers: str | Iterable[str],
-        Lambda: float = LAMBDA,
-        of: Of = "sample",
-        units: Mapping[str, Sequence[int] | NDArray[np.integer[Any]]] | None = None,
-    ) -> None:
-        super().__init__((), Lambda)
-        self.layers = (layers,) if isinstance(layers, str) else tuple(layers)
+    def prepare(self) -> None:
+        """Refuse an empty list of layers; positions of units become tensors."""
+        self.layers = (self.layers,) if isinstance(self.layers, str) else tuple(self.layers)
         if not self.layers:
             raise ValueError(f"{type(self).__name__} needs the name of a layer")
-        if of not in get_args(Of):
-            known = " or ".join(map(repr, get_args(Of)))
-            raise ValueError(f"of must be {known}, not {of!r}{did_you_mean(str(of), get_args(Of))}")
-        self.of = of
-        self.units = {name: torch.as_tensor(which) for name, which in (units or {}).items()}
+        self.units = {name: torch.as_tensor(which) for name, which in (self.units or {}).items()}
 
     def forward(  # type: ignore[override]
         self, activity: Activity, steps: Tensor | None = None
@@ -426,7 +311,7 @@ class ActivityRegularization(BaseRegularization):
         if name not in activity:
             raise ValueError(f"the activity has no layer {name!r}{did_you_mean(name, activity)}")
         rates = activity[name]
-        if name in self.units:
+        if self.units and name in self.units:
             rates = rates[..., self.units[name].to(rates.device)]
         step_weights = None
         if steps is not None and rates.ndim >= 3:

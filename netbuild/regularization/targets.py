@@ -1,7 +1,7 @@
 """Where a regularizer finds its parameters: tensors it was given, or names in a network.
 
-Neither way registers anything: a parameter that belongs to two modules would be listed twice by
-`state_dict()`, which safetensors refuses to save and `.to("meta")` tears apart.
+Neither registers the parameters with the regularizer: `state_dict()` would list them twice, which
+safetensors refuses to save, and `.to("meta")` would make two parameters of one.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ class GivenTensors:
 class NamedParameters:
     """Parameters of a network by name, looked up at each call.
 
-    So they are the right ones after `.to()` has replaced them, after a layer was exchanged, and
-    in a `copy.deepcopy` of the network, whose regularizers read the copy. Of a layer with an
-    `effective_weight` property (a layer that learns magnitudes and fixes the signs), `weight` is
-    the effective weight, which the forward pass uses.
+    So a regularizer reads the current parameters after `.to()` has replaced them, after a layer was
+    exchanged, and in a `copy.deepcopy` of the network. The `weight` of a layer with an
+    `effective_weight` property (a layer that learns magnitudes and fixes the signs) is the
+    effective weight, which the forward pass uses.
 
     Args:
-        owner: the network. It is not registered as a submodule of anything, and not kept alive: a
-            network whose regularizers did so would only be freed by the garbage collector.
-            Pickle it together with what names its parameters.
+        owner: the network. It is neither registered as a submodule nor kept alive: a network that
+            its own regularizers kept alive would only be freed by the garbage collector. To
+            pickle a regularizer, pickle its network with it.
         names: dotted names as `owner.named_parameters()` spells them, each once.
-        among: for each parameter the entries that are regularized, as positions in it when it is
-            flattened (entry,), and how many entries these are with those that sparse storage
-            leaves out. None: all entries of all parameters.
+        among: for each parameter the positions of the entries that are regularized in the
+            flattened parameter (entry,), and the number of these entries, including those that
+            sparse storage leaves out. None: all entries of all parameters.
 
     Raises:
         ValueError: a name that the owner does not have, with the nearest one, or a name twice.
@@ -116,15 +116,16 @@ class NamedParameters:
         """How many entries parameter number `index` has, absent connections included."""
         if self._among is not None:
             return self._among[index][1]
-        module, leaf, param = self._lookup()[index]
-        return math.prod(_shape(module)) if _is_sparse(module, leaf) else param.numel()
+        where = self.places(index)
+        return self._lookup()[index][2].numel() if where is None else math.prod(where.shape)
 
     def places(self, index: int) -> Places | None:
         """Where the entries of parameter number `index` stand, if it is in sparse storage."""
         module, leaf, _ = self._lookup()[index]
         if self._among is not None or not _is_sparse(module, leaf):
             return None
-        return Places(module.targets, module.sources, _shape(module))  # type: ignore[arg-type]
+        shape = int(module.output_dim), int(module.input_dim)  # type: ignore[arg-type]
+        return Places(module.targets, module.sources, shape)  # type: ignore[arg-type]
 
     def _value(self, index: int, module: nn.Module, leaf: str, param: nn.Parameter) -> Tensor:
         whole: Tensor = param
@@ -177,10 +178,6 @@ Params: TypeAlias = Iterable[Tensor] | Mapping[str, Tensor] | NamedParameters
 def _is_sparse(module: nn.Module, leaf: str) -> bool:
     """Whether a parameter is the weight of a layer in sparse storage, which alone has `sources`."""
     return leaf == "weight" and getattr(module, "sources", None) is not None
-
-
-def _shape(module: nn.Module) -> tuple[int, int]:
-    return int(module.output_dim), int(module.input_dim)  # type: ignore[arg-type]
 
 
 def _scale_learns(module: nn.Module) -> bool:

@@ -1,7 +1,7 @@
 """The terms of the loss as pure functions of tensors, with gradients written by hand for speed.
 
-A weight is (output_dim, input_dim), where axis 1 is presynaptic, and of any shape where no such
-shape is named. Rates r are (batch, time, unit) or (batch, unit), with the axes B, T, N.
+A weight may have any shape, unless a docstring asks for (output_dim, input_dim), where axis 1 is
+presynaptic. Rates r are (batch, time, unit) or (batch, unit), with the axes B, T, N.
 
 A mean of rates over batch and time is the mean over the trials of each trial's mean over its own
 steps, so that what a trial costs does not depend on how long the others are. Where all trials have
@@ -120,8 +120,8 @@ def dale_l2_sum(weights: Sequence[Tensor], signs: Sequence[Tensor], alpha: float
     Args:
         weights: (..., input_dim) each.
         signs: for each weight a tensor of its shape, or (input_dim,) where all rows are alike: one
-            sign per presynaptic unit. This is read from the cache, and saves 2 of the 7 passes
-            over memory, which take the time.
+            sign per presynaptic unit. Such a row stays in the cache, which saves 2 of the 7 passes
+            over memory that take up the time.
         alpha: as in `dale_l2`.
     """
     total: Tensor = _DaleL2Sum.apply(alpha, *weights, *signs)  # type: ignore[no-untyped-call]
@@ -186,8 +186,8 @@ def _inner_product(w: Tensor, s: Tensor) -> Tensor:
 def _weighted_sum(w: Tensor, s: Tensor, of_w: float, of_s: float) -> Tensor:
     """of_w W + of_s S in one pass over memory, where `add` and `mul_` take two.
 
-    `addr`, beta A + alpha u v^T, is the one operation of torch that scales both its summands. Its
-    call takes a microsecond more, and takes numbers, which only the CPU has without waiting.
+    `addr`, beta A + alpha u v^T, is the only operation of torch that scales both its summands. Its
+    factors are Python numbers, for which a GPU would have to be waited for.
     """
     if s.shape == w.shape:
         result = torch.addr(s.reshape(1, -1), w.new_ones(1), w.flatten(), beta=of_s, alpha=of_w)

@@ -1,4 +1,4 @@
-"""Activity: what every unit does in the trials that are scored, with labels on every axis."""
+"""Activity: the rate of every unit in the trials that are scored, with labels on every axis."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from netbuild.tasks import Batch, right_choices
 from netbuild.training.trials import plain
 
 Array = NDArray[Any]
-AT_ONCE = 2**26  # values of the activity that are computed at once, at most
-MOST_TRIALS = 256  # that are computed at once
+AT_ONCE = 2**26  # the most values of the activity that are computed at once
+MOST_TRIALS = 256  # the most trials that are computed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Averages:
-    """Rates averaged over the trials of each condition; padding is in no average."""
+    """Rates averaged over the trials of each condition, without the padding."""
 
     conditions: Array  # (condition,): the values of the variable, in rising order
     rates: dict[str, Array]  # (condition, time, unit) float64; NaN where no trial has that step
-    counts: Array  # (condition, time): trials in each average
-    trials: Array  # (condition,): how many trials are of it
-    time: Array | None  # (time,), ms from the alignment; in steps without dt; None: no time axis
+    counts: Array  # (condition, time): the trials in each average
+    trials: Array  # (condition,): the trials of each condition
+    time: Array | None  # (time,): ms from the alignment, or steps without dt; None without time
 
     def __repr__(self) -> str:
-        """Its sizes; never the numbers."""
+        """The sizes of the arrays."""
         steps = [] if self.time is None else [f"{len(self.time)} steps"]
         layers = [f"{name}: {rates.shape[-1]} units" for name, rates in self.rates.items()]
         return f"Averages({', '.join([f'{len(self.conditions)} conditions', *steps, *layers])})"
@@ -44,16 +44,16 @@ class Averages:
 class Activity(Mapping[str, Array]):
     """Rates of every layer in evaluation trials; `activity["hidden"]` is `.rates["hidden"]`.
 
-    Step k is at k dt ms, and its rate is the one after the input of that step was read. Trials
-    that are shorter than the longest are followed by padding, where everything is NaN. Networks
-    without time have arrays (trial, unit), and neither `time` nor `mask` nor `steps`.
+    The rate of step k, at k dt ms, is the rate after the input of that step was read. Short trials
+    are followed by padding, where all arrays are NaN. Networks without time have arrays
+    (trial, unit), and neither `time` nor `mask` nor `steps`.
     """
 
     rates: dict[str, Array]  # of each layer: (trial, time, unit) float32
     inputs: Array  # (trial, time, input) float32
     units: dict[str, Units]  # of each layer: names, areas, signs, columns, (unit,) each
-    trials: dict[str, Array]  # variables, (trial,) each; `choice`, `correct`
-    steps: Array | None = None  # (trial,): the length of each
+    trials: dict[str, Array]  # variables, (trial,) each; also `choice` and `correct`
+    steps: Array | None = None  # (trial,): the length of each trial
     dt: float | None = None  # ms
 
     def __getitem__(self, layer: str) -> Array:
@@ -68,7 +68,7 @@ class Activity(Mapping[str, Array]):
         return len(self.rates)
 
     def __repr__(self) -> str:
-        """The numbers of trials, steps and units, and of units in each area; never the rates."""
+        """The numbers of trials, steps and units, and of the units in each area."""
         parts = [f"{len(self.inputs)} trials"]
         if self.steps is not None:
             each = "" if self.dt is None else f" of {self.dt:g} ms"
@@ -102,7 +102,7 @@ class Activity(Mapping[str, Array]):
     def periods(self) -> tuple[str, ...]:
         """The periods of the trials; `<period>_start` and `<period>_end` in `trials` are steps.
 
-        Beside them there is `answer`, the steps in which a choice counts.
+        `answer`, the steps in which a choice counts, is not listed.
         """
         starts = [name.removesuffix("_start") for name in self.trials if name.endswith("_start")]
         return tuple(name for name in starts if f"{name}_end" in self.trials and name != "answer")
@@ -113,10 +113,10 @@ class Activity(Mapping[str, Array]):
         return self[layer] if mask is None else self[layer][mask]
 
     def where(self, chosen: Array) -> Activity:
-        """Some of the trials, as `activity.where(activity.trials["environment"] == "go")`.
+        """Some of the trials, as in `activity.where(activity.trials["environment"] == "go")`.
 
-        `chosen` is (trial,) bool. Steps beyond the longest of them, and variables and periods that
-        none of them has, are left out. Raises ValueError for an array of another kind or length.
+        `chosen` is (trial,) bool. Steps beyond the longest chosen trial are left out, and variables
+        and periods that no chosen trial has. Raises ValueError for any other array.
         """
         chosen = np.asarray(chosen)
         if chosen.dtype != np.bool_ or chosen.shape != (len(self.inputs),):
@@ -139,18 +139,18 @@ class Activity(Mapping[str, Array]):
         """Rates averaged over the trials of each condition.
 
         Args:
-            condition: a column of `trials`, or a value for each trial, (trial,). Trials where it
+            condition: a column of `trials`, or a value for each trial, (trial,). Trials whose value
                 is NaN or "" are left out.
-            align: a period; time is counted from its start, and trials without it are left out.
-                None: from the start of the trial.
+            align: a period. Time is counted from its start, and trials without the period are left
+                out. None: time is counted from the start of the trial.
 
-        Raises ValueError: no such column or period, or a value for other than each trial.
+        Raises ValueError for an unknown column or period, and for an array of another length.
         """
         values = self._values(condition)
         starts = self._starts(align)
         kept = ~is_missing(values) & (starts >= 0)
         conditions, trials = np.unique(values[kept], return_counts=True)
-        timeless = self.steps is None  # as one step
+        timeless = self.steps is None  # treated as a single step
         steps = np.ones(len(self.inputs), np.int64) if self.steps is None else self.steps
         rates = {name: r[:, None] if timeless else r for name, r in self.rates.items()}
         before = int(starts[kept].max(initial=0))
@@ -159,7 +159,7 @@ class Activity(Mapping[str, Array]):
         sums = {n: np.zeros((*counts.shape, r.shape[-1])) for n, r in rates.items()}
         for c, condition in enumerate(conditions):
             group = kept & (values == condition)
-            for start in np.unique(starts[group]):  # trials of one start are added at once
+            for start in np.unique(starts[group]):  # trials with the same start are added together
                 here = group & (starts == start)
                 longest = int(steps[here].max())
                 window = slice(before - start, before - start + longest)
@@ -213,15 +213,15 @@ class Activity(Mapping[str, Array]):
         return found | {f"trials/{name}": values for name, values in self.trials.items()}
 
     def save(self, path: str | Path) -> None:
-        """Write the activity as .npz, in place of a file that is there; NetbuildError (exit 7)."""
+        """Write the activity as .npz, in place of an existing file; NetbuildError (exit 7)."""
         save_npz(Path(path), self.to_arrays())
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset`; raises NetbuildError (exit 10) without the extra `xarray`.
 
-        It has `inputs` and a variable a layer, (trial, time, <layer>_unit), whose units have their
-        names, areas, signs and columns. The trials' variables are coordinates along `trial`, time
-        is in ms where the spec has a dt, and padding is NaN.
+        It has `inputs` and a variable for each layer, (trial, time, <layer>_unit), whose units have
+        their names, areas, signs and columns. The trials' variables are coordinates along `trial`,
+        time is in ms where the spec has a dt, and padding is NaN.
         """
         steps = () if self.time is None else ("time",)
         variables: dict[str, Any] = {"inputs": (("trial", *steps, "input"), self.inputs)}
@@ -244,13 +244,13 @@ class Activity(Mapping[str, Array]):
 
 
 def is_missing(values: Array) -> Array:
-    """(trial,): where a variable has no value: None, NaN among numbers, "" among texts."""
+    """(trial,): where a variable has no value, which is NaN among numbers and "" among texts."""
     values = plain(values)
     return np.asarray(values == "" if values.dtype.kind == "U" else np.isnan(values.astype(float)))
 
 
 def _is_absent(name: str, values: Array) -> bool:
-    """Whether none of the trials has a variable, or the period whose start it is."""
+    """Whether no trial has a variable, or the period whose start the variable is."""
     missing = is_missing(values)
     if name.endswith("_start"):
         missing = missing | (values == -1)
@@ -258,10 +258,7 @@ def _is_absent(name: str, values: Array) -> bool:
 
 
 def load_activity(path: str | Path) -> Activity:
-    """What `Activity.save` wrote.
-
-    Raises NetbuildError (exit 4) for a file that is missing, damaged or something else.
-    """
+    """Read a file that `Activity.save` wrote; raises NetbuildError (exit 4) for any other file."""
     arrays = load_npz(Path(path))
     try:
         if str(arrays["format"]) != "netbuild activity 1":
@@ -284,7 +281,7 @@ def _below(arrays: Mapping[str, Array], start: str) -> dict[str, Array]:
 
 
 def compute_rates(network: Network, inputs: torch.Tensor) -> dict[str, Array]:
-    """The rates of every layer in evaluation mode, some trials at a time: (trial, ..., unit)."""
+    """The rates of every layer in evaluation mode, (trial, ..., unit), computed in parts."""
     found: dict[str, Array] = {}
     with evaluating(network):
         _, first = network(inputs[:1], return_activity=True)
@@ -308,9 +305,9 @@ def activity_of(
     units: dict[str, Units],
     dt: float | None = None,
 ) -> Activity:
-    """Rates, and the batch that they are of, as an activity whose padding is NaN.
+    """The activity of a batch from its rates; sets the padding to NaN.
 
-    A variable `steps` of the trials gives their lengths; without it all have the same one.
+    A variable `steps` of the trials gives their lengths; without it all trials are equally long.
     """
     inputs = batch.inputs.float().cpu().numpy().copy()
     if inputs.ndim == 2:
@@ -330,9 +327,9 @@ def activity_of(
 def selectivity(activity: Activity, layer: str) -> Array:
     """(unit,): d' = (m1 - m0) / sqrt((s1^2 + s0^2) / 2) between trials of two right choices.
 
-    m and s are mean and standard deviation, over trials, of a trial's mean rate in its period
-    `stimulus`, or, where it has none, in all of it. Trials in which no choice is right are left
-    out. 0 for a unit that never changes. Raises NetbuildError (exit 2) where there are other than
+    m and s are the mean and the standard deviation over trials of a trial's mean rate in its period
+    `stimulus`, or in the whole trial if it has no such period. Trials in which no choice is right
+    are left out. A unit that never changes has 0. Raises NetbuildError (exit 2) unless there are
     two right choices.
     """
     given = activity.trials.get("answer", activity.trials.get("target"))

@@ -1,12 +1,11 @@
-"""Files of labelled arrays that any program reads: .npz, and netCDF where the extra `xarray` is."""
+"""Files of labelled arrays that other programs can read: .npz, and netCDF with `xarray`."""
 
 from __future__ import annotations
 
 import io
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netbuild.durable import replace_file
+from netbuild.durable import io_errors, replace_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.results.units import Units
 from netbuild.training.trials import plain
@@ -23,23 +22,23 @@ Array = NDArray[Any]
 
 
 def save_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write the arrays, in place of a file that is there; the same arrays give the same bytes.
+    """Write arrays, in place of an existing file; the same arrays give the same bytes.
 
     Raises NetbuildError (exit 7) where that fails.
     """
-    with _written(path):
-        buffer = io.BytesIO()
-        plains = {name: plain(array) for name, array in arrays.items()}
-        np.savez(buffer, allow_pickle=False, **plains)
+    _need_folder(path)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: plain(each) for name, each in arrays.items()})
+    with io_errors(f"cannot write {path}"):
         replace_file(path, buffer.getvalue())
 
 
 def load_npz(path: Path) -> dict[str, Array]:
-    """The arrays of a file; raises NetbuildError (exit 4) for one that is missing or damaged."""
+    """The arrays of a file; raises NetbuildError (exit 4) where it is missing or damaged."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except Exception as error:  # whatever the readers of zip and npy make of damaged bytes
+    except Exception as error:  # damaged bytes raise many kinds in the readers of zip and npy
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise NetbuildError(f"{path} cannot be read as .npz: {reason}", Exit.DATA) from None
 
@@ -51,16 +50,17 @@ def need_netcdf() -> None:
 
 
 def write_netcdf(dataset: Any, path: Path) -> None:
-    """Write a dataset as netCDF-4, in place of a file that is there, at once.
+    """Write a dataset as netCDF-4, in place of an existing file, at once.
 
     Raises NetbuildError: exit 10 without h5netcdf, 7 where it cannot be written.
     """
     need_netcdf()
+    _need_folder(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    for name, values in dataset.variables.items():  # netCDF has no truth values
+    for name, values in dataset.variables.items():  # netCDF has no booleans
         if values.dtype == np.bool_:
             dataset[name] = dataset[name].astype(np.int8)
-    with _written(path):
+    with io_errors(f"cannot write {path}"):
         try:
             dataset.to_netcdf(temporary, engine="h5netcdf")
             temporary.replace(path)
@@ -76,9 +76,9 @@ def dataset_of(
 ) -> Any:
     """An `xarray.Dataset` whose axes of units have labels; exit 10 without the extra `xarray`.
 
-    `units` are {axis: (start, units)}: the axis has the units' names as its index, and beside it
-    stand <start>_area, <start>_sign and <start>_<column> of a node table. A column whose name is
-    taken gets a `_` behind it.
+    `units` are {axis: (start, units)}: the index of an axis are the names of its units. Further
+    coordinates along it are <start>_area, <start>_sign and, for the columns of a node table,
+    <start>_<column>; `_` is appended to a column's name that is taken.
     """
     xarray = _needed("xarray")
     labels: dict[str, Any] = {}
@@ -104,13 +104,6 @@ def _needed(name: str) -> Any:
         raise NetbuildError(what, Exit.MISSING, hint) from None
 
 
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Raise NetbuildError (exit 7) where a file cannot be written."""
+def _need_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise NetbuildError(f"there is no folder {path.parent}", Exit.IO)
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NetbuildError(f"cannot write {path}: {reason}", Exit.IO) from None

@@ -1,4 +1,4 @@
-"""The effective weights of every map with their units, and what each layer computes beside them."""
+"""The effective weights of every map with their units, and the rest of each layer's equation."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Array = NDArray[Any]
 
 
 class LabelledMap(NamedTuple):
-    """One map's effective weight and its units."""
+    """The effective weight of a map and the units on its two axes."""
 
     # (post, pre), torch's layout; 0 where there is no connection. In sparse storage it is a
-    # scipy.sparse CSR array, whose rows are the postsynaptic units: `.tocoo()` gives columns.
+    # scipy.sparse CSR array, whose rows are the postsynaptic units.
     weight: Array | Any
     bias: Array  # (post,)
-    connected: Array | None  # (post, pre) bool; None: everything is, or all that is stored
+    connected: Array | None  # (post, pre) bool; None if all pairs are, or in sparse storage
     pre: Units
     post: Units
-    # (pre,): 1 or -1 where the map constrains every weight of the unit to the unit's sign, else 0;
-    # None: `pre.sign`. Under `dale: none` units have signs that their weights need not have.
+    # (pre,): 1 or -1 where the map constrains every weight of the unit to the unit's sign, else 0.
+    # None means `pre.sign`. Under `dale: none`, weights need not have the signs of their units.
     bound: Array | None = None
 
     @property
     def signs(self) -> Array:
-        """(pre,): the sign that a presynaptic unit's weights must have, 0 where they need not."""
+        """(pre,): the sign that all weights of a presynaptic unit must have, or 0."""
         return self.pre.sign if self.bound is None else self.bound
 
     def at(self, post: Array, pre: Array) -> LabelledMap:
-        """Some of the rows and columns, in another order; both are positions."""
+        """The map between some of its units; `post` and `pre` are positions."""
         connected = None if self.connected is None else self.connected[post][:, pre]
         weight, bias = self.weight[post][:, pre], self.bias[post]
         ends = self.pre.at(pre), self.post.at(post)
@@ -47,11 +47,13 @@ class LabelledMap(NamedTuple):
 
 
 def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str, LabelledMap]:
-    """The maps of a network that was built from these plans: a linear layer's by its name, a
-    recurrent one's as `hidden.input` and `hidden.recurrent`.
+    """The maps of a network that was built from these plans.
+
+    The map of a linear layer has the name of the layer, the maps of a recurrent layer are
+    `hidden.input` and `hidden.recurrent`.
     """
     found: dict[str, LabelledMap] = {}
-    known: dict[int, Units] = {}  # one for both ends of a recurrent map
+    known: dict[int, Units] = {}  # the two ends of a recurrent map share their units
     known_maps = {each.name: each for each in maps_of(plans)}
 
     def units(population: LayerUnits) -> Units:
@@ -73,7 +75,7 @@ def labelled_maps(network: Network, plans: Mapping[str, LayerPlan]) -> dict[str,
 
 
 def _bound_signs(module: LinearLayer, signs: Array) -> Array:
-    """(pre,): the signs of presynaptic units, 0 where a weight of the unit may have another one."""
+    """(pre,): the signs of presynaptic units, 0 where a weight may have another sign."""
     if module.dale == "none" or module.sign is None:
         return np.zeros_like(signs)
     reference = module.sign.cpu().numpy()
@@ -90,18 +92,18 @@ def _bound_signs(module: LinearLayer, signs: Array) -> Array:
 
 
 def _numbers(weight: Tensor | Any) -> Array | Any:
-    """A copy of numbers in float32, as dense or sparse as they are."""
+    """A copy of a weight in float32, dense or sparse as it is."""
     if isinstance(weight, Tensor):
         return weight.detach().float().cpu().numpy().copy()
     return weight.astype(np.float32, copy=True)
 
 
 def equations_of(network: Network, spec: Spec) -> dict[str, dict[str, Any]]:
-    """What each layer that has an activation computes beside its weights: texts and arrays.
+    """The equation of each layer that has an activation, without its weights: texts and arrays.
 
-    `activation`, and `exponent` of the activation `power`; of a recurrent layer the `formulation`,
-    `alpha` (unit,), which is dt / tau, `initial_state` (unit,), v in the formulation `current` and
-    r in others, and `initial_rate` (unit,).
+    The keys are `activation`, and `exponent` for the activation `power`. A recurrent layer also has
+    `formulation`, `alpha` (unit,), which is dt / tau, `initial_state` (unit,), which is v in the
+    formulation `current` and r in others, and `initial_rate` (unit,).
     """
     found: dict[str, dict[str, Any]] = {}
     for layer in spec.model.layers:
@@ -122,11 +124,11 @@ def equations_of(network: Network, spec: Spec) -> dict[str, dict[str, Any]]:
 
 
 def map_arrays(maps: Mapping[str, LabelledMap]) -> dict[str, Array]:
-    """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on,
-    and `<map>/pre/column/<name>` of a node table.
+    """Names and arrays for a file: `<map>/weight` (post, pre), `<map>/pre/name` and so on.
 
-    A sparse weight is in CSR's parts: `<map>/data` (connection,), `<map>/indices` (connection,),
-    the presynaptic units, `<map>/indptr` (post + 1,) and `<map>/shape`.
+    Columns of a node table are `<map>/pre/column/<name>`. A sparse weight is stored as the parts of
+    CSR: `<map>/data` (connection,), `<map>/indices` (connection,), which are the presynaptic units,
+    `<map>/indptr` (post + 1,) and `<map>/shape`.
     """
     found: dict[str, Array] = {
         "format": np.array("netbuild weights 1"),
@@ -162,10 +164,10 @@ def maps_dataset(
 ) -> Any:
     """An `xarray.Dataset`: the weight of each map, (<map>_post, <map>_pre), and its bias.
 
-    A sparse map's weight is (<map>_connection,), by postsynaptic and then by presynaptic unit, and
-    the coordinates <map>_from and <map>_to along it are positions in <map>_pre and <map>_post.
-    Of recurrent layers <layer>_alpha, <layer>_initial_state and <layer>_initial_rate, along
-    <layer>_recurrent_post; and as attributes <layer>_activation, <layer>_formulation, and dt in ms.
+    The weight of a sparse map is (<map>_connection,), sorted by postsynaptic and then presynaptic
+    unit; its coordinates <map>_from and <map>_to are positions in <map>_pre and <map>_post.
+    Recurrent layers have <layer>_alpha, <layer>_initial_state and <layer>_initial_rate along
+    <layer>_recurrent_post. Attributes are <layer>_activation, <layer>_formulation, and dt in ms.
     """
     variables: dict[str, Any] = {}
     coordinates: dict[str, Any] = {}

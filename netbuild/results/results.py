@@ -14,8 +14,9 @@ from netbuild.language import Spec
 from netbuild.layers import Network
 from netbuild.results.activity import Activity
 from netbuild.results.maps import LabelledMap, labelled_maps
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs.run import Run, Which
+from netbuild.runs.run import Which
 
 Array = NDArray[Any]
 Trials = Mapping[str, Array]  # {variable: (trial,)}
@@ -23,11 +24,10 @@ Lines = Iterable[Mapping[str, Any]]  # of a run's log
 
 
 class Results:
-    """What a network did: its network, activity, trials, maps and log.
+    """A network and what it did: its activity, trials, maps and log.
 
-    They are those of a run, or of the initial network of a spec, or some of them that are given.
-    Whoever reads them asks for a part, and never where it comes from. A part that is not there
-    raises NetbuildError (exit 2) with `hint`.
+    They come from a run, from the initial network of a spec, or are given. Readers ask for a part,
+    and never where the part comes from. A missing part raises NetbuildError (exit 2) with `hint`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Results:
         return labelled_maps(self.network, spec.plan.layers)
 
     def activity(self, trials: int = 500) -> Activity:
-        """What every unit does in the first `trials` test trials, or in those that are given."""
+        """The rate of every unit in the first `trials` test trials, or the activity given."""
         if self._activity is not None:
             return self._activity
         if trials not in self._activities:
@@ -80,9 +80,9 @@ class Results:
         return self._activities[trials]
 
     def trials(self, count: int | None = None) -> Trials:
-        """The variables of the test trials, and what the network made of them.
+        """The variables of the test trials, and the network's answers, as in `Activity.trials`.
 
-        Those that were scored, or the first `count`, as `Activity.trials` has them.
+        The trials are those that were scored, or the first `count` of them.
         """
         if self._trials is not None:
             return self._trials
@@ -105,7 +105,7 @@ class Results:
 def results_of(
     source: Results | Run | Activity | LabelledMap | Mapping[str, Any] | Lines,
 ) -> Results:
-    """The results that a figure is drawn from: those of a run, or the data that are given.
+    """The results that a figure is drawn from: those of a run, or of data.
 
     Data are an activity, a map, maps or trials by their names, or the lines of a log.
     """

@@ -1,4 +1,4 @@
-"""The units of a layer as results label them: name, area, sign, and columns of a node table."""
+"""The labels of units in results: name, area, sign, and columns of a node table."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from netbuild.language.units import SIGNS
 from netbuild.language.units import Units as LayerUnits
 from netbuild.wording import did_you_mean, near
 
-COLUMN = "column/"  # before the name of a column, in files
-OWN = ("name", "area", "sign")  # columns of a node table that units have by themselves
-MOST_NEAR = 1000  # different words of a column, among which the nearest one is searched for a hint
+COLUMN = "column/"  # in files, stands before the name of a column
+OWN = ("name", "area", "sign")  # columns that units have also without a node table
+MOST_NEAR = 1000  # different values of a column; hints look for the nearest of so many at most
 
 
 class Units(NamedTuple):
-    """The units of a layer, or those of them that a map reads, in order; arrays (unit,)."""
+    """The labels of a layer's units, or of some of them, in order; arrays (unit,)."""
 
     name: NDArray[np.str_]  # "V1_3", the fourth unit of the area V1; "hidden_17" without areas
     area: NDArray[np.str_]  # "" without areas
     sign: NDArray[np.int8]  # 1 excitatory, -1 inhibitory, 0 neither
-    columns: Mapping[str, NDArray[np.str_]] = MappingProxyType({})  # the others of a node table
+    columns: Mapping[str, NDArray[np.str_]] = MappingProxyType({})  # further ones of a node table
 
     def at(self, order: NDArray[Any]) -> Units:
-        """Some of the units, in another order; `order` is positions, or (unit,) bool."""
+        """The labels of some units; `order` holds positions, or is (unit,) bool."""
         columns = {name: values[order] for name, values in self.columns.items()}
         return Units(self.name[order], self.area[order], self.sign[order], columns)
 
@@ -39,50 +39,48 @@ class Units(NamedTuple):
         return {"name": self.name, "area": self.area, "sign": self.sign, **columns}
 
     def column(self, name: str) -> NDArray[np.str_] | None:
-        """(unit,): a column of the node table, or `name`, `area`, `sign`; None without it."""
-        if name == "area":
-            return self.area if (self.area != "").any() else None
-        if name == "sign":
-            return self.sign.astype(np.str_) if self.sign.any() else None
-        if name == "name":
-            return self.name
-        return self.columns.get(name)
+        """(unit,): `name`, `area`, `sign`, or a column of the node table; None where missing."""
+        own = {
+            "name": self.name,
+            "area": self.area if (self.area != "").any() else None,
+            "sign": self.sign.astype(np.str_) if self.sign.any() else None,
+        }
+        return own[name] if name in own else self.columns.get(name)
 
     def where(self, selection: str) -> NDArray[np.bool_]:
         """(unit,): which units a selection means.
 
-        It is a unit's name, an area, `excitatory`, `inhibitory`, `COLUMN=VALUE` or
-        `COLUMN=VALUE,VALUE`, or several of these with `&` between, which must all hold. A column
-        is one of the node table, or `name`, `area`, `sign`. Raises NetbuildError (exit 2) for a
-        column, a value or a word that no unit has, with the nearest one, and where none has all.
+        A selection is a unit's name, an area, `excitatory`, `inhibitory`, `COLUMN=VALUE` or
+        `COLUMN=VALUE,VALUE`, or several of these joined by `&`, which must all hold. A column is
+        `name`, `area`, `sign` or a column of the node table. Raises NetbuildError (exit 2) for a
+        column, a value or a word that no unit has, with the nearest one as a hint, and where no
+        unit fits all parts.
         """
-        found = self._called(selection)
+        found = self._named(selection)  # a name may contain `&`
         if found is not None:
             return found
-        here = np.ones(len(self.name), dtype=bool)
-        for part in selection.split("&"):
-            here &= self._of(part)
+        here = np.logical_and.reduce([self._part(part) for part in selection.split("&")])
         if not here.any():
             raise unusable(f"no unit matches all of this: `{selection}`")
-        return here
+        return np.asarray(here)
 
-    def _called(self, word: str) -> NDArray[np.bool_] | None:
-        """(unit,): those of a name, else of an area; None where there is none."""
+    def _named(self, word: str) -> NDArray[np.bool_] | None:
+        """(unit,): the unit of a name, else the units of an area; None without such units."""
         for values in (self.name, self.area):
             here = values == word
             if word and here.any():
                 return np.asarray(here)
         return None
 
-    def _of(self, part: str) -> NDArray[np.bool_]:
-        """(unit,): those that one part of a selection means."""
-        found = self._called(part)
+    def _part(self, part: str) -> NDArray[np.bool_]:
+        """(unit,): the units that one part of a selection means."""
+        found = self._named(part)
         if found is not None:
             return found
         name, equals, value = part.partition("=")
         if equals:
             return self._valued(name.strip(), value.strip())
-        here = np.asarray(self.sign == SIGNS.get(part, 2))  # 2: of no unit
+        here = np.asarray(self.sign == SIGNS.get(part, 2))  # no unit has the sign 2
         if not here.any():
             words = [*SIGNS] if self.sign.any() else []
             names = [*words, *dict.fromkeys(self.area[self.area != ""].tolist()), *self.name]
@@ -94,7 +92,7 @@ class Units(NamedTuple):
         return here
 
     def _valued(self, name: str, text: str) -> NDArray[np.bool_]:
-        """(unit,): those whose column has the value, or one of several."""
+        """(unit,): the units whose column has a value, or one of several values."""
         column = self.column(name)
         if column is None:
             own = (word for word in OWN if self.column(word) is not None)
@@ -113,27 +111,26 @@ class Units(NamedTuple):
 
 
 def no_column(name: str, known: Iterable[str]) -> NetbuildError:
-    """The error of a column that is none of those that are known."""
+    """The error (exit 2) for a column that units do not have; `known` are their columns."""
     hint = near(name, known) or "columns come from the node table of a connectome"
     return unusable(f"these units have no column `{name}`", hint)
 
 
 def unusable(what: str, hint: str = "") -> NetbuildError:
-    """The error (exit 2) of something asked for that these results do not have."""
+    """The error (exit 2) where results do not have what the user asks for."""
     return NetbuildError(what, Exit.USAGE, hint)
 
 
 def units_from(arrays: Mapping[str, NDArray[Any]]) -> Units:
-    """The units that `Units.arrays` gave; raises KeyError where something is missing."""
+    """The reverse of `Units.arrays`; raises KeyError where an array is missing."""
     columns = {n.removeprefix(COLUMN): a for n, a in arrays.items() if n.startswith(COLUMN)}
     return Units(arrays["name"], arrays["area"], arrays["sign"], columns)
 
 
 def units_of(units: LayerUnits, plans: Mapping[str, LayerPlan]) -> Units:
-    """The units that a map reads or gives; `plans` are all the layers'.
+    """The labels of units of a plan; `plans` are those of all layers.
 
-    A unit has the same name wherever it is read: its node table's, or its number in its own area
-    of its own layer.
+    A unit has the same name in all results: the name in its node table, or its number in its area.
     """
     signs, columns = units.signs, {}
     if units.table is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +17,25 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from netbuild.durable import (
-    LARGEST,
-    canonical_json,
-    digest,
-    names_in,
-    read_beginning,
-    read_entry,
-    reason_of,
-    remove_folder,
-    remove_leftovers,
-    rename_entry,
-    require_space,
-    steadily,
-    write_folder,
-)
+from netbuild import durable, rundir
 from netbuild.errors import Exit, NetbuildError
 from netbuild.files.tensors import end_of_tensors
 from netbuild.folders import entered
 from netbuild.language import Spec
 from netbuild.layers import Check, Network
-from netbuild.rundir import (
-    FORMAT,
-    LARGEST_JSON,
-    NETWORK,
-    OPTIMIZER,
-    STATE,
-    checkpoint_name,
-    other_format,
-    sealed,
-    step_of,
-    steps_in,
-    unsealed,
-)
 from netbuild.runs.log import NotNowError
 from netbuild.runs.schema import State, without_nan
+from netbuild.training.loop import Trainer
 from netbuild.training.optimizer_state import (
     optimizer_tensors,
     refuse_infinite_state,
     refuse_misfit,
 )
-from netbuild.training.progress import Progress
 from netbuild.training.step import are_finite
 
-FILES = (NETWORK, OPTIMIZER)
+FILES = (rundir.NETWORK, rundir.OPTIMIZER)
 INITIAL = "initial.safetensors"
-# These errors say that something else than a file of a checkpoint is there; others are the disk's.
+# Errors that say that a checkpoint has no such file; all other errors are the disk's.
 NO_FILE = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL),
     *(errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG),
@@ -71,31 +44,37 @@ NO_FILE = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saved state: where it is, and what its `state.json` says."""
+    """A saved state of a training, whose digests have been verified."""
 
     path: Path
-    state: State
+    state: State  # what its `state.json` says
+    files: Mapping[str, bytes] = field(repr=False)  # the bytes of `FILES`
 
     @property
     def step(self) -> int:
         """The optimizer steps that had been taken."""
         return self.state.step
 
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one of `FILES`; raises NetbuildError (exit 5) for a malformed file."""
+        return unpack(self.files[name], str(self.path))
+
 
 # Tensors
 
 
 def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
-    """Tensors as the bytes of a safetensors file, the same for the same tensors.
+    """Tensors as the bytes of a safetensors file; the same tensors give the same bytes.
 
-    The metadata is one key, `netbuild`: with two, their order would differ between processes.
+    The metadata has a single key, `netbuild`, because the order of several keys would differ
+    between processes.
     """
     ordered = {name: tensors[name] for name in sorted(tensors)}
-    return bytes(safetensors.save(ordered, {"netbuild": canonical_json(about)}))
+    return bytes(safetensors.save(ordered, {"netbuild": durable.canonical_json(about)}))
 
 
 def unpack(data: bytes, where: str) -> dict[str, Tensor]:
-    """The tensors in the bytes of a safetensors file; raises NetbuildError."""
+    """The tensors in the bytes of a safetensors file; raises NetbuildError (exit 5)."""
     try:
         return dict(safetensors.load(data))
     except SafetensorError as error:
@@ -104,15 +83,15 @@ def unpack(data: bytes, where: str) -> dict[str, Tensor]:
 
 
 def network_tensors(network: Network) -> dict[str, Tensor]:
-    """Everything of a network that is saved: its state, and effective weights beside raw ones."""
+    """All tensors of a network that are saved: its state, and effective weights beside raw ones."""
     tensors = {**network.state_dict(), **network.effective_weights()}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def initial_tensors(network: Network) -> dict[str, Tensor]:
-    """The tensors of a network that a training starts from, without those of regularizers.
+    """The tensors of a network that a training starts from.
 
-    The first stage of a training may have other regularizers than the whole spec.
+    Those of regularizers are left out: the first stage may have other regularizers than the spec.
     """
     tensors = network_tensors(network).items()
     return {name: tensor for name, tensor in tensors if not name.startswith("regularizers.")}
@@ -120,7 +99,7 @@ def initial_tensors(network: Network) -> dict[str, Tensor]:
 
 def pack_initial(spec: Spec, network: Network) -> bytes:
     """The network that a training starts from, as the bytes of `initial.safetensors`."""
-    about: dict[str, Any] = {"format": FORMAT, "step": 0}
+    about: dict[str, Any] = {"format": rundir.FORMAT, "step": 0}
     if spec.plan.trained_on:
         about["trained_on"] = [split.to_data() for split in spec.plan.trained_on]
     return pack(initial_tensors(network), about)
@@ -130,67 +109,67 @@ def pack_initial(spec: Spec, network: Network) -> bytes:
 
 
 def pack_checkpoint(
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    *,
+    trainer: Trainer,
     initial: Mapping[str, Tensor],
-    trained_on: Sequence[Mapping[str, Any]] = (),
+    *,
     run: str = "",
     metrics: int = 0,
     metrics_sha256: str = "",
 ) -> dict[str, bytes]:
     """The state of a training as the bytes of a checkpoint's files, by name.
 
-    Raises NetbuildError for a state that must not be kept: exit 8 where a weight is not finite,
-    exit 70 where a constraint does not hold, frozen weights against `initial`. `trained_on` tells
-    which samples the weights have seen, and is written into the file of the weights; `metrics`
-    how many bytes the log of `run` has.
+    `metrics` is the number of bytes in the log of `run`. Raises NetbuildError for a state that must
+    not be saved: exit 8 where a number is not finite, exit 70 where a constraint does not hold.
+    Frozen weights are compared with `initial`.
     """
-    when = f"after step {progress.step - 1}"
+    network, when = trainer.network, f"after step {trainer.step - 1}"
     refuse_bad_weights(network, initial, Exit.DIVERGED, Exit.BUG, when)
-    about = {"format": FORMAT, "step": progress.step}
-    seen = {"trained_on": list(trained_on)} if trained_on else {}
-    tensors, groups = optimizer_tensors(network, optimizer)
+    about = {"format": rundir.FORMAT, "step": trainer.step}
+    trained_on = trainer.trained_on()
+    seen = {"trained_on": trained_on} if trained_on else {}
+    tensors, groups = optimizer_tensors(network, trainer.optimizer)
     refuse_infinite_state(tensors, Exit.DIVERGED, when)
-    files = {NETWORK: pack(network_tensors(network), about | seen), OPTIMIZER: pack(tensors, about)}
+    files = {
+        rundir.NETWORK: pack(network_tensors(network), about | seen),
+        rundir.OPTIMIZER: pack(tensors, about),
+    }
     state = State(
-        **dict(progress),
+        **dict(trainer.progress),
         run=run,
         metrics=metrics,
         metrics_sha256=metrics_sha256,
         optimizer=groups,
-        sha256={name: digest(data) for name, data in files.items()},
+        sha256={name: durable.digest(data) for name, data in files.items()},
     )
-    return files | {STATE: sealed(without_nan(state.model_dump()))}
+    return files | {rundir.STATE: rundir.sealed(without_nan(state.model_dump()))}
 
 
 def write_checkpoint(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
-    """Write `step-<step>` into `folder` at once, and read it again before that counts as done.
+    """Write the folder `step-<step>` into `folder` at once, and verify it by reading it again.
 
     Raises OSError, and NetbuildError (exit 7) where the disk is too full for it.
     """
-    path = folder / checkpoint_name(step)
+    path = folder / rundir.checkpoint_name(step)
     if not path.exists() or not _holds(path, files):
-        require_space(folder, sum(map(len, files.values())))
+        durable.require_space(folder, sum(map(len, files.values())))
         if path.exists():
             set_aside(path)
-        write_folder(path, files, within=folder.parent)
+        durable.write_folder(path, files, within=folder.parent)
     return path
 
 
 def prune(folder: Path, keep: int, also: Collection[int] = ()) -> None:
-    """Remove all checkpoints but the newest `keep` and those of the steps `also`."""
-    remove_leftovers(folder, within=folder.parent)
+    """Remove all checkpoints except the newest `keep` and those of the steps in `also`."""
+    durable.remove_leftovers(folder, within=folder.parent)
     for path in checkpoints(folder)[:-keep]:
-        if step_of(path.name) not in also:
-            remove_folder(path, within=folder.parent)
+        if rundir.step_of(path.name) not in also:
+            durable.remove_folder(path, within=folder.parent)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a checkpoint that cannot be used, so that none is taken for it; nothing is lost."""
+    """Rename a checkpoint that cannot be used to `corrupt-...`; returns its new path."""
     name = f"corrupt-{path.name}-{secrets.token_hex(2)}"
-    return rename_entry(path, name, within=path.parent.parent)
+    return durable.rename_entry(path, name, within=path.parent.parent)
 
 
 def refuse_bad_weights(
@@ -200,10 +179,10 @@ def refuse_bad_weights(
     violated: Exit,
     when: str,
 ) -> list[Check]:
-    """What was verified of a network; raises NetbuildError where that does not hold.
+    """Verify that weights are finite and that the constraints hold; returns the checks.
 
-    A parameter with NaN or Inf is an error of the exit code `not_finite`, a constraint that does
-    not hold one of `violated`. Frozen weights are compared with `initial`.
+    Frozen weights are compared with `initial`. Raises NetbuildError: with the exit code
+    `not_finite` for a parameter with NaN or Inf, with `violated` where a constraint does not hold.
     """
     for name, parameter in network.named_parameters():
         if not are_finite([parameter.detach()]):
@@ -214,7 +193,7 @@ def refuse_bad_weights(
 
 
 def refuse_violations(checks: Sequence[Check], exit_code: Exit) -> None:
-    """Raise NetbuildError if a constraint does not hold: on writing, that is a bug of ours."""
+    """Raise NetbuildError if a constraint does not hold."""
     for check in checks:
         if check.violations:
             what = f"{check.violations} of {check.weights} weights of {check.layer} violate"
@@ -222,12 +201,11 @@ def refuse_violations(checks: Sequence[Check], exit_code: Exit) -> None:
 
 
 def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
-    """Whether a checkpoint's tensors are these very ones."""
+    """Whether a checkpoint on the disk is whole and has the tensors of these files."""
     try:
-        found, _ = open_checkpoint(path)
+        return bool(open_checkpoint(path).state.sha256 == json.loads(files[rundir.STATE])["sha256"])
     except NetbuildError:
         return False
-    return bool(found.state.sha256 == json.loads(files[STATE])["sha256"])
 
 
 # Reading
@@ -236,39 +214,39 @@ def _holds(path: Path, files: Mapping[str, bytes]) -> bool:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, by step, the newest last."""
     try:
-        names = steadily(lambda: names_in(folder, within=folder.parent))
+        names = durable.steady(durable.names_in)(folder, within=folder.parent)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise NotNowError(f"{folder} cannot be read: {reason_of(error)}", Exit.IO) from None
-    return [folder / checkpoint_name(step) for step in steps_in(names)]
+        raise NotNowError(f"{folder} cannot be read: {durable.reason_of(error)}", Exit.IO) from None
+    return [folder / rundir.checkpoint_name(step) for step in rundir.steps_in(names)]
 
 
-def open_checkpoint(path: Path) -> tuple[Checkpoint, dict[str, bytes]]:
-    """A checkpoint and the bytes of its files, their digests verified.
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint and verify its digests.
 
-    Raises NetbuildError (exit 5) for a damaged one, and NotNowError for one that the disk refuses
-    to read (exit 7), or that another version has written (exit 5).
+    Raises NetbuildError (exit 5) for a damaged checkpoint, and NotNowError where the disk fails
+    (exit 7) or another version of netbuild has written the checkpoint (exit 5).
     """
-    state = _state(path, _read(path, STATE, LARGEST_JSON))
-    if path.name != checkpoint_name(state.step):
+    state = _state(path, _read(path, rundir.STATE, rundir.LARGEST_JSON))
+    if path.name != rundir.checkpoint_name(state.step):
         raise NetbuildError(f"{path} says that it is of step {state.step}", Exit.RUN)
     files = {}
     for name in FILES:
         files[name] = _read(path, name, limit=_end_of_tensors)
-        if digest(files[name]) != state.sha256.get(name):
-            raise NetbuildError(f"{path / name} does not have the digest written down", Exit.RUN)
-    return Checkpoint(path, state), files
+        if durable.digest(files[name]) != state.sha256.get(name):
+            raise NetbuildError(f"{path / name} does not match its recorded digest", Exit.RUN)
+    return Checkpoint(path, state, files)
 
 
 def _state(path: Path, data: bytes) -> State:
     try:
-        found = unsealed(data)
+        found = rundir.unsealed(data)
     except ValueError:
         what = f"{path} is not a whole checkpoint (state.json is damaged)"
         raise NetbuildError(what, Exit.RUN) from None
-    if found.get("format", FORMAT) != FORMAT:
-        what = f"{path} {other_format(found['format'])}"
+    if found.get("format", rundir.FORMAT) != rundir.FORMAT:
+        what = f"{path} {rundir.other_format(found['format'])}"
         raise NotNowError(what, Exit.RUN, "upgrade netbuild")
     try:
         return State.model_validate(found)
@@ -280,48 +258,44 @@ def _state(path: Path, data: bytes) -> State:
 
 
 def read_weights(path: Path) -> bytes:
-    """The bytes of a safetensors file in a run; raises OSError, and NetbuildError as `read_file`.
+    """The bytes of a safetensors file in a run; raises the errors of `read_file`.
 
     A file that is longer than its header says is refused before it is read (exit 9).
     """
     with entered(path.parent) as folder:
-        return read_entry(folder, path.name, limit=_end_of_tensors)
+        return durable.read_entry(folder, path.name, limit=_end_of_tensors)
 
 
 def _end_of_tensors(descriptor: int) -> int:
-    return end_of_tensors(partial(read_beginning, descriptor))
+    return end_of_tensors(lambda size: os.read(descriptor, size))
 
 
 def _read(
-    path: Path, name: str, most: int = LARGEST, limit: Callable[[int], int] | None = None
+    path: Path, name: str, most: int = durable.LARGEST, limit: Callable[[int], int] | None = None
 ) -> bytes:
-    """The bytes of one file of a checkpoint; raises as `open_checkpoint` does."""
+    """The bytes of one file of a checkpoint; raises the errors of `open_checkpoint`."""
 
+    @durable.steady
     def read() -> bytes:
         with entered(path, within=path.parent.parent) as folder:
-            return read_entry(folder, name, most, limit)
+            return durable.read_entry(folder, name, most, limit)
 
     try:
-        return steadily(read)
+        return read()
     except OSError as error:
         if error.errno in NO_FILE:
             what = f"{path} is not a whole checkpoint ({name}: {error.strerror})"
             raise NetbuildError(what, Exit.RUN) from None
-        what = f"{path / name} cannot be read: {reason_of(error)}"
+        what = f"{path / name} cannot be read: {durable.reason_of(error)}"
         raise NotNowError(what, Exit.IO) from None
 
 
-def load_network(network: Network, data: bytes, where: str) -> None:
-    """As `load_tensors`, with the bytes of a checkpoint's file."""
-    load_tensors(network, unpack(data, where), where)
+def load_network(network: Network, saved: Mapping[str, Tensor], where: str) -> None:
+    """Put saved tensors into a network of the same spec; `where` names them in messages.
 
-
-def load_tensors(network: Network, saved: Mapping[str, Tensor], where: str) -> None:
-    """Put saved weights into a network of the same spec.
-
-    The set of names and every shape must be the network's own, and so must every mask; what
-    regularizers compare with may be another stage's. Raises NetbuildError, and leaves the network
-    as it was.
+    All names, shapes and masks must be those of the network. The references of regularizers are not
+    loaded, since they may be those of another stage. Raises NetbuildError (exit 5), and then leaves
+    the network as it was.
     """
     tensors = {name: t for name, t in saved.items() if not name.startswith("regularizers.")}
     expected = initial_tensors(network)
@@ -337,8 +311,11 @@ def load_tensors(network: Network, saved: Mapping[str, Tensor], where: str) -> N
 
 
 def load_verified(
-    network: Network, data: bytes, initial: Mapping[str, Tensor], where: str
+    network: Network, found: Checkpoint, initial: Mapping[str, Tensor]
 ) -> list[Check]:
-    """As `load_network`; what was verified of the weights. Raises NetbuildError (exit 5)."""
-    load_network(network, data, where)
-    return refuse_bad_weights(network, initial, Exit.RUN, Exit.RUN, f"in {where}")
+    """Load the weights of a checkpoint and verify them; returns the checks.
+
+    Raises NetbuildError (exit 5).
+    """
+    load_network(network, found.tensors(rundir.NETWORK), str(found.path))
+    return refuse_bad_weights(network, initial, Exit.RUN, Exit.RUN, f"in {found.path}")

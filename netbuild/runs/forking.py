@@ -1,4 +1,4 @@
-"""Runs of a spec: an unfinished one is found, a new one starts from the weights of another."""
+"""Find the runs of a spec, and start a new run from the weights of another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from netbuild.durable import io_errors, read_file
+from netbuild.durable import io_errors, is_there, read_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.files.door import project_root
 from netbuild.folders import ForeignEntryError
@@ -22,56 +22,38 @@ from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import NotNowError
 from netbuild.runs.provenance import is_below, place, roots
-from netbuild.runs.resuming import Warn, default_warn, lost_root, quoted
-from netbuild.runs.run import Run, open_run, refuse_own_task
+from netbuild.runs.resuming import Warn, lost_root, quoted
+from netbuild.runs.run import RunFolder
 from netbuild.runs.schema import ENDED
-from netbuild.runs.start import train
-from netbuild.runs.writer import Watcher
 from netbuild.tasks import Task
 from netbuild.wording import one_line
 
 _STARTS = re.compile(r"\s*start_from\b")  # a new run does not inherit these overrides
 
 
-def unfinished(out: Path, spec: Spec) -> Path | None:
-    """The newest run below `out` of a spec's name and hash that has not come to an end.
+def newest(out: Path, spec: Spec, *, ended: bool = False, same: bool = True) -> Path | None:
+    """The newest run below `out` with the name of a spec that is unfinished, or that has `ended`.
 
-    One that diverged would do so again, and is not resumed.
+    The run has the hash of the spec if `same`, else another hash. Runs that diverged are left out
+    of the unfinished ones, since they would diverge again.
     """
-    return _newest(out, spec, same=True)
-
-
-def finished(out: Path, spec: Spec) -> Path | None:
-    """The newest run below `out` of a spec's name and hash that has come to its own end."""
-    return _newest(out, spec, same=True, ended=True)
-
-
-def of_another_spec(out: Path, spec: Spec) -> Path | None:
-    """The newest unfinished run below `out` of a spec's name and another hash.
-
-    Somebody may think that it is a run of this spec.
-    """
-    return _newest(out, spec, same=False)
-
-
-def _newest(out: Path, spec: Spec, *, same: bool, ended: bool = False) -> Path | None:
     found = []
     for path in (out / spec.model.name).glob("*/run.json"):
         try:
-            # Only what is compared must be right: a run that fits and is damaged otherwise, or of
-            # another format, is found, and refused when it is opened.
+            # Only what is compared here must be right. A run that fits and is damaged elsewhere,
+            # or has another format, is found, and refused when it is opened.
             info = as_object(read_file(path, LARGEST_JSON))
             status, started = info["status"], str(info["started"])
             fits = status in ENDED if ended else status not in (*ENDED, "diverged")
             if fits and _is_of(info, spec) is same:
                 found.append((started, path.parent.name, path.parent))
         except (OSError, NetbuildError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # it is no run, or not one that may be resumed
+            continue
     return max(found)[-1] if found else None
 
 
 def _is_of(info: Mapping[str, Any], spec: Spec) -> bool:
-    """Whether a run is of a spec, even if the run that both start from has other weights now."""
+    """Whether a run has a spec's hash, even if the run that the spec starts from has changed."""
     if info.get("own_task"):
         return False
     start = info["inputs"].get(START)
@@ -81,19 +63,19 @@ def _is_of(info: Mapping[str, Any], spec: Spec) -> bool:
 def refuse_own_latest(spec: Spec) -> None:
     """Raise NetbuildError (exit 2) for a spec that starts from the newest run of its own name.
 
-    That would be the very run that is to be resumed.
+    That may be the very run that `--resume` is to resume.
     """
     words = spec.model.start_from
     if words is not None and words.run.rstrip("/").split("/")[-2:] == [spec.model.name, LATEST]:
         what = f"`start_from: {{run: {words.run}}}` may be the very run that `--resume` resumes"
-        raise NetbuildError(what, Exit.USAGE, "name the run that is meant")
+        raise NetbuildError(what, Exit.USAGE, "write the folder of the run in place of `latest`")
 
 
 @contextmanager
 def only_one(out: Path, spec: Spec) -> Iterator[None]:
-    """A lock on starting or resuming this spec below `out`.
+    """Keep other processes from starting or resuming a run of this spec below `out`.
 
-    Of two processes that both find no run, only one starts it then. Raises NetbuildError.
+    Raises NetbuildError where another process has the lock.
     """
     folder = out / spec.model.name
     with io_errors(f"cannot write {folder}"):
@@ -106,50 +88,29 @@ def only_one(out: Path, spec: Spec) -> Iterator[None]:
         os.close(lock)
 
 
-def fork(
-    run: str | Path,
-    out: str | Path,
-    task: Task | None = None,
-    *,
-    spec: str | Path | None = None,
-    set: Sequence[str] = (),
-    data_root: str | Path | None = None,
-    device: str | None = None,
-    watch: Watcher | None = None,
-    warn: Warn | None = None,
-) -> Run:
-    """Start a new run below `out` from the newest weights of another, with its spec as it is today.
-
-    `spec` replaces the file that the run was started from; `set` holds overrides beside those that
-    it was started with. What the spec names lies in the spec's project, or in `data_root`, which
-    is named again for a run that was started with one. `warn` (default `warnings.warn`) is called
-    with a line for each checkpoint that is damaged, and passed over. Raises SpecError and
-    NetbuildError.
-    """
-    checked = forked_spec(run, spec, set, warn, task, data_root)
-    return train(checked, out, task, device=device, watch=watch)
-
-
 def forked_spec(
     run: str | Path,
-    spec: str | Path | None = None,
-    set: Sequence[str] = (),
-    warn: Warn | None = None,
+    spec: str | Path | None,
+    set: Sequence[str],
+    warn: Warn,
     task: Task | None = None,
     data_root: str | Path | None = None,
 ) -> Spec:
-    """The spec of a run as it is today, which starts from the run's newest whole weights."""
-    opened = open_run(run, task, verify=False)
-    refuse_own_task(opened)
+    """The spec of a run as it is today, starting from the run's newest intact weights.
+
+    Options and errors are those of `netbuild.fork`.
+    """
+    opened = RunFolder.open(run, task)
+    opened.refuse_missing_task()
     path = _own_spec(opened, data_root) if spec is None else Path(spec)
     if path is None or not path.is_file():
-        what = f"the spec that {run} was started from is not where it was"
+        what = f"the spec that {run} was started from is no longer in its place"
         raise NetbuildError(what, Exit.RUN, "name the spec of the new run: `--spec SPEC`")
     lost = lost_root(opened, (project_root(path.parent),), data_root)
     if lost is not None:
         what = f"{run} was started with a data root outside of the project of its spec"
-        raise NetbuildError(what, Exit.USAGE, f"name it again: `--data-root {quoted(lost)}`")
-    step = _newest_whole(opened, warn or default_warn)
+        raise NetbuildError(what, Exit.USAGE, f"give it again: `--data-root {quoted(lost)}`")
+    step = _newest_whole(opened, warn)
     start = GivenStart(Path(os.path.realpath(opened.path)), step)
     kept = [each for each in opened.info.overrides if not _STARTS.match(each)]
     unset = [each for each in opened.info.unset if not _STARTS.match(each)]
@@ -157,27 +118,31 @@ def forked_spec(
     return load(path, [*kept, *set], unset=unset, data_root=data_root, start=start)
 
 
-def _own_spec(run: Run, data_root: str | Path | None) -> Path | None:
-    """The spec that a run was started from, None where it does not say.
+def _own_spec(run: RunFolder, data_root: str | Path | None) -> Path | None:
+    """The spec that a run was started from; None where `run.json` does not name it.
 
-    Raises NetbuildError (exit 5) for one that a `run.json` cannot be trusted to name.
+    Raises NetbuildError (exit 5) for a spec outside of the folders that may be read, and for a link
+    in the run.
     """
-    if not run.info.sources.spec:
+    name = run.info.sources.spec
+    if not name:
         return None
-    path = place(run.path, run.info.sources.spec)
+    home = Path(os.path.realpath(run.path))
+    named, path = Path(os.path.normpath(home / name)), place(run.path, name)
+    if named.is_relative_to(home):
+        is_there(named, within=home)
     if not is_below(path, roots(run.path, data_root)):
-        what = f"{run.path} says that it was started from {one_line(str(path))}, outside of its"
-        hint = "name the spec of the new run: `--spec SPEC`"
-        raise NetbuildError(f"{what} project", Exit.RUN, hint)
+        what = f"{run.path} was started from {one_line(str(path))}, which is outside its project"
+        raise NetbuildError(what, Exit.RUN, "name the spec of the new run: `--spec SPEC`")
     return path
 
 
-def _newest_whole(run: Run, warn: Warn) -> int:
-    """The step of the newest checkpoint that is whole; raises NetbuildError where none is."""
+def _newest_whole(run: RunFolder, warn: Warn) -> int:
+    """The step of the newest intact checkpoint; raises NetbuildError where all are damaged."""
     first = None
     for path in reversed(checkpoints(run.path / "checkpoints")):
         try:
-            return open_checkpoint(path)[0].step
+            return open_checkpoint(path).step
         except (NotNowError, ForeignEntryError):
             raise
         except NetbuildError as error:

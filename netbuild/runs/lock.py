@@ -1,4 +1,4 @@
-"""One process trains a run at a time: a lock that the kernel gives back however a process ends."""
+"""A lock, so that one process at a time trains a run; it ends with the process in any case."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import entered
 from netbuild.runs.schema import now
 
-WAITS = 20  # times that the holder's name is looked for, when it has only just come
-WAIT = 0.005  # seconds
+WAITS = 20  # attempts to take the lock, and to read the name of its holder
+WAIT = 0.005  # seconds between them
 _WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def take_lock(path: Path, what: str) -> int:
     """The descriptor of a lock file, locked until it is closed or the process ends.
 
-    Raises NetbuildError at once: exit 6 where another process has the lock of `what`, whom it
-    names, exit 5 where the file is a link or no file, and exit 7 where it cannot be opened, or its
-    file system has no locks.
+    Raises NetbuildError: exit 6 where another process, which is named, has the lock of `what`,
+    exit 5 where the file is a link or not a file, and exit 7 where it cannot be opened, or its file
+    system has no locks.
     """
     with io_errors(f"{what} cannot be locked"), entered(path.parent) as folder:
         descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
@@ -45,7 +45,11 @@ def take_lock(path: Path, what: str) -> int:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock it; whoever only looks whether it is locked holds it for an instant. BlockingIOError."""
+    """Lock a file; raises BlockingIOError.
+
+    A process that only tests the lock, such as `netbuild runs`, holds it for an instant, so a
+    failure is tried again.
+    """
     for left in reversed(range(WAITS)):
         try:
             system.lock(descriptor)
@@ -58,11 +62,11 @@ def _lock(descriptor: int) -> None:
 
 
 def _holder(path: Path) -> str:
-    """Who has a lock, as its file says."""
+    """The process that has a lock, as its file says."""
     for _ in range(WAITS):
         try:
             found = json.loads(read_file(path, 1 << 12))
             return f"process {int(found['pid'])} on {found['host']!s:.64}, since {found['since']}"
         except (OSError, NetbuildError, ValueError, KeyError, TypeError, RecursionError):
-            time.sleep(WAIT)  # it has only just been locked
+            time.sleep(WAIT)  # the holder has not written its name yet
     return "another process"

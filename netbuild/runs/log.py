@@ -1,6 +1,6 @@
-"""A run's log, `metrics.jsonl`: its lines, how they are read, and how far a checkpoint knows it.
+"""The log of a run, `metrics.jsonl`: its lines, their reading, and the check against a checkpoint.
 
-It may have millions of lines, and few of them are wanted.
+A log may have millions of lines, of which a reader wants few.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from netbuild.runs.schema import State, without_nan
 
 METRICS = "metrics.jsonl"
 BLOCK = 1 << 20  # bytes that are read at once
-LARGEST_LOG = 1 << 32  # bytes of a log that is read: 25 million lines
-LONGEST = 1 << 24  # bytes of one line
-BRING_BACK = "bring the file back, or `--fork` starts a new run from the run's weights"
-_decode = json.JSONDecoder().decode  # as `json.loads`, which looks at its options for each line
+LARGEST_LOG = 1 << 32  # bytes of a log that is read, about 25 million lines
+LONGEST = 1 << 24  # bytes of a line
+RESTORE = "restore the file, or `--fork` starts a new run from the run's weights"
+_decode = json.JSONDecoder().decode  # faster than `json.loads`, which checks its options each time
 
 
 class NotNowError(NetbuildError):
-    """A file of a run that may be whole, and that this program cannot read now."""
+    """A file of a run that this program cannot read now, although it may be intact."""
 
 
 class OtherLogError(NetbuildError):
-    """A log that is not the one that a checkpoint knows (exit 5)."""
+    """A log that is not the one that a checkpoint was saved with (exit 5)."""
 
 
 def line_of(kind: str, step: int, values: Mapping[str, Any]) -> str:
@@ -45,10 +45,10 @@ def line_of(kind: str, step: int, values: Mapping[str, Any]) -> str:
 def records(
     path: Path, kind: str | None = None, *, newest_first: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """The lines of a log, oldest first unless told otherwise; with `kind`, only these.
+    """The lines of a log, or only those of one kind; the oldest comes first by default.
 
-    A torn last line is left out. Lines of other kinds are not even parsed. Raises OSError, and
-    ValueError for a line that is no record.
+    An incomplete last line is left out. Raises OSError, and ValueError for a damaged line; lines of
+    other kinds are not parsed.
     """
     mark = b"" if kind is None else json.dumps(kind).encode()
     with os.fdopen(_open(path), "rb") as stream:
@@ -61,7 +61,7 @@ def records(
 
 
 def _open(path: Path) -> int:
-    """The descriptor of a log; raises TooLargeError for more bytes than one can sensibly have."""
+    """The descriptor of a log; raises TooLargeError for a log that is far too large."""
     with entered(path.parent) as folder:
         descriptor = folder.open(path.name)
     size = os.fstat(descriptor).st_size
@@ -83,13 +83,13 @@ def _forwards(stream: BinaryIO) -> Iterator[bytes]:
 def _backwards(stream: BinaryIO) -> Iterator[bytes]:
     """The whole lines of a file, the last one first."""
     at = stream.seek(0, os.SEEK_END)
-    rest, is_torn = b"", True  # the beginning of what was read, whose line began earlier
+    rest, is_torn = b"", True  # `rest` is the end of a line whose beginning has not been read
     while at:
         size = min(BLOCK, at)
         at = stream.seek(at - size)
         rest, *lines = (stream.read(size) + rest).split(b"\n")
         if lines and is_torn:
-            lines.pop()  # what follows the last newline
+            lines.pop()  # the incomplete line after the last newline
             is_torn = False
         yield from reversed(lines)
         _refuse_endless(rest)
@@ -105,12 +105,12 @@ def _refuse_endless(line: bytes) -> None:
 def _record(line: bytes) -> dict[str, Any]:
     record = _decode(line.decode())
     if not isinstance(record, dict) or not {"step", "kind"} <= record.keys():
-        raise ValueError("a line that is no record")
+        raise ValueError("a line is not a record")
     return record
 
 
 def refuse_other_log(run: Path, state: State) -> None:
-    """Raise OtherLogError unless a run's log begins with the bytes that a checkpoint knows.
+    """Raise OtherLogError unless a run's log begins with the bytes that a checkpoint recorded.
 
     Raises NotNowError (exit 7) where the disk fails.
     """
@@ -121,18 +121,18 @@ def refuse_other_log(run: Path, state: State) -> None:
     except OSError as error:
         raise NotNowError(f"{path} cannot be read: {reason_of(error)}", Exit.IO) from None
     if found < size:
-        what = f"{path} has {found:,} bytes, and had {size:,} at its checkpoint"
-        raise OtherLogError(what, Exit.RUN, f"lines were lost; {BRING_BACK}")
+        what = f"{path} has {found:,} bytes, and had {size:,} when the checkpoint was saved"
+        raise OtherLogError(what, Exit.RUN, f"lines were lost; {RESTORE}")
     if not begins:
-        what = f"{path} is not the one that the run wrote"
-        raise OtherLogError(what, Exit.RUN, f"lines were changed; {BRING_BACK}")
+        what = f"{path} does not begin with the lines that the run wrote"
+        raise OtherLogError(what, Exit.RUN, f"lines were changed; {RESTORE}")
 
 
 def copy_log(run: Path) -> None:
-    """Keep a copy of the log in the run, before the log is cut; raises OSError."""
+    """Copy the log to `corrupt-metrics.jsonl-...`, before it is shortened; raises OSError."""
     replace_file(run / f"corrupt-{METRICS}-{secrets.token_hex(2)}", read_log(run))
 
 
 def read_log(run: Path) -> bytes:
-    """All of a run's log; raises OSError, and NetbuildError as `read_file` does."""
+    """The whole log of a run; raises the errors of `read_file`."""
     return read_file(run / METRICS, LARGEST_LOG)

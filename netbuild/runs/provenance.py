@@ -1,15 +1,13 @@
-"""What a run was made from and on: its files, their git commit, versions and the machine."""
+"""What a run was made from and on: its files, the versions of packages, and the machine."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import platform
-import re
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -24,26 +22,24 @@ from netbuild.language import Spec
 from netbuild.language.neurogym_task import Neurogym
 from netbuild.runs.schema import Environment, Sources
 
-RUNS = "runs"  # the folder that runs are written below unless somebody names another
+RUNS = "runs"  # the default folder that runs are written below
 
-# Versions, processor, threads
-
-# What the libraries that multiply choose their code, and the order of their sums, by.
+# Variables by which numerical libraries choose their code, and so the order of their sums.
 _VARIABLES = ("MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OMP_NUM_THREADS")
-# Whatever may take part in a training: polars and scipy read connectomes and sparse matrices.
+# All packages that may take part in a training; polars and scipy read connectomes and matrices.
 _PACKAGES = (
     *("netbuild", "torch", "numpy", "pydantic", "pyyaml", "safetensors"),
     *("polars", "scipy"),
 )
-_OF_NEUROGYM = ("neurogym", "gymnasium")  # which make the trials of a neurogym task
-# The last bits do not depend on these.
+_OF_NEUROGYM = ("neurogym", "gymnasium")  # for a neurogym task
+# Facts that the last bits of a training do not depend on.
 _BESIDE = ("argv", "omp_wait_policy", "platform", "packages.pydantic")
 
 
 def environment(device: torch.device, spec: Spec) -> Environment:
-    """Versions, processor, threads and what libraries read of the process.
+    """Versions, processor, threads, and the environment variables that libraries read.
 
-    The versions are of the packages that a training of `spec` uses; none of them is imported.
+    The versions are those of the packages that a training of `spec` uses; no package is imported.
     """
     tasks = [part.model.task for part in (spec, *spec.stages)]
     more = _OF_NEUROGYM if any(isinstance(task, Neurogym) for task in tasks) else ()
@@ -65,7 +61,7 @@ def environment(device: torch.device, spec: Spec) -> Environment:
 
 
 def _version(package: str) -> str | None:
-    """The version of an installed package; None for one that is not, as of a bare checkout."""
+    """The version of a package; None where the package is not installed, as in a bare checkout."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -73,7 +69,7 @@ def _version(package: str) -> str | None:
 
 
 def environment_changes(then: Environment, now: Environment) -> list[Difference]:
-    """What of an environment may change the last bits, and has changed.
+    """The changes of an environment that may change the last bits of a training.
 
     A package whose version was not recorded then is not compared.
     """
@@ -86,7 +82,7 @@ def environment_changes(then: Environment, now: Environment) -> list[Difference]
 
 
 def processor() -> str | None:
-    """The model of the processor and a digest of what it can do, where the system says so."""
+    """The model of the processor and a digest of its features; None where the system is silent."""
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]
     except OSError:
@@ -98,11 +94,8 @@ def processor() -> str | None:
     return f"{name} ({hashlib.sha256(flags.encode()).hexdigest()[:8]})"
 
 
-# The files of a run
-
-
 class Changed(NamedTuple):
-    """A file that is no longer what a run was started from."""
+    """A file that no longer holds what a run was started from."""
 
     file: Path
     then: str  # SHA-256
@@ -110,9 +103,9 @@ class Changed(NamedTuple):
 
 
 def sources(spec: Spec, run: Path) -> Sources:
-    """The spec, what it extends and the files that it names, relative to the run, with digests.
+    """The spec, the files that it extends and names, with digests; paths are relative to the run.
 
-    A run that was copied elsewhere finds none of them there, and needs none.
+    Beside a run that was copied elsewhere these files are missing. The run does not need them.
     """
     files = {os.path.realpath(path): digest(text.encode()) for path, text in spec.texts.items()}
     files |= {record.path: record.sha256 for record in spec.files.values()}
@@ -130,16 +123,16 @@ def _relative(path: str, run: Path) -> str:
 
 
 def place(run: Path, name: str) -> Path:
-    """Where a file lies that `sources` has named relative to a run; links are resolved."""
+    """The place of a file that `sources` has named relative to a run; links are resolved."""
     return Path(os.path.realpath(os.path.realpath(run) + "/" + name))
 
 
 def roots(run: Path, data_root: str | Path | None = None) -> tuple[Path, ...]:
-    """The folders whose files may be read because a run's `run.json` names them.
+    """The folders in which files that a `run.json` names may be read.
 
-    A run may come from anybody, so its `run.json` is not trusted. Files are read only in folders
-    that the user chose: the project of the run, which of a run in `FOLDER/runs/NAME/` is that of
-    FOLDER, the project of the working directory, and `data_root`.
+    A run may come from anybody, so its `run.json` is not trusted. Only folders that the user chose
+    are read: the project of the run (for a run in `FOLDER/runs/NAME/` the project of FOLDER), the
+    project of the working directory, and `data_root`.
     """
     home = Path(os.path.realpath(run))
     beside = len(home.parents) > 2 and home.parents[1].name == RUNS
@@ -152,202 +145,32 @@ def is_below(path: Path, folders: Iterable[Path]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def changed(run: Path, known: Sources, data_root: str | Path | None = None) -> list[Changed]:
-    """The files of `known` that are there and hold something else.
+def is_newer(path: Path, time: str) -> bool:
+    """Whether a file was modified after a time in ISO 8601; its contents are not read."""
+    try:
+        return path.stat().st_mtime > datetime.fromisoformat(time).timestamp()
+    except (OSError, ValueError, OverflowError):
+        return False
 
-    Files outside of `roots(run, data_root)` are not looked at.
+
+def changed(
+    run: Path, known: Sources, data_root: str | Path | None = None
+) -> tuple[list[Changed], list[Path]]:
+    """The files of `known` that hold something else now, and the files that were not compared.
+
+    Files outside of `roots(run, data_root)` are not read. Missing files are in neither list, since
+    the run has copies of them.
     """
-    found, allowed = [], roots(run, data_root)
+    found, unread, allowed = [], [], roots(run, data_root)
     for name, then in known.files.items():
         try:
             path = place(run, name)
             if not is_below(path, allowed):
+                unread += [path] if os.path.lexists(path) else []
                 continue
             now = hash_beginning(path, LARGEST).hexdigest()
-        except (OSError, ValueError, NetbuildError):  # it has gone; the run has its own copy
+        except (OSError, ValueError, NetbuildError):  # the file is missing
             continue
         if now != then:
             found.append(Changed(path, then, now))
-    return found
-
-
-# The git commit
-#
-# A repository can come from anybody, and its configuration may name programs: filters, hooks,
-# drivers, a file system monitor, a remote that is a command. So git is asked for nothing here but
-# which commit is checked out, and what its files hold; files are compared in Python. Nothing of the
-# repository except the run's own files is read.
-
-LARGEST_TEXT = 1 << 18  # bytes of a file whose lines are compared
-MOST_LINES = 4000
-LARGEST_DIFFERENCE = 1 << 20  # bytes
-PATIENCE = 10  # seconds
-# Settings of a partial clone, in which git runs a command to fetch missing objects.
-_FETCHES = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
-_NAME = "[0-9a-f]{40}|[0-9a-f]{64}"  # of a commit or a blob
-_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-
-
-class GitState(NamedTuple):
-    """The commit that is checked out, and the difference of some files from it, as a patch.
-
-    Both are None outside of a repository; the difference is None in a partial clone too.
-    """
-
-    commit: str | None = None
-    difference: str | None = None
-
-
-def git_state(folder: Path, files: Mapping[Path, bytes]) -> GitState:
-    """The commit of a folder's repository, and how these files (with their bytes) differ from it.
-
-    Files that the commit does not have are left out. A file that is no text, or too large, is named
-    in one line with its digests.
-    """
-    answer = _git(folder, "rev-parse", "HEAD")
-    head = "" if answer is None else answer.decode(errors="replace").strip()
-    if not re.fullmatch(_NAME, head):
-        return GitState()
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    if top is None or _git(folder, "config", "--get-regexp", _FETCHES) is not None:
-        return GitState(head)
-    root = Path(os.fsdecode(top.removesuffix(b"\n")))
-    named = {name: data for path, data in files.items() if (name := _name(path, root))}
-    return GitState(head, _difference(folder, head, named))
-
-
-def _name(path: Path, root: Path) -> str | None:
-    """A file's name in the repository; None for one outside, or that one line cannot hold."""
-    place = Path(os.path.realpath(path))
-    if not place.is_relative_to(root):
-        return None
-    name = place.relative_to(root).as_posix()
-    return name if name.isprintable() else None
-
-
-def _difference(folder: Path, commit: str, files: Mapping[str, bytes]) -> str | None:
-    """The patch that leads from the commit's files to these."""
-    blobs = _blobs(folder, commit, files)
-    if blobs is None:
-        return None
-    changed = {name: blob for name, blob in blobs.items() if blob[0] != _blob_id(files[name], blob)}
-    small = [name for name, (_, size) in changed.items() if size <= LARGEST_TEXT]
-    contents = _contents(folder, [changed[name][0] for name in small])
-    texts = dict(zip(small, contents, strict=True)) if contents is not None else {}
-    parts, left = [], LARGEST_DIFFERENCE
-    for name in changed:
-        part = _part(name, changed[name], texts.get(name), files[name])
-        if len(part) > left:
-            part = _line(name, changed[name], files[name])
-        parts.append(part)
-        left -= len(part)
-    return "".join(parts)
-
-
-def _part(name: str, blob: tuple[str, int], then: bytes | None, now: bytes) -> str:
-    """The patch of one file; empty if only its line ends or its Git LFS storage differ."""
-    if then is not None and (_lines(then) == _lines(now) or _points_to(then, now)):
-        return ""
-    if then is None or not (_is_text(then) and _is_text(now)):
-        return _line(name, blob, now)
-    return "".join(_patch(name, then.decode(), now.decode()))
-
-
-def _line(name: str, blob: tuple[str, int], now: bytes) -> str:
-    digest = hashlib.sha256(now).hexdigest()
-    return (
-        f"# {name} differs: blob {blob[0]}, {blob[1]:,} bytes, in the commit; "
-        f"SHA-256 {digest}, {len(now):,} bytes, here\n"
-    )
-
-
-def _patch(name: str, then: str, now: str) -> Iterator[str]:
-    one, other = (re.findall(r"[^\n]*\n|[^\n]+\Z", text) for text in (then, now))
-    for line in difflib.unified_diff(one, other, f"a/{name}", f"b/{name}"):
-        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    fair = len(data) <= LARGEST_TEXT and data.count(b"\n") <= MOST_LINES
-    return fair and b"\0" not in data
-
-
-def _lines(data: bytes) -> bytes:
-    """The bytes with LF for CRLF."""
-    return data.replace(b"\r\n", b"\n")
-
-
-def _points_to(then: bytes, now: bytes) -> bool:
-    """Whether a commit has, in place of a file, what Git LFS keeps of it."""
-    digest = hashlib.sha256(now).hexdigest()
-    return then.startswith(_POINTER) and f"sha256:{digest}\n".encode() in then
-
-
-def _blob_id(data: bytes, blob: tuple[str, int]) -> str:
-    """The object id of these bytes, by the algorithm of `blob`."""
-    algorithm = "sha1" if len(blob[0]) == 40 else "sha256"
-    found = hashlib.new(algorithm, b"blob %d\0" % len(data), usedforsecurity=False)
-    found.update(data)
-    return found.hexdigest()
-
-
-def _blobs(
-    folder: Path, commit: str, names: Mapping[str, bytes]
-) -> dict[str, tuple[str, int]] | None:
-    """What git calls each file of a commit, and its size; files that it lacks are left out."""
-    asked = "".join(f"{commit}:{name}\n" for name in names)
-    answer = _git(folder, "cat-file", "--batch-check", given=asked.encode())
-    if answer is None:
-        return None
-    found = {}
-    for name, line in zip(names, answer.decode(errors="replace").split("\n"), strict=False):
-        match = re.fullmatch(rf"({_NAME}) blob (\d{{1,18}})", line)
-        if match:
-            found[name] = (match[1], int(match[2]))
-    return found
-
-
-def _contents(folder: Path, blobs: list[str]) -> list[bytes] | None:
-    """The bytes of some blobs."""
-    answer = _git(folder, "cat-file", "--batch", given="".join(f"{b}\n" for b in blobs).encode())
-    if answer is None:
-        return None
-    found = []
-    for blob in blobs:
-        head, _, answer = answer.partition(b"\n")
-        match = re.fullmatch(rb"[0-9a-f]+ blob (\d+)", head)
-        if match is None or not head.startswith(blob.encode()):
-            return None
-        size = int(match[1])
-        found.append(answer[:size])
-        answer = answer[size + 1 :]
-    return found
-
-
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
-    """What git prints, None where it fails. Only commands that read no filter, hook or driver."""
-    environment = {
-        **os.environ,
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "none",  # so that an older git, which fetches all the same, cannot
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_PAGER": "cat",
-    }
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments],
-            input=given,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-            env=environment,
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout if found.returncode == 0 else None
+    return found, unread

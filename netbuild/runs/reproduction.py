@@ -1,15 +1,15 @@
-"""A finished training done again from the run's own files, and compared bit by bit."""
+"""A training done again from the run's own files, and compared bit by bit."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from netbuild.builder import build, device_of
 from netbuild.compare import CLOCK, KINDS, differences
@@ -22,33 +22,27 @@ from netbuild.runs.checkpoint import (
     initial_tensors,
     open_checkpoint,
     pack,
+    pack_checkpoint,
     pack_initial,
     unpack,
 )
 from netbuild.runs.log import NotNowError, OtherLogError, line_of, refuse_other_log
 from netbuild.runs.provenance import environment, environment_changes
-from netbuild.runs.resuming import Warn, default_warn, first_training, refuse_damage
-from netbuild.runs.run import LARGEST_TABLE, Run, open_run, refuse_own_task
+from netbuild.runs.resuming import Warn, first_training, refuse_damage
+from netbuild.runs.run import LARGEST_TABLE, RunFolder
 from netbuild.runs.schema import State, without_nan
-from netbuild.runs.writer import (
-    TRIALS,
-    Watcher,
-    end_of,
-    pack_training,
-    trial_table,
-)
-from netbuild.tasks import Task
-from netbuild.training.loop import Record, Trainer
+from netbuild.runs.writer import TRIALS, end_of, trial_table
+from netbuild.training.loop import Record
 
 
 @dataclass(frozen=True)
 class Comparison:
     """How a training that was done again compares with the run."""
 
-    steps: int  # that were taken again
-    checkpoints: int  # that were compared, each by the digests of weights and optimizer
-    lines: int  # of the log that were compared
-    difference: str = ""  # the first one, and where; "" where all bits are the same
+    steps: int  # optimizer steps that were taken again
+    checkpoints: int  # compared checkpoints: digests of weights and optimizer, and the state
+    lines: int  # compared lines of the log
+    difference: str = ""  # the first difference, and where it is; "" where all bits are the same
 
     @property
     def same(self) -> bool:
@@ -56,75 +50,33 @@ class Comparison:
         return not self.difference
 
 
-def reproduce(
-    run: str | Path,
-    task: Task | None = None,
-    *,
-    watch: Watcher | None = None,
-    warn: Warn | None = None,
-) -> Comparison:
-    """Train a run again, from its own spec, files and initial weights, and compare every bit.
+class Reproduction:
+    """The training of a run done again, beside what the run has of the first time.
 
-    Compared are the initial weights, drawn or taken again; each line of the log but for what the
-    clock says; weights, optimizer and the state of the training in each checkpoint that was kept;
-    and of a training that has ended, how, its scores in `run.json` and its table of test trials. It
-    ends at the first difference, and where the run's newest checkpoint and log do. Nothing is
-    written. Threads and determinism are the caller's, `task` and `warn` as `netbuild.resume` has
-    them.
-
-    Raises NetbuildError: exit 5 for a run that is damaged or has no checkpoint.
+    Iterate over `records()`; then `result()` has the comparison. Raises the errors of
+    `netbuild.reproduce`.
     """
-    opened = open_run(run, task, verify=False)
-    refuse_damage(opened)
-    refuse_own_task(opened)
-    opened.verify()
-    device = _device(opened)
-    here = environment(device, opened.training_spec)
-    for name, then, now in environment_changes(opened.info.environment, here)[:4]:
-        (warn or default_warn)(f"the last bits may differ: {name} {then} then, {now} now")
-    if different := _other_start(opened):
-        return Comparison(0, 0, 0, different)
-    again = _Again(opened, first_training(opened, device))
-    with closing(again.trainer.records()) as records:
-        for record in records:
-            again.compare(record)
-            if watch is not None:
-                watch(record, again.trainer)
-            if again.difference or again.is_done:
-                break
-    return again.result()
 
-
-def _device(run: Run) -> torch.device:
-    """The device of the first training; raises NetbuildError where it is missing."""
-    try:
-        return device_of(run.info.environment.device)
-    except NetbuildError as error:
-        hint = "a training is done again on the device that it was done on"
-        raise NetbuildError(str(error), error.exit_code, hint) from None
-
-
-def _other_start(run: Run) -> str:
-    """How the weights that are drawn today differ from those that the run started with."""
-    network = build(run.training_spec)
-    if digest(pack_initial(run.training_spec, network)) == run.info.initial_sha256:
-        return ""
-    name = _first_difference(run.initial, initial_tensors(network))
-    return f"the initial weights differ, in `{name}` first"
-
-
-class _Again:
-    """The training done again, beside what the run has of the first time."""
-
-    def __init__(self, run: Run, trainer: Trainer) -> None:
-        self.run, self.trainer = run, trainer
-        self.kept = {
-            step_of(path.name) or 0: path for path in checkpoints(run.path / "checkpoints")
-        }
+    def __init__(self, run: RunFolder, warn: Warn) -> None:
+        refuse_damage(run)
+        run.refuse_missing_task()
+        run.verify()
+        try:
+            device = device_of(run.info.environment.device)
+        except NetbuildError as error:
+            hint = "a training is reproduced on the device that it was done on"
+            raise NetbuildError(str(error), error.exit_code, hint) from None
+        here = environment(device, run.training_spec)
+        for name, then, now in environment_changes(run.info.environment, here)[:4]:
+            warn(f"the last bits may differ: {name} {then} then, {now} now")
+        self.run = run
+        self.difference = _other_start(run)
+        self.trainer = first_training(run, device)
+        paths = checkpoints(run.path / "checkpoints")
+        self.kept = {step_of(path.name) or 0: path for path in paths}
         self.trainer.saves = frozenset(self.kept)
         self.known = [_timeless(line) for line in run.records() if line["kind"] in KINDS]
         self.lines = self.compared = 0
-        self.difference = ""
         self.last = max(self.kept)
         self.awaits_end = run.info.has_ended  # there is an end to compare with
 
@@ -134,89 +86,19 @@ class _Again:
         whole = self.compared == len(self.kept) and self.lines == len(self.known)
         return whole and not self.awaits_end
 
-    def compare(self, record: Record) -> None:
-        """Compare one record with what the run has of it."""
-        if record.kind in KINDS:
-            self._compare_line(json.loads(line_of(record.kind, record.step, record.values)))
-            return
-        if record.step in self.kept:
-            self._compare_checkpoint(record.step)
-        if record.kind == "end" and self.awaits_end and not self.difference:
-            self._compare_end(record.values["reason"])
-            self.awaits_end = False
+    def records(self) -> Generator[Record]:
+        """Train again; each record has been compared with the run when it is yielded.
 
-    def _compare_line(self, now: dict[str, Any]) -> None:
-        if self.lines == len(self.known):
-            if now["step"] <= self.last:
-                self.difference = f"the log has no {now['kind']} line of step {now['step']}"
-            elif self.awaits_end:
-                status = self.run.info.status
-                self.difference = f"the run {status} after step {self.last}, and continues now"
+        The training ends at the first difference, and where nothing is left to compare with.
+        """
+        if self.difference:
             return
-        then, now = self.known[self.lines], _timeless(now)
-        if then != now:
-            key, before, after = differences(then, now)[0]
-            where = f"{now['kind']} line of step {now['step']}"
-            self.difference = f"{where}: {key} {before} then, {after} now"
-            return
-        self.lines += 1
-
-    def _compare_checkpoint(self, step: int) -> None:
-        """Weights and optimizer, by digest; where these differ, the first tensor that does."""
-        try:
-            saved, files = open_checkpoint(self.kept[step])
-        except NotNowError:
-            raise
-        except NetbuildError:
-            if os.path.lexists(self.kept[step]):
-                raise
-            del self.kept[step]  # the run is trained, and has pruned it
-            return
-        self.compared += 1
-        then = saved.state
-        again = pack_training(
-            self.trainer,
-            self.run.initial,
-            run=then.run,
-            metrics=then.metrics,
-            metrics_sha256=then.metrics_sha256,
-        )
-        now = State.model_validate(unsealed(again[STATE]))
-        for name in FILES:
-            if now.sha256[name] != then.sha256[name]:
-                tensor = _first_difference(unpack(files[name], name), unpack(again[name], name))
-                self.difference = f"the checkpoint of step {step}: `{tensor}` in {name}"
-                return
-        if what := self._other_state(then, now):
-            self.difference = f"the checkpoint of step {step}: {what}"
-
-    def _other_state(self, then: State, now: State) -> str:
-        """How the training stood differently, or how the log differs; "" where nothing differs."""
-        if then.run != self.run.info.id:
-            return "`run` in state.json"
-        if found := differences(*(without_nan(each.model_dump()) for each in (then, now))):
-            return f"`{found[0][0]}` in state.json"
-        try:
-            refuse_other_log(self.run.path, then)
-        except OtherLogError as error:
-            return str(error)
-        return ""
-
-    def _compare_end(self, reason: str) -> None:
-        """How the training ended, its scores, and the answers to the test trials."""
-        info = self.run.info
-        now = info.model_copy(update={"status": reason, **end_of(self.trainer)})
-        if found := differences(info.to_data(), now.to_data()):
-            key, before, after = found[0]
-            self.difference = f"run.json: {key} {before} then, {after} now"
-            return
-        path = self.run.path / TRIALS
-        if not is_there(path, within=self.run.path):
-            self.difference = f"there is no {TRIALS}"
-            return
-        table = read_file(path, LARGEST_TABLE, within=self.run.path)
-        if digest(table) != digest(trial_table(self.trainer)):
-            self.difference = f"the answers in {TRIALS}"
+        with closing(self.trainer.records()) as records:
+            for record in records:
+                self.difference = self._difference(record)
+                yield record
+                if self.difference or self.is_done:
+                    return
 
     def result(self) -> Comparison:
         """What was found."""
@@ -225,12 +107,89 @@ class _Again:
             self.difference = f"the training ended before {rest} checkpoints of the run"
         return Comparison(self.trainer.step, self.compared, self.lines, self.difference)
 
+    def _difference(self, record: Record) -> str:
+        """How a record differs from what the run has of it; "" where it does not differ."""
+        if record.kind in KINDS:
+            return self._in_line(json.loads(line_of(record.kind, record.step, record.values)))
+        found = self._in_checkpoint(record.step) if record.step in self.kept else ""
+        if record.kind == "end" and self.awaits_end and not found:
+            self.awaits_end = False
+            return self._in_end(record.values["reason"])
+        return found
+
+    def _in_line(self, now: dict[str, Any]) -> str:
+        if self.lines == len(self.known):
+            if now["step"] <= self.last:
+                return f"the log has no {now['kind']} line of step {now['step']}"
+            if self.awaits_end:
+                return f"the run {self.run.info.status} after step {self.last}, and continues now"
+            return ""
+        then, now = self.known[self.lines], _timeless(now)
+        if then != now:
+            key, before, after = differences(then, now)[0]
+            return f"{now['kind']} line of step {now['step']}: {key} {before} then, {after} now"
+        self.lines += 1
+        return ""
+
+    def _in_checkpoint(self, step: int) -> str:
+        """Weights and optimizer are compared by digest; the first tensor that differs is named."""
+        try:
+            saved = open_checkpoint(self.kept[step])
+        except NotNowError:
+            raise
+        except NetbuildError:
+            if os.path.lexists(self.kept[step]):
+                raise
+            del self.kept[step]  # the run is being trained, and has pruned this checkpoint
+            return ""
+        self.compared += 1
+        then, where = saved.state, f"the checkpoint of step {step}"
+        log: dict[str, Any] = {"metrics": then.metrics, "metrics_sha256": then.metrics_sha256}
+        again = pack_checkpoint(self.trainer, self.run.initial, run=then.run, **log)
+        now = State.model_validate(unsealed(again[STATE]))
+        for name in FILES:
+            if now.sha256[name] != then.sha256[name]:
+                tensor = _first_difference(saved.tensors(name), unpack(again[name], name))
+                return f"{where}: `{tensor}` in {name}"
+        if then.run != self.run.info.id:
+            return f"{where}: `run` in state.json"
+        if found := differences(*(without_nan(each.model_dump()) for each in (then, now))):
+            return f"{where}: `{found[0][0]}` in state.json"
+        try:
+            refuse_other_log(self.run.path, then)
+        except OtherLogError as error:
+            return f"{where}: {error}"
+        return ""
+
+    def _in_end(self, reason: str) -> str:
+        """How the training ended, its scores, and the answers to the test trials."""
+        info = self.run.info
+        now = info.model_copy(update={"status": reason, **end_of(self.trainer)})
+        if found := differences(info.to_data(), now.to_data()):
+            key, before, after = found[0]
+            return f"run.json: {key} {before} then, {after} now"
+        path = self.run.path / TRIALS
+        if not is_there(path, within=self.run.path):
+            return f"there is no {TRIALS}"
+        table = read_file(path, LARGEST_TABLE, within=self.run.path)
+        same = digest(table) == digest(trial_table(self.trainer))
+        return "" if same else f"the answers in {TRIALS}"
+
+
+def _other_start(run: RunFolder) -> str:
+    """How the weights that are drawn today differ from those that the run started with."""
+    network = build(run.training_spec)
+    if digest(pack_initial(run.training_spec, network)) == run.info.initial_sha256:
+        return ""
+    name = _first_difference(run.initial, initial_tensors(network))
+    return f"the initial weights differ, in `{name}` first"
+
 
 def _timeless(line: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in line.items() if key not in CLOCK}
 
 
-def _first_difference(then: dict[str, torch.Tensor], now: dict[str, torch.Tensor]) -> str:
+def _first_difference(then: dict[str, Tensor], now: dict[str, Tensor]) -> str:
     """The first name, in order, whose tensors are not the same bits."""
     for name in sorted(then.keys() | now.keys()):
         if name not in then or name not in now:

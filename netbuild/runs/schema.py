@@ -1,7 +1,6 @@
-"""What `run.json` and a checkpoint's `state.json` say, as models; both files are read through them.
+"""The models of `run.json` and of a checkpoint's `state.json`, through which both files are read.
 
-A run may come from anybody: whatever a file says has the types that are declared here, or the file
-is refused.
+A run may come from anybody, so a file with values of other types than declared here is refused.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netbuild import rundir
-from netbuild.durable import read_file, reading, steadily
+from netbuild.durable import read_file, reading, steady
 from netbuild.errors import Exit, NetbuildError
 from netbuild.rundir import FORMAT, other_format
 from netbuild.training.progress import Best, Count, Progress
 
-ENDED = ("finished", "stopped early")  # the status of a training that has come to its own end
+ENDED = ("finished", "stopped early")  # the status of a training that needs no resume
 
 
 class Model(BaseModel):
-    """Plain data of exactly these types."""
+    """Plain data, whose types are checked strictly."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -38,7 +37,7 @@ class Input(Model):
 
 
 class Git(Model):
-    """The commit that was checked out, and whether the run's own files differ from it."""
+    """The commit that was checked out, and whether the run's own files differ from the commit."""
 
     commit: str | None
     changed: bool
@@ -63,7 +62,7 @@ class Environment(Model):
 
 
 class Sources(Model):
-    """Where the run's files lay when it was started, relative to the run, with their SHA-256."""
+    """Paths, relative to the run, and SHA-256 of the files that the run was started from."""
 
     spec: str | None = None
     data_root: str | None = None
@@ -71,7 +70,7 @@ class Sources(Model):
 
 
 class Resumed(Model):
-    """When a run was resumed, from which step, and what had changed of the environment."""
+    """When and from which step a run was resumed, and what had changed in the environment."""
 
     step: Count
     time: str
@@ -80,7 +79,7 @@ class Resumed(Model):
 
 
 class RunInfo(Model):
-    """What `run.json` says of a run."""
+    """The contents of `run.json`."""
 
     format: int = FORMAT
     id: str
@@ -95,7 +94,7 @@ class RunInfo(Model):
     unset: list[str]
     inputs: dict[str, Input]  # by where the spec names them
     git: Git
-    task_widths: dict[str, Any] | None  # what rebuilds the network where neurogym is missing
+    task_widths: dict[str, Any] | None  # to build the network where neurogym is missing
     environment: Environment
     own_task: bool = False  # whether the task was an object given in Python
     started: str
@@ -104,7 +103,7 @@ class RunInfo(Model):
     step: Count = 0  # of the newest checkpoint; at the end the last step
     error: str | None = None
     resumed: list[Resumed] = []
-    # The last evaluation and the best one, at the end; a number is null where there is none.
+    # The last evaluation and the best evaluation, at the end; a missing number is null.
     loss: float | None = None
     accuracy: float | None = None
     environments: dict[str, float | None] = {}
@@ -118,16 +117,16 @@ class RunInfo(Model):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the training has come to its own end."""
+        """Whether the training needs no resume."""
         return self.status in ENDED
 
     def to_data(self) -> dict[str, Any]:
-        """What was set, as the file has it."""
+        """The fields that were set, as in the file."""
         return dict(without_nan(self.model_dump(exclude_unset=True)))
 
 
 class State(Progress):
-    """What `state.json` says: where the training stands, and what belongs to this state."""
+    """The contents of `state.json`: where the training stands, and what belongs to this state."""
 
     format: int = FORMAT
     run: str  # its id
@@ -138,15 +137,15 @@ class State(Progress):
 
 
 def read_info(path: Path) -> RunInfo:
-    """What a `run.json` says; raises NetbuildError (exit 5) for a damaged or another one."""
+    """Read a `run.json`; raises NetbuildError (exit 5) if damaged, or of another version."""
     with reading(path, KeyError):
-        found = rundir.as_object(steadily(lambda: read_file(path, rundir.LARGEST_JSON)))
+        found = rundir.as_object(steady(read_file)(path, rundir.LARGEST_JSON))
         version = found["format"]
     if version != FORMAT:
         raise NetbuildError(f"{path.parent} {other_format(version)}", Exit.RUN)
     try:
         info = RunInfo.model_validate(found)
-        with reading(path):  # what is nested too deep to be written again is damage
+        with reading(path):  # JSON that is nested too deep to be written again is damage
             info.to_data()
         return info
     except ValidationError as error:
@@ -155,7 +154,7 @@ def read_info(path: Path) -> RunInfo:
 
 
 def without_nan(data: Any) -> Any:
-    """Data whose numbers JSON can hold: null where one is not finite."""
+    """Data for JSON: None in place of numbers that are not finite."""
     if isinstance(data, Mapping):
         return {key: without_nan(each) for key, each in data.items()}
     if isinstance(data, (list, tuple)):
@@ -164,5 +163,5 @@ def without_nan(data: Any) -> Any:
 
 
 def now() -> str:
-    """The time, for people; nothing is ordered by it."""
+    """The present time, for people to read; nothing is ordered by it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

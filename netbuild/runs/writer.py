@@ -1,4 +1,4 @@
-"""A run directory during training: each record is written into it as it comes."""
+"""A run directory during training: each record of the training is written as soon as it comes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,17 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from netbuild.durable import (
-    PASSING,
-    append,
-    cut_file,
-    digest,
-    hash_beginning,
-    io_errors,
-    need_folder,
-    remove_leftovers,
-    replace_file,
-    sync_file,
-)
+from netbuild import durable
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import check_file
-from netbuild.layers import Network
 from netbuild.runs.checkpoint import pack_checkpoint, prune, write_checkpoint
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS, line_of, read_log
@@ -39,7 +26,6 @@ from netbuild.training.trials import trial_columns, trial_frame
 
 FOLDERS = ("checkpoints", "evaluation", "figures", "inputs")
 TRIALS = "evaluation/trials.parquet"
-Watcher = Callable[[Record, Trainer], None]
 
 
 @dataclass
@@ -50,15 +36,15 @@ class RunWriter:
     info: RunInfo
     _lock: int = field(repr=False)
     initial: Mapping[str, Tensor] = field(repr=False)  # the parameters at the start
-    logged: int = 0  # bytes of `metrics.jsonl` that are of this training
+    logged: int = 0  # bytes of `metrics.jsonl` up to now
     logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
-    # The best state, its step and the bytes of its files, until a checkpoint is written.
+    # The step of the best state and the bytes of its files, until the next checkpoint is written.
     _best: tuple[int, dict[str, bytes]] | None = field(default=None, repr=False)
 
     def put(self, record: Record, trainer: Trainer) -> None:
         """Write a record where it belongs; raises NetbuildError (exit 7) where that fails."""
-        hint = "what was saved before is whole"
-        with io_errors(f"cannot write {self.path}", hint=hint):
+        hint = "everything that was saved before is intact"
+        with durable.io_errors(f"cannot write {self.path}", hint=hint):
             if record.kind in ("train", "evaluation"):
                 self.log(record.kind, record.step, record.values)
                 if record.is_best:
@@ -71,23 +57,18 @@ class RunWriter:
     def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line to `metrics.jsonl`; a number that is not finite is written as null."""
         data = line_of(kind, step, values).encode()
-        self.logged = append(self.path / METRICS, data, self.logged)
+        self.logged = durable.append(self.path / METRICS, data, self.logged)
         self.logged_hash.update(data)
 
     def _packed(self, trainer: Trainer) -> dict[str, bytes]:
-        """The state as it is now, as the bytes of a checkpoint's files."""
-        return pack_training(
-            trainer,
-            self.initial,
-            run=self.info.id,
-            metrics=self.logged,
-            metrics_sha256=self.logged_hash.hexdigest(),
-        )
+        """The present state of the training, as the bytes of a checkpoint's files."""
+        log = {"metrics": self.logged, "metrics_sha256": self.logged_hash.hexdigest()}
+        return pack_checkpoint(trainer, self.initial, run=self.info.id, **log)
 
     def _save(self, trainer: Trainer) -> None:
-        """Write the best state, if it is not on the disk yet, and this one; older ones are removed.
+        """Write the best state, if it is not on the disk yet, and the present state; then prune.
 
-        The log is synced first, because a checkpoint records how long the log is.
+        The log is synced first, because a checkpoint records the length of the log.
         """
         folder, step = self.path / "checkpoints", trainer.step
         files = self._packed(trainer)
@@ -104,35 +85,34 @@ class RunWriter:
     def sync_log(self) -> None:
         """Wait until all lines are on the disk.
 
-        The system reports a failed fsync only once, and may then have forgotten what it could not
-        write. So a failure is not tried again: the lines are written into another file.
+        The system reports a failed fsync only once, and may have dropped the data that it could not
+        write. After a failure all lines are therefore written again, into a new file.
         """
         path = self.path / METRICS
         try:
-            sync_file(path)
+            durable.sync_file(path)
         except OSError as error:
-            if error.errno not in PASSING:
+            if error.errno not in durable.PASSING:
                 raise
             data = read_log(self.path)
-            if digest(data) != self.logged_hash.hexdigest():
+            if durable.digest(data) != self.logged_hash.hexdigest():
                 raise
-            replace_file(path, data)
+            durable.replace_file(path, data)
 
     def _end(self, reason: str, trainer: Trainer) -> None:
         if reason != "interrupted":
             path = self.path / TRIALS
-            need_folder(path.parent, within=self.path)
-            replace_file(path, trial_table(trainer), within=self.path)
+            durable.need_folder(path.parent, within=self.path)
+            durable.replace_file(path, trial_table(trainer), within=self.path)
         self.status(reason, **end_of(trainer))
 
     def status(self, status: str, **more: Any) -> None:
-        """Note in `run.json` how the run stands."""
-        changes = {"status": status, "changed": now(), **more}
-        self.info = self.info.model_copy(update=changes)
-        replace_file(self.path / "run.json", json_bytes(self.info.to_data()))
+        """Write the status of the run, and changes of other fields, into `run.json`."""
+        self.info = self.info.model_copy(update={"status": status, "changed": now(), **more})
+        durable.replace_file(self.path / "run.json", json_bytes(self.info.to_data()))
 
     def fail(self, error: BaseException, step: int) -> None:
-        """Note, if it can still be noted, that the run has ended by an error after a step."""
+        """Write, if possible, that the run has ended by an error after a step."""
         status, what = "failed", f"{type(error).__name__}: {error}"
         if isinstance(error, NetbuildError) and error.exit_code == Exit.DIVERGED:
             status, saved = "diverged", self.info.step
@@ -145,11 +125,11 @@ class RunWriter:
             self.status(status, error=what)
 
     def rewind(self, size: int) -> None:
-        """Leave the first `size` bytes of the log, which it has; raises OSError."""
+        """Shorten the log to its first `size` bytes; raises OSError."""
         path = self.path / METRICS
         if check_file(path).st_size > size:
-            cut_file(path, size)
-        self.logged, self.logged_hash = size, hash_beginning(path, size)
+            durable.cut_file(path, size)
+        self.logged, self.logged_hash = size, durable.hash_beginning(path, size)
 
     def close(self) -> None:
         """Release the lock; a second call does nothing."""
@@ -159,20 +139,20 @@ class RunWriter:
 
 
 def reopen(path: Path) -> RunWriter:
-    """Lock a run to resume it, and clear what an end without warning left half-written.
+    """Lock a run to resume it, and remove what a killed process has left half-written.
 
     Raises NetbuildError: exit 6 where another process trains it, 5 for a `run.json` that cannot
     be read, 7 where nothing can be written.
     """
     lock = take_lock(path / ".lock", str(path))
     try:
-        with io_errors(f"{path} cannot be written"):
+        with durable.io_errors(f"{path} cannot be written"):
             info = read_info(path / "run.json")
             check_file(path / METRICS, in_place=True)  # before anything in the run is changed
-            remove_leftovers(path)
-            for name in FOLDERS:
-                need_folder(path / name, within=path)  # empty ones are lost in some copies
-                remove_leftovers(path / name, within=path)
+            durable.remove_leftovers(path)
+            for name in FOLDERS:  # some ways of copying lose empty folders
+                durable.need_folder(path / name, within=path)
+                durable.remove_leftovers(path / name, within=path)
             return RunWriter(path, info, lock, {})
     except BaseException:
         os.close(lock)
@@ -181,10 +161,10 @@ def reopen(path: Path) -> RunWriter:
 
 @contextmanager
 def recording(trainer: Trainer, writer: RunWriter) -> Iterator[Iterator[Record]]:
-    """The records of a training, each written into its run before it is given.
+    """The records of a training, each of which is written into the run before it is yielded.
 
-    At the end the run is unlocked; an error, the training's or that of the `with` block, is noted
-    in its `run.json`.
+    At the end the run is unlocked. An error, of the training or of the `with` block, is written
+    into `run.json`.
     """
     try:
         with closing(_written(trainer, writer)) as records:
@@ -203,28 +183,6 @@ def _written(trainer: Trainer, writer: RunWriter) -> Generator[Record]:
             yield record
 
 
-def carry_out(trainer: Trainer, writer: RunWriter, watch: Watcher | None = None) -> None:
-    """Train to the end; `watch` is called with every record after it was written."""
-    with recording(trainer, writer) as records:
-        for record in records:
-            if watch is not None:
-                watch(record, trainer)
-
-
-def pack_training(
-    trainer: Trainer, initial: Mapping[str, Tensor], **state: Any
-) -> dict[str, bytes]:
-    """A checkpoint of a training as it is now, as the bytes of its files."""
-    return pack_checkpoint(
-        trainer.network,
-        trainer.optimizer,
-        trainer.progress,
-        initial=initial,
-        trained_on=trainer.trained_on(),
-        **state,
-    )
-
-
 def trial_table(trainer: Trainer) -> bytes:
     """The test trials with the network's answers, as the bytes of a Parquet file."""
     buffer, batch = io.BytesIO(), trainer.evaluation()
@@ -234,16 +192,11 @@ def trial_table(trainer: Trainer) -> bytes:
 
 
 def end_of(trainer: Trainer) -> dict[str, Any]:
-    """The scores that `run.json` holds at the end of a training."""
+    """The step and the scores that `run.json` holds at the end of a training."""
     progress = trainer.progress
     last: Mapping[str, Any] = progress.evaluations[-1] if progress.evaluations else {}
     best = {} if progress.best is None else {"best": progress.best}
     return {"step": progress.step, **last, **best}
-
-
-def parameters_of(network: Network) -> dict[str, torch.Tensor]:
-    """Copies of a network's parameters, by name."""
-    return {name: p.detach().clone() for name, p in network.named_parameters()}
 
 
 def json_bytes(data: object) -> bytes:
@@ -251,5 +204,5 @@ def json_bytes(data: object) -> bytes:
     data = without_nan(data)
     try:
         return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
-    except UnicodeEncodeError:  # a path that is no text
+    except UnicodeEncodeError:  # a path that is not UTF-8
         return (json.dumps(data, indent=1) + "\n").encode()

@@ -2,14 +2,7 @@
 
 from netbuild.tasks.arrays import ArraysTask
 from netbuild.tasks.neurogym import NeurogymTask, Prefetch
-from netbuild.tasks.task import (
-    Batch,
-    Task,
-    choices,
-    correct,
-    evaluation_batch,
-    right_choices,
-)
+from netbuild.tasks.task import Batch, Task, choices, correct, evaluation_batch, right_choices
 
 __all__ = [
     "ArraysTask",

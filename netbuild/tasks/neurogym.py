@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cached_property
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ import torch
 
 from netbuild.environments.player import EnvironmentFailed
 from netbuild.environments.recipe import Recipe
-from netbuild.environments.trials import Drawn, TrialSource, draw_trials
-from netbuild.environments.windows import WindowSource, source_of
+from netbuild.environments.trials import Drawn, draw_trials
+from netbuild.environments.windows import batches_of
 from netbuild.environments.worker import Answer, Worker
 from netbuild.streams import rng_of
 from netbuild.tasks.task import Batch
@@ -24,9 +24,9 @@ PATIENCE = 5.0  # seconds without an answer, which takes milliseconds
 class NeurogymTask:
     """Trials of a recipe. Every batch follows from (`seed`, step), and none is given twice.
 
-    Whole trials come padded, (trial, time, input), with what is padded weighing nothing in the
-    loss mask, and with a table of the trials; windows have no trials. `evaluation`
-    is the recipe of the trials that are scored, the same one when it is left out.
+    Whole trials come padded, (trial, time, input), with a loss mask that is 0 in the padding and
+    with a table of the trials; windows have no such table. `evaluation` is the recipe of the trials
+    that are scored; `recipe` when it is left out.
 
     Its methods raise `netbuild.environments.EnvironmentFailed` (a ValueError) where an
     environment's own code fails, and NetbuildError (exit 10) without neurogym.
@@ -37,15 +37,15 @@ class NeurogymTask:
         self.scored = evaluation or recipe
 
     @cached_property
-    def _source(self) -> TrialSource | WindowSource:
-        return source_of(self.recipe, self.seed)
+    def _draw(self) -> Callable[[int, int, np.random.Generator | None], Drawn]:
+        return batches_of(self.recipe, self.seed)
 
     def batch(self, step: int, size: int, rng: np.random.Generator | None = None) -> Batch:
         """The batch of one step; whole trials are drawn from `rng`, when it is given.
 
         Windows are of streams that `seed` alone begins, whatever the `rng`.
         """
-        return as_batch(self._source.batch(step, size, rng))
+        return as_batch(self._draw(step, size, rng))
 
     def whole_trials(self, count: int, rng: np.random.Generator) -> Batch:
         """`count` trials as they are scored, whole ones even where windows are trained on."""
@@ -53,16 +53,16 @@ class NeurogymTask:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the environments, which cannot be pickled and are made again."""
-        return {name: value for name, value in vars(self).items() if name != "_source"}
+        return {name: value for name, value in vars(self).items() if name != "_draw"}
 
 
 class Prefetch:
     """A NeurogymTask whose next batches are being made while the last one is trained on.
 
-    Whatever the worker cannot give is made here: while it starts, out of the order of the steps,
-    for another stream than the training's, and when it has ended, which a RuntimeWarning says once.
-    So the batches never depend on it. Close it, or use it in a `with`; it also ends with this
-    process, however this one ends.
+    Batches that the worker cannot give are made in this process: while the worker starts, out of
+    the order of the steps, for another stream than the training's, and after the worker has ended,
+    of which a RuntimeWarning tells once. So the batches never depend on the worker. Close it, or
+    use it in a `with`; it also ends with this process, however this process ends.
 
         with Prefetch(task) as quick:
             batch = quick.batch(step, size, rng)
@@ -136,12 +136,7 @@ class Prefetch:
     def __enter__(self) -> Prefetch:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -32,18 +32,11 @@ class Batch(NamedTuple):
     def steps(self) -> Tensor | None:
         """(batch,) int64 on the CPU: how many steps each trial has without padding; None: all."""
         given = np.asarray((self.trials or {}).get("steps", 0))
-        if (
-            self.inputs.ndim < 3
-            or given.dtype.kind not in "iu"
-            or given.shape != self.inputs.shape[:1]
-        ):
+        shape = tuple(self.inputs.shape)
+        if len(shape) < 3 or given.dtype.kind not in "iu" or given.shape != shape[:1]:
             return None
-        longest = self.inputs.shape[1]
-        if (
-            given.min(initial=0) < 0
-            or given.max(initial=0) > longest
-            or bool((given == longest).all())
-        ):
+        are_lengths = bool(((given >= 0) & (given <= shape[1])).all())
+        if not are_lengths or bool((given == shape[1]).all()):
             return None
         return torch.from_numpy(given.astype(np.int64))
 

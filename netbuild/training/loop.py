@@ -1,7 +1,7 @@
 """The training loop: the stages of a training in order, as a stream of records.
 
-The trainer changes the network, the optimizer and its progress, and nothing else: signals, threads
-and determinism belong to whoever runs it, files to the run directory.
+A trainer changes its network, its optimizer and its progress, and nothing else. Signals, threads
+and determinism belong to the caller, and files to the run directory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from netbuild.training.progress import Progress, Scores
 from netbuild.training.rules import rate_factor, should_stop, still_needed
 from netbuild.training.step import BackPropagation, Learner, diverged
 
-Stage = tuple[str, Spec]  # the name, "" of a training without stages, and the stage as a whole spec
+Stage = tuple[str, Spec]  # its name, "" for a training without stages, and its whole spec
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Record:
     kind: str
     step: int
     values: dict[str, Any] = field(default_factory=dict)
-    is_best: bool = False  # whether it is the best evaluation so far
+    is_best: bool = False  # whether this is the best evaluation so far
 
 
 class Trainer:
-    """Trains a network on a task. `records()` is the training; iterate it to the end.
+    """Trains a network on a task. `records()` is the training; iterate over it to the end.
 
-    `progress` says where the training stands, `steps` the last step of the current stage. `stop`
-    may be set at any time, by a signal handler say: the current step is finished, and the last
-    record says "interrupted". `saving` is true while the reader of the records saves the state.
+    `progress` says where the training stands, `steps` is the last step of the current stage. `stop`
+    may be set at any time, for instance by a signal handler: then the current step is finished, and
+    the last record says "interrupted". `saving` is true while the caller saves the state.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Trainer:
         self.progress = Progress()
         self.steps = steps_of(training, task)
         self.stop = self.saving = False
-        self.saves: Collection[int] = ()  # steps with a checkpoint beside those that are due
+        self.saves: Collection[int] = ()  # steps of checkpoints in addition to those that are due
         self.device = next(network.parameters()).device
+        self.given_task: Task | None = task  # replaces the tasks of all stages
         self.learner: Learner
         self.spec: Spec | None = None
-        self.stages: Sequence[Stage] = ()
-        self._own_task = True  # whether all stages are trained on the task that was given
+        self.stages: Sequence[Stage] = ()  # of `spec`
         self._evaluation: Batch | None = None
         self._outputs: tuple[int, Tensor] | None = None  # a step, and the answers after it
 
@@ -83,9 +83,9 @@ class Trainer:
         task: Task | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """The training of a spec from `progress` on, which is kept up to date.
+        """The training of a spec from `progress` on; `progress` is kept up to date.
 
-        The network and the optimizer are as they were at that point. `task` replaces the spec's.
+        The network and the optimizer must have the state of that point. `task` replaces the spec's.
         """
         stages, progress = stages_of(spec), progress or Progress()
         if progress.ended and progress.stage + 1 < len(stages):
@@ -93,20 +93,20 @@ class Trainer:
         part = stages[progress.stage][1]
         source = build_task(part) if task is None else task
         trainer = cls(network, source, part.model.training, optimizer, seed=part.model.seed)
-        trainer.spec, trainer.stages, trainer._own_task = spec, stages, task is not None
+        trainer.spec, trainer.stages, trainer.given_task = spec, stages, task
         trainer.progress = progress
         trainer.steps += progress.start
         return trainer
 
     def trained_on(self) -> list[dict[str, Any]]:
-        """The splits of the samples that the weights have seen, and those they start from.
+        """The splits of the samples that the weights have seen, also before this training.
 
-        Of a task that was given instead of the spec's nothing is known.
+        Nothing is known of the samples of a task that replaces the spec's.
         """
         if self.spec is None:
             return []
         seen = list(self.spec.plan.trained_on)
-        if not self._own_task:
+        if self.given_task is None:
             own = [part.plan.split for _, part in self.stages[: self.progress.stage + 1]]
             seen += [split for split in own if split is not None]
         return [split.to_data() for split in dict.fromkeys(seen)]
@@ -117,13 +117,13 @@ class Trainer:
         return self.progress.step
 
     def records(self) -> Generator[Record]:
-        """Train to the end, with a record of each logged step, evaluation and checkpoint due.
+        """Train to the end, with a record for each logged step, evaluation and checkpoint.
 
-        The state is to be saved at each record "checkpoint" and at "end", which is the last one.
-        Close the iterator, or exhaust it: another process may be drawing the batches.
+        The state must be saved at each record "checkpoint" and at the last record, "end". Exhaust
+        or close the iterator, since another process may be drawing the batches.
 
-        Raises NetbuildError (exit 8) when the loss, or the gradient's norm that it is clipped by,
-        is no longer finite; the step that would have applied it has not been taken.
+        Raises NetbuildError (exit 8) when the loss or the norm of the gradient is no longer finite;
+        that step does not change the weights.
         """
         progress = self.progress
         while True:
@@ -137,12 +137,12 @@ class Trainer:
             progress.enter_next_stage()
             part = self.stages[progress.stage][1]
             self.training, self.seed = part.model.training, part.model.seed
-            if not self._own_task:
+            if self.given_task is None:
                 self.task = build_task(part)
             self.steps = progress.start + steps_of(self.training, self.task)
 
     def _saved(self, kind: str, reason: str = "") -> Generator[Record]:
-        """The record at which the state is saved; `saving` until the reader asks for the next."""
+        """The record at which the caller saves the state, until it asks for the next record."""
         self.saving = True
         try:
             yield Record(kind, self.progress.step, {"reason": reason} if kind == "end" else {})
@@ -151,7 +151,7 @@ class Trainer:
 
     @contextmanager
     def _prefetched(self) -> Iterator[None]:
-        """Have the trials of a neurogym task drawn ahead by another process, for a spec."""
+        """Have another process draw the trials of a neurogym task ahead, for a spec."""
         if not self.stages or not isinstance(self.task, NeurogymTask):
             yield
             return
@@ -173,7 +173,7 @@ class Trainer:
             part = self.stages[progress.stage][1]
             self.network.regularizers = build_regularizers(part, self.network).to(self.device)
             change_optimizer(self.training, self.optimizer)
-            if progress.step == progress.start:  # later the state is this stage's own already
+            if progress.step == progress.start:  # later the state already fits this stage
                 fit_state(self.optimizer)
         if isinstance(self.task, ArraysTask):
             self.task = self.task.to(self.device)
@@ -221,9 +221,9 @@ class Trainer:
         return Record(kind, self.progress.step, values, is_best)
 
     def take_step(self, *, logged: bool) -> dict[str, Any]:
-        """Take the next optimizer step; returns what is logged of it, nothing unless `logged`."""
+        """Take the next optimizer step; returns the values to log, none unless `logged`."""
         step, start = self.progress.step, self.progress.start
-        self._outputs = None  # of the weights before this step
+        self._outputs = None  # they are those of the weights before this step
         factor = rate_factor(self.training, step - start, self.steps - start)
         return self.learner.step(step, self.next_batch(step), factor=factor, logged=logged)
 
@@ -249,7 +249,7 @@ class Trainer:
         return self._record("evaluation", dict(scores), is_best=is_best)
 
     def evaluation(self) -> Batch:
-        """The trials that are scored, on the network's device: the same in a whole stage."""
+        """The trials that are scored, on the network's device; a stage has the same ones always."""
         if self._evaluation is None:
             batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
             check_batch(batch, self.network.input_dim)
@@ -264,7 +264,7 @@ class Trainer:
 
 
 def stages_of(spec: Spec) -> list[Stage]:
-    """The stages of a training; a training without stages is one of no name."""
+    """The stages of a training; a training without stages is a single stage named ""."""
     stages = spec.model.training.stages
     if not stages:
         return [("", spec)]
@@ -286,7 +286,7 @@ def check_batch(batch: Any, width: int) -> None:
 
 
 def steps_of(training: Training, task: Task) -> int:
-    """How many optimizer steps a training has; raises NetbuildError when it does not say."""
+    """The number of optimizer steps of a training; raises NetbuildError where it is not given."""
     if training.steps is not None:
         return training.steps
     if training.epochs is None:

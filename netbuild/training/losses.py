@@ -1,4 +1,4 @@
-"""The task's loss, and the metric that says how good an answer is."""
+"""The loss of the task, and the accuracy of answers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from netbuild.tasks import Batch, correct
 def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
     """The mean loss of a batch, without regularizers; a loss mask weighs its steps.
 
-    It is 0, without a gradient, where no step of the batch counts.
-    `output` is (batch, output) or (batch, time, output). `cross_entropy` takes class numbers of
-    the shape without the last axis, `mse` values of the same shape, or without the last axis where
-    it is 1. The mask is (batch, time). Raises ValueError for any other.
+    The loss is 0, without a gradient, where no step of the batch counts. `output` is
+    (batch, output) or (batch, time, output). The targets of `cross_entropy` are class numbers, in
+    the shape without the last axis; those of `mse` have the same shape, whose last axis may be left
+    out if it is 1. The mask is (batch, time). Raises ValueError for other shapes.
     """
     check_targets(kind, output, batch)
     if kind == "cross_entropy":
@@ -29,7 +29,7 @@ def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
         each = "mean" if batch.loss_mask is None else "none"
         try:
             loss = functional.cross_entropy(flat, targets, reduction=each)
-        except IndexError:  # only the CPU tells
+        except IndexError:  # raised on the CPU only
             found = f"{int(targets.min())} to {int(targets.max())}"
             what = f"targets are classes 0 to {flat.shape[1] - 1}, one for each output, not {found}"
             raise ValueError(what) from None
@@ -62,10 +62,10 @@ def check_targets(kind: str, output: Tensor, batch: Batch) -> None:
 
 
 def accuracy(output: Tensor, batch: Batch) -> float:
-    """The fraction of right answers; NaN where nothing can be right.
+    """The fraction of right answers; NaN where no answer can be right.
 
-    Of trials with a decision, those whose choice in it is right; else of samples, or of the steps
-    that the loss mask counts, those with the right class.
+    In trials with a decision, the choice counts; otherwise the class of each sample, or of each
+    step that the loss mask counts.
     """
     right = correct(output, batch)
     if right is not None:
@@ -79,7 +79,7 @@ def accuracy(output: Tensor, batch: Batch) -> float:
 
 
 def accuracies(output: Tensor, batch: Batch) -> dict[str, float]:
-    """The accuracy in each environment, where there are several; else nothing."""
+    """The accuracy in each environment; {} unless there are several."""
     right = correct(output, batch)
     names = np.asarray((batch.trials or {}).get("environment", ()))
     kinds = np.unique(names)
@@ -89,7 +89,7 @@ def accuracies(output: Tensor, batch: Batch) -> dict[str, float]:
 
 
 def _mean(right: NDArray[np.float64]) -> float:
-    """The mean of what is not NaN; NaN of nothing."""
+    """The mean of the numbers that are not NaN; NaN without any."""
     known = right[~np.isnan(right)]
     return float(known.mean()) if len(known) else math.nan
 
@@ -101,9 +101,9 @@ def answers(network: torch.nn.Module, inputs: Tensor, size: int = 1024) -> Tenso
 
 
 def score(outputs: Tensor, batch: Batch, kind: str) -> dict[str, Any]:
-    """Loss, and accuracy where there are right answers, over all and in each environment.
+    """The loss, and the accuracy where there are right answers, in all trials and by environment.
 
-    The loss is None where no step of the batch counts: there is none, which is not a loss of 0.
+    The loss is None where no step of the batch counts, which is not the same as a loss of 0.
     """
     counts = batch.loss_mask is None or bool((batch.loss_mask > 0).any())
     loss = float(task_loss(kind, outputs, batch)) if counts else None

@@ -13,14 +13,14 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
 from netbuild.training.step import are_finite
 
-LENGTH = 2  # of the parameter that an optimizer is tried on
+LENGTH = 2  # of the small parameter that shows which state an optimizer keeps
 State = dict[str, Tensor]  # of one parameter, by torch's own keys: `step`, `exp_avg`, ...
 
 
 def optimizer_tensors(
     network: Network, optimizer: torch.optim.Optimizer
 ) -> tuple[State, dict[str, Any]]:
-    """An optimizer's state as tensors named `PARAMETER.KEY`, and its groups as plain data."""
+    """The state of an optimizer as tensors named `PARAMETER.KEY`, and its groups as plain data."""
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     tensors: State = {}
     for parameter, state in optimizer.state.items():
@@ -44,8 +44,8 @@ def load_optimizer(
 ) -> None:
     """Put a saved state into an optimizer of the same kind, over the same parameters.
 
-    `tensors` and `about` are what `optimizer_tensors` returned. The optimizer has the options that
-    it had then, those of the checkpoint's stage: they decide what is kept of a parameter. A
+    `tensors` and `about` are what `optimizer_tensors` returned. The optimizer must have the options
+    of the checkpoint's stage, because they decide which tensors it keeps for a parameter. A
     parameter that never had a gradient may have no state. Raises NetbuildError (exit 5), with
     `where` in its message.
     """
@@ -61,7 +61,10 @@ def load_optimizer(
     if saved != own:
         raise NetbuildError(f"{where} is the state of other parameters", Exit.RUN)
     refuse_infinite_state(tensors, Exit.RUN, f"in {where}")
-    states = _by_parameter(tensors)
+    states: defaultdict[str, State] = defaultdict(dict)
+    for name, value in tensors.items():
+        parameter_name, _, key = name.rpartition(".")
+        states[parameter_name][key] = value
     for group in optimizer.param_groups:
         expected = _state_of_one(optimizer, group)
         for parameter in group["params"]:
@@ -91,44 +94,29 @@ def refuse_infinite_state(tensors: Mapping[str, Tensor], exit_code: Exit, when: 
 def fit_state(optimizer: torch.optim.Optimizer) -> None:
     """Fit the state of an optimizer to options that have just changed, between two steps.
 
-    What the new options need begins at zero, as torch begins it; what they no longer use is
-    removed. So momentum or `amsgrad` may be turned on and off in the middle of a training.
+    Tensors that the new options need begin at zero, as torch begins them; tensors that they do not
+    use are removed. So momentum or `amsgrad` may be turned on and off in the middle of a training.
     """
     for group in optimizer.param_groups:
-        expected = _state_of_one(optimizer, group)
-        if "step" not in expected:
-            _fit_all_or_none(optimizer, group, set(expected))
-            continue
-        for parameter in group["params"]:
-            if state := optimizer.state.get(parameter):
+        keys = [*_state_of_one(optimizer, group)]
+        states = {p: optimizer.state.get(p) or {} for p in group["params"]}
+        if "step" in keys:  # a parameter without a gradient so far has no state
+            states = {parameter: state for parameter, state in states.items() if state}
+        else:  # SGD, whose fused step needs a momentum buffer for all parameters or for none
+            keys = [key for key in keys if any(key in state for state in states.values())]
+        for parameter, state in states.items():
+            optimizer.state.pop(parameter, None)
+            if keys:
                 optimizer.state[parameter] = {
-                    key: state[key] if key in state else torch.zeros_like(parameter)
-                    for key in expected
+                    key: state[key] if key in state else torch.zeros_like(parameter) for key in keys
                 }
 
 
-def _fit_all_or_none(
-    optimizer: torch.optim.Optimizer, group: Mapping[str, Any], keys: set[str]
-) -> None:
-    """As `fit_state`, for an optimizer that counts no steps, which is SGD.
-
-    Its fused step takes a momentum buffer of every parameter or of none, although a parameter may
-    get its first gradient later than others.
-    """
-    states = {p: optimizer.state.get(p) or {} for p in group["params"]}
-    known = {key for key in keys if any(key in state for state in states.values())}
-    for parameter, state in states.items():
-        kept = {key: state.get(key, torch.zeros_like(parameter)) for key in known}
-        optimizer.state[parameter] = kept
-        if not kept:
-            del optimizer.state[parameter]
-
-
 def _state_of_one(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> State:
-    """The state that this kind of optimizer keeps of a parameter under the options of a group.
+    """The state that this kind of optimizer keeps for a parameter under the options of a group.
 
-    Torch tells: the same optimizer takes one step on a parameter of `LENGTH` numbers. What has
-    their shape is kept for each number of a parameter; a count of steps has the shape ().
+    It is found by one step of the same optimizer on a parameter of `LENGTH` numbers. A tensor of
+    that shape is kept for each number of a parameter; a count of steps has the shape ().
     """
     like = group["params"][0]
     numbers = nn.Parameter(torch.zeros(LENGTH, dtype=like.dtype, device=like.device))
@@ -138,15 +126,6 @@ def _state_of_one(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) ->
     twin.param_groups[0] |= {key: value for key, value in group.items() if key != "params"}
     twin.step()
     return {key: v for key, v in twin.state[numbers].items() if isinstance(v, Tensor)}
-
-
-def _by_parameter(tensors: Mapping[str, Tensor]) -> dict[str, State]:
-    """Tensors named `PARAMETER.KEY`, by parameter and then by key."""
-    states: defaultdict[str, State] = defaultdict(dict)
-    for name, value in tensors.items():
-        parameter, _, key = name.rpartition(".")
-        states[parameter][key] = value
-    return states
 
 
 def _refuse_other_state(

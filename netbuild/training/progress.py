@@ -21,9 +21,9 @@ Number = Annotated[float, BeforeValidator(_nan_for_null), Field(strict=True)]  #
 
 
 class Scores(TypedDict):
-    """What an evaluation found; a number is NaN where nothing could be scored.
+    """The scores of an evaluation; a number is NaN where nothing could be scored.
 
-    The loss of a new evaluation may be None: no step of the test trials counts.
+    The loss of a new evaluation is None where no step of the test trials counts.
     """
 
     loss: Number
@@ -42,15 +42,15 @@ class Best(BaseModel):
 
     @property
     def merit(self) -> tuple[float, float]:
-        """What evaluations of one metric are compared by: the larger is the better one."""
+        """The number by which evaluations of the same metric are compared; larger is better."""
         loss = math.inf if self.loss is None else self.loss
         return (-loss if self.metric == "loss" else self.value), -loss
 
 
 class Progress(BaseModel):
-    """Where a training stands; its weights and the state of its optimizer are saved elsewhere.
+    """Where a training stands, without its weights and the state of its optimizer.
 
-    Batches, random numbers and learning rates are functions of the step.
+    Batches, random numbers and learning rates are functions of the step, and need not be saved.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -73,9 +73,9 @@ class Progress(BaseModel):
         self.stage, self.start, self.ended, self.evaluations = self.stage + 1, self.step, "", []
 
     def score(self, scores: dict[str, Any], training: Training) -> bool:
-        """Take in an evaluation of the present step; returns whether it is the best of its stage.
+        """Record an evaluation of the present step; returns whether it is the best of its stage.
 
-        Of two with the same accuracy that of the lower loss is better, and of equal ones the first.
+        Of evaluations with the same accuracy the lower loss is better, and of equal ones the first.
         """
         rule = training.stop_when
         metric = rule.metric if rule is not None else "accuracy"

@@ -1,4 +1,4 @@
-"""Rules of a training as pure functions: the learning rate at a step, and when to end early."""
+"""Rules of a training as pure functions: the learning rate at a step, and early stopping."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Evaluations = Sequence[Mapping[str, Any]]  # oldest first
 
 
 def rate_factor(training: Training, step: int, steps: int) -> float:
-    """What the base learning rate is multiplied by at a step, counted from 0, of `steps`.
+    """The factor of the base learning rate at a step, counted from 0, of `steps`.
 
-    Infinity where a growing schedule leaves the range of numbers.
+    It is infinity where a growing schedule leaves the range of numbers.
     """
     schedule = training.optimizer.schedule
     if schedule is None:
@@ -51,7 +51,8 @@ def should_stop(rule: StopWhen, evaluations: Evaluations) -> bool:
 def still_needed(rule: StopWhen | None, evaluations: Evaluations) -> list[Mapping[str, Any]]:
     """The evaluations that `should_stop` may still look at, and the last one, which is shown.
 
-    These are the last few and the best of all before, so the list stays short in a long training.
+    `should_stop` reads the last few and the best one before them, so the list stays short in a long
+    training.
     """
     if rule is None:
         return list(evaluations[-1:])
@@ -66,15 +67,15 @@ def still_needed(rule: StopWhen | None, evaluations: Evaluations) -> list[Mappin
 
 
 def _counts(rule: StopWhen, scores: Mapping[str, Any]) -> bool:
-    """Whether an evaluation has the rule's metric.
+    """Whether an evaluation has the metric of a rule.
 
-    There is no accuracy without a right answer, and no loss without a step that counts.
+    Without right answers there is no accuracy, and without steps that count there is no loss.
     """
     return scores.get(rule.metric) is not None and not math.isnan(_value(rule, scores))
 
 
 def _value(rule: StopWhen, scores: Mapping[str, Any]) -> float:
-    """The rule's metric, over all trials or in the environment where it is worst."""
+    """The metric of a rule, over all trials or in the environment where the metric is worst."""
     if rule.of == "worst_task" and rule.metric == "accuracy":
         # An environment in which no trial has a right answer has no accuracy.
         known = [x for x in scores.get("environments", {}).values() if not math.isnan(x)]

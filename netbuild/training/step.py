@@ -1,7 +1,6 @@
 """One training step: a learning rule that changes a network's weights by one batch of trials.
 
-Numbers that are not finite are found before they can reach a weight, and traced to where they came
-from.
+Numbers that are not finite are found before they reach a weight, and traced to their origin.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Learner(Protocol):
 class BackPropagation:
     """Gradient descent on the task's loss and the regularizers, by an optimizer of torch.
 
-    It sets the learning rates of the optimizer as multiples of those that the optimizer has now.
+    The schedule multiplies the learning rates that the optimizer has when this object is made.
     """
 
     def __init__(
@@ -52,17 +51,20 @@ class BackPropagation:
         self._needs_activity = self.regularizers.needs_activity
 
     def step(self, step: int, batch: Batch, *, factor: float, logged: bool) -> dict[str, Any]:
-        """As `Learner` has it; logs loss, regularizers, accuracy, learning rate, gradient norm."""
+        """Take a step; logs loss, regularizers, accuracy, learning rate and gradient norm."""
         if not all(module.training for module in self._modules):  # a callback evaluated it
             self.network.train()
         for set_step in self._set_step:  # as `network.set_step`, without a look at every module
             set_step(step)
         if self.training.optimizer.schedule is not None:
             self._set_rates(step, factor)
-        output, activity = self._forward(batch.inputs)
-        loss = task_loss(self.training.loss, output, batch)
+        activity: dict[str, Tensor] | None = None
+        if self._needs_activity:
+            output, activity = self.network(batch.inputs, return_activity=True)
+        else:
+            output = self.network(batch.inputs)
+        loss = total = task_loss(self.training.loss, output, batch)
         raw: dict[str, Tensor] = {}
-        total = loss
         if len(self.regularizers):
             raw = self.regularizers.raw_terms(activity, batch.steps)
             total = loss + self.regularizers.total(raw)
@@ -82,18 +84,11 @@ class BackPropagation:
             group["lr"] = rate * factor
             if not math.isfinite(group["lr"]):
                 what = f"the learning rate is {group['lr']} at step {step}"
-                hint = "its `schedule` grows without end; write a `factor` below 1"
+                hint = "the `schedule` of the optimizer grows; write a `factor` below 1"
                 raise NetbuildError(what, Exit.DIVERGED, hint)
 
-    def _forward(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """The network's answers, and its activity where a regularizer reads it."""
-        if not self._needs_activity:
-            return self.network(inputs), None
-        output, activity = self.network(inputs, return_activity=True)
-        return output, activity
-
     def _clip(self, step: int) -> Tensor | None:
-        """The norm of the gradient, which is clipped; None where the training clips none."""
+        """Clip the gradient and return its norm before; None where the training does not clip."""
         largest = self.training.clip_grad_norm
         if largest is None and are_finite(p.grad for p in self._learnt if p.grad is not None):
             return None
@@ -131,7 +126,7 @@ class BackPropagation:
 def diverged(what: str, *, at_start: bool = False) -> NetbuildError:
     """The error (exit 8) of a training whose numbers are no longer finite."""
     hint = "a smaller `lr`, or `clip_grad_norm`, may help"
-    if at_start:  # before any step was taken, whatever the learning rate is
+    if at_start:  # no step has been taken, so the learning rate is not the cause
         hint = (
             "the initial network explodes; `recurrent: {ei_balance: row}` or `{spectral_radius: 1}`"
             " may help, or smaller weights"
@@ -148,22 +143,22 @@ def total_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 def are_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether tensors hold no NaN and no Inf.
 
-    One fast pass sums them. Only where the sum is not finite, as that of large values may be, is
-    every value looked at.
+    The tensors are summed in one fast pass. A sum that is not finite may also come from large
+    values, so every value is looked at then.
     """
     values = list(tensors)
     sums = [tensor.sum() for tensor in values]
     if not values or all(tensor.is_cpu for tensor in values):
         finite = math.isfinite(sum(each.item() for each in sums))
-    else:  # one answer of the GPU
+    else:  # wait for the GPU once
         finite = math.isfinite(torch.stack(sums).sum().item())
     return finite or not any(_is_bad(tensor) for tensor in values)
 
 
 def bad_gradient(network: Network) -> str:
-    """The first parameter, by name, whose gradient is not finite; "" if there is none.
+    """The first parameter whose gradient is not finite; "" if there is none.
 
-    The norm of large and finite gradients may be infinite too.
+    There may be none although the norm is infinite, since the squares of large values overflow.
     """
     gradients = ((name, p.grad) for name, p in network.named_parameters())
     return next((name for name, grad in gradients if grad is not None and _is_bad(grad)), "")
@@ -171,7 +166,7 @@ def bad_gradient(network: Network) -> str:
 
 @torch.no_grad()
 def first_bad(network: Network, batch: Batch, step: int) -> str:
-    """Where a number that is not finite comes in, in the order of computation; "" if nowhere.
+    """The first place, in the order of computation, with a number that is not finite, or "".
 
     The forward pass of the step is computed again, with the same noise.
     """

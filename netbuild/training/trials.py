@@ -1,4 +1,4 @@
-"""The test trials as a table: a row for each, what was asked and what the network chose."""
+"""The test trials as a table with a row for each trial: its variables and the network's answer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ Array = NDArray[Any]
 
 
 def trial_columns(outputs: Tensor, batch: Batch, loss: str) -> dict[str, Array]:
-    """One array (trial,) a column: the trials' own variables, then what the network made of them.
+    """The columns (trial,) of a table: the trials' own variables, then the network's answers.
 
-    Of trials with a decision, and of classes without time, these are `choice` and `correct` (1 or
-    0, NaN where nothing is right); of others, the `loss`. A variable of several values a trial is
-    as many columns, `name_0` and so on; one that is called as a column of ours becomes `given_`.
+    The answers are `choice` and `correct` (1 or 0, NaN where no choice is right) for trials with a
+    decision and for classes without time, otherwise the `loss`. A variable with several values a
+    trial becomes as many columns, `name_0` and so on. A variable with the name of an answer's
+    column becomes `given_<name>`.
 
     Args:
         outputs: (trial, output) or (trial, time, output).
@@ -36,8 +37,8 @@ def trial_columns(outputs: Tensor, batch: Batch, loss: str) -> dict[str, Array]:
 
 
 def trial_frame(columns: dict[str, Array]) -> Any:
-    """Columns as a polars DataFrame; what is right becomes true, false or null."""
-    import polars  # a tenth of a second, and only tables need it
+    """Columns as a polars DataFrame, in which `correct` is true, false or null."""
+    import polars  # the import takes a tenth of a second, and only tables need it
 
     frame = polars.DataFrame(columns)
     if "correct" in columns:
@@ -71,7 +72,7 @@ def _answers(outputs: Tensor, batch: Batch, loss: str) -> dict[str, Array]:
 
 
 def _flat(name: str, values: Array) -> dict[str, Array]:
-    """A variable of each trial as columns of one value each."""
+    """A variable as columns with one value for each trial."""
     if values.ndim == 1:
         return {name: values}
     parts = values.reshape(len(values), -1).T
@@ -79,9 +80,9 @@ def _flat(name: str, values: Array) -> dict[str, Array]:
 
 
 def plain(values: Any) -> Array:
-    """Values as an array that holds no Python objects; what is neither number nor text is text.
+    """Values as an array of numbers or of text, without Python objects.
 
-    None is NaN among numbers and "" among others.
+    None becomes NaN among numbers, and "" among text.
     """
     array = np.asarray(values)
     if array.dtype.kind in "biufcU":

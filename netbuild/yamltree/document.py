@@ -76,7 +76,7 @@ def _read_bytes(path: Path, source: str) -> bytes:
     finally:
         os.close(descriptor)
     if len(data) > MAX_BYTES:
-        raise refuse("the spec is larger than 1 MiB", "keep matrices in files of their own")
+        raise refuse("the spec is larger than 1 MiB", "keep matrices in separate files")
     return data
 
 

@@ -124,7 +124,7 @@ class Parser:
 
     def _bad_key(self, key: Node, own: dict[str, Node], *, comma: bool) -> None:
         if isinstance(key.value, str):
-            what = f"the key `{show(key.value)}` stands twice"
+            what = f"the key `{show(key.value)}` is written twice"
             first = own[key.value].key_place
             hint = f"it was first given on line {first.line}" if first else ""
             self._problem("NB004", what, key.place, hint)
@@ -135,11 +135,7 @@ class Parser:
             self._problem("NB008", f"a key must be a name, this is {kind_of(key)}", key.place, hint)
 
     def _collection(
-        self,
-        value: list[Node] | dict[str, Node],
-        start: Any,
-        end: Any,
-        written: list[Node],
+        self, value: list[Node] | dict[str, Node], start: Any, end: Any, written: list[Node]
     ) -> Node:
         """A node whose place is the part of it on its first line."""
         first, last = start.start_mark, end.end_mark
@@ -161,9 +157,8 @@ class Parser:
         maps = value.value if isinstance(value.value, list) else [value]
         for node in maps:
             if not isinstance(node.value, dict):
-                self._problem(
-                    "NB005", "`<<` takes an alias of a mapping, or a list of them", node.place
-                )
+                what = "`<<` takes an alias of a mapping, or a list of such aliases"
+                self._problem("NB005", what, node.place)
                 return []
         return maps
 
@@ -197,7 +192,7 @@ class Parser:
         self.nodes += size
         if self.nodes > MAX_NODES:
             what = f"the spec holds more than {MAX_NODES:,} values once anchors are expanded"
-            self._problem("NB006", what, place, "keep matrices in files of their own")
+            self._problem("NB006", what, place, "keep matrices in separate files")
             raise _Fatal
 
     def place(self, event: Any) -> Place:
@@ -260,20 +255,16 @@ SYNTAX = (
     Syntax("parsing a flow sequence", "this `[` is not closed", "a `]` is missing", True),
     Syntax("parsing a flow mapping", "this `{` is not closed", "a `}` is missing", True),
     Syntax("scanning a quoted scalar", "this quote is not closed", "a quote is missing", True),
-    Syntax(
-        "unknown escape character",
-        "this backslash means nothing",
-        "between single quotes text stands as it is",
-    ),
+    Syntax("unknown escape", "this is not an escape of YAML", "use single quotes for a backslash"),
     Syntax(
         "mapping values are not allowed",
-        "a `:` where none can stand",
+        "a `:` cannot stand here",
         "quote text that holds `: `; or this line is indented too far",
     ),
     Syntax(
         "block sequence entries are not allowed",
-        "a `- ` where none can stand",
-        "an item of a list begins a line of its own; quote text that begins with `- `",
+        "a `- ` cannot stand here",
+        "begin each item of a list on a new line; quote text that begins with `- `",
     ),
     Syntax(
         "parsing a block collection",
@@ -281,24 +272,21 @@ SYNTAX = (
         "indent it as the item's other keys, or begin it with `- `",
     ),
     Syntax(
-        "expected ':'",
-        "this line is not `key: value`",
-        "a `:`, a space or a quote is missing",
-        True,
+        "expected ':'", "this line is not `key: value`", "`:`, a space or a quote is missing", True
     ),
     Syntax(
         "parsing a block mapping",
-        "this line does not line up with the keys above",
-        "indent the keys of one section alike",
+        "this line is indented differently from the keys above",
+        "indent all keys of a section alike",
     ),
     Syntax(
         "expected <document start>",
-        "this line does not line up with the first",
-        "all keys of a spec begin in one column",
+        "this line is indented differently from the first",
+        "begin all keys of the spec in the same column",
     ),
     Syntax("cannot start any token", "text cannot begin with `SIGN`", "quote it"),
-    Syntax("Unicode character escape", "this escape stands for no character"),
-    Syntax("incompatible YAML", "YAML of this version is not read", "remove the line"),
+    Syntax("Unicode character escape", "this escape does not stand for a character"),
+    Syntax("incompatible YAML", "this version of YAML is not supported", "remove the line"),
     Syntax("expected node content", "a value is missing before `SIGN`"),
     Syntax("", "this is not valid YAML"),
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netbuild.errors import Place
-from netbuild.wording import near, nearest, show
+from netbuild.wording import counted, near, nearest, show
 from netbuild.yamltree.nodes import Location, Node, kind_of
 
 MAX_SEGMENTS = 64  # as deep as a spec may be nested
@@ -113,12 +113,8 @@ class Tree:
 
 def names_of(node: Node) -> list[str]:
     """The `name` of each item of a list, "" where it has none."""
-    return [_name_of(item.value) for item in node.items]
-
-
-def _name_of(item: object) -> str:
-    name = item.get("name") if isinstance(item, dict) else None
-    return name.value if name is not None and isinstance(name.value, str) else ""
+    names = (item.entries.get("name") for item in node.items)
+    return [name.value if name and isinstance(name.value, str) else "" for name in names]
 
 
 def follow(root: Node, path: str) -> Location:
@@ -225,15 +221,10 @@ def _no_keys(node: Node, segment: Segment, segments: Sequence[Segment]) -> PathE
     if segment.text.isdecimal() and int(segment.text[:9]) < len(node.items):
         meant = segment.text
     pick = Segment(meant or (names[0] if names else "0"), True, segment.column)
-    path = show(_spelled([*segments[:at], pick, *segments[at + bool(meant) :]]))
-    return PathError(
-        what, segment.column, f"{'write' if meant else 'pick an item first:'} `{path}`"
-    )
-
-
-def _spelled(segments: Sequence[Segment]) -> str:
-    text = "".join(f"[{s.text}]" if s.item else f".{s.text}" for s in segments)
-    return text.removeprefix(".")
+    steps = [*segments[:at], pick, *segments[at + bool(meant) :]]
+    path = "".join(f"[{step.text}]" if step.item else f".{step.text}" for step in steps)
+    hint = f"{'write' if meant else 'pick an item first:'} `{show(path.removeprefix('.'))}`"
+    return PathError(what, segment.column, hint)
 
 
 def _position(node: Node, segment: Segment) -> int:
@@ -242,7 +233,7 @@ def _position(node: Node, segment: Segment) -> int:
         what = f"`[{show(text)}]` picks an item of a list, but here is {kind_of(node)}"
         hint = f"a key follows a dot: `.{show(text)}`" if isinstance(node.value, dict) else ""
         raise PathError(what, segment.column, hint)
-    items = "1 item" if len(node.value) == 1 else f"{len(node.value)} items"
+    items = counted(len(node.value), "item")
     if text.isascii() and text.isdecimal():
         if len(text) > 9 or int(text) >= len(node.value):
             what = f"there is no item [{show(text, 12)}]: the list has {items}"

@@ -144,7 +144,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["edges.csv", "--set", "edges=other.csv"], USAGE, "the files are those of the command"),
     (["edges.csv", "--set", "edges.file=other.csv"], USAGE, "the files are those of the command"),
     (["edges.csv", "--set", "neurons.file=n.csv"], USAGE, "the files are those of the command"),
-    (["edges.csv", "--set", "signs={a: 1, A: -1}"], USAGE, "it says two things of A"),
+    (["edges.csv", "--set", "signs={a: 1, A: -1}"], USAGE, "A has two signs"),
     (["edges.csv", "--set", "signs={ACH: 5}"], USAGE, "--set signs={ACH: 5}: "),
     (["edges.csv", "--set", "control={rewire: er}"], USAGE, "`control` and `learn` are of a net"),
     (["edges.csv", "--set", "learn=nothing"], USAGE, "`control` and `learn` are of a network"),
@@ -174,16 +174,16 @@ def test_what_is_wrong_is_told_in_a_line(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["convert", "edges.csv", "-o", "x.csv"], USAGE, "x.csv does not end in .npz"),
+        (["convert", "edges.csv", "-o", "x.csv"], USAGE, "x.csv: a connectome ends in .npz"),
         (["convert", "edges.csv", "-o", "no/x.npz"], IO, "there is no folder no"),
         (["convert", "edges.csv"], USAGE, "Missing option"),
         (["convert", "-o", "x.npz"], USAGE, "Missing argument"),
         (["inspect", "masks"], USAGE, "masks is neither a spec nor a run"),
-        (["inspect", "spec.yaml", "edges.csv"], USAGE, "belong to `netbuild inspect masks FILE`"),
+        (["inspect", "spec.yaml", "edges.csv"], USAGE, "only `netbuild inspect masks FILE` takes"),
         (
             ["inspect", "spec.yaml", "--neurons", "neurons.csv"],
             USAGE,
-            "belong to `netbuild inspect",
+            "only `netbuild inspect masks FILE`",
         ),
     ],
 )

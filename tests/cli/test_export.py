@@ -107,7 +107,7 @@ def test_a_file_that_is_there_is_replaced(cli: Any, run: netbuild.Run, tmp_path:
     ("arguments", "code", "words"),
     [
         (["-o", "w.mat"], 2, ".npz or .nc"),
-        (["--trials", "5"], 2, "goes with --activity"),
+        (["--trials", "5"], 2, "only with --activity"),
         (["--activity", "--trials", "0"], 2, "at least 1"),
         (["-o", "nowhere/w.npz"], 7, "no folder nowhere"),
         (["--checkpoint", "7"], 5, "no checkpoint of step 7"),

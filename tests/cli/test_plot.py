@@ -90,7 +90,7 @@ def test_options_reach_the_figure(cli: Any, run: netbuild.Run, tmp_path: Path) -
         (["--kind", "trajectories", "--align", "delay"], "no period `delay`"),
         (["--kind", "psychometric", "--condition", "x"], "no variable `x`"),
         (["--kind", "learning", "--panel", "x"], "no x"),
-        (["--kind", "distributions", "--data", "x.csv"], "has no --data"),
+        (["--kind", "distributions", "--data", "x.csv"], "has no numbers"),
         (["--data", "x.json"], ".csv or .npz"),
     ],
 )
@@ -108,7 +108,7 @@ def test_data_of_a_figure_without_numbers_is_refused_before_the_run_is_opened(
 ) -> None:
     result = cli("plot", tmp_path / "no_run", "--kind", "distributions", "--data", "x.csv")
     assert result.code == 2
-    assert "has no --data" in result.err
+    assert "has no numbers" in result.err
 
 
 def test_kinds_that_a_spec_or_run_cannot_give(cli: Any, small: Path, tmp_path: Path) -> None:
@@ -122,3 +122,31 @@ def test_kinds_that_a_spec_or_run_cannot_give(cli: Any, small: Path, tmp_path: P
         result = cli("plot", flat.path, "--kind", kind)
         assert result.code == 2
         assert result.err.count("\n") <= 2  # an error and a hint
+
+
+def test_help_leads_out_of_a_circle(
+    cli: Any, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("plot", small.name, "--kind", "rates")
+    assert (result.code, "`netbuild train small.yaml`" in result.err) == (2, True)
+    run = netbuild.train(small, tmp_path / "runs").path.relative_to(tmp_path)
+    result = cli("plot", small.name, "--kind", "learning")
+    assert "`netbuild plot small/latest --kind learning`" in result.err
+    result = cli("plot", run / "resolved.yaml", "--kind", "learning")
+    assert f"this is the spec of the run {run}" in result.err
+    result = cli("plot", run, "--kind", "rates", "--set", "seed=2")
+    assert (result.code, f"netbuild resume {run} --fork --set" in result.err) == (2, True)
+
+
+def test_plot_draws_specs_and_runs(cli: Any, small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = netbuild.train(small)
+    for kind in ("weights", "distributions", "learning"):
+        path = Path(cli("plot", run.path, "--kind", kind).out.strip())
+        assert path == run.path / "figures" / f"{kind}.png"
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert cli("plot", small, "-o", "w.svg").out.strip() == "w.svg"
+    assert b"<svg" in Path("w.svg").read_bytes()
+    assert cli("plot", small, "-o", "w.gif").code == 2
+    assert cli("plot", small, "--kind", "learning").code == 2

@@ -84,7 +84,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     (run,) = (tmp_path / "runs" / "small").iterdir()
     about = json.loads((run / "run.json").read_text())
     assert about["status"] == "interrupted"
-    newest, _ = open_checkpoint(checkpoints(run / "checkpoints")[-1])
+    newest = open_checkpoint(checkpoints(run / "checkpoints")[-1])
     assert newest.step == about["step"] > 0
     said = result.err.splitlines()[-1]
     assert said == f"interrupted after step {newest.step}, saved: netbuild resume {run}"

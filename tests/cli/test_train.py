@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import files_below
 from resuming import begun, stopped_at
 
 import netbuild
 from netbuild.errors import Exit
-from netbuild.system import cores
 
 
 def test_resume_trains_nothing_where_the_run_is_finished(
@@ -52,20 +52,38 @@ def test_again_trains_a_finished_spec_anew_and_resumes_an_unfinished_run(
     assert cli("train", small, "--again").code == Exit.USAGE
 
 
-def test_threads_are_at_most_the_cores_at_hand(
-    small: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("layers[hidden].output_dim=true", 3, "expected a whole number"),
+        ("layers[hidden].name=forward", 3, "`forward`"),
+        ("layers[readout].sparsity_mask=missing.npy", 4, "missing.npy"),
+        ("layers[hidden].output_dim=1000000000000", 9, "GB"),
+        ("device=cuda:99", 10, "cuda:99 is not there"),
+    ],
+)
+def test_exit_codes_of_train(
+    cli: Any, small: Path, tmp_path: Path, change: str, code: int, words: str
 ) -> None:
-    from netbuild.cli.training import threads_of
+    before = files_below(tmp_path)
+    result = cli("train", small, "--set", change, "--out", tmp_path / "runs")
+    assert result.code == code
+    assert words in result.err
+    assert result.out == ""
+    assert files_below(tmp_path) == before
 
-    assert threads_of(netbuild.load(small, ["training.threads=4000"])) == cores()
-    err = capsys.readouterr().err
-    assert err.startswith("warning: training.threads is 4,000, and ")
-    assert len(err.splitlines()) == 1
 
-
-@pytest.mark.parametrize("threads", ["1", "auto"])
-def test_threads_that_can_be_had_are_not_warned_of(small: Path, threads: str) -> None:
-    from netbuild.cli.training import threads_of
-
-    spec = netbuild.load(small, [f"training.threads={threads}"])
-    assert threads_of(spec) == 1
+def test_train_prints_results_on_stdout_and_progress_on_stderr(
+    cli: Any, small: Path, tmp_path: Path
+) -> None:
+    result = cli("train", small, "--out", tmp_path / "runs")
+    assert result.code == 0
+    assert "0 violations" in result.out
+    assert "test accuracy" in result.out
+    assert "step 24/24" in result.err
+    quiet = cli("train", small, "--out", tmp_path / "runs", "--quiet")
+    assert quiet.err == ""
+    assert Path(quiet.out.strip()).is_dir()
+    record = json.loads(cli("train", small, "--out", tmp_path / "runs", "--format", "json").out)
+    assert record["violations"] == 0
+    assert record["status"] == "finished"

@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from netbuild.cli.main import main
 from netbuild.errors import Place, Problem
 from netbuild.render import problem_text
 
@@ -40,23 +39,6 @@ def spec(small: Path) -> Path:
     (small.parent / "m.csv").write_text(MASK)
     small.write_text(SPEC)
     return small
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command line in this process: its exit code, standard output and standard error."""
-    from netbuild.cli import training
-
-    monkeypatch.setattr(training, "prepare_process", lambda spec, threads=None: None)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["netbuild", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return int(caught.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_validate_prints_a_located_line_and_passes(cli: Any, spec: Path) -> None:

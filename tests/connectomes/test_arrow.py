@@ -269,3 +269,12 @@ def test_a_type_that_is_not_read_is_named(tmp_path: Path) -> None:
         open_binary(path.read_bytes(), ".parquet", "n").read(["x"])
     what = "the column x of n holds values of type decimal256(40, 0)"
     assert (caught.value.code, caught.value.what) == ("NB211", what)
+
+
+def test_durations_are_refused_with_what_to_write_instead() -> None:
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"delay": pa.array([3], pa.duration("ms"))}), file)
+    with pytest.raises(DataFileError, match="the column delay of n holds durations") as caught:
+        open_binary(file.getvalue(), ".parquet", "n").read(["delay"])
+    hint = "write them as numbers, for example of milliseconds"
+    assert (caught.value.code, caught.value.hint) == ("NB211", hint)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 from edge_lists import read_connectome, words
-from hypothesis import given
-from hypothesis import strategies as st
 
 from netbuild.connectomes import Connectome
-from netbuild.connectomes.policies import sorted_pairs
-from netbuild.connectomes.report import statistics
 from netbuild.errors import DataFileError
-from netbuild.wiring import Wiring, from_matrix
+from netbuild.wiring import Wiring
 
 EDGES = "pre,post,weight\nAVAL,DB1,3\nDB1,AVAL,2\nRID,AVAL,1\n"
 NEURONS = "name,kind,sign\nRID,inter,1\nDB1,motor,-1\nAVAL,inter,1\nI2L,inter,1\n"
@@ -163,8 +157,8 @@ REFUSED: dict[str, tuple[str, str | None, dict[str, Any], str, str, str]] = {
         {"signs": SIGNS},
         "NB211",
         "neither edges.csv nor neurons.csv has a column of neurotransmitters",
-        "`signs` are about one: say `edges: {file: FILE, transmitter: COLUMN}` or `neurons: {file:"
-        " FILE, sign: COLUMN}`",
+        "`signs` need such a column: say `edges: {file: FILE, transmitter: COLUMN}` or"
+        " `neurons: {file: FILE, sign: COLUMN}`",
     ),
 }
 
@@ -183,118 +177,6 @@ def test_messages_repeat_no_more_than_a_short_name(tmp_path: Path) -> None:
         read(tmp_path, f"pre,post\n{name},A\n", "name\nA\n")
     assert "\x1b" not in caught.value.what
     assert len(caught.value.what) < 250
-
-
-# --- The report
-
-
-@given(
-    st.integers(1, 7).flatmap(lambda n: st.lists(st.integers(0, 3), min_size=n * n, max_size=n * n))
-)
-def test_statistics_are_those_of_the_matrix(cells: list[int]) -> None:
-    n = int(len(cells) ** 0.5)
-    mask = np.array(cells).reshape(n, n) == 0
-    signs = (np.arange(n) % 3 - 1).astype(np.int8)
-    found = statistics(from_matrix(mask), signs)
-    others = mask & ~np.eye(n, dtype=bool)
-    mutual = (others & others.T).sum() / others.sum() if others.any() else None
-    assert found["reciprocity"] == mutual
-    assert found["edges"] == mask.sum()
-    assert found["density"] == mask.sum() / n**2
-    assert found["self_connections"] == np.trace(mask)
-    assert found["isolated"] == (~(mask.any(axis=0) | mask.any(axis=1))).sum()
-    for key, numbers in (("indegree", mask.sum(axis=0)), ("outdegree", mask.sum(axis=1))):
-        wanted = {"min": numbers.min(), "max": numbers.max(), "mean": numbers.mean()}
-        assert found[key] == wanted | {"median": np.median(numbers)}
-    kinds = (found["excitatory"], found["inhibitory"], found["free"])
-    assert kinds == tuple((signs == sign).sum() for sign in (1, -1, 0))
-
-
-def test_the_report_is_plain_json_and_says_what_was_followed(tmp_path: Path) -> None:
-    report = read(
-        tmp_path,
-        EDGES.replace("\n", ",x\n").replace("weight,x", "weight,Type"),
-        NEURONS,
-        where={"Type": ["x", "y"]},
-        min_weight=2,
-    ).report.as_dict()
-    assert json.loads(json.dumps(report)) == report
-    assert report["policies"] == {
-        "duplicates": "sum",
-        "self_connections": True,
-        "min_weight": 2,
-        "symmetrize": "none",
-        "unmatched": "error",
-        "signs": {},
-        "unknown": "free",
-        "where": {"Type": ["x", "y"]},
-        "rows": None,
-        "array": None,
-    }
-    assert report["columns"] == {
-        "edges": {"pre": "pre", "post": "post", "weight": "weight", "transmitter": "Type"},
-        "neurons": {"name": "name", "sign": "sign"},
-    }
-    assert {key: file["name"] for key, file in report["files"].items()} == {
-        "edges": "edges.csv",
-        "neurons": "neurons.csv",
-    }
-    assert report["wiring"]["isolated"] == 2
-    assert report["wiring"]["reciprocity"] == 1
-
-
-PUBLISHED = {  # file, type -> neurons of the whole file, rows of the type, self-connections
-    ("herm_full_edgelist.csv", "chemical"): (448, 4681, 34),
-    ("herm_full_edgelist.csv", "electrical"): (448, 2698, 14),
-    ("aconnectome_white_1986_whole.csv", "chemical"): (309, 2386, 0),
-    ("aconnectome_white_1986_whole.csv", "electrical"): (309, 575, 6),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("file", "kind"), PUBLISHED)
-def test_published_connectomes_have_their_counts(file: str, kind: str) -> None:
-    """Cook et al. 2019 and White et al. 1986, as the package cect ships them; it is not imported.
-
-    The first pads its names with blanks, the second is a .csv parted by tabs.
-    """
-    package = importlib.util.find_spec("cect")
-    if package is None or package.origin is None:
-        pytest.skip("cect is not installed")
-    path = Path(package.origin).parent / "data" / file
-    neurons, rows, loops = PUBLISHED[file, kind]
-    whole = read_connectome(path, None)
-    assert len(whole.neurons) == neurons
-    if neurons == 448:
-        assert whole.counts.sum() == 39_702
-    column = whole.report.columns["edges"]["transmitter"]
-    one = read_connectome(path, None, words(where={column: kind}, duplicates="error"))
-    statistics = one.report.as_dict()["wiring"]
-    assert (statistics["edges"], statistics["self_connections"]) == (rows, loops)
-
-
-# --- Sorting
-
-
-@given(
-    st.sampled_from([1, 5, 139_255, 2**31 - 1]).flatmap(
-        lambda n: st.tuples(
-            st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))
-        )
-    )
-)
-def test_pairs_are_sorted_stably_whether_or_not_they_fit(
-    drawn: tuple[int, list[tuple[int, int]]],
-) -> None:
-    n, rows = drawn
-    from netbuild.connectomes.policies import pairs_of
-
-    pre, post = np.array(rows, np.int64).reshape(-1, 2).T
-    pairs = pairs_of(pre, post, n)
-    found, order = sorted_pairs(pairs.copy(), n)
-    assert order is not None
-    assert order.tolist() == sorted(range(len(rows)), key=lambda i: (rows[i][1], rows[i][0]))
-    assert (found == pairs[order]).all()
 
 
 # --- Matrices meet node tables

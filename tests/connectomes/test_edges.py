@@ -194,7 +194,7 @@ REFUSED: dict[str, Refusal] = {
         HEAD + 9_000 * "1,2,1\n" + "1,7.205759406e17,1\n",
         {},
         "NB213",
-        "the column post of edges.csv holds floating-point numbers, the first in row 9002; ids of"
+        "the column post of edges.csv holds floating-point numbers, the first in row 9,002; ids of"
         " 17 and more digits are not exact as such",
         "write it again from the source with the ids as integers or as text",
     ),

@@ -145,11 +145,8 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
         ('<node id="n1">', '<node id="n0">', "NB204", "line 9 .*second node n0"),
         ('<node id="n1">', "<node>", "NB204", "line 9 .*without an id"),
         ('target="n1"', 'target="n7"', "NB204", "line 10 .*not there, n7"),
-        ("2.5", "-2.5", "NB205", "line 10 .*negative"),
-        ("2.5", "NaN", "NB205", "line 10 .*finite"),
-        ("2.5", "1e999", "NB205", "line 10 .*finite"),
-        ("2.5", "many", "NB205", "line 10 .*not a number"),
-        ("<default>1</default>", "", "NB205", "line 12 .*without a weight"),
+        ("2.5", "many", "NB205", "line 10 .*a weight that is not a number"),
+        ("<default>1</default>", "", "NB205", "line 12 .*no weight"),
         ("ADAL", "A" * 5000, "NB204", "line 8 .*too long"),
         ("<graph id", "<a>" * 20 + "<graph id", "NB204", "inside each other"),
         ("graphml", "svg", "NB204", "no GraphML"),
@@ -160,6 +157,17 @@ def test_faults_of_graphml(old: str, new: str, code: str, said: str) -> None:
     assert old in GRAPH
     text = refused(code, GRAPH.replace(old, new).encode(), ".graphml", words())
     assert re.search(said, text), text
+
+
+@pytest.mark.parametrize(
+    ("weight", "problem"), [("-2.5", "negative"), ("NaN", "finite"), ("1e999", "finite")]
+)
+def test_weights_of_graphml_are_judged_as_those_of_tables(
+    weight: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "g.graphml").write_text(GRAPH.replace("2.5", weight))
+    with pytest.raises(DataFileError, match=f"the weight in line 10 of g.graphml .*{problem}"):
+        read_connectome(tmp_path / "g.graphml", None)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

@@ -135,10 +135,10 @@ def neurons_of(**changes: Any) -> np.ndarray:
 
 TAMPERED: dict[str, tuple[dict[str, Any], str]] = {
     "another version": ({"netbuild_connectome": np.array([2], np.int32)}, "of another version"),
-    "starts that fall": ({"starts": np.array([0, 3, 1, 3, 4], np.int32)}, "its starts fall"),
+    "starts that fall": ({"starts": np.array([0, 3, 1, 3, 4], np.int32)}, "starts must not fall"),
     "starts that end early": (
         {"starts": np.array([0, 1, 2, 3, 3], np.int32)},
-        "its starts do not fit its neurons and its connections",
+        "starts must be (5,), from 0 to the number of sources",
     ),
     "starts of 64 bits": (
         {"starts": np.array([0, 1, 2, 4, 4])},
@@ -146,19 +146,19 @@ TAMPERED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a source that is not there": (
         {"sources": np.array([0, 2, 0, 4], np.int32)},
-        "a connection comes from a neuron that is not there",
+        "sources must lie between 0 and 3",
     ),
     "a negative source": (
         {"sources": np.array([-1, 2, 0, 1], np.int32)},
-        "a connection comes from a neuron that is not there",
+        "sources must lie between 0 and 3",
     ),
     "a pair twice": (
         {"sources": np.array([0, 2, 1, 1], np.int32)},
-        "connections are out of order, or there twice",
+        "the sources onto one unit must rise, and be distinct",
     ),
     "sources that fall": (
         {"sources": np.array([0, 2, 1, 0], np.int32)},
-        "connections are out of order, or there twice",
+        "the sources onto one unit must rise, and be distinct",
     ),
     "a count of 0": (
         {"counts": np.array([1, 0, 1, 1], np.float32)},

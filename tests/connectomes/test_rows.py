@@ -78,7 +78,7 @@ def test_kinds_of_synapse_are_transmitters_where_that_is_said(tmp_path: Path) ->
 
 
 SIGNS = (
-    "`signs` are about one: say `edges: {file: FILE, transmitter: COLUMN}` or `neurons: {file:"
+    "`signs` need such a column: say `edges: {file: FILE, transmitter: COLUMN}` or `neurons: {file:"
     " FILE, sign: COLUMN}`"
 )
 

@@ -241,7 +241,7 @@ OWN = {
     "m.npz": (npz, "pick", array_file(np.savez)),
     "s.npz": (matrices, "check_entries", sparse_file()),
     "m.mat": (matlab, "variable_of", mat_file()),
-    "g.graphml": (graphml.Edges, "_weight_of", EDGE),
+    "g.graphml": (graphml.Reader, "add_edge", EDGE),
     "n.npz": (native, "texts", native_file()),
 }
 

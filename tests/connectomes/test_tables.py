@@ -79,7 +79,7 @@ REFUSED: dict[str, Refusal] = {
         {},
         "NB204",
         "row 1 of edges.csv is a single cell, with blanks in it",
-        "columns are separated by commas, semicolons or tabs: write one of these for the blanks",
+        "separate the columns by commas, semicolons or tabs in place of blanks",
     ),
     "a column twice": (
         "pre,post,weight,weight\nA,B,3,4\n",

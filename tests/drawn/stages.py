@@ -18,9 +18,9 @@ import torch
 from resuming import assert_same, begun, killed_at, lines, stopped_at
 
 import netbuild
+from netbuild.api import resume
 from netbuild.errors import Exit, NetbuildError, SpecError
 from netbuild.results.evaluation import evaluate
-from netbuild.runs.resuming import resume
 
 OPTIONS: dict[str, dict[str, list[Any]]] = {
     "SGD": {"momentum": [0, 0.9, 0.9], "nesterov": [False, False, True], "weight_decay": [0, 0.1]},

@@ -28,7 +28,6 @@ def test_facts() -> None:
     facts = facts_of(Environment(PERCEPTUAL, kwargs={"timing": {"delay": 0}}), 20)
     assert (facts.inputs, facts.actions, facts.values) == (3, 3, 0)
     assert facts.channels == {"fixation": (0,), "stimulus": (1, 2)}
-    assert facts.choices == {"fixation": (0,), "choice": (1, 2)}
     assert facts.periods == ("fixation", "stimulus", "decision")
     assert set(facts.variables) == {"ground_truth", "coh"}
     assert facts.constant["stimulus"] == 2000

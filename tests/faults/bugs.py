@@ -190,7 +190,7 @@ def copy_not_waited_for() -> None:
 
 @bug("digests are not looked at", "inputs.flipped_bits", 60)
 def digests_not_compared() -> None:
-    checkpoint = _module("runs.checkpoint")
+    durable = _module("durable")
 
     class Anything(str):
         def __ne__(self, other: object) -> bool:
@@ -198,19 +198,20 @@ def digests_not_compared() -> None:
 
         __hash__ = str.__hash__
 
-    digest = checkpoint.digest
+    digest = durable.digest
 
     def found(data: bytes) -> str:
         reading = sys._getframe(1).f_code.co_name == "open_checkpoint"
         return Anything() if reading else digest(data)
 
-    checkpoint.digest = found
+    durable.digest = found
 
 
 @bug("frozen weights are compared with those that were loaded", "cuts.held", 1)
 def loaded_weights_are_the_reference() -> None:
-    def loaded(network: Any, data: bytes, initial: Any, where: str) -> None:
-        _module("runs.checkpoint").load_network(network, data, where)
+    def loaded(network: Any, found: Any, initial: Any) -> None:
+        tensors = found.tensors("network.safetensors")
+        _module("runs.checkpoint").load_network(network, tensors, "")
         initial |= {name: p.detach().clone() for name, p in network.named_parameters()}
 
     _everywhere("load_verified", loaded)

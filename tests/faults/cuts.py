@@ -162,8 +162,10 @@ def starting(lab: Lab, most: int = 80) -> Counts:
         process.stdout.readline()
         time.sleep(rng.uniform(0.0, 1.0) ** 2)  # most of them early
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        if process.returncode == 0 and "Traceback" not in said:
+        shown, said = process.communicate(timeout=60)
+        # Python gives the signal back to the system when it ends, after the command's last line.
+        ending = process.returncode == -signal.SIGINT and shown and not said
+        if ending or (process.returncode == 0 and "Traceback" not in said):
             counts.add(too_late=1)
             return []
         last = said.splitlines()[-1:]

@@ -91,7 +91,7 @@ def _went_on(run: Path, from_step: int, back: bool, odd: bytes, said: str, code:
 def _refused(run: Path, odd: bytes, said: str, code: int) -> list[str]:
     """What is wrong with a resume for which there was no usable checkpoint."""
     found = []
-    if code != 5 or "bring the file back" not in said:
+    if code != 5 or "restore the file" not in said:
         found.append(f"exit {code}: {said.strip()[-300:]!r}")
     if [path.read_bytes() for path in end.logs(run)] != [odd] or end.set_aside(run):
         found.append("something was changed all the same")

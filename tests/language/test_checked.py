@@ -73,7 +73,7 @@ def test_a_spec_is_pickled_without_its_arrays_and_reads_them_again(
     again = pickle.loads(sent)
     assert again == spec
     assert again.plan.layers["b"].gives.size == 5
-    mask = again.plan.layers["a"].map.connections.matrix
+    mask = again.plan.layers["a"].maps[""].connections.matrix
     assert np.array_equal(mask, np.ones((3, 4)))
     assert json.dumps(again.data)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.errors import DataFileError, Place, SpecError
-from netbuild.language.compose import MAX_DEPTH, Resolver, merge, split_override
+from netbuild.language.compose import MAX_DEPTH, Composed, merge, split_override
 from netbuild.language.context import Parsed
 from netbuild.language.dump import inline
 from netbuild.language.parse import parse_document
@@ -191,10 +191,9 @@ def test_extends_cannot_explode(tmp_path: Path) -> None:
 
 def test_each_file_is_read_once(tmp_path: Path) -> None:
     write(tmp_path, base=BASE)
-    resolver = Resolver(beside)
     text = "extends: [base.yaml, base.yaml]"
-    resolver.resolve(Document("x.yaml", parse(text, "x.yaml"), tmp_path, text))
-    assert len(resolver.documents) == 1
+    composed = Composed(Document("x.yaml", parse(text, "x.yaml"), tmp_path, text), beside)
+    assert len(composed.extended) == 1
 
 
 # set, --set, --unset

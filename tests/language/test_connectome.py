@@ -318,7 +318,7 @@ def test_stages_do_not_read_it_again(folder: Path, reads: list[str]) -> None:
 
 def test_signs_that_contradict_each_other(folder: Path) -> None:
     (said,) = said_of(folder, BRAIN % (", signs: {ach: 1, GABA: -1, ACH: -1}", ""))
-    assert said.startswith("NB308 layers[brain].connectome.signs.ACH: `signs` says two things of")
+    assert said.startswith("NB308 layers[brain].connectome.signs.ACH: `signs` gives")
     assert said_of(folder, BRAIN % (", signs: {ach: 1, GABA: -1, ACH: 1}", "")) == []
 
 
@@ -353,11 +353,11 @@ WRONG_COLUMNS = [
     ("edges: {file: edges.csv, array: a}", "edges.array: edges.csv is an edge list, and `array`"),
     ("edges: {file: m.npy, rows: pre, weight: w}", "edges.weight: m.npy is a matrix, and `weight`"),
     ("edges: {file: m.npy, rows: pre, array: a}", "edges.array: only an .npz or .mat has named"),
-    ("edges: {file: g.graphml, weight: w}", "edges.weight: the edges of g.graphml have no attri"),
-    ("edges: {file: g.graphml, rows: pre}", "edges.rows: g.graphml is a graph, whose edges say"),
+    ("edges: {file: g.graphml, weight: w}", "edges.weight: g.graphml has no edge attribute w"),
+    ("edges: {file: g.graphml, rows: pre}", "edges.rows: g.graphml is a graph, and each"),
     ("edges: edges.csv, where: {Tipe: x}", "where.Tipe: edges.csv has no column Tipe"),
     ("edges: edges.csv, where: {weight: [8, 9]}", "where.weight: no row of edges.csv has 8 or 9"),
-    ("edges: g.graphml, where: {Tipe: x}", "where.Tipe: the edges of g.graphml have no attribute"),
+    ("edges: g.graphml, where: {Tipe: x}", "where.Tipe: g.graphml has no edge attribute Tipe"),
     ("edges: {file: m.npy, rows: pre}, where: {a: x}", "where: m.npy is a matrix, and `where`"),
     (
         "edges: edges.csv, neurons: {file: neurons.csv, name: nam}",
@@ -436,10 +436,8 @@ def test_a_linear_layer_is_wired_from_the_units_that_it_reads(folder: Path) -> N
     first = LINEAR % ("a", "", ", input_dim: 4")
     plans = plan_of(folder, f"layers: [{first}, {LINEAR % ('b', '', '')}]\n").layers
     for plan in plans.values():
-        assert plan.map is not None
-        np.testing.assert_array_equal(connected(plan.map), COUNTS > 0)
-    second = plans["b"].map
-    assert second is not None
+        np.testing.assert_array_equal(connected(plan.maps[""]), COUNTS > 0)
+    second = plans["b"].maps[""]
     np.testing.assert_array_equal(matrix_of(second), COUNTS * SIGNS[:, None])
 
 
@@ -468,9 +466,8 @@ def test_sizes_may_be_written_if_they_are_right(folder: Path) -> None:
 )
 def test_values_of_units_are_as_many_as_neurons(folder: Path, own: str) -> None:
     text = "dt: 10\n" + (BRAIN % ("", "")).replace("alpha: 0.2", own)
-    units = spec_of(folder, text, t=np.array([20, 30, 40, 50])).plan.layers["brain"].units
-    assert units is not None
-    assert units.alpha.shape == (4,)
+    plan = spec_of(folder, text, t=np.array([20, 30, 40, 50])).plan.layers["brain"]
+    assert plan.arguments["alpha"]["value"].shape == (4,)
     (said,) = said_of(folder, text.replace("50]", "50, 60]").replace("1]", "1, 1]"), t=np.ones(5))
     assert said.endswith("this layer expects (size=4,)")
 

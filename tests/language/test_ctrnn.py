@@ -146,7 +146,7 @@ layers:
         (one("initial_state: [1, 2]"), "NB201 layers[h].initial_state: the initial state is (2,)"),
         (
             one("input_noise: 0.1", tau="tau: [10, 20, 40, 50, 100]"),
-            "NB308 layers[h].input_noise: noise of the input is scaled by one alpha",
+            "NB308 layers[h].input_noise: this noise is scaled by one alpha",
         ),
         (one(AREAS, size="size: 11"), "NB301 layers[h].size: size is 11, but the areas have 10"),
         (
@@ -195,7 +195,7 @@ layers:
         (
             one(f"{AREAS}, input: {{self_connections: false, "
                 "projections: [{from: input, to: PFC}, {from: input, to: V1}]}", size=""),
-            "NB308 layers[h].input.self_connections: this map leads to other units than it reads",
+            "NB308 layers[h].input.self_connections: this map reads other units than it reaches",
         ),
         (
             one("areas: {A: {size: 2, excitatory: 0.5}, B: {size: 2}}, recurrent: "
@@ -209,7 +209,7 @@ layers:
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V2, to: PFC}}]}}", size=""),
-            "NB302 layers[h].recurrent.projections[0].from: `V2` is no area of `h`",
+            "NB302 layers[h].recurrent.projections[0].from: `V2` is not an area of `h`",
         ),
         (
             one(f"{AREAS}, input: {{projections: [{{from: light, to: PFC}}]}}", size=""),
@@ -227,7 +227,7 @@ layers:
         (
             one(f"{AREAS}, recurrent: {{sparsity_mask: m.npy, "
                 "projections: [{from: V1, to: V1}]}", size=""),
-            "NB308 layers[h].recurrent.sparsity_mask: a matrix of the whole map does not go",
+            "NB308 layers[h].recurrent.sparsity_mask: a map with `projections` cannot have one",
         ),
         (
             one(f"{AREAS}, recurrent: {{projections: [{{from: V1, to: V1}}, "

@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netbuild.language.draw import fixed_indegree, random_mask, unit_signs
+from netbuild.language.draw import (
+    fixed_indegree,
+    indegree_among,
+    random_among,
+    random_mask,
+)
 from netbuild.splits import round_half_up
 
 sizes = st.integers(1, 30)
@@ -46,14 +51,6 @@ def test_round_half_up(fraction: float, n: int, expected: int) -> None:
 def test_round_half_up_means_the_decimal_that_is_written(fraction: Decimal, n: int) -> None:
     exact = (fraction * n).quantize(Decimal(1), ROUND_HALF_UP)
     assert round_half_up(float(fraction), n) == exact
-
-
-@given(sizes, fractions)
-def test_unit_signs(size: int, excitatory: float) -> None:
-    signs = unit_signs(size, excitatory)
-    n = round_half_up(excitatory, size)
-    assert signs.dtype == np.int8
-    assert signs.tolist() == [1] * n + [-1] * (size - n)
 
 
 @given(sizes, sizes, fractions, seeds)
@@ -137,24 +134,24 @@ def test_a_seed_gives_the_same_bits_for_ever() -> None:
     assert drawn == ["bcc8d36b3057e9b2", "70a0e0c6e317af10", "e3697a70b6ed20d4", "c3987abe4f012a02"]
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda rng: random_mask(0, 3, 0.5, rng), "input_dim is at least 1, got 0"),
-        (lambda rng: random_mask(3, -1, 0.5, rng), "output_dim is at least 1, got -1"),
-        (lambda rng: random_mask(3, 3, 1.5, rng), "from 0 to 1, got 1.5"),
-        (lambda rng: random_mask(3, 3, -0.1, rng), "from 0 to 1, got -0.1"),
-        (lambda rng: random_mask(3, 3, float("nan"), rng), "from 0 to 1, got nan"),
-        (lambda rng: random_mask(3, 4, 0.5, rng, False), r"input_dim=3, output_dim=4"),
-        (lambda rng: fixed_indegree(3, 4, 4, rng), "connections is from 0 to 3, got 4"),
-        (lambda rng: fixed_indegree(3, 4, -1, rng), "connections is from 0 to 3, got -1"),
-        (lambda rng: fixed_indegree(3, 3, 3, rng, False), "connections is from 0 to 2, got 3"),
-        (lambda rng: fixed_indegree(3, 4, 1, rng, False), r"input_dim=3, output_dim=4"),
-        (lambda rng: unit_signs(0, 0.5), "size is at least 1, got 0"),
-        (lambda rng: unit_signs(5, 80), "from 0 to 1, got 80"),
-        (lambda rng: round_half_up(0.5, -1), "n is at least 0, got -1"),
-    ],
-)
-def test_wrong_arguments(call, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call(np.random.default_rng(0))
+@given(st.integers(2, 12), fractions, seeds)
+def test_masks_among_allowed_pairs_are_exact(size: int, density: float, seed: int) -> None:
+    allowed = np.random.default_rng(seed + 1).random((size, size)) < 0.6
+    mask = random_among(allowed, density, np.random.default_rng(seed))
+    assert not mask[~allowed].any()
+    assert mask.sum() == round_half_up(density, int(allowed.sum()))
+    most = int(allowed.sum(axis=0).min())
+    mask = indegree_among(allowed, most, np.random.default_rng(seed))
+    assert not mask[~allowed].any()
+    assert (mask.sum(axis=0) == most).all()
+
+
+@pytest.mark.parametrize(("density", "n"), [(1.5, 3), (-0.1, 3), (float("nan"), 3), (0.5, -1)])
+def test_a_fraction_is_from_0_to_1_of_a_number(density: float, n: int) -> None:
+    with pytest.raises(ValueError, match=r"from 0 to 1|at least 0"):
+        round_half_up(density, n)
+
+
+def test_more_partners_than_there_are() -> None:
+    with pytest.raises(ValueError, match="larger sample"):
+        fixed_indegree(3, 4, 4, np.random.default_rng(0))

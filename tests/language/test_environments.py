@@ -126,7 +126,7 @@ def test_durations(tmp_path: Path, duration: str, fine: bool) -> None:
         ("env: os.system", "NB105 task.env: neurogym registers no environment `os.system`"),
         ("rule_input: false", "NB102 task: no environment is named"),
         (f"{PERCEPTUAL}, envs: [{{{PERCEPTUAL}}}]", "NB308 task.envs: `env` and `envs` both"),
-        (f"{PERCEPTUAL}, rule_input: true", "NB308 task.rule_input: one environment needs no"),
+        (f"{PERCEPTUAL}, rule_input: true", "NB308 task.rule_input: a rule input says which"),
         (f"{PERCEPTUAL}, env_kwargs: {{coohs: [1]}}", "NB101 task.env_kwargs.coohs: Percept"),
         (f"{PERCEPTUAL}, env_kwargs: {{dt: 10}}", "NB308 task.env_kwargs.dt: the time step is"),
         (f"{PERCEPTUAL}, env_kwargs: {{dim_ring: 1e9}}", "NB104 task.env_kwargs.dim_ring: numb"),
@@ -159,15 +159,15 @@ def test_durations(tmp_path: Path, duration: str, fine: bool) -> None:
         ),
         (
             "env: yang19.dm1-v0, trials: {coh1_mod1: 0.5}",
-            "NB310 task.trials.coh1_mod1: yang19.dm1-v0 draws `coh1_mod1` by itself",
+            "NB310 task.trials.coh1_mod1: yang19.dm1-v0 always draws `coh1_mod1`",
         ),
         (
             "env: yang19.dlygo-v0, env_kwargs: {timing: {delay: 1000}}",
-            "NB310 task.env_kwargs.timing.delay: yang19.dlygo-v0 sets `timing.delay`",
+            "NB310 task.env_kwargs.timing.delay: yang19.dlygo-v0 replaces the value of",
         ),
         (
             "env: yang19.go-v0, env_kwargs: {anti: true}",
-            "NB310 task.env_kwargs.anti: yang19.go-v0 sets `anti` to a value of its own",
+            "NB310 task.env_kwargs.anti: yang19.go-v0 replaces the value of `anti`",
         ),
         (f"{PERCEPTUAL}, loss_mask: {{delay: 1}}", "NB101 task.loss_mask.delay: no trial has"),
         (f"{PERCEPTUAL}, loss_mask: {{stimulus: -1}}", "NB104 task.loss_mask.stimulus: must be"),
@@ -200,7 +200,7 @@ def test_durations(tmp_path: Path, duration: str, fine: bool) -> None:
         ),
         (
             f"envs: [{{{PERCEPTUAL}}}], trials: {{coh: 1}}",
-            "NB308 task.trials: `trials` stands beside `envs`",
+            "NB308 task.trials: `trials` of the task has no effect",
         ),
         (
             f"envs: [{{name: a, {PERCEPTUAL}, trials: {{choh: 1}}}}]",

@@ -32,7 +32,7 @@ def test_files_are_read_once(tmp_path: Path) -> None:
     text = "layers: [{name: a, type: linear, input_dim: 2, output_dim: 3, sparsity_mask: m.npy},"
     text += " {name: b, type: linear, from: input, output_dim: 3, sparsity_mask: m.npy}]\n"
     plans = plan_of(tmp_path, text, m=MASK).layers
-    assert np.array_equal(connected(plans["a"].map), connected(plans["b"].map))
+    assert np.array_equal(connected(plans["a"].maps[""]), connected(plans["b"].maps[""]))
 
 
 @pytest.mark.parametrize("value", [1e31, -1e300])

@@ -81,8 +81,7 @@ def test_signs_of_connections(tmp_path: Path) -> None:
 def test_signs_of_the_population_that_is_read(tmp_path: Path) -> None:
     text = "layers: [{name: a, type: linear, input_dim: 1, output_dim: 4, excitatory: 0.5}, "
     text += "{name: b, type: linear, output_dim: 2}]\n"
-    found = layer_of(tmp_path, text).map
-    assert found is not None
+    found = layer_of(tmp_path, text).maps[""]
     assert found.signs is not None
     assert found.signs.tolist() == [1, 1, -1, -1]
 
@@ -107,8 +106,7 @@ def test_plasticity(tmp_path: Path) -> None:
     ],
 )
 def test_drawn_masks_have_exact_numbers(tmp_path: Path, words: str, connections: int) -> None:
-    found = layer_of(tmp_path, SQUARE.format(words)).map
-    assert found is not None
+    found = layer_of(tmp_path, SQUARE.format(words)).maps[""]
     assert int(connected(found).sum()) == connections
     if "self_connections" in words:
         assert not connected(found).diagonal().any()
@@ -118,8 +116,7 @@ def test_drawn_masks_have_exact_numbers(tmp_path: Path, words: str, connections:
 
 def drawn(folder: Path, words: str, head: str = "", name: str = "a") -> Any:
     text = SQUARE.format(words).replace("name: a", f"name: {name}")
-    found = layer_of(folder, head + text).map
-    assert found is not None
+    found = layer_of(folder, head + text).maps[""]
     return connected(found).tolist()
 
 
@@ -136,8 +133,7 @@ def test_draws_follow_from_the_seeds(tmp_path: Path) -> None:
 def test_a_drawn_plasticity_mask_is_not_the_wiring(tmp_path: Path) -> None:
     drawn = "{generate: random, density: 0.5}"
     words = f"sparsity_mask: {drawn}, plasticity_mask: {drawn}, self_connections: false"
-    found = layer_of(tmp_path, SQUARE.format(words)).map
-    assert found is not None
+    found = layer_of(tmp_path, SQUARE.format(words)).maps[""]
     assert found.plasticity is not None
     assert sorted(set(found.plasticity.reshape(-1))) == [0, 1]
     assert not np.array_equal(found.plasticity.T, connected(found))
@@ -146,8 +142,7 @@ def test_a_drawn_plasticity_mask_is_not_the_wiring(tmp_path: Path) -> None:
 
 def test_a_matrix_in_a_file_loses_its_diagonal_too(tmp_path: Path) -> None:
     words = "sparsity_mask: {file: m.npy, rows: pre}, self_connections: false"
-    found = layer_of(tmp_path, SQUARE.format(words), m=np.ones((9, 9))).map
-    assert found is not None
+    found = layer_of(tmp_path, SQUARE.format(words), m=np.ones((9, 9))).maps[""]
     assert np.array_equal(connected(found), 1 - np.eye(9))
 
 

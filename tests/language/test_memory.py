@@ -11,7 +11,7 @@ from checks import HEAD
 
 from netbuild.errors import Exit, SpecError
 from netbuild.language import load
-from netbuild.language.memory import BYTES_PER_UNIT, BYTES_PER_WEIGHT
+from netbuild.language.memory import BYTES_PER_UNIT, BYTES_PER_VALUE, BYTES_PER_WEIGHT
 from netbuild.system import memory_bytes
 
 TEXT = HEAD + "layers: [{{name: a, type: linear, input_dim: {}, output_dim: {}}}]\n"
@@ -25,12 +25,22 @@ def file_of(folder: Path, rows: int, columns: int) -> Path:
 
 def test_the_limit_is_exact(tmp_path: Path) -> None:
     file = file_of(tmp_path, 30, 20)
-    needed = 600 * BYTES_PER_WEIGHT + 50 * BYTES_PER_UNIT
+    needed = 600 * BYTES_PER_WEIGHT + 20 * BYTES_PER_VALUE + 50 * BYTES_PER_UNIT
     assert load(file, memory_limit=needed)
     with pytest.raises(SpecError) as caught:
         load(file, memory_limit=needed - 1)
     assert caught.value.exit_code == Exit.RESOURCES
     assert [problem.code for problem in caught.value.problems] == ["NB901"]
+
+
+def test_what_a_layer_learns_beside_its_maps_counts(tmp_path: Path) -> None:
+    """Each unit of a recurrent layer has two biases, an alpha and an initial state."""
+    file = tmp_path / "spec.yaml"
+    file.write_text(HEAD + "layers: [{name: a, type: ctrnn, input_dim: 3, size: 7, alpha: 0.1}]\n")
+    needed = (21 + 49) * BYTES_PER_WEIGHT + 4 * 7 * BYTES_PER_VALUE + 10 * BYTES_PER_UNIT
+    assert load(file, memory_limit=needed)
+    with pytest.raises(SpecError):
+        load(file, memory_limit=needed - 1)
 
 
 @pytest.mark.parametrize("size", [10**6, 10**9, 10**12])

@@ -247,7 +247,7 @@ def test_what_passes_units_on_keeps_their_table(folder: Path) -> None:
         ("{name: Z}", "NB302 layers[out].from.name: no unit of `brain` has `name: Z`"),
         (
             "{kind: motor, area: V1}",
-            "NB302 layers[out].from: no unit of `brain` is all of this: area=V1&kind=motor",
+            "NB302 layers[out].from: no unit of `brain` matches all of this: area=V1&kind=motor",
         ),
         ("{layer: brian, kind: motor}", "NB302 layers[out].from.layer: no layer is named `brian`"),
         ("{layer: 3}", "NB302 layers[out].from.layer: no layer is named `3`"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netbuild.language.compose import Resolver, write_out
+from netbuild.language.compose import Composed, write_out
 from netbuild.language.grammar import ROOT
 from netbuild.yamltree.document import Document, parse
 from netbuild.yamltree.nodes import Node, plain
@@ -127,5 +127,5 @@ def test_what_is_no_section_is_left_alone() -> None:
 def test_the_document_is_left_as_it_was_written() -> None:
     text = "netbuild: 1\ntraining: {optimizer: Adam}\n"
     document = Document("x.yaml", parse(text, "x.yaml"), Path(), text)
-    Resolver(lambda reference, folder: folder).resolve(document)
+    Composed(document, lambda reference, folder: folder)
     assert plain(document.root) == {"netbuild": 1, "training": {"optimizer": "Adam"}}

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from netbuild.builder import build
-from netbuild.language.draw import unit_signs
 from netbuild.language.reserved import REGULARIZER_NAMES, RESERVED
 from netbuild.language.sources import Sources
 from netbuild.language.units import Units, units_of_areas
 from netbuild.regularization import L1, RegularizationList
+from netbuild.splits import round_half_up
 
 A = "{name: a, type: linear, input_dim: 4, output_dim: 5, excitatory: 0.6}"
 
@@ -39,11 +39,12 @@ def test_a_layer_is_added_to_the_areas_that_are_known_without_a_copy_of_them() -
 
 
 @given(st.integers(1, 40), st.floats(0, 1))
-def test_signs_are_those_of_the_masks(size: int, fraction: float) -> None:
+def test_the_first_units_are_excitatory(size: int, fraction: float) -> None:
     found = units_of_areas("a", [("", size, fraction)])
     assert found.size == size
     assert found.signs is not None
-    assert (found.signs == unit_signs(size, fraction)).all()
+    excitatory = round_half_up(fraction, size)
+    assert found.signs.tolist() == [1] * excitatory + [-1] * (size - excitatory)
 
 
 @pytest.mark.parametrize(

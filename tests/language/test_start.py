@@ -215,7 +215,7 @@ def test_a_state_that_was_changed_is_no_start(
     state = json.loads(file.read_text())
     state["best"]["step"] = 20
     file.write_text(json.dumps(state, indent=1) + "\n")
-    assert "state.json does not have the digest" in said(tmp_path, text, "NB204")
+    assert "state.json is damaged" in said(tmp_path, text, "NB204")
     file.unlink()
     os.mkfifo(file)
     said(tmp_path, text, "NB203")  # and it is not waited for

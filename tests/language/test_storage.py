@@ -16,7 +16,12 @@ from netbuild.builder import build
 from netbuild.errors import Exit, SpecError
 from netbuild.language import load
 from netbuild.language.maps import Map
-from netbuild.language.memory import BYTES_PER_CONNECTION, BYTES_PER_UNIT, BYTES_PER_WEIGHT
+from netbuild.language.memory import (
+    BYTES_PER_CONNECTION,
+    BYTES_PER_UNIT,
+    BYTES_PER_VALUE,
+    BYTES_PER_WEIGHT,
+)
 from netbuild.language.storage import LEAST_PAIRS, MOST_DENSITY, wants_sparse
 
 FLY = 139_255  # neurons of a fruit fly
@@ -129,8 +134,7 @@ def test_a_map_that_is_too_large_for_a_matrix_is_never_made_one(tmp_path: Path) 
     words = "name: a, type: linear, input_dim: 12000, output_dim: 12000, density: 0.0001"
     tail = ", plasticity_mask: {generate: random, density: 0.25}"
     (found,) = plan_of(tmp_path, f"layers: [{{{words}{tail}}}]\n").layers.values()
-    plan = found.map
-    assert plan is not None
+    plan = found.maps[""]
     assert plan.connections.is_sparse
     assert plan.connections.count == 14_400
     assert plan.plasticity is not None
@@ -168,7 +172,7 @@ def test_values_of_its_connections_alone_are_accepted(tmp_path: Path) -> None:
 
 def test_the_limit_of_sparse_storage_is_exact(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(HEAD + LAYER.format("density: 0.4, storage: sparse"))
-    needed = 10 * BYTES_PER_CONNECTION + 10 * BYTES_PER_UNIT
+    needed = 10 * BYTES_PER_CONNECTION + 5 * BYTES_PER_VALUE + 10 * BYTES_PER_UNIT
     assert load(tmp_path / "spec.yaml", memory_limit=needed)
     for limit in (needed - 1, 0):
         with pytest.raises(SpecError):
@@ -210,7 +214,7 @@ def test_some_inits_take_a_matrix(tmp_path: Path, init: str) -> None:
     text = LAYER.replace("{}", f"weight: {init}, density: 0.4, storage: {{}}")
     assert said_of(tmp_path, text.format("auto")) == []
     (said,) = said_of(tmp_path, text.format("sparse"))
-    assert said.startswith(f"NB308 layers[a].weight: `{init}` is of a whole matrix")
+    assert said.startswith(f"NB308 layers[a].weight: `{init}` needs a whole matrix")
 
 
 def test_large_maps_without_self_connections_are_drawn_as_pairs(tmp_path: Path) -> None:
@@ -218,8 +222,7 @@ def test_large_maps_without_self_connections_are_drawn_as_pairs(tmp_path: Path) 
     words = "name: a, type: linear, input_dim: 11000, output_dim: 11000, density: 0.0001"
     text = f"layers: [{{{words}, self_connections: false}}]\n"
     (found,) = plan_of(tmp_path, text).layers.values()
-    assert found.map is not None
-    wiring = found.map.connections.wiring
+    wiring = found.maps[""].connections.wiring
     assert wiring is not None
     assert (wiring.sources != wiring.targets).all()
     assert len(wiring) == round(0.0001 * 11_000 * 10_999)

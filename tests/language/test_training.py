@@ -111,7 +111,7 @@ def test_a_stage_ends_when_it_is_good_enough(tmp_path: Path) -> None:
         ),
         (
             "stages: [{name: a, steps: 1, set: {task.inputs: z.npy}}]",
-            "NB308 task.inputs.file: in stage `a`: a stage cannot name a file of its own, z.npy",
+            "NB308 task.inputs.file: in stage `a`: only the whole spec can name a file, z.npy",
         ),
     ],
 )
@@ -148,13 +148,13 @@ RULE = "metric: accuracy, at_least: 0.9"
             ONE,
             100,
             f"{RULE}, of: worst_task",
-            ".of: there is no worst of one task: this is of several `envs`",
+            ".of: `worst_task` needs several `envs`, and this task has only one",
         ),
         (
             SEVERAL,
             100,
             "metric: loss, at_most: 0.1, of: worst_task",
-            ".of: `worst_task` is of `metric: accuracy`; there is one loss for all",
+            ".of: `worst_task` needs `metric: accuracy`; a loss is that of all trials",
         ),
     ],
 )
@@ -240,6 +240,7 @@ training:
   stages: [{name: one, steps: 2}, {name: two, steps: 2, set: {CHANGE}}]
 """
 OTHER_ORDER = '"task.envs": [{name: dm, env: yang19.dm1-v0}, {name: go, env: yang19.go-v0}]'
+RENAMED = '"task.envs": [{name: first, env: yang19.dm1-v0}, {name: second, env: yang19.go-v0}]'
 
 
 @pytest.mark.parametrize(
@@ -247,6 +248,7 @@ OTHER_ORDER = '"task.envs": [{name: dm, env: yang19.dm1-v0}, {name: go, env: yan
     [
         ("go", OTHER_ORDER, "at another position than in the whole spec"),
         ("input", OTHER_ORDER, "at another position than in the whole spec"),
+        ("input", RENAMED, "the rule input of `go` is that of `first` here"),
         ("fixation", "task.rule_input: false", "the task gives 33 inputs, and 35 in the whole"),
     ],
 )
@@ -255,9 +257,15 @@ def test_each_input_means_the_same_in_all_stages(
 ) -> None:
     found = said_of(tmp_path, CHANNELS.replace("READS", reads).replace("CHANGE", change))
     (words,) = [each for each in found if each.startswith("NB301")]
-    where = "task.envs" if change == OTHER_ORDER else "task"
+    where = "task.envs" if "task.envs" in change else "task"
     assert words.startswith(f"NB301 {where}: in stage `two`: ")
     assert said in words
+
+
+def test_a_stage_may_rename_an_environment(tmp_path: Path) -> None:
+    change = '"task.envs": [{name: first, env: yang19.go-v0}, {name: dm, env: yang19.dm1-v0}]'
+    said = said_of(tmp_path, CHANNELS.replace("READS", "input").replace("CHANGE", change))
+    assert [each for each in said if each.startswith("NB301")] == []
 
 
 # The life of a run
@@ -349,4 +357,4 @@ def test_a_run_is_looked_at_on_the_trials_of_its_last_stage(tmp_path: Path) -> N
         expected = network(torch.from_numpy(inputs[sample[:5]])).detach().numpy()
         assert np.array_equal(activity["out"].reshape(5, 2), expected)
     assert run.part()[0] == "hard"
-    assert run.part(run.saved(1)[0])[0] == "easy"
+    assert run.part(run.saved(1))[0] == "easy"

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netbuild.connectomes import NodeTable
 from netbuild.language.units import (
     MOST_AREAS,
-    Nodes,
     Units,
-    area_meant,
     units_of_areas,
     units_of_input,
     units_of_table,
@@ -97,20 +96,6 @@ def test_units_with_and_without_signs_stand_together() -> None:
     assert not found.part(area="B").signed
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        ("hidden.V1", "an area is named alone: write `V1`"),
-        ("hidden.V1.excitatory", "an area is named alone: write `V1.excitatory`"),
-        ("hidden.V2", ""),
-        ("V1", ""),
-        ("V1.", ""),
-    ],
-)
-def test_an_area_that_is_named_with_its_layer(text: str, hint: str) -> None:
-    assert area_meant(text, ["V1", "PFC"]) == hint
-
-
 ROW = st.tuples(st.sampled_from(["V1", "M1", ""]), st.sampled_from([1, -1, 0]))
 ROWS = st.lists(ROW, min_size=1, max_size=9)
 
@@ -120,7 +105,7 @@ def table(rows: list[tuple[str, int]], *, signs: bool = True, areas: bool = True
     names = np.array([f"n{k}" for k in range(n)], object)
     columns = {"area": np.array([area for area, _ in rows], object)} if areas else {}
     values = np.array([sign for _, sign in rows], np.int8) if signs else None
-    return units_of_table("brain", Nodes(names, columns, values))
+    return units_of_table("brain", NodeTable(names, columns, values))
 
 
 @given(ROWS)

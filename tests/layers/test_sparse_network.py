@@ -21,7 +21,7 @@ from netbuild.language import Spec
 from netbuild.layers import LinearLayer, Network
 from netbuild.results.maps import LabelledMap, labelled_maps, map_arrays
 from netbuild.results.units import Units
-from netbuild.runs.checkpoint import load_network, network_tensors, pack
+from netbuild.runs.checkpoint import load_network, network_tensors, pack, unpack
 
 SPEC = """\
 seed: 1
@@ -89,13 +89,13 @@ def test_a_saved_network_is_read_again(both: tuple[Spec, Network, Network]) -> N
         for parameter in other.parameters():
             parameter.mul_(0.5)
     data = pack(network_tensors(network), {"step": 0})
-    load_network(other, data, "here")
+    load_network(other, unpack(data, "here"), "here")
     for name, value in network.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
     layer = other.brain.recurrent
     layer.sources[0] = layer.sources[0] ^ 1
     with pytest.raises(NetbuildError, match=r"`brain\.recurrent\.sources` is not the mask"):
-        load_network(other, data, "here")
+        load_network(other, unpack(data, "here"), "here")
 
 
 def test_maps_and_figures_are_the_same(both: tuple[Spec, Network, Network]) -> None:

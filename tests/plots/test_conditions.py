@@ -23,12 +23,12 @@ def test_coherences_are_signed_in_each_environment_by_itself() -> None:
     }
     found = condition_of(trials)
     assert found is not None
-    assert found.signed
+    assert found.unit == "%"
     assert np.array_equal(found.values, [-5, 6, -7, 8, np.nan], equal_nan=True)
     trials["coh"][0] = -5.0
     signed = condition_of(trials)
     assert signed is not None
-    assert not signed.signed
+    assert signed.unit == ""
     assert signed.values[:3].tolist() == [-5, 6, 7]
 
 

@@ -128,7 +128,7 @@ def test_older_weights_by_their_step(run: netbuild.Run, activity: Activity) -> N
     with pytest.raises(netbuild.NetbuildError, match="no checkpoint of step 7") as caught:
         run.activity(5, checkpoint=7)
     assert caught.value.exit_code == 5
-    assert caught.value.hint == "there are those of 80, 120"
+    assert caught.value.hint == "it has checkpoints of the steps 80, 120"
 
 
 def test_choices_are_those_that_were_scored(run: netbuild.Run, activity: Activity) -> None:

@@ -35,7 +35,7 @@ def whole(trained: Path) -> Path:
 def small(trained: Path, tmp_path: Path) -> Path:
     """The spec `small` in a new folder."""
     for name in FILES:
-        shutil.copy(trained / name, tmp_path)
+        shutil.copy2(trained / name, tmp_path)  # with its time: it was there before the run
     return tmp_path / "small.yaml"
 
 

@@ -16,6 +16,7 @@ import torch
 from resuming import assert_same, lines
 
 import netbuild
+from netbuild.api import resume
 from netbuild.builder import build, build_optimizer
 from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
@@ -30,7 +31,7 @@ from netbuild.runs.checkpoint import (
     unpack,
     write_checkpoint,
 )
-from netbuild.runs.resuming import resume
+from netbuild.training import Trainer
 from netbuild.training.progress import Progress
 
 
@@ -59,13 +60,13 @@ def test_evaluations_that_an_early_end_may_count_are_kept(small: Path, tmp_path:
     run = netbuild.train(netbuild.load(small, [rule, "training.evaluate.every=2"]), tmp_path)
     seen = evaluations(run)
     assert len(seen) > 3
-    state = open_checkpoint(run.checkpoint())[0].state
+    state = open_checkpoint(run.checkpoint()).state
     best = min(seen[:-2], key=lambda found: found["loss"])
     assert state.evaluations == [best, *seen[-2:]]
 
 
 def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.Run) -> None:
-    checkpoint, files = open_checkpoint(run.checkpoint())
+    checkpoint = open_checkpoint(run.checkpoint())
     state = checkpoint.state
     assert state.run == run.about["id"]
     assert state.step == 24
@@ -74,7 +75,7 @@ def test_it_is_bound_to_its_run_and_says_where_the_training_stood(run: netbuild.
     assert state.ended == "finished"
     assert state.evaluations == evaluations(run)[-1:]  # no `stop_when` asks for more
     assert state.optimizer["type"] == "Adam"
-    assert {name.rpartition(".")[2] for name in unpack(files[OPTIMIZER], "")} == {
+    assert {name.rpartition(".")[2] for name in checkpoint.tensors(OPTIMIZER)} == {
         "step",
         "exp_avg",
         "exp_avg_sq",
@@ -253,29 +254,34 @@ def test_a_run_that_cannot_begin_leaves_nothing(
     assert not list((tmp_path / "runs").glob("*/*"))
 
 
-def test_writing_twice_is_writing_once(small: Path, tmp_path: Path) -> None:
-    network = build(small)
-    optimizer = build_optimizer(netbuild.load(small).model.training, network)
+def begun_trainer(small: Path) -> tuple[Trainer, dict[str, torch.Tensor]]:
+    """A training of three steps, and the parameters that it started from."""
+    spec = netbuild.load(small)
+    network = build(spec)
+    optimizer = build_optimizer(spec.model.training, network)
     initial = {name: p.detach().clone() for name, p in network.named_parameters()}
-    files = pack_checkpoint(network, optimizer, Progress(step=3), initial=initial)
+    return Trainer.of(spec, network, optimizer, progress=Progress(step=3)), initial
+
+
+def test_writing_twice_is_writing_once(small: Path, tmp_path: Path) -> None:
+    trainer, initial = begun_trainer(small)
+    files = pack_checkpoint(trainer, initial)
     path = write_checkpoint(tmp_path, 3, files)
     times = {p: p.stat().st_mtime_ns for p in path.iterdir()}
     assert write_checkpoint(tmp_path, 3, files) == path
     assert times == {p: p.stat().st_mtime_ns for p in path.iterdir()}
     (path / NETWORK).write_bytes(b"else")
     write_checkpoint(tmp_path, 3, files)
-    load_network(network, (path / NETWORK).read_bytes(), "here")
+    load_network(trainer.network, unpack((path / NETWORK).read_bytes(), "here"), "here")
     assert len([p for p in tmp_path.iterdir() if p.name.startswith("corrupt-step-00000003")]) == 1
 
 
 def test_a_state_that_breaks_a_constraint_is_never_packed(small: Path) -> None:
-    network = build(small)
-    optimizer = build_optimizer(netbuild.load(small).model.training, network)
-    initial = {name: p.detach().clone() for name, p in network.named_parameters()}
+    trainer, initial = begun_trainer(small)
     with torch.no_grad():
-        network.hidden.weight.fill_(1.0)
+        trainer.network.hidden.weight.fill_(1.0)
     with pytest.raises(NetbuildError, match="violate the constraint absent") as caught:
-        pack_checkpoint(network, optimizer, Progress(step=3), initial=initial)
+        pack_checkpoint(trainer, initial)
     assert caught.value.exit_code == Exit.BUG
 
 

@@ -169,10 +169,23 @@ def test_files_that_a_run_names_elsewhere_are_not_read(small: Path, tmp_path: Pa
     files = {"../../secret": "0" * 64, "../../../../../../../etc/passwd": "0" * 64}
     about = json.loads((received / "run.json").read_text())
     (received / "run.json").write_text(json.dumps(about | {"sources": {"files": files}}))
-    assert changed(received, Sources(files=files)) == []
-    (found,) = changed(received, Sources(files=files), tmp_path)
-    assert found.file == secret
-    assert netbuild.resume(received).about["status"] == "finished"
+    found, unread = changed(received, Sources(files=files))
+    assert (found, unread[0]) == ([], secret)
+    (other,), _ = changed(received, Sources(files=files), tmp_path)
+    assert other.file == secret
+    with pytest.warns(RuntimeWarning, match=rf"{secret} was modified after the start"):
+        assert netbuild.resume(received).about["status"] == "finished"
+
+
+def test_a_link_in_a_run_is_not_followed_to_a_spec(small: Path, tmp_path: Path) -> None:
+    run = begun(small, tmp_path / "runs", stopped_at(10))
+    (run / "spec.yaml").unlink()
+    (run / "spec.yaml").symlink_to(small)
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(about | {"sources": {"spec": "spec.yaml"}}))
+    with pytest.raises(NetbuildError, match="is a symbolic link, and not a file") as caught:
+        netbuild.fork(run, tmp_path / "out")
+    assert caught.value.exit_code == Exit.RUN
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import torch
 from resuming import begun, killed_at, stopped_at
 
 import netbuild
+from netbuild import durable
 from netbuild.durable import digest
 from netbuild.errors import Exit, NetbuildError
-from netbuild.runs import reproduction, writer
+from netbuild.runs import reproduction
 from netbuild.runs.checkpoint import checkpoints, pack, unpack
 from netbuild.runs.log import NotNowError
 
@@ -89,14 +90,14 @@ def test_another_start_is_told(run: netbuild.Run) -> None:
 
 def test_nothing_is_written(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {p: p.stat().st_mtime_ns for p in run.path.parent.rglob("*")}
-    monkeypatch.setattr(writer, "replace_file", None)
+    monkeypatch.setattr(durable, "replace_file", None)
     assert netbuild.reproduce(run.path).same
     assert before == {p: p.stat().st_mtime_ns for p in run.path.parent.rglob("*")}
 
 
 def test_a_damaged_run_is_not_compared(run: netbuild.Run) -> None:
     (run.path / "resolved.yaml").write_text((run.path / "resolved.yaml").read_text() + "# x\n")
-    with pytest.raises(NetbuildError, match="digest written down") as caught:
+    with pytest.raises(NetbuildError, match="recorded digest") as caught:
         netbuild.reproduce(run.path)
     assert caught.value.exit_code == Exit.RUN
 
@@ -152,8 +153,12 @@ def test_what_was_forged_is_named(run: netbuild.Run, difference: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("spec.yaml", ("steps: 24", "steps: 25"), "spec.yaml does not have the digest"),
-        ("resolved.yaml", ("seed: 3", "seed: 4"), "resolved.yaml does not have the digest"),
+        ("spec.yaml", ("steps: 24", "steps: 25"), "spec.yaml does not match"),
+        (
+            "resolved.yaml",
+            ("seed: 3", "seed: 4"),
+            "resolved.yaml does not match",
+        ),
         ("run.json", ('"seed": 3', '"seed": 4'), "run.json says seed 4, resolved.yaml 3"),
     ],
 )

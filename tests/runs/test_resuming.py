@@ -16,6 +16,7 @@ from places import EXAMPLES
 from resuming import assert_same, begun, contents, killed_at, lines, stopped_at
 
 import netbuild
+from netbuild import durable, rundir
 from netbuild.cli.options import Format
 from netbuild.cli.signals import Signals
 from netbuild.cli.training import Session
@@ -172,7 +173,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     newest = checkpoints(run / "checkpoints")[-1]
     (newest / "optimizer.safetensors").write_bytes(b"")
     with pytest.warns(
-        RuntimeWarning, match=r"digest written down; step-00000020 is now corrupt-step-00000020"
+        RuntimeWarning, match=r"recorded digest; step-00000020 is now corrupt-step-00000020"
     ):
         again = netbuild.resume(run)
     assert_same(whole, again)
@@ -189,13 +190,13 @@ def test_without_a_checkpoint_it_begins_again(small: Path, tmp_path: Path, whole
     for path in checkpoints(run / "checkpoints"):
         (path / "state.json").unlink()
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
-    with pytest.raises(NetbuildError, match=r"no checkpoint of .* is whole") as caught:
+    with pytest.raises(NetbuildError, match=r"no checkpoint of .* is intact") as caught:
         netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
     assert names == sorted(path.name for path in (run / "checkpoints").iterdir())
     run = begun(small, tmp_path / "cut", killed_at(8))
     (run / "initial.safetensors").write_bytes(b"else")
-    with pytest.raises(NetbuildError, match="another digest") as caught:
+    with pytest.raises(NetbuildError, match="recorded digest") as caught:
         netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
 
@@ -208,12 +209,12 @@ def test_what_may_be_whole_is_left_as_it_is(
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     for error, code in ((errno.EIO, Exit.IO), (errno.EACCES, Exit.IO)):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "read_entry", failing(error))
+            patch.setattr(durable, "read_entry", failing(error))
             with pytest.raises(NetbuildError, match="cannot be read") as caught:
                 netbuild.resume(run)
         assert caught.value.exit_code == code
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "FORMAT", 0)
+        patch.setattr(rundir, "FORMAT", 0)
         with pytest.raises(NetbuildError, match="newer version") as caught:
             netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
@@ -298,7 +299,9 @@ def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path)
     whole = (run / "metrics.jsonl").read_bytes()
     (run / "metrics.jsonl").write_bytes(whole.replace(b'"lr":0.', b'"lr":1.'))
     before = contents(run)
-    with pytest.raises(NetbuildError, match="is not the one that the run wrote") as caught:
+    with pytest.raises(
+        NetbuildError, match="does not begin with the lines that the run wrote"
+    ) as caught:
         netbuild.resume(run)
     assert caught.value.exit_code == Exit.RUN
     assert contents(run) == before
@@ -306,8 +309,8 @@ def test_a_log_that_was_changed_is_not_gone_on_with(small: Path, tmp_path: Path)
     with pytest.warns(RuntimeWarning, match="is now corrupt-"):
         again = netbuild.resume(run)
     log = (run / "metrics.jsonl").read_bytes()
-    state = checkpoint.open_checkpoint(again.checkpoint())[0].state
-    assert (state.metrics, state.metrics_sha256) == (len(log), checkpoint.digest(log))
+    state = checkpoint.open_checkpoint(again.checkpoint()).state
+    assert (state.metrics, state.metrics_sha256) == (len(log), durable.digest(log))
 
 
 @pytest.mark.parametrize("change", ["lost", "edited"])
@@ -317,11 +320,11 @@ def test_where_the_log_is_short_an_older_checkpoint_may_fit(
     run = begun(small, tmp_path / "cut", killed_at(24))
     older, newer = checkpoints(run / "checkpoints")
     log = run / "metrics.jsonl"
-    size = checkpoint.open_checkpoint(older)[0].state.metrics
+    size = checkpoint.open_checkpoint(older).state.metrics
     odd = log.read_bytes()[: size + 5]
     odd += b"else" * 200 if change == "edited" else b""
     log.write_bytes(odd)
-    reason = "had" if change == "lost" else "not the one that the run wrote"
+    reason = "had" if change == "lost" else "does not begin with the lines"
     with pytest.warns(RuntimeWarning, match=rf"{reason}.*; {newer.name} is now corrupt-"):
         again = netbuild.resume(run)
     assert again.about["resumed"][0]["step"] == int(older.name[5:])
@@ -350,7 +353,7 @@ def test_a_log_that_somebody_else_changes_ends_the_training(
     (run,) = tmp_path.glob("runs/small/*")
     assert (run / "metrics.jsonl").exists() == (change != "gone")
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
-    assert checkpoint.open_checkpoint(checkpoints(run / "checkpoints")[-1])[0].step == 10
+    assert checkpoint.open_checkpoint(checkpoints(run / "checkpoints")[-1]).step == 10
 
 
 @pytest.mark.parametrize("name", ["MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS"])
@@ -431,7 +434,7 @@ def test_what_was_trained_on_a_task_of_its_own_needs_it_again(
         result = cli(command[0], run, *command[1:])
         assert result.code == Exit.RUN
         assert "was trained on a task given in Python" in result.err
-    assert forking.unfinished(tmp_path / "runs", netbuild.load(small)) is None
+    assert forking.newest(tmp_path / "runs", netbuild.load(small)) is None
     assert netbuild.reproduce(run, Own()).same
     new = netbuild.fork(run, tmp_path / "runs", Own())
     assert new.about["own_task"]
@@ -458,7 +461,7 @@ def test_where_all_checkpoints_are_gone_the_log_is_kept_and_it_is_told(
     assert caught.value.exit_code == Exit.RUN
     assert (run / "metrics.jsonl").read_bytes() == log
     (run / "checkpoints").unlink()
-    with pytest.warns(RuntimeWarning, match="had taken 20 steps: it begins again"):
+    with pytest.warns(RuntimeWarning, match="has no checkpoint left: it begins again"):
         again = netbuild.resume(run)
     assert_same(whole, again)
     (copy,) = run.glob("corrupt-metrics.jsonl-*")
@@ -475,13 +478,13 @@ def test_one_unfinished_run_is_found_although_its_start_has_gone_on(
     run = begun(netbuild.load(tuned), tmp_path / "runs", stopped_at(10))
     netbuild.resume(base)
     again = netbuild.load(tuned)
-    assert forking.unfinished(tmp_path / "runs", again) == run
+    assert forking.newest(tmp_path / "runs", again) == run
     for number, odd in enumerate(("[]", "null", '{"inputs": []}', "")):
         (run.parent / str(number)).mkdir()
         (run.parent / str(number) / "run.json").write_text(odd)
-    assert forking.unfinished(tmp_path / "runs", again) == run
+    assert forking.newest(tmp_path / "runs", again) == run
     changed = netbuild.load(tuned, ["training.batch_size=7"])
-    assert forking.unfinished(tmp_path / "runs", changed) is None
+    assert forking.newest(tmp_path / "runs", changed) is None
     own = tmp_path / "own.yaml"
     own.write_text(small.read_text() + words)
     forking.refuse_own_latest(again)

@@ -7,7 +7,7 @@ from netbuild.drawing.panels import LONGER, figure_of, new_panels
 from netbuild.drawing.table import Drawing
 from netbuild.layers import linear_maps
 from netbuild.results.results import Results, results_of
-from netbuild.runs import Run
+from netbuild.results.run import Run
 
 COLUMNS = 4
 

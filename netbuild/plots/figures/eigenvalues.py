@@ -14,8 +14,8 @@ from netbuild.drawing.table import Drawing
 from netbuild.layers.spectrum import spectral_radius
 from netbuild.results.maps import LabelledMap
 from netbuild.results.results import Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,6 +26,7 @@ SIZE = 8  # of text, points
 REACH = 0.08  # of an unstable direction to each side, of the axes
 ANSWERS = (*PALETTE, "#F0E442")  # with Okabe and Ito's yellow; more answers are along one scale
 INK, SLOW = "#000000", "#555555"
+UNSTABLE, SLOWLY = "unstable direction", "slow point"
 MARKERS: dict[str, dict[str, Any]] = {
     "stable": {"marker": "o", "markerfacecolor": INK},
     "saddle": {"marker": "o", "markerfacecolor": "white"},
@@ -56,7 +57,7 @@ def fixed_points(source: Study) -> Drawing:
         if count > 1:
             ax.set_title(name_of(study.labels[place], 80), fontsize=SIZE)
     columns = min(COLUMNS, count)
-    for place, ax in enumerate(panels):  # after all trials, whose range the directions have
+    for place, ax in enumerate(panels):  # directions are as long as the range of all trials says
         _points(ax, study, place)
         _labels(ax, study, left=place % columns == 0, low=place + columns >= count)
     figure = figure_of(panels[0])
@@ -88,7 +89,7 @@ def _plane(study: Study, states: torch.Tensor) -> tuple[NDArray[Any], NDArray[An
 
 def _trials(ax: Axes, study: Study, place: int, colours: dict[float, Any]) -> None:
     """Trajectories of some trials of a condition, from their first step on, by right answer."""
-    given = (study.which == -1).all()  # inputs that belong to no trials: all are shown
+    given = (study.which == -1).all()  # inputs that were given, not read off trials: all are shown
     own = np.arange(len(study.which)) if given else np.flatnonzero(study.which == place)
     answers = _answers(study)
     for trial in own[:TRIALS]:
@@ -110,9 +111,9 @@ def _colours(study: Study) -> dict[float, Any]:
     """The colour of each answer, by number; of more than seven, along one scale."""
     known = np.unique(_answers(study))
     found: list[float] = known[~np.isnan(known)].tolist()
-    if len(found) <= len(ANSWERS):
-        return dict(zip(found, ANSWERS, strict=False))
-    return dict(zip(found, map(tuple, _mappable(found).to_rgba(np.array(found))), strict=True))
+    many = len(found) > len(ANSWERS)
+    colours = map(tuple, _mappable(found).to_rgba(np.array(found))) if many else ANSWERS
+    return dict(zip(found, colours, strict=False))
 
 
 def _mappable(answers: list[float]) -> ScalarMappable:
@@ -131,14 +132,14 @@ def _points(ax: Axes, study: Study, place: int) -> None:
         x, y = _plane(study, points.states[i : i + 1])
         if not points.fixed[i]:
             slow: dict[str, Any] = {"color": SLOW, "markersize": 3, "zorder": 2}
-            ax.plot(x, y, ".", **slow, markeredgewidth=0, label="slow point")
+            ax.plot(x, y, ".", **slow, markeredgewidth=0, label=SLOWLY)
             continue
         for direction in points.directions(i):
             seen = np.zeros(2)
             seen[: len(axis.components)] = (axis.components @ direction).numpy()
             seen *= REACH / (np.hypot(*(seen / ranges)) or 1)
             ends = ([x[0] - seen[0], x[0] + seen[0]], [y[0] - seen[1], y[0] + seen[1]])
-            ax.plot(*ends, color=INK, linewidth=1, zorder=3, label="unstable direction")
+            ax.plot(*ends, color=INK, linewidth=1, zorder=3, label=UNSTABLE)
         word = points.stability[i]
         edge: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 1, "markersize": 5}
         ax.plot(x, y, linestyle="none", zorder=4, label=word, **edge, **MARKERS[word])
@@ -161,13 +162,8 @@ def _legend(figure: Figure, panels: list[Axes]) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    order = ["answer", "trials", *MARKERS, "unstable direction", "slow point"]
-
-    def place(name: str) -> tuple[int, float]:
-        word, _, number = name.partition(" ")
-        return (0, float(number)) if word == "answer" else (order.index(name), 0.0)
-
-    names = sorted(found, key=place)
+    answers = sorted((n for n in found if n.startswith("answer ")), key=lambda n: float(n[7:]))
+    names = [*answers, *(n for n in ("trials", *MARKERS, UNSTABLE, SLOWLY) if n in found)]
     legend = figure.legend(
         [found[name] for name in names],
         names,

@@ -9,23 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.drawing import panels
 from netbuild.drawing.look import name_of, own_look
-from netbuild.drawing.panels import (
-    DASHED,
-    GREY,
-    PALETTE,
-    Span,
-    figure_of,
-    legend_above,
-    name_spans,
-    new_panels,
-    open_frame,
-)
 from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.errors import Exit, NetbuildError
 from netbuild.results.results import Lines, Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,20 +58,21 @@ def learning(
     if not found:
         raise unusable("this run has no records yet")
     shown = [panel] if panel else list(found) if ax is None else ["loss"]
-    axes = new_panels(len(shown), 1, 4.0, 1.7, 0.9, sharex=True) if ax is None else [ax]
+    axes = panels.new_panels(len(shown), 1, 4.0, 1.7, 0.9, sharex=True) if ax is None else [ax]
     words = _words(results)
     for i, (place, name) in enumerate(zip(axes, shown, strict=True)):
         _draw(place, name, found[name], words)
         for stage in stages[1:]:
-            place.axvline(stage.start, **DASHED)
+            place.axvline(stage.start, **panels.DASHED)
         if i == 0 or name == "regularizers":
-            legend_above(place)
+            panels.legend_above(place)
         if i == 0 and len(stages) > 1:
-            height = name_spans(place, stages, *place.get_xlim())
+            height = panels.name_spans(place, stages, *place.get_xlim())
             if (legend := place.get_legend()) is not None:
                 legend.borderaxespad = 0.2 + height / float(legend.get_texts()[0].get_fontsize())
     axes[-1].set_xlabel("step")
-    return Drawing(figure_of(axes[0]), Table([curve for name in shown for curve in found[name]]))
+    table = Table([curve for name in shown for curve in found[name]])
+    return Drawing(panels.figure_of(axes[0]), table)
 
 
 def _words(results: Results) -> dict[str, str]:
@@ -96,10 +87,10 @@ def _words(results: Results) -> dict[str, str]:
 # The log, read line by line: it may have millions
 
 
-def _read(lines: Lines) -> tuple[list[Columns], list[Span]]:
+def _read(lines: Lines) -> tuple[list[Columns], list[panels.Span]]:
     """Every curve as columns, and the stages; 16 bytes a point while it reads."""
     points: dict[tuple[str, str], Points] = {}  # of a curve's name and the kind of its lines
-    stages: list[Span] = []
+    stages: list[panels.Span] = []
     for line in lines:
         if not isinstance(line, Mapping):
             what = type(line).__name__
@@ -110,7 +101,7 @@ def _read(lines: Lines) -> tuple[list[Columns], list[Span]]:
         if stages and stages[-1].name == stage:
             stages[-1] = stages[-1]._replace(end=step)
         else:
-            stages.append(Span(stage, stages[-1].end if stages else 0, step))
+            stages.append(panels.Span(stage, stages[-1].end if stages else 0, step))
         for name, value in _values(line) if kind in KINDS else ():
             steps, values = points.setdefault((name, kind), (array("q"), array("d")))
             steps.append(step)
@@ -164,20 +155,20 @@ def _draw(ax: Axes, panel: str, curves: Sequence[Columns], words: Mapping[str, s
         x, y = _thinned(step, value)
         if panel == "regularizers":
             label = name_of(str(curve["curve"][0]).removeprefix("regularizers/"), 16)
-            ax.plot(x, y, color=PALETTE[i % len(PALETTE)], linewidth=1.3, label=label)
+            ax.plot(x, y, color=panels.PALETTE[i % len(panels.PALETTE)], linewidth=1.3, label=label)
         elif of == "evaluation":
-            ax.plot(x, y, "o", color=PALETTE[1], markersize=4, label=words[of], zorder=3)
+            ax.plot(x, y, "o", color=panels.PALETTE[1], markersize=4, label=words[of], zorder=3)
         elif len(value) <= MANY:
-            ax.plot(x, y, color=PALETTE[0], linewidth=1.3, label=words[of])
+            ax.plot(x, y, color=panels.PALETTE[0], linewidth=1.3, label=words[of])
         else:
-            ax.plot(x, y, color=PALETTE[4], linewidth=0.6)
+            ax.plot(x, y, color=panels.PALETTE[4], linewidth=0.6)
             middle, mean, width = _moving_mean(step, value)
             label = f"{words[of]}, mean of {width}"
-            ax.plot(middle, mean, color=PALETTE[0], linewidth=1.4, label=label)
+            ax.plot(middle, mean, color=panels.PALETTE[0], linewidth=1.4, label=label)
     ax.set_ylabel("weighted\nregularizers" if panel == "regularizers" else panel)
     if panel == "accuracy":
-        ax.axhline(1, color=GREY, linewidth=0.6, zorder=0)
-    open_frame(ax)
+        ax.axhline(1, color=panels.GREY, linewidth=0.6, zorder=0)
+    panels.open_frame(ax)
 
 
 def _scale(ax: Axes, values: Array) -> None:

@@ -5,22 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.special import chdtrc, log_ndtr, ndtr
 
 from netbuild.drawing.look import name_of, new_axes, own_look
 from netbuild.drawing.panels import GREY, LONGER, PALETTE, figure_of, legend_above, open_frame
 from netbuild.drawing.table import Columns, Drawing, Table
-from netbuild.plots.conditions import (
-    Condition,
-    condition_of,
-    grouped,
-    no_environment,
-    variables,
-)
+from netbuild.plots import conditions
+from netbuild.plots.conditions import Condition
 from netbuild.results.results import Results, Trials, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,8 +40,8 @@ def psychometric(
     """How often the second of two choices is made, with 95 % Wilson intervals and a fit.
 
     The fit is a cumulative Gaussian without lapses, Phi(slope (x - bias)). Trials in which neither
-    choice is made are left out. Of tasks with more than two choices it is the fraction of right
-    ones that is drawn. There is a curve for each environment that has the variable, or for each
+    choice is made are left out. For tasks with more than two choices, the fraction of right choices
+    is drawn. There is a curve for each environment that has the variable, or for each
     `context`, of several; and for a run of PerceptualDecisionMaking-v0 the ideal observer's.
 
     Args:
@@ -78,7 +73,7 @@ def psychometric(
             parts.append(part)
     if not parts:
         raise unusable("in none of these trials is one of the right choices made")
-    if results.run is not None and binary and found.signed:
+    if results.run is not None and binary and found.unit == "%":
         _draw_ideal(ax, results.run, table)
     options = {str(_choices(table, rows)[-1]) for rows in curves.values()}
     words = f"fraction of choice {options.pop()}" if len(options) == 1 else "fraction of 2nd choice"
@@ -94,13 +89,13 @@ def psychometric(
 
 def _numbers(table: Trials, name: str | None) -> Condition:
     """The variable on the x axis, as floats."""
-    found = condition_of(table, name)
+    found = conditions.condition_of(table, name)
     if found is None:
-        known = ", ".join(variables(table)) or "none is there"
+        known = ", ".join(conditions.variables(table)) or "none is there"
         hint = f"name a variable with `--condition`: {known}"
         raise unusable("these trials have no coherence", hint)
     if found.values.dtype.kind not in "biuf":
-        raise unusable(f"`{found.label}` is no number")
+        raise unusable(f"`{found.label}` has values that are not numbers")
     return found._replace(values=found.values.astype(float))
 
 
@@ -108,7 +103,7 @@ def _of_environment(table: Trials, name: str) -> dict[str, Array]:
     """The trials of one environment, without the variables that none of them has."""
     kinds = table.get("environment", np.full(len(table["choice"]), ""))
     if name not in kinds:
-        raise no_environment(name, [str(kind) for kind in np.unique(kinds)])
+        raise conditions.no_environment(name, [str(kind) for kind in np.unique(kinds)])
     own = {column: values[kinds == name] for column, values in table.items()}
     return {
         column: values
@@ -162,14 +157,9 @@ def _measured(
     else:
         known = known & ~np.isnan(table["correct"])
         success = table["correct"] == 1
-    raw = condition.values[known]
-    success = success[known]
-    fit: Fit | str = ""
-    if binary:
-        x, which = np.unique(raw, return_inverse=True)
-        fit = fit_or_reason(x, np.bincount(which, success), np.bincount(which))
-    x, which = np.unique(grouped(raw), return_inverse=True)
-    chosen, count = np.bincount(which, success), np.bincount(which)
+    raw, success = condition.values[known], success[known]
+    fit = fit_or_reason(*_counted(raw, success)) if binary else ""
+    x, chosen, count = _counted(conditions.grouped(raw), success)
     if isinstance(fit, Fit) and not is_described(fit, x, chosen, count):
         fit = "these points make no sigmoid"
     low, high = wilson(chosen, count)
@@ -182,9 +172,15 @@ def _measured(
         "low": low,
         "high": high,
     }
-    for name in Fit._fields:
-        part[name] = np.full(len(x), getattr(fit, name) if isinstance(fit, Fit) else np.nan)
+    numbers = fit if isinstance(fit, Fit) else Fit(*[np.nan] * 4)
+    part |= {name: np.full(len(x), value) for name, value in numbers._asdict().items()}
     return part, fit
+
+
+def _counted(x: Array, success: Array) -> tuple[Array, Array, Array]:
+    """The different x, and for each how many successes and trials there are."""
+    values, which = np.unique(x, return_inverse=True)
+    return values, np.bincount(which, success), np.bincount(which)
 
 
 def _words(fit: Fit | str, unit: str, label: str) -> str:
@@ -251,8 +247,7 @@ class Fit(NamedTuple):
 
     def __call__(self, x: Array) -> Array:
         """The probability at x."""
-        z = torch.from_numpy(self.slope * (np.asarray(x, float) - self.bias))
-        return np.asarray(torch.special.ndtr(z))
+        return np.asarray(ndtr(self.slope * (np.asarray(x, float) - self.bias)))
 
 
 def fit_psychometric(x: Array, chosen: Array, trials: Array) -> Fit | None:
@@ -289,10 +284,8 @@ def is_described(fit: Fit, x: Array, chosen: Array, trials: Array) -> bool:
     p = np.clip(fit(np.asarray(x, float)), 1e-9, 1 - 1e-9)
     if np.sqrt((n * (k / n - p) ** 2).sum() / n.sum()) <= MISFIT:
         return True
-    chance = ((k - n * p) ** 2 / (n * p * (1 - p))).sum()
-    freedom = torch.tensor((len(k) - 2) / 2, dtype=torch.float64)
-    tail = torch.special.gammaincc(freedom, torch.tensor(chance / 2, dtype=torch.float64))
-    return float(tail) >= UNLIKELY
+    chi_squared = ((k - n * p) ** 2 / (n * p * (1 - p))).sum()
+    return bool(chdtrc(len(k) - 2, chi_squared) >= UNLIKELY)
 
 
 def _optimum(x: Array, k: Array, n: Array) -> Fit | str:
@@ -300,17 +293,15 @@ def _optimum(x: Array, k: Array, n: Array) -> Fit | str:
     scale = np.abs(x).max()
     design = np.stack([np.ones_like(x), x / scale], 1)
     beta: Array = np.zeros(2)
-    value = _likelihood(design @ beta, k, n)[0]
     for _ in range(STEPS):
-        _, gradient, curvature = _likelihood(design @ beta, k, n)
+        value, gradient, curvature = _likelihood(design @ beta, k, n)
         hessian = design.T @ (design * curvature[:, None])
         if np.linalg.cond(hessian) > 1e12:
             return SEPARATED  # the slope has run away
         step = np.linalg.solve(hessian, design.T @ gradient)
-        size = 1.0
-        while (new := _likelihood(design @ (beta + size * step), k, n)[0]) < value - 1e-12:
-            size /= 2
-        beta, value = beta + size * step, new
+        while _likelihood(design @ (beta + step), k, n)[0] < value - 1e-12:
+            step /= 2
+        beta = beta + step
         if np.abs(step).max() < 1e-9 * (1 + np.abs(beta).max()):
             break
     else:
@@ -333,9 +324,7 @@ def _optimum(x: Array, k: Array, n: Array) -> Fit | str:
 
 def _likelihood(z: Array, k: Array, n: Array) -> tuple[float, Array, Array]:
     """Log-likelihood of Phi(z), and its first and minus its second derivative with respect to z."""
-    t = torch.from_numpy(z)
-    log_p = torch.special.log_ndtr(t).numpy()
-    log_q = torch.special.log_ndtr(-t).numpy()
+    log_p, log_q = log_ndtr(z), log_ndtr(-z)
     log_density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
     up, down = np.exp(log_density - log_p), np.exp(log_density - log_q)
     gradient = k * up - (n - k) * down

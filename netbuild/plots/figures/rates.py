@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netbuild.drawing import panels
 from netbuild.drawing.look import name_of, own_look
-from netbuild.drawing.panels import (
-    DASHED,
-    LONGER,
-    Span,
-    figure_of,
-    legend_beside,
-    name_spans,
-    new_panels,
-    open_frame,
-)
 from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.plots.conditions import Averaged, averaged
 from netbuild.results.activity import Activity
 from netbuild.results.results import Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import Units
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,49 +57,43 @@ def rates(
     there, and for several environments in one `ax`.
     """
     activity = results_of(source).activity(trials)
-    parts = averaged(
-        activity,
-        environment=environment,
-        layer=layer,
-        condition=condition,
-        align=align,
-        one=ax is not None,
-    )
+    parts = averaged(activity, layer, condition, align, environment, one=ax is not None)
     labels = activity.units[parts[0].layer]
     kinds: Sequence[str | None] = [units]
     if ax is None and units is None and {1, -1} <= set(labels.sign.tolist()):
         kinds = KINDS
     alone = len(parts) == 1
-    grid = _grid(len(parts), len(kinds)) if ax is None else [ax]
-    panels = [(part, kind) for part in parts for kind in kinds]
-    data = [_panel(a, part, labels, kind) for a, (part, kind) in zip(grid, panels, strict=True)]
-    for i, (place, (part, _)) in enumerate(zip(grid, panels, strict=True)):
-        first, last = i % len(kinds) == 0, i % len(kinds) == len(kinds) - 1
+    grid = iter(_grid(len(parts), len(kinds)) if ax is None else [ax])
+    data = []
+    for part, (i, kind) in product(parts, enumerate(kinds)):
+        place = next(grid)
+        data.append(_panel(place, part, labels, kind))
+        first, last = i == 0, i == len(kinds) - 1
         if last or not alone:
             place.set_xlabel(part.time_label)
         if first or not alone:
             _head(place, part, titled=first)
         if (alone and first) or (last and not alone):
-            legend_beside(place, part.heading)
-    return Drawing(figure_of(grid[0]), Table(data))
+            panels.legend_beside(place, part.heading)
+    return Drawing(panels.figure_of(place), Table(data))
 
 
 def _grid(environments: int, kinds: int) -> list[Axes]:
     """A row for each environment, or, of one alone, a row for each kind of units."""
     if environments == 1:
-        return new_panels(kinds, 1, 4.0, 2.0, 0.8, sharex=True)
-    return new_panels(environments * kinds, kinds, 4.0, 2.6, sharex="row")
+        return panels.new_panels(kinds, 1, 4.0, 2.0, 0.8, sharex=True)
+    return panels.new_panels(environments * kinds, kinds, 4.0, 2.6, sharex="row")
 
 
 def _head(ax: Axes, found: Averaged, *, titled: bool) -> None:
     """The periods' names above an axis, and above them what is averaged."""
     first, last = found.seen
     spans = [
-        Span(name, max(start, first), min(end, last))
+        panels.Span(name, max(start, first), min(end, last))
         for name, start, end in (period.span for period in found.periods)
         if max(start, first) < min(end, last)
     ]
-    height = name_spans(ax, spans, *ax.get_xlim())
+    height = panels.name_spans(ax, spans, *ax.get_xlim())
     if titled:
         ax.set_title(found.title, fontsize="medium", pad=height + 5)
 
@@ -124,9 +110,9 @@ def _panel(ax: Axes, found: Averaged, labels: Units, units: str | None) -> Colum
         if low < high:
             ax.axvspan(low, high, color="#ececec", linewidth=0, zorder=0)
         elif first < period.start == period.latest < last:
-            ax.axvline(period.start, **DASHED)
-    ax.set_ylabel(f"rate (a.u.)\n{name_of(words, LONGER)}")
-    open_frame(ax)
+            ax.axvline(period.start, **panels.DASHED)
+    ax.set_ylabel(f"rate (a.u.)\n{name_of(words, panels.LONGER)}")
+    panels.open_frame(ax)
     return found.columns({"units": units or "all"}, rate=mean)
 
 

@@ -15,8 +15,8 @@ from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.plots.conditions import Averaged, averaged
 from netbuild.results.activity import Activity
 from netbuild.results.results import Results, results_of
+from netbuild.results.run import Run
 from netbuild.results.units import unusable
-from netbuild.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,19 +75,11 @@ def trajectories(
     and for several environments in one `ax`.
     """
     activity = results_of(source).activity(trials)
-    parts = averaged(
-        activity,
-        environment=environment,
-        layer=layer,
-        condition=condition,
-        align=align,
-        one=ax is not None,
-    )
+    parts = averaged(activity, layer, condition, align, environment, one=ax is not None)
     if units is not None:
         here = activity.units[parts[0].layer].where(units)
         parts = [part._replace(rates=part.rates[..., here], units=units) for part in parts]
-    count = parts[0].rates.shape[-1]
-    if count < 2:
+    if (count := parts[0].rates.shape[-1]) < 2:
         what = f"`{units}` is one unit" if units else f"layer `{parts[0].layer}` has one unit"
         raise unusable(f"{what}, which makes no plane")
     if plane is None:

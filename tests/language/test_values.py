@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from netbuild.errors import DataFileError
-from netbuild.language.mask_values import as_plasticity, as_signs, as_sparsity, finite
+from netbuild.language.values import as_plasticity, as_signs, as_sparsity, finite
 
 MATRIX = np.arange(12.0).reshape(3, 4)
 dtypes = st.one_of(

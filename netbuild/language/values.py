@@ -1,4 +1,4 @@
-"""What makes an array a mask: pure functions that return the array or say what is wrong with it.
+"""The numbers that a network computes with: arrays become weights and masks, or are refused.
 
 All raise DataFileError: NB205 for a value, NB201 for a shape. Entries are named by row and column,
 both counted from 1, and by `name`, the file's where there is one. None changes the array it is
@@ -18,6 +18,11 @@ from netbuild.errors import DataFileError
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
+# A network computes in float32, from 1e-38 to 3e38. The product and the quotient of two numbers
+# within these bounds are in that range; a number beyond them is an error of the spec.
+SMALLEST = 1e-15  # beside 0
+LARGEST = 1e15
+
 
 def finite(array: Array, name: str = "") -> Array:
     """`array` itself, any shape, none of whose values is NaN or infinite."""
@@ -27,7 +32,8 @@ def finite(array: Array, name: str = "") -> Array:
     if bad.any():
         raise DataFileError(
             "NB205",
-            f"{counted(bad)} NaN or infinite, the first at {first(bad, name)}",
+            f"{counted(bad)} NaN or infinite, the first at "
+            f"{position(int(np.argmax(bad)), bad.shape, name)}",
             "a network takes finite numbers; `numpy.argwhere(~numpy.isfinite(a))` finds the others",
         )
     return array
@@ -37,6 +43,15 @@ def extremes(array: Array) -> tuple[float, float]:
     """The smallest and the largest value, any shape but an empty one; NaN where one is there."""
     with np.errstate(invalid="ignore"):
         return float(array.min()), float(array.max())
+
+
+def as_float32(array: Array) -> npt.NDArray[np.float32]:
+    """A copy in the network's own precision, any shape, in C order."""
+    array = finite(array)
+    if array.size and max(map(abs, extremes(array))) > LARGEST:
+        what = f"the largest value is beyond {LARGEST:g}, in either direction"
+        raise DataFileError("NB205", what, "rescale the values: a network computes in float32")
+    return array.astype(np.float32, order="C")
 
 
 def as_sparsity(array: Array, threshold: float | None = None, name: str = "") -> Bools:
@@ -102,11 +117,6 @@ def smallest(array: Array, bad: Bools, name: str) -> str:
     """The smallest of the bad values and where it is."""
     where = int(np.flatnonzero(bad)[np.argmin(array[bad])])
     return f"the smallest is {array.flat[where]:.6g} at {position(where, array.shape, name)}"
-
-
-def first(bad: Bools, name: str) -> str:
-    """Where the first true entry is."""
-    return position(int(np.argmax(bad)), bad.shape, name)
 
 
 def position(flat: int, shape: tuple[int, ...], name: str) -> str:
