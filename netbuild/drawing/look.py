@@ -25,7 +25,10 @@ def new_figure(width: float = 4.2, height: float = 3.6) -> Figure:
 
 def new_axes(width: float = 4.2, height: float = 3.6) -> Axes:
     """Axes in a new figure."""
-    return new_figure(width, height).subplots()
+    from netbuild.drawing.style import own_style
+
+    with own_style():
+        return new_figure(width, height).subplots()
 
 
 def own_look(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:

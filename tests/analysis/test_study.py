@@ -84,7 +84,7 @@ def test_conditions_are_of_any_kind(values: Any, labels: tuple[str, ...]) -> Non
         ({"condition": ["cohh"]}, "no variable 'cohh'; there are: steps"),
         ({"layer": "readout"}, "no recurrent layer 'readout'"),
         ({"inputs": torch.zeros(1, 3)}, r"inputs must be \(conditions, 4\); got \(1, 3\)"),
-        ({"inputs": torch.zeros(1, 4), "period": "delay"}, "of no period"),
+        ({"inputs": torch.zeros(1, 4), "period": "delay"}, "either inputs, or a period"),
     ],
 )
 def test_a_study_says_what_is_wrong(words: Any, what: str) -> None:

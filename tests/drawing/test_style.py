@@ -7,6 +7,7 @@ import re
 
 import matplotlib
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from netbuild.drawing.look import new_axes, new_figure
@@ -52,7 +53,7 @@ def test_a_long_label_becomes_lines_with_the_same_words(place: str) -> None:
     text = {"title": ax.title, "xlabel": ax.xaxis.label, "ylabel": ax.yaxis.label}[place]
     assert text.get_text().split() == WORDS.split()
     assert 1 < len(text.get_text().split("\n")) <= MOST_LINES
-    drawn = text.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    drawn = text.get_window_extent(FigureCanvasAgg(figure).get_renderer())
     assert max(drawn.x1 / figure.bbox.x1, drawn.y1 / figure.bbox.y1) <= 1.0
     assert min(drawn.x0, drawn.y0) >= 0.0
 

@@ -24,7 +24,7 @@ PARTS: dict[str, int] = {
     "power.in_a_resume": 6,
     "logs.other_logs": 4,
     "inputs.failing_calls": 8,
-    "inputs.partial_writes": 3,
+    "inputs.partial_writes": 2,
     "kills.asked_to_stop": 3,
     "kills.races": 2,
     "inputs.flipped_bits": 4,

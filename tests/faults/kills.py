@@ -75,6 +75,7 @@ def random_times(lab: Lab, most: int = 200) -> Counts:
     reference = lab.reference(spec)
     out, acks = lab.new(), lab.new()
     there, longest = 0, 0.2  # the newest checkpoint; seconds until the latest kill
+    begun = False  # on a busy machine every kill may come before there is a run
     for kill in range(most):
         runs = end.runs_in(out)
         argv: list[object] = ["resume", runs[0], "--quiet"] if runs else train(spec, out)
@@ -85,6 +86,7 @@ def random_times(lab: Lab, most: int = 200) -> Counts:
             break
         runs = end.runs_in(out)
         now = end.newest(runs[0]) if runs else 0
+        begun = begun or bool(runs)
         if now < max(there, acked_in(acks)):
             counts.failures.append(f"kill {kill}: {max(there, acked_in(acks))} saved, {now} there")
         counts.cases += 1
@@ -92,9 +94,7 @@ def random_times(lab: Lab, most: int = 200) -> Counts:
         # However busy the machine is, some kills come while it begins, and some while it trains.
         longest *= 1.2 if now == there else 0.8 if now > there + STEPS_A_KILL / 2 else 1.0
         there = now
-    # On a busy machine every kill may come before there is a run.
-    acked = acked_in(acks) if acks.exists() else -1
-    run, found = recovered(lab, spec, out, acked)
+    run, found = recovered(lab, spec, out, acked_in(acks) if begun else -1)
     counts.failures += found + end.amiss(run, reference)
     cleared(out)
     counts.demand("kills after a further checkpoint", 1 / 4)
