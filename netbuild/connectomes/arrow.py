@@ -228,7 +228,7 @@ def unpacked_size(content: bytes) -> tuple[int, int]:
     # Blocks of dictionaries, and of rows: where a message begins, its bytes, and its buffers'.
     coded, listed = (list(_structs(footer, _field(footer, root, f), "<qi4xq")) for f in (2, 3))
     refuse_overlaps([(at, at + head + body) for at, head, body in coded + listed])
-    batches = [_batch(content, offset, head) for offset, head, _ in coded + listed]
+    batches = [_batch(content, *block) for block in coded + listed]
     rows = sum(rows for rows, _ in batches[len(coded) :])
     return rows, sum(size for _, size in batches)
 
@@ -243,13 +243,16 @@ def refuse_overlaps(blocks: list[tuple[int, int]]) -> None:
         raise ValueError("blocks that overlap")
 
 
-def _batch(content: bytes, offset: int, head: int) -> tuple[int, int]:
+def _batch(content: bytes, offset: int, head: int, body: int) -> tuple[int, int]:
     """The rows of one message and the bytes that its buffers unpack to."""
     if not (offset >= 0 and head >= 8 and offset + head <= len(content)):
         raise ValueError("a message outside the file")
     message = content[offset : offset + head]
     message = message[8 if message.startswith(b"\xff\xff\xff\xff") else 4 :]
     root = _below(message, 0)
+    at = _field(message, root, 3)
+    if body != (struct.unpack_from("<q", message, at)[0] if at else 0):
+        raise ValueError("a message whose length is not that in the footer")
     batch = _below(message, _field(message, root, 2))
     (kind,) = struct.unpack_from("<B", message, _field(message, root, 1))
     if kind == 2:  # a dictionary wraps its batch

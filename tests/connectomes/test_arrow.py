@@ -190,6 +190,18 @@ def test_blocks_that_point_at_the_same_message_are_refused() -> None:
     assert caught.value.code == "NB204"
 
 
+def test_a_message_longer_than_the_footer_says_is_damaged() -> None:
+    """Pyarrow would ask for the memory of its body, and say that there is not enough."""
+    content, (place,) = blocks(1)
+    _, _, body = struct.unpack_from("<qi4xq", content, place)
+    known = struct.pack("<q", body)
+    longer = content.replace(known, struct.pack("<q", 1 << 40), 1)
+    assert longer != content
+    with pytest.raises(DataFileError) as caught:
+        open_binary(longer, ".feather", "a")
+    assert caught.value.code == "NB204"
+
+
 def test_what_pyarrow_does_not_read_is_not_called_damaged() -> None:
     wanted = "in a way that is not read"
     with pytest.raises(DataFileError, match=wanted) as caught, arrow.damage_reported("e"):
