@@ -223,6 +223,14 @@ def test_words_do_not_wait_for_maths(code: str) -> None:
     assert not set(result.stdout.split()) & {"torch", "matplotlib", "polars", "scipy", "neurogym"}
 
 
+def test_help_waits_neither_for_the_language_nor_for_arrays() -> None:
+    program = "import netbuild.cli.main, sys; print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not set(result.stdout.split()) & {"netbuild.language", "pydantic", "numpy", "yaml"}
+
+
 def test_public_names_are_the_truth() -> None:
     import netbuild
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from inspect import signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,9 @@ from netbuild.cli.options import load_spec, option, run_unless_spec
 from netbuild.cli.outputs import file_name, need_ending, write
 from netbuild.cli.standard import warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
-from netbuild.language import Spec
+
+if TYPE_CHECKING:
+    from netbuild.language import Spec
 
 Kind = StrEnum(  # type: ignore[misc]
     "Kind", [(name, name) for name, command in plots.FIGURES.items() if command == "plot"]
