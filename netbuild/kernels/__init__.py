@@ -3,11 +3,13 @@
 from netbuild.kernels.activations import ACTIVATIONS, Activation, activation
 from netbuild.kernels.plain import autocast, traced
 from netbuild.kernels.products import projection
+from netbuild.kernels.readout import FEW, readout
 from netbuild.kernels.recurrence import FORMULATIONS, State, recurrence
 from netbuild.kernels.sparse import Pattern, SparseWeight, pattern, sparse_linear
 
 __all__ = [
     "ACTIVATIONS",
+    "FEW",
     "FORMULATIONS",
     "Activation",
     "Pattern",
@@ -17,6 +19,7 @@ __all__ = [
     "autocast",
     "pattern",
     "projection",
+    "readout",
     "recurrence",
     "sparse_linear",
     "traced",

@@ -16,7 +16,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear, traced
+from netbuild.kernels import (
+    FEW,
+    Pattern,
+    SparseWeight,
+    autocast,
+    pattern,
+    readout,
+    sparse_linear,
+    traced,
+)
 from netbuild.layers.arguments import array, one_of, shaped
 from netbuild.layers.initial import draw
 from netbuild.wiring import PerConnection, Wiring
@@ -73,10 +82,14 @@ class Dense(NamedTuple):
     @staticmethod
     def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """x Wᵀ + b, (..., I) to (..., O)."""
-        if x.ndim == 3 and x.stride(0) < x.stride(1):
+        if x.ndim != 3:
+            return functional.linear(x, weight, bias)
+        is_few = len(weight) < FEW and not (traced() or autocast(x.device))
+        product = readout if is_few else functional.linear
+        if x.stride(0) < x.stride(1):
             # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
-            return functional.linear(x.transpose(0, 1), weight, bias).transpose(0, 1)
-        return functional.linear(x, weight, bias)
+            return product(x.transpose(0, 1), weight, bias).transpose(0, 1)
+        return product(x, weight, bias)
 
     def connections(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(connection,): presynaptic units, postsynaptic units and stored values."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language.training import Training
-from netbuild.layers import Network
+from netbuild.layers import Network, computed_once, linear_maps
 from netbuild.regularization import RegularizationList
 from netbuild.tasks import Batch
 from netbuild.training.guard import are_finite, bad_gradient, clip, diverged, first_bad, total_norm
@@ -57,6 +57,7 @@ class BackPropagation:
         setters = (getattr(module, "set_step", None) for module in self._modules[1:])
         self._set_step = [setter for setter in setters if setter is not None]
         self._needs_activity = self.regularizers.needs_activity
+        self._raw_maps = [each for each in linear_maps(network).values() if each.is_raw]
         # () int64 on the GPU: the first step that was not taken, or -1; None: each step is read.
         self._not_taken: Tensor | None = None
         skips = getattr(optimizer, "_step_supports_amp_scaling", False)  # as GradScaler asks
@@ -83,16 +84,10 @@ class BackPropagation:
             set_step(step)
         if self.training.optimizer.schedule is not None:
             self._set_rates(step, factor)
-        activity: dict[str, Tensor] | None = None
-        if self._needs_activity:
-            output, activity = self.network(batch.inputs, return_activity=True)
-        else:
-            output = self.network(batch.inputs)
+        with computed_once(self._raw_maps):
+            output, raw = self._forward(batch)
         loss = total = task_loss(self.training.loss, output, batch)
-        raw: dict[str, Tensor] = {}
-        if len(self.regularizers):
-            steps = batch.steps if self._needs_activity else None
-            raw = self.regularizers.raw_terms(activity, steps)
+        if raw:
             total = loss + self.regularizers.total(raw)
         total.backward()  # type: ignore[no-untyped-call]
         norm = None
@@ -106,6 +101,14 @@ class BackPropagation:
         for parameter in self._learnt:  # as `zero_grad`, which also talks to the profiler
             parameter.grad = None
         return self._logged(loss, total, raw, norm, output, batch) if logged else {}
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network's answers, and the raw terms of the regularizers by name."""
+        if self._needs_activity:
+            output, activity = self.network(batch.inputs, return_activity=True)
+            return output, self.regularizers.raw_terms(activity, batch.steps)
+        output = self.network(batch.inputs)
+        return output, self.regularizers.raw_terms() if len(self.regularizers) else {}
 
     def _set_rates(self, step: int, factor: float) -> None:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
