@@ -31,7 +31,7 @@ from netbuild.layers.start import (
     stored_bias,
     stored_weight,
 )
-from netbuild.layers.storage import Dense, Sparse, Storage, storage_of
+from netbuild.layers.storage import ALL, Dense, Sparse, Storage, storage_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,6 +129,7 @@ class LinearLayer(nn.Module):
     upper: Tensor | None
     gain: Tensor | None  # of |w|; only with `dale="abs"`, where every connection has a sign
     fractional: bool  # some plasticity lies strictly between 0 and 1
+    takes_units: ClassVar[bool] = True  # by the second argument of `forward`
     mask_version: int = 0  # counts the changes of the masks
     bounded_parameters: ClassVar[Mapping[str, tuple[float, float]]] = {"scale": (0.0, math.inf)}
     # Not buffers: buffers that appear at first use are missing in copies that were made before.
@@ -290,12 +291,16 @@ class LinearLayer(nn.Module):
         """The effective weight as the kernels multiply with it."""
         return self._storage.factor(self.effective_weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., input_dim) to (..., output_dim); the memory is (output_dim, ...) if sparse."""
+    def forward(self, x: Tensor, units: slice = ALL) -> Tensor:
+        """(..., input_dim) to (..., output_dim).
+
+        `units` are those of x that are read; then x is (..., unit). The memory of the result is
+        (output_dim, ...) in sparse storage, and for a few outputs of sequences.
+        """
         weight = self.effective_weight if self.is_raw else self.given_weight
         # To make a Dense at each call would be a tenth of a small layer's time.
         storage = Dense if self._buffers["sources"] is None else self._storage
-        return storage.linear(x, weight, self.bias)
+        return storage.linear(x, weight, self.bias, units)
 
     # The masks, (input_dim, output_dim), as they were given; in sparse storage scipy.sparse arrays
 

@@ -113,12 +113,15 @@ class Network(nn.Module):
         activity = {INPUT: x}
         modules = cast(dict[str, nn.Module], self._modules)  # none of them is None
         for name, source, units, activate in self._plan:
-            x = activity[source]
-            if isinstance(units, slice):
-                x = x[..., units]  # a view
-            elif units is not None:
-                x = x.index_select(-1, self.get_buffer(units))
-            x = modules[name](x)
+            x, module = activity[source], modules[name]
+            if isinstance(units, str):
+                x, units = x.index_select(-1, self.get_buffer(units)), None
+            if units is None:
+                x = module(x)
+            elif getattr(module, "takes_units", False):
+                x = module(x, units)
+            else:
+                x = module(x[..., units])  # a view
             if activate is not None:
                 x = activate(x)
             activity[name] = x
