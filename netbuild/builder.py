@@ -208,16 +208,22 @@ def _optimizer_arguments(training: Training) -> dict[str, Any]:
     return arguments
 
 
+# How many devices of each kind that a network can be on this machine has.
+DEVICES: dict[str, Callable[[], int]] = {
+    "cpu": lambda: 1,
+    "cuda": lambda: torch.cuda.device_count() if torch.cuda.is_available() else 0,
+}
+
+
 def device_of(name: str) -> torch.device:
     """The device that a spec names; raises NetbuildError where this machine has none such."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name):
+    kind, _, index = name.partition(":")
+    if kind not in DEVICES or not re.fullmatch(r"cpu|[a-z]+(:[0-9]{1,3})?", name):
         raise NetbuildError(f"no device is called {name}", Exit.USAGE, "auto, cpu, cuda or cuda:N")
-    device = torch.device(name)
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            what = f"device {name} is not there: CUDA has {count} devices on this machine"
-            raise NetbuildError(what, Exit.MISSING, "`--device cpu` or `--device auto`")
-    return device
+    count = DEVICES[kind]()
+    if int(index or 0) >= count:
+        what = f"device {name} is not there: {kind.upper()} has {count} devices on this machine"
+        raise NetbuildError(what, Exit.MISSING, "`--device cpu` or `--device auto`")
+    return torch.device(name)

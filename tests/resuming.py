@@ -40,11 +40,13 @@ def killed_at(step: int) -> Watcher:
     return watch
 
 
-def begun(spec: Any, out: Path, watch: Watcher, task: Any = None) -> Path:
+def begun(
+    spec: Any, out: Path, watch: Watcher, task: Any = None, device: str | None = None
+) -> Path:
     """A run that `watch` cuts short; returns its folder."""
     before = set(out.glob("*/*")) if out.is_dir() else set()
     try:
-        return netbuild.train(spec, out, task, watch=watch).path
+        return netbuild.train(spec, out, task, device=device, watch=watch).path
     except Killed:
         (path,) = set(out.glob("*/*")) - before
         return path

@@ -94,11 +94,12 @@ def empty_states(weight: Weight, like: Tensor) -> Tensor:
 
 
 def rates_to_send(weight: Weight, rates: Tensor) -> Tensor | None:
-    """The rates before the first step; None where they are 0 and the weight is sparse.
+    """The rates before the first step; None where they are 0, the weight is sparse, on the CPU.
 
-    A sparse product is the costly part of a step, and is worth the check.
+    A sparse product is the costly part of a step, and is worth the check. A GPU would have to be
+    waited for.
     """
-    at_rest = isinstance(weight, SparseWeight) and not rates.is_meta and not rates.any()
+    at_rest = isinstance(weight, SparseWeight) and rates.is_cpu and not rates.any()
     return None if at_rest else rates
 
 

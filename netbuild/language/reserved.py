@@ -14,7 +14,7 @@ _OF_MODULES = """
 """
 _OF_NETWORKS = """
     attach effective_parameter effective_weights get_specs input input_dim kernels
-    recurrent_layers regularizers set_step use_kernels verify
+    output_dim recurrent_layers regularizers set_step use_kernels verify
 """
 _OF_LISTS = "clear items keys pop update values"
 

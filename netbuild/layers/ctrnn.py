@@ -312,8 +312,9 @@ class CTRNNLayer(nn.Module):
         """The input with its noise, and the noise of all steps, (T, B, N) each."""
         noise = rate_noise = None
         if self.input_noise:
-            scale = math.sqrt(2 / alpha) if self.input_noise.scaling == "euler_maruyama" else 1.0
-            u = u + self._normal("input", u.shape, u) * (scale * self.input_noise.sigma)
+            follows_alpha = self.input_noise.scaling == "euler_maruyama"
+            strength = self.input_noise.factor(alpha) if follows_alpha else self.input_noise.sigma
+            u = u + self._normal("input", u.shape, u) * strength
         shape = torch.Size((*u.shape[:2], self.size))
         if self.noise:
             noise = self._normal("potential", shape, u) * self.noise.factor(alpha)

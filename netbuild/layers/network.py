@@ -76,6 +76,7 @@ class Network(nn.Module):
     """
 
     regularizers: Callable[..., Any]
+    output_dim: int | None = None  # units of the last layer; None where it does not say it
 
     def __init__(
         self,
@@ -107,6 +108,7 @@ class Network(nn.Module):
             self._plan.append(_Step(name, source.layer, units, activate))
             self.add_module(name, layer)
             before = name
+        self.output_dim = widths[before]
         _separate_streams(layers)
         self.regularizers = _no_regularizers if regularizers is None else regularizers
 

@@ -285,11 +285,14 @@ class ActivityRegularization(BaseRegularization):
     units: Mapping[str, Any] | None
 
     def prepare(self) -> None:
-        """Refuse an empty list of layers; positions of units become tensors."""
+        """Refuse an empty list of layers; positions of units become buffers."""
         self.layers = (self.layers,) if isinstance(self.layers, str) else tuple(self.layers)
         if not self.layers:
             raise ValueError(f"{type(self).__name__} needs the name of a layer")
-        self.units = {name: torch.as_tensor(which) for name, which in (self.units or {}).items()}
+        given, self.units = self.units or {}, {}  # {layer name: name of the buffer}
+        for number, (name, which) in enumerate(given.items()):
+            self.units[name] = f"units_{number}"
+            self.register_buffer(self.units[name], torch.tensor(which), persistent=False)
 
     def forward(  # type: ignore[override]
         self, activity: Activity, steps: Tensor | None = None
@@ -312,7 +315,7 @@ class ActivityRegularization(BaseRegularization):
             raise ValueError(f"the activity has no layer {name!r}{did_you_mean(name, activity)}")
         rates = activity[name]
         if self.units and name in self.units:
-            rates = rates[..., self.units[name].to(rates.device)]
+            rates = rates[..., self.get_buffer(self.units[name])]
         step_weights = None
         if steps is not None and rates.ndim >= 3:
             step_weights = terms.weights_of_steps(steps, rates)

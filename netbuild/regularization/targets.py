@@ -89,6 +89,7 @@ class NamedParameters:
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"names must be different, but are {', '.join(self.names)}")
         self._among = among
+        self._placed: dict[int, Tensor] = {}  # the positions on the device of their parameter
         if among is not None and len(among) != len(self.names):
             raise ValueError(f"`among` is of {len(among)} parameters, `names` of {len(self.names)}")
         self._owner = weakref.ref(owner)
@@ -134,7 +135,10 @@ class NamedParameters:
             whole = module.effective_weight  # type: ignore[assignment]
         if self._among is None:
             return whole
-        return whole.flatten()[self._among[index][0].to(whole.device)]
+        positions = self._placed.get(index)
+        if positions is None or positions.device != whole.device:  # moved once, not in every step
+            positions = self._placed[index] = self._among[index][0].to(whole.device)
+        return whole.flatten()[positions]
 
     @property
     def owner(self) -> nn.Module:

@@ -235,7 +235,7 @@ def weights_of_steps(steps: Tensor, rates: Tensor) -> Tensor:
             "steps and rates must be (batch,) and (batch, time, unit); "
             f"got shapes {tuple(steps.shape)} and {tuple(rates.shape)}"
         )
-    steps = steps.to(rates.device)
+    steps = steps.to(rates.device, non_blocking=not rates.is_cpu)
     present = torch.arange(rates.shape[1], device=rates.device) < steps.unsqueeze(1)
     trials = (steps > 0).sum().clamp(min=1)
     return present.to(rates.dtype) / (steps.clamp(min=1) * trials).unsqueeze(1)

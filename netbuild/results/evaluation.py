@@ -43,8 +43,8 @@ def evaluate(
     network = run.network_of(found, device=device)
     name, part = run.part(found)
     batch = run.batch(trials, part=part)
-    check_batch(batch, network.input_dim)
     kind = part.model.training.loss
+    check_batch(batch, network, kind)
     placed = batch.to(device if device != "auto" else next(network.parameters()).device)
     outputs = answers(network, placed.inputs)
     return Evaluation(

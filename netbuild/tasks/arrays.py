@@ -66,6 +66,11 @@ class ArraysTask:
         moved._order = (-1, *self._order[1:])
         return moved
 
+    @property
+    def targets(self) -> tuple[Tensor, Tensor]:
+        """The targets of the samples that are trained on, and of the test set."""
+        return self._train.targets, self._test.targets
+
     def steps_per_epoch(self, size: int) -> int:
         """How many batches of `size` an epoch has; the last one may be smaller."""
         return -(-len(self.train_indices) // size)
@@ -76,7 +81,8 @@ class ArraysTask:
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
             order = torch.randperm(len(self.train_indices), generator=generator)
-            self._order = epoch, order.to(self._train.inputs.device), order
+            device = self._train.inputs.device
+            self._order = epoch, order.to(device, non_blocking=device.type != "cpu"), order
         chosen, rows = (order[position * size : (position + 1) * size] for order in self._order[1:])
         trials = self._rows(self.train_indices[rows]) if self.variables else None
         return self._train.at(chosen)._replace(trials=trials)

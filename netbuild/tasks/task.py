@@ -41,9 +41,18 @@ class Batch(NamedTuple):
         return torch.from_numpy(given.astype(np.int64))
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch with its tensors on a device."""
-        mask = None if self.loss_mask is None else self.loss_mask.to(device)
-        return Batch(self.inputs.to(device), self.targets.to(device), mask, self.trials)
+        """The same batch with its tensors on a device; a copy to a GPU does not wait for it.
+
+        Memory that is pinned must not be written to before the GPU has read it. Other memory may:
+        CUDA has read it when this returns.
+        """
+        free = torch.device(device).type != "cpu"
+        inputs, targets, mask = (
+            None if part is None else part.to(device, non_blocking=free) for part in self[:3]
+        )
+        assert inputs is not None
+        assert targets is not None
+        return Batch(inputs, targets, mask, self.trials)
 
     def at(self, indices: Tensor) -> Batch:
         """Some of the samples or trials, without their variables."""

@@ -24,7 +24,7 @@ from netbuild.layers import Network
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, NeurogymTask, Prefetch, Task, evaluation_batch
 from netbuild.training.guard import diverged
-from netbuild.training.losses import answers, score
+from netbuild.training.losses import answers, check_classes, score
 from netbuild.training.optimizer_state import fit_state
 from netbuild.training.progress import Progress, Scores
 from netbuild.training.rules import rate_factor, should_stop, still_needed
@@ -178,6 +178,8 @@ class Trainer:
             if progress.step == progress.start:  # later the state already fits this stage
                 fit_state(self.optimizer)
         if isinstance(self.task, ArraysTask):
+            for targets in self.task.targets:  # once, and not in every step
+                check_answers(targets, self.network, self.training.loss)
             self.task = self.task.to(self.device)
         self.learner = BackPropagation(self.network, self.optimizer, self.training)
         self._evaluation = self._outputs = None
@@ -256,7 +258,7 @@ class Trainer:
         else:
             seed = getattr(self.task, "seed", self.seed)  # a task may have its own seed
             batch = self.task.batch(step, size, rng_of(seed, "train", step))
-        check_batch(batch, self.network.input_dim)
+        check_batch(batch, self.network, self.training.loss)
         return batch.to(self.device)
 
     def _evaluate(self) -> Record:
@@ -275,7 +277,7 @@ class Trainer:
         """The trials that are scored, on the network's device; a stage has the same ones always."""
         if self._evaluation is None:
             batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
-            check_batch(batch, self.network.input_dim)
+            check_batch(batch, self.network, self.training.loss)
             self._evaluation = batch.to(self.device)
         return self._evaluation
 
@@ -294,18 +296,31 @@ def stages_of(spec: Spec) -> list[Stage]:
     return list(zip([stage.name for stage in stages], spec.stages, strict=True))
 
 
-def check_batch(batch: Any, width: int) -> None:
-    """Raise TypeError or ValueError, with what is expected, for a batch that cannot be used."""
+def check_batch(batch: Any, network: Network, loss: str) -> None:
+    """Raise TypeError or ValueError, with what is expected, for a batch that cannot be used.
+
+    A class number without an output is a ClassError. Class numbers that a task makes on a GPU
+    itself are not read, since that would wait for the GPU.
+    """
     if not isinstance(batch, Batch):
         what = "batch(step, size, rng) must return a netbuild.tasks.Batch(inputs, targets)"
         raise TypeError(f"{what}, not {type(batch).__name__}")
     for name, value in (("inputs", batch.inputs), ("targets", batch.targets)):
         if not isinstance(value, Tensor):
             raise TypeError(f"a batch's {name} must be a tensor, not {type(value).__name__}")
+    width = network.input_dim
     if batch.inputs.shape[-1] != width or batch.inputs.dtype != torch.get_default_dtype():
         found = f"{tuple(batch.inputs.shape)} {batch.inputs.dtype}"
         wanted = f"(batch, {width}) or (batch, time, {width}) {torch.get_default_dtype()}"
         raise ValueError(f"a batch's inputs must be {wanted}, not {found}")
+    if batch.targets.is_cpu:
+        check_answers(batch.targets, network, loss)
+
+
+def check_answers(targets: Tensor, network: Network, loss: str) -> None:
+    """Raise ClassError (exit 4) for class numbers without an output of the network."""
+    if loss == "cross_entropy" and network.output_dim is not None:
+        check_classes(targets, network.output_dim)
 
 
 def steps_of(training: Training, task: Task) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import evaluating
 from netbuild.tasks import Batch, correct
 
@@ -29,10 +30,9 @@ def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
         each = "mean" if mask is None else "none"
         try:
             loss = functional.cross_entropy(flat, targets, reduction=each)
-        except IndexError:  # raised on the CPU only
-            found = f"{int(targets.min())} to {int(targets.max())}"
-            what = f"targets are classes 0 to {flat.shape[1] - 1}, one for each output, not {found}"
-            raise ValueError(what) from None
+        except IndexError:  # raised on the CPU only: a GPU is told by `check_classes` before
+            check_classes(targets, flat.shape[1])
+            raise
         if mask is None:
             return loss
     else:
@@ -77,6 +77,27 @@ def check_targets(kind: str, output: Tensor, batch: Batch) -> None:
         raise ValueError(f"{what}, as the network's output, not {tuple(targets.shape)}")
     if mask is not None and tuple(mask.shape) != each:
         raise ValueError(f"the loss mask is {axes}) = {each}, not {tuple(mask.shape)}")
+
+
+class ClassError(NetbuildError, ValueError):
+    """A class number without an output (exit 4)."""
+
+
+def check_classes(targets: Tensor, outputs: int) -> None:
+    """Raise ClassError for a class number without an output; reads the numbers.
+
+    On a GPU a number out of range would end the process's use of it (a device assertion), so class
+    numbers are checked before they get there.
+    """
+    if not targets.numel() or targets.is_floating_point():
+        return
+    lowest, highest = (int(each) for each in targets.aminmax())
+    if lowest < 0 or highest >= outputs:
+        what = f"targets are classes 0 to {outputs - 1}, one for each output"
+        hint = f"the last layer's `output_dim` would be {highest + 1}"
+        if lowest < 0:
+            hint = "classes are counted from 0; a step that does not count has a loss mask of 0"
+        raise ClassError(f"{what}, not {lowest} to {highest}", Exit.DATA, hint)
 
 
 def accuracy(output: Tensor, batch: Batch) -> float:
