@@ -1,4 +1,4 @@
-"""Standard normal numbers, a function of a seed alone; four times as fast as torch's on the CPU.
+"""Standard normal numbers, a function of a seed alone; several times as fast as torch's on the CPU.
 
 `noise_loops` says how they are made. Where numba cannot run, numpy computes the same bits.
 """
@@ -33,7 +33,7 @@ def draws(like: Tensor) -> bool:
 def normal(shape: Sequence[int], seed: int) -> Tensor:
     """N(0, 1), float32 on the CPU; the n-th number depends on the seed, in [0, 2^63), and n alone.
 
-    The numbers are those of Box and Muller's formula to 4e-6, from -5.8 to 5.8.
+    The numbers are those of Box and Muller's formula to 2e-6, from -5.8 to 5.8.
     """
     out = torch.empty(torch.Size(shape))
     if out.numel() > MOST:
@@ -85,11 +85,11 @@ def _by_numpy(key: tuple[np.uint32, np.uint32], out: NDArray[Any]) -> None:
 
 
 def philox(key: tuple[np.uint32, np.uint32], counters: NDArray[Any]) -> list[NDArray[Any]]:
-    """The four words, (n,) uint32 each, of counters (n,) uint32: Philox4x32-10."""
+    """The four words, (n,) uint32 each, of counters (n,) uint32: Philox4x32-7."""
     zeros = np.zeros_like(counters)
     x0, x1, x2, x3 = counters, zeros, zeros, zeros
     k0, k1 = (int(word) for word in key)
-    for _ in range(10):
+    for _ in range(7):
         p0, p1 = x0 * np.uint64(0xD2511F53), x2 * np.uint64(0xCD9E8D57)
         high0, high1 = ((p >> np.uint64(32)).astype(np.uint32) for p in (p0, p1))
         x0, x2 = high1 ^ x1 ^ np.uint32(k0), high0 ^ x3 ^ np.uint32(k1)
@@ -102,8 +102,8 @@ LOGARITHM = (
     *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
     *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
 )
-SINE = [(-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(5)]
-COSINE = [(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k in range(6)]
+SINE = [(-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)]
+COSINE = [(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k in range(7)]
 
 
 def _box_muller(radii: NDArray[Any], angles: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
