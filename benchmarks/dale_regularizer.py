@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate
+from netbuild.cli.standard import keep_freed_memory
 from netbuild.regularization import DaleLawL2
 
 SIZES = (512, 724, 1024, 1448, 2048)
@@ -24,6 +25,7 @@ THREADS = 2
 
 def main() -> None:
     torch.set_num_threads(THREADS)
+    keep_freed_memory()  # as the commands do: fresh memory costs as much as the arithmetic
     print(f"DaleLawL2, n x n, forward + backward, float32, {THREADS} threads")
     print("floor: its three kernels alone, into memory that is there; each: a sign for each weight")
     columns = ("ours", "each", "floor", "peer")

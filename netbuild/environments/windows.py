@@ -35,6 +35,10 @@ CACHED = 1e5  # numbers that `Dataset` keeps at a time
 EMPTY = 1000  # trials without a step before a stream is given up
 
 
+Share = tuple[int, int]  # (k, n): the part number k, from 0, of n parts
+WHOLE: Share = (0, 1)
+
+
 def batches_of(
     recipe: Recipe, seed: int
 ) -> Callable[[int, int, np.random.Generator | None], Drawn]:
@@ -63,15 +67,20 @@ class WindowSource:
         if recipe.window is None:
             raise ValueError("a recipe of windows says how long they are")
         self.recipe, self.seed, self.steps = recipe, seed, recipe.window
-        self._at: tuple[int, int] = (-1, -1)  # filling and rows
+        self._at: tuple[int, int, Share] = (-1, -1, WHOLE)  # filling, rows, and which of them
         self._position = 0
         self._streams: list[_Stream] = []
 
-    def batch(self, step: int, rows: int, rng: np.random.Generator | None = None) -> Drawn:
-        """The window of one step, (rows, steps, ...), whatever the `rng`; EnvironmentFailed."""
+    def batch(
+        self, step: int, rows: int, rng: np.random.Generator | None = None, share: Share = WHOLE
+    ) -> Drawn:
+        """The window of one step, (rows, steps, ...), whatever the `rng`; EnvironmentFailed.
+
+        With a share (k, n) only its part of the rows is made, which `rows_of` tells.
+        """
         try:
             with quietly():
-                probe, parts = self._go_to(step, rows)
+                probe, parts = self._go_to(step, rows, share)
         except BaseException:
             self._streams = []  # some of them have advanced, and some have not
             raise
@@ -79,16 +88,16 @@ class WindowSource:
         targets = targets_of(answers, probe.actions, self.recipe.levels)
         return Drawn(np.asarray(inputs, np.float32), targets, weights[0] if weights else None, None)
 
-    def _go_to(self, step: int, rows: int) -> tuple[_Stream, list[list[Array]]]:
+    def _go_to(self, step: int, rows: int, share: Share) -> tuple[_Stream, list[list[Array]]]:
         """One of the streams, and each one's part of the window of a step."""
-        if not self._streams or self._at[1] != rows:
-            self._begin(0, rows)
+        if not self._streams or self._at[1:] != (rows, share):
+            self._begin(0, rows, share)
         probe = self._streams[0]
         # As many windows as `Dataset` gives from one filling of its cache.
         kept = int(CACHED / (probe.inputs + probe.answers) / rows)
         filling, window = divmod(step, max(1, kept // self.steps))
         if self._at[0] != filling or window < self._position:
-            self._begin(filling, rows)
+            self._begin(filling, rows, share)
         for _ in range(self._position, window):
             for stream in self._streams:
                 stream.take(self.steps)
@@ -96,16 +105,23 @@ class WindowSource:
         self._position = window + 1
         return self._streams[0], parts
 
-    def _begin(self, filling: int, rows: int) -> None:
+    def _begin(self, filling: int, rows: int, share: Share) -> None:
         rng = rng_of(self.seed, "train", "windows", filling)
         seeds = rng.integers(0, SEEDS, size=(rows, len(self.recipe.environments) + 1))
         # Each row's environments are reset, which is cheaper than to make them again.
+        seeds = seeds[rows_of(rows, share)]
         known = [stream.players for stream in self._streams] + [{} for _ in range(rows)]
         self._streams = [
             _Stream(self.recipe, [int(seed) for seed in row], players)
             for row, players in zip(seeds, known, strict=False)
         ]
-        self._at, self._position = (filling, rows), 0
+        self._at, self._position = (filling, rows, share), 0
+
+
+def rows_of(rows: int, share: Share) -> slice:
+    """The rows of a share (k, n), of n shares as equal as they can be."""
+    k, n = share
+    return slice(rows * k // n, rows * (k + 1) // n)
 
 
 class _Stream:

@@ -22,6 +22,7 @@ import threading
 import time
 import traceback
 import weakref
+from collections.abc import Callable
 from io import FileIO
 from itertools import count
 from typing import Any, BinaryIO, cast
@@ -33,10 +34,12 @@ from netbuild import system
 from netbuild.environments.recipe import Recipe
 from netbuild.environments.registry import creators
 from netbuild.environments.trials import Drawn
-from netbuild.environments.windows import batches_of
+from netbuild.environments.windows import WHOLE, Share, WindowSource, batches_of
 
 Array = NDArray[Any]
 Answer = tuple[dict[str, Any], Drawn | None]  # what it says, and the batch unless it is an error
+
+Made = tuple[int, Callable[[int], Drawn]]  # a step, and what makes its batch of a size
 
 AHEAD = 16  # batches; windows come in bursts, when their streams start again
 LENGTH = 8  # bytes of a frame's length
@@ -71,15 +74,20 @@ class Worker:
         """Whether it has not been closed."""
         return self.close.alive
 
-    def begin(self, step: int, size: int) -> None:
-        """Have the batches of this step and of all later ones made."""
-        self._send({"step": step, "size": size})
+    def begin(self, step: int, size: int, share: Share = WHOLE) -> None:
+        """Have the batches of this step and of all later ones made.
+
+        As the worker k of n, the share (k, n), it makes its part of the rows of each window, or,
+        of whole trials, the batches of the steps `step + k`, `step + k + n` and so on.
+        """
+        self._send({"step": step, "size": size, "share": share})
 
     def receive(self, patience: float = 0.0) -> Answer | None:
         """The next answer, or None where there is none within so many seconds.
 
-        The first answer says `ready`; each other one says the `step` and the `size` of its batch,
-        and perhaps an `error`. Raises EOFError, OSError or ValueError where the process has ended.
+        The first answer says `ready`; each other one says the `step`, the `size` and the `share` of
+        its batch, and perhaps an `error`. Raises EOFError, OSError or ValueError where the process
+        has ended.
         """
         content = self._frames.next(patience)
         return None if content is None else parse(content)
@@ -135,7 +143,7 @@ def main() -> None:
     # Unbuffered, so that `select` sees each line that has not been read.
     with contextlib.suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as lines:
         words = json.loads(lines.readline())
-        batch = batches_of(Recipe.from_data(words["recipe"]), int(words["seed"]))
+        batch = _shared(Recipe.from_data(words["recipe"]), int(words["seed"]))
         creators()
         # A separate thread writes, so that the next batch is made while this one is not read.
         frames: queue.Queue[bytes] = queue.Queue(AHEAD)
@@ -143,16 +151,33 @@ def main() -> None:
         frames.put(frame({"ready": True}))
         for line in lines:
             request = json.loads(line)
-            for step in count(request["step"]):
-                head = {"step": step, "size": request["size"]}
+            first, size, share = request["step"], request["size"], tuple(request["share"])
+            for nth in count():
+                step, make = batch(first, nth, share)
+                head = {"step": step, "size": size, "share": share}
                 try:
-                    frames.put(frame(head, batch(step, request["size"], None)))
+                    frames.put(frame(head, make(size)))
                 except Exception as error:
                     said = {"error": str(error), "traceback": traceback.format_exc()}
                     frames.put(frame(head | said))
                 if select.select([lines], [], [], 0)[0]:
                     break
     os._exit(0)  # without a complaint about the pipe
+
+
+def _shared(recipe: Recipe, seed: int) -> Callable[[int, int, Share], Made]:
+    """What a worker makes: (first step, number of the batch, share) to its step, and its maker."""
+    make = batches_of(recipe, seed)
+    windows = WindowSource(recipe, seed) if recipe.window is not None else None
+
+    def batch(first: int, number: int, share: Share) -> Made:
+        if windows is not None:
+            step = first + number
+            return step, lambda size: windows.batch(step, size, share=share)
+        step = first + share[0] + number * share[1]
+        return step, lambda size: make(step, size, None)
+
+    return batch
 
 
 def _write_all(stream: BinaryIO, frames: queue.Queue[bytes]) -> None:

@@ -1,6 +1,6 @@
 """Hand-written forward and backward passes on plain tensors, for the processor and CUDA alike."""
 
-from netbuild.kernels import compiled
+from netbuild.kernels import compiled, noise
 from netbuild.kernels.activations import ACTIVATIONS, Activation, activation
 from netbuild.kernels.passes import State
 from netbuild.kernels.plain import autocast, traced
@@ -20,6 +20,7 @@ __all__ = [
     "activation",
     "autocast",
     "compiled",
+    "noise",
     "pattern",
     "projection",
     "readout",

@@ -327,6 +327,8 @@ class CTRNNLayer(nn.Module):
         generator = None
         if self.step_number is not None:
             seed = seed_of(self.seed, "noise", self.name, what, self.step_number)
+            if kernels.noise.draws(like):
+                return kernels.noise.normal(shape, seed)
             generator = torch.Generator(like.device).manual_seed(seed)
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 

@@ -156,7 +156,8 @@ class DaleLawL2(BaseRegularization):
         if not learnable:
             return self.zero()
         signs = [self._signs(index) for index, _ in learnable]
-        return terms.dale_l2_sum([weight for _, weight in learnable], signs, self.alpha)
+        weights = [weight for _, weight in learnable]
+        return terms.dale_l2_sum(weights, signs, self.alpha, self.Lambda)
 
     def _signs(self, index: int) -> Tensor:
         """The reference, or the first row of a large reference whose rows are all alike."""

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softsign
 
+from netbuild.regularization import one_pass
+
 LARGE = 2**16  # entries: from here on reading memory takes longer than calling torch
 
 # Norms
@@ -112,7 +114,9 @@ def dale_l2(weight: Tensor, signs: Tensor, alpha: float = 0.8) -> Tensor:
     return loss
 
 
-def dale_l2_sum(weights: Sequence[Tensor], signs: Sequence[Tensor], alpha: float = 0.8) -> Tensor:
+def dale_l2_sum(
+    weights: Sequence[Tensor], signs: Sequence[Tensor], alpha: float = 0.8, weight: float = 1.0
+) -> Tensor:
     """The sum of `dale_l2` over weights of any shape, at least one; 0-d.
 
     All weights share one node of the graph: on small layers a node costs more than its arithmetic.
@@ -123,8 +127,11 @@ def dale_l2_sum(weights: Sequence[Tensor], signs: Sequence[Tensor], alpha: float
             sign per presynaptic unit. Such a row stays in the cache, which saves 2 of the 7 passes
             over memory that take up the time.
         alpha: as in `dale_l2`.
+        weight: with which the sum will enter the loss, if it is known: the gradient of a large
+            weight matrix is then computed together with its term, and not in a pass of its own.
     """
-    total: Tensor = _DaleL2Sum.apply(alpha, *weights, *signs)  # type: ignore[no-untyped-call]
+    applied = _DaleL2Sum.apply(alpha, weight, *weights, *signs)  # type: ignore[no-untyped-call]
+    total: Tensor = applied
     return total
 
 
@@ -137,17 +144,28 @@ def rows_are_alike(signs: Tensor) -> bool:
 
 
 class _DaleL2Sum(torch.autograd.Function):
-    """(alpha, *weights, *signs) -> the loss of all pairs, its gradient written by hand."""
+    """(alpha, weight of the sum, *weights, *signs) -> the loss of all pairs.
+
+    The gradient is written by hand.
+    """
 
     @staticmethod
-    def forward(ctx: Any, alpha: float, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, alpha: float, weight: float, *tensors: Tensor) -> Tensor:
         ctx.save_for_backward(*tensors)
-        ctx.alpha = alpha
-        pairs = _pairs(tensors)
-        squares = [torch.dot(flat, flat) for flat in (w.flatten() for w, _ in pairs)]
-        overlaps = [_inner_product(w, s) for w, s in pairs]
+        ctx.alpha, ctx.gradients = alpha, {}
+        ctx.weight = torch.tensor(weight, dtype=tensors[0].dtype, device="cpu").item()
+        squares, overlaps = [], []
+        for index, (w, s) in enumerate(_pairs(tensors)):
+            if ctx.needs_input_grad[2 + index] and one_pass.is_large(w):
+                of_w, of_s = 2 * alpha * ctx.weight, (alpha - 1) * ctx.weight
+                square, overlap, ctx.gradients[index] = one_pass.sums(w, s, of_w, of_s)
+            else:
+                flat = w.flatten()
+                square, overlap = torch.dot(flat, flat), _inner_product(w, s)
+            squares.append(square)
+            overlaps.append(overlap)
         square, overlap = sum(squares[1:], squares[0]), sum(overlaps[1:], overlaps[0])
-        return square.mul_(alpha).sub_(overlap, alpha=1 - alpha)
+        return square.mul(alpha).sub_(overlap, alpha=1 - alpha)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -156,19 +174,23 @@ class _DaleL2Sum(torch.autograd.Function):
         of_w, of_s = 2 * ctx.alpha, ctx.alpha - 1
         if torch.is_grad_enabled():  # create_graph=True: the gradient is itself differentiated
             grads = [grad * (of_w * w + of_s * s) for w, s in pairs]
-            return None, *grads, *(None for _ in pairs)
+            return None, None, *grads, *(None for _ in pairs)
         # The larger coefficient is taken out, so that neither alpha = 0 nor 1 divides by zero.
         lead = max(of_w, of_s, key=abs)
         scale = grad * lead
         grads = []
-        for w, s in pairs:
-            if w.numel() >= LARGE and grad.is_cpu:
+        for index, (w, s) in enumerate(pairs):
+            # Each is given away once, since its owner may add to it.
+            gradient = ctx.gradients.pop(index, None)
+            if gradient is not None and grad.item() == ctx.weight:
+                grads.append(gradient)
+            elif w.numel() >= LARGE and grad.is_cpu:
                 grads.append(_weighted_sum(w, s, of_w * grad.item(), of_s * grad.item()))
             elif lead == of_w:
                 grads.append(torch.add(w, s, alpha=of_s / lead).mul_(scale))
             else:
                 grads.append(torch.add(s, w, alpha=of_w / lead).mul_(scale))
-        return None, *grads, *(None for _ in pairs)
+        return None, None, *grads, *(None for _ in pairs)
 
 
 def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from netbuild.regularization import one_pass
 from netbuild.regularization.terms import (
     LARGE,
     dale_l2,
@@ -106,3 +107,27 @@ def test_misshapen_signs_are_refused():
     for signs in (torch.ones(3), torch.ones(2, 2), torch.ones(1, 3, 2)):
         with pytest.raises(ValueError, match="the same last two axes"):
             dale_l2(torch.ones(3, 2), signs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("signs_of", ["unit", "weight"])
+@pytest.mark.parametrize("given", [1.0, 0.3])
+def test_large_weights_have_the_same_term_and_gradient(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, signs_of: str, given: float
+) -> None:
+    """Whether or not the weight of the term is the one that was announced; also at a second try."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(7, 65, generator=generator, dtype=dtype, requires_grad=True)
+    shape = (65,) if signs_of == "unit" else weight.shape
+    signs = torch.randn(shape, generator=generator, dtype=dtype).sign()
+    found: list[tuple[Tensor, ...]] = []
+    for least, threads in ((1 << 40, 1), (1, 1), (1, 3)):
+        monkeypatch.setattr(one_pass, "LARGE", least)
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert one_pass.is_large(weight) == (least == 1)
+        loss = dale_l2_sum([weight], [signs], 0.8, 0.3)
+        gradients = [torch.autograd.grad(given * loss, weight, retain_graph=True) for _ in "ab"]
+        found.append((loss.detach(), *(each for (each,) in gradients)))
+    for mine, expected in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(mine, expected)
+    assert all(torch.equal(one, three) for one, three in zip(*found[1:], strict=True))

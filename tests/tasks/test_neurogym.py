@@ -199,6 +199,36 @@ def gives_the_same_batches(quick: Prefetch) -> None:
     assert same(quick.whole_trials(3, rng_of(1)), plain.whole_trials(3, rng_of(1)))
 
 
+@pytest.mark.parametrize("words", [{}, {"window": 30, "period_weights": {"decision": 2.0}}])
+def test_two_workers_give_the_same_batches(
+    monkeypatch: pytest.MonkeyPatch, words: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(neurogym, "LATE", -1.0)
+    monkeypatch.setattr(neurogym, "cores", lambda: 2)
+    plain = task(seed=1, **words)
+    with Prefetch(task(seed=1, **words)) as found:
+        wait(found)
+        for first in range(3):
+            assert same(found.batch(first, 5), plain.batch(first, 5))
+        assert found.second is not None
+        end = time.monotonic() + 60
+        while found._shares == 1:
+            assert time.monotonic() < end
+            first += 1
+            assert same(found.batch(first, 5), plain.batch(first, 5))
+        for step in [*range(first + 1, first + 25), 3, 4, 5]:
+            assert same(found.batch(step, 5), plain.batch(step, 5))
+        assert same(found.batch(6, 1), plain.batch(6, 1))
+        processes = [found.worker.process, found.second.process]
+        processes[1].kill()
+        processes[1].wait()
+        found.batch(10, 5)
+        with pytest.warns(RuntimeWarning, match=r"prepares trials has ended \(exit -9\)"):
+            rest = [found.batch(step, 5) for step in range(11, 60)]
+        assert all(same(b, plain.batch(step, 5)) for step, b in enumerate(rest, 11))
+    assert all(process.returncode is not None for process in processes)
+
+
 def test_batches_that_come_in_order_are_the_workers(
     quick: Prefetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
