@@ -293,7 +293,7 @@ class ActivityRegularization(BaseRegularization):
         given, self.units = self.units or {}, {}  # {layer name: name of the buffer}
         for number, (name, which) in enumerate(given.items()):
             self.units[name] = f"units_{number}"
-            self.register_buffer(self.units[name], torch.tensor(which), persistent=False)
+            self.register_buffer(self.units[name], torch.as_tensor(which).clone(), persistent=False)
 
     def forward(  # type: ignore[override]
         self, activity: Activity, steps: Tensor | None = None
