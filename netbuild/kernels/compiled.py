@@ -41,7 +41,7 @@ Array = NDArray[Any]
 
 DTYPES = (torch.float32, torch.float64)
 GIVES_SLOPES = ("softplus", "power")  # whose slopes torch computes, for all steps at once
-PIECE = 1 << 19  # multiplications of a pass from which a further thread is worth its start
+PIECE = 1 << 22  # multiplications of a pass from which a further thread is worth its start
 
 
 LOG = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _forward(formulation: str, x: Arguments, f: Activation, wanted: Names) -> Tr
         loops.FUNCTIONS[f.name],
         drive.dtype.type(f.n or 0),
         drive,
-        _matrix(x, transposed=True),
+        _panels(x, transposed=True),
         _alpha(x),
         _array(x.rate, 2, x),
         _array(x.potential, 2, x),
@@ -162,7 +162,7 @@ def _backward(
         loops.GIVEN if slopes else loops.FUNCTIONS[f.name],
         _array(grad_rates, 3, x),
         _array(f.prepare(values) if slopes else values, 3, x),
-        _matrix(x),
+        _panels(x),
         _alpha(x),
         _array(grad_last, 2, x),
         gradients["drive"].numpy(),
@@ -211,17 +211,21 @@ def _nothing(dimensions: int, dtype: torch.dtype) -> Array:
     return torch.empty((0,) * dimensions, dtype=dtype).numpy()
 
 
-def _matrix(x: Arguments, transposed: bool = False) -> Array:
-    """The weight (post, pre), or (pre, post), with zeros beyond its units: (width, width)."""
+def _panels(x: Arguments, transposed: bool = False) -> Array:
+    """The weight (post, pre), or (pre, post), with zeros beyond its units, as loops read it."""
+    from netbuild.kernels.loops import panels_of
+
     assert isinstance(x.weight, Tensor)
     weight = x.weight.detach().numpy()
     units, width = len(weight), _width(len(weight))
     weight = weight.T if transposed else weight
-    if width == units:
-        return np.ascontiguousarray(weight)
-    padded = np.zeros((width, width), weight.dtype)
-    padded[:units, :units] = weight
-    return padded
+    if width > units:
+        padded = np.zeros((width, width), weight.dtype)
+        padded[:units, :units] = weight
+        weight = padded
+    panels = torch.empty(width * width, dtype=x.weight.dtype).numpy()  # in torch's alignment
+    panels_of(weight, panels)
+    return panels
 
 
 def _alpha(x: Arguments) -> Array:

@@ -183,7 +183,7 @@ class CTRNN(LayerOfUnits):
         "auto",
         "how the recurrence is computed: `compiled`, loops in machine code, for dense weights on"
         " the CPU; `fused`, torch's operations with gradients by hand; `reference`, a plain loop,"
-        " slower by much; or `auto`: `compiled` for up to 200 units where it runs, else `fused`",
+        " slower by much; or `auto`: `compiled` for up to 1,024 units where it runs, else `fused`",
         "fused",
     )
 

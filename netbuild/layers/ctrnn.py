@@ -25,8 +25,8 @@ from netbuild.streams import seed_of
 
 SCALINGS = ("euler_maruyama", "nn4n", "none")
 KERNELS = ("auto", "compiled", "fused", "reference")
-FEW_UNITS = 200  # for up to so many, the compiled kernel is faster than the fused one
-FEW = 128  # inputs; for fewer, `kernels.projection` is faster than a product and adding the bias
+FEW_UNITS = 1024  # for up to so many, the compiled kernel is as fast as the fused one or faster
+FEW, LARGE = 128, 1 << 17  # inputs and numbers in the result; see `_drive`
 QUICK = 2_000_000  # values of the largest weight whose spectral radius is always computed
 SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is clamped: a time constant of 10,000 steps
 
@@ -101,7 +101,7 @@ class CTRNNLayer(nn.Module):
         kernel: what computes the recurrence: `compiled`, loops in machine code, for dense weights
             on the CPU in float32 or float64; `fused`, torch's operations with gradients by hand;
             `reference`, a plain loop over `step`, whose gradient can be differentiated again; or
-            `auto`: `compiled` where it runs and the layer has at most 200 units, else `fused`.
+            `auto`: `compiled` where it runs and the layer has at most 1,024 units, else `fused`.
             Under autocast, and while torch compiles, exports or transforms (`torch.func`), the
             layer always runs the plain loop.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
@@ -277,10 +277,7 @@ class CTRNNLayer(nn.Module):
     def _run_kernel(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
     ) -> Tensor:
-        if self.input_dim < FEW and isinstance(params.input_weight, Tensor):
-            drive = kernels.projection(u, params.input_weight, params.bias)  # (T, B, N)
-        else:
-            drive = _product(u, params.input_weight, params.bias)
+        drive = self._drive(u, params)
         if noise is not None:
             drive = drive + noise
         rates, _ = kernels.recurrence(
@@ -294,6 +291,17 @@ class CTRNNLayer(nn.Module):
             kernel=self._kernel(params.recurrent_weight),
         )
         return rates
+
+    def _drive(self, u: Tensor, params: Parameters) -> Tensor:
+        """W_in u + b, (T, B, N).
+
+        `kernels.projection` is faster than a product and adding the bias for less than FEW inputs,
+        if the result has at least LARGE numbers.
+        """
+        is_large = len(u) * u.shape[1] * self.size >= LARGE
+        if is_large and self.input_dim < FEW and isinstance(params.input_weight, Tensor):
+            return kernels.projection(u, params.input_weight, params.bias)
+        return _product(u, params.input_weight, params.bias)
 
     def _run_steps(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None

@@ -152,11 +152,12 @@ class _DaleL2Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, alpha: float, weight: float, *tensors: Tensor) -> Tensor:
         ctx.save_for_backward(*tensors)
-        ctx.alpha, ctx.gradients = alpha, {}
-        ctx.weight = torch.tensor(weight, dtype=tensors[0].dtype, device="cpu").item()
+        ctx.alpha, ctx.weight, ctx.gradients = alpha, weight, {}
         squares, overlaps = [], []
         for index, (w, s) in enumerate(_pairs(tensors)):
             if ctx.needs_input_grad[2 + index] and one_pass.is_large(w):
+                # As the gradient of the sum will be, in the precision of the weights.
+                ctx.weight = torch.tensor(weight, dtype=w.dtype, device="cpu").item()
                 of_w, of_s = 2 * alpha * ctx.weight, (alpha - 1) * ctx.weight
                 square, overlap, ctx.gradients[index] = one_pass.sums(w, s, of_w, of_s)
             else:

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,44 @@ def pack_initial(spec: Spec, network: Network) -> bytes:
 # Writing
 
 
-def pack_checkpoint(
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a training, which may be saved; a training that goes on changes its tensors."""
+
+    network: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    about: Mapping[str, Any]  # written into both files of tensors
+    trained_on: Mapping[str, Any]  # written into the network's
+    state: Mapping[str, Any]  # of `State`, without the digests
+
+    def kept(self) -> Snapshot:
+        """The same state in tensors of its own, which nothing changes."""
+        network, optimizer = (
+            {name: tensor.clone() for name, tensor in tensors.items()}
+            for tensors in (self.network, self.optimizer)
+        )
+        return replace(self, network=network, optimizer=optimizer)
+
+    def packed(self) -> dict[str, bytes]:
+        """The bytes of a checkpoint's files, by name."""
+        files = {
+            rundir.NETWORK: pack(self.network, {**self.about, **self.trained_on}),
+            rundir.OPTIMIZER: pack(self.optimizer, self.about),
+        }
+        digests = {name: durable.digest(data) for name, data in files.items()}
+        state = State(**self.state, sha256=digests)
+        return files | {rundir.STATE: rundir.sealed(without_nan(state.model_dump()))}
+
+
+def snapshot(
     trainer: Trainer,
     initial: Mapping[str, Tensor],
     *,
     run: str = "",
     metrics: int = 0,
     metrics_sha256: str = "",
-) -> dict[str, bytes]:
-    """The state of a training as the bytes of a checkpoint's files, by name.
+) -> Snapshot:
+    """The present state of a training; its tensors are the training's own where these are on a CPU.
 
     `metrics` is the number of bytes in the log of `run`. Raises NetbuildError for a state that must
     not be saved: exit 8 where a number is not finite, exit 70 where a constraint does not hold.
@@ -129,19 +158,9 @@ def pack_checkpoint(
     seen = {"trained_on": trained_on} if trained_on else {}
     tensors, groups = optimizer_tensors(network, trainer.optimizer)
     refuse_infinite_state(tensors, Exit.DIVERGED, when)
-    files = {
-        rundir.NETWORK: pack(network_tensors(network), about | seen),
-        rundir.OPTIMIZER: pack(tensors, about),
-    }
-    state = State(
-        **dict(trainer.progress),
-        run=run,
-        metrics=metrics,
-        metrics_sha256=metrics_sha256,
-        optimizer=groups,
-        sha256={name: durable.digest(data) for name, data in files.items()},
-    )
-    return files | {rundir.STATE: rundir.sealed(without_nan(state.model_dump()))}
+    log = {"run": run, "metrics": metrics, "metrics_sha256": metrics_sha256}
+    state = {**dict(trainer.progress), **log, "optimizer": groups}
+    return Snapshot(network_tensors(network), tensors, about, seen, state)
 
 
 def write_checkpoint(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:

@@ -22,8 +22,8 @@ from netbuild.runs.checkpoint import (
     initial_tensors,
     open_checkpoint,
     pack,
-    pack_checkpoint,
     pack_initial,
+    snapshot,
     unpack,
 )
 from netbuild.runs.log import NotNowError, OtherLogError, line_of, refuse_other_log
@@ -145,7 +145,7 @@ class Reproduction:
         self.compared += 1
         then, where = saved.state, f"the checkpoint of step {step}"
         log: dict[str, Any] = {"metrics": then.metrics, "metrics_sha256": then.metrics_sha256}
-        again = pack_checkpoint(self.trainer, self.run.initial, run=then.run, **log)
+        again = snapshot(self.trainer, self.run.initial, run=then.run, **log).packed()
         now = State.model_validate(unsealed(again[STATE]))
         for name in FILES:
             if now.sha256[name] != then.sha256[name]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from netbuild import durable
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import check_file
-from netbuild.runs.checkpoint import pack_checkpoint, prune, write_checkpoint
+from netbuild.runs.checkpoint import Snapshot, prune, snapshot, write_checkpoint
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS, line_of, read_log
 from netbuild.runs.schema import RunInfo, now, read_info, without_nan
@@ -38,8 +38,8 @@ class RunWriter:
     initial: Mapping[str, Tensor] = field(repr=False)  # the parameters at the start
     logged: int = 0  # bytes of `metrics.jsonl` up to now
     logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
-    # The step of the best state and the bytes of its files, until the next checkpoint is written.
-    _best: tuple[int, dict[str, bytes]] | None = field(default=None, repr=False)
+    # The step of the best state and the state, until the next checkpoint is written.
+    _best: tuple[int, Snapshot] | None = field(default=None, repr=False)
 
     def put(self, record: Record, trainer: Trainer) -> None:
         """Write a record where it belongs; raises NetbuildError (exit 7) where that fails."""
@@ -48,7 +48,7 @@ class RunWriter:
             if record.kind in ("train", "evaluation"):
                 self.log(record.kind, record.step, record.values)
                 if record.is_best:
-                    self._best = record.step, self._packed(trainer)
+                    self._best = record.step, self._snapshot(trainer).kept()
             else:
                 self._save(trainer)
                 if record.kind == "end":
@@ -60,10 +60,10 @@ class RunWriter:
         self.logged = durable.append(self.path / METRICS, data, self.logged)
         self.logged_hash.update(data)
 
-    def _packed(self, trainer: Trainer) -> dict[str, bytes]:
-        """The present state of the training, as the bytes of a checkpoint's files."""
+    def _snapshot(self, trainer: Trainer) -> Snapshot:
+        """The present state of the training."""
         log = {"metrics": self.logged, "metrics_sha256": self.logged_hash.hexdigest()}
-        return pack_checkpoint(trainer, self.initial, run=self.info.id, **log)
+        return snapshot(trainer, self.initial, run=self.info.id, **log)
 
     def _save(self, trainer: Trainer) -> None:
         """Write the best state, if it is not on the disk yet, and the present state; then prune.
@@ -71,10 +71,10 @@ class RunWriter:
         The log is synced first, because a checkpoint records the length of the log.
         """
         folder, step = self.path / "checkpoints", trainer.step
-        files = self._packed(trainer)
+        files = self._snapshot(trainer).packed()
         self.sync_log()
         if self._best is not None and self._best[0] != step:
-            write_checkpoint(folder, *self._best)
+            write_checkpoint(folder, self._best[0], self._best[1].packed())
         self._best = None
         write_checkpoint(folder, step, files)
         best = trainer.progress.best

@@ -100,11 +100,11 @@ def test_every_kernel_computes_what_the_plain_loop_does(formulation: str, activa
 @pytest.mark.parametrize(
     ("words", "kernel"),
     [
-        ({"size": 200}, "compiled"),
-        ({"size": 201}, "fused"),
+        ({"size": 1024}, "compiled"),
+        ({"size": 1025}, "fused"),
         ({"size": 8, "recurrent": {"storage": "sparse", "sparsity_mask": np.eye(8)}}, "fused"),
         ({"size": 8, "kernel": "fused"}, "fused"),
-        ({"size": 201, "kernel": "compiled"}, "compiled"),
+        ({"size": 1025, "kernel": "compiled"}, "compiled"),
         ({"size": 8, "kernel": "reference"}, "reference"),
     ],
 )

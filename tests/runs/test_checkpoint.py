@@ -23,11 +23,12 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.rundir import NETWORK, OPTIMIZER, STATE, sealed, unsealed
 from netbuild.runs.checkpoint import (
     checkpoints,
+    initial_tensors,
     load_network,
     open_checkpoint,
     pack,
-    pack_checkpoint,
     prune,
+    snapshot,
     unpack,
     write_checkpoint,
 )
@@ -265,7 +266,7 @@ def begun_trainer(small: Path) -> tuple[Trainer, dict[str, torch.Tensor]]:
 
 def test_writing_twice_is_writing_once(small: Path, tmp_path: Path) -> None:
     trainer, initial = begun_trainer(small)
-    files = pack_checkpoint(trainer, initial)
+    files = snapshot(trainer, initial).packed()
     path = write_checkpoint(tmp_path, 3, files)
     times = {p: p.stat().st_mtime_ns for p in path.iterdir()}
     assert write_checkpoint(tmp_path, 3, files) == path
@@ -281,9 +282,23 @@ def test_a_state_that_breaks_a_constraint_is_never_packed(small: Path) -> None:
     with torch.no_grad():
         trainer.network.hidden.weight.fill_(1.0)
     with pytest.raises(NetbuildError, match="violate the constraint absent") as caught:
-        pack_checkpoint(trainer, initial)
+        snapshot(trainer, initial).packed()
     assert caught.value.exit_code == Exit.BUG
 
 
 def test_a_log_that_says_what_json_cannot_is_still_read(run: netbuild.Run) -> None:
     assert all(json.loads(json.dumps(line)) == line for line in run.metrics)
+
+
+def test_a_kept_state_is_not_changed_by_later_steps(small: Path) -> None:
+    spec = netbuild.load(small)
+    network = netbuild.build(spec)
+    trainer = Trainer.of(spec, network, build_optimizer(spec.model.training, network))
+    trainer._begin_stage()
+    initial = initial_tensors(network)
+    trainer.take_step(logged=False)
+    now = snapshot(trainer, initial)
+    kept, files = now.kept(), now.packed()
+    trainer.take_step(logged=False)
+    assert kept.packed() == files
+    assert now.packed() != files
