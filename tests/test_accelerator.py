@@ -211,7 +211,6 @@ VARIANTS: dict[str, dict[str, Words]] = {
     "dropout": {"half": {"p": 0.5}},
     "ctrnn": {
         "plain": {},
-        "auto": {"kernel": "auto", "size": 250},
         "reference": {"kernel": "reference"},
         "rate": {"formulation": "rate", "noise": 0.1, "activation": "tanh"},
         "update": {"formulation": "update", "rate_noise": 0.1, "activation": "softplus"},
@@ -271,6 +270,16 @@ def test_layers(folder: Path, kind: str, variant: str) -> None:
     # In float32 the noise of the CPU is drawn by a generator that no other device has.
     with precision(torch.float64 if "noise" in str(words) else torch.float32):
         on_both(spec_of(folder, layers_with(kind, words)))
+
+
+def test_the_kernel_is_that_of_the_device(folder: Path) -> None:
+    auto = spec_of(folder, [HIDDEN | {"kernel": "auto"}, READOUT])
+    compiled = spec_of(folder, [HIDDEN | {"kernel": "compiled"}, READOUT])
+    with accelerator():
+        assert netbuild.build(auto, device=NAME).kernels() == {"hidden": "fused"}
+        with pytest.raises(NetbuildError, match="`compiled` cannot run") as refused:
+            netbuild.build(compiled, device=NAME)
+    assert refused.value.exit_code == Exit.MISSING
 
 
 def regularizer_words(kind: str) -> list[Words]:
@@ -394,7 +403,7 @@ def test_a_step_that_is_not_finite_is_not_taken(folder: Path, kind: str) -> None
         return new_trainer(spec_of(folder, layers, task=None, training=training), Exploding(), NAME)
 
     with accelerator():
-        trainer, wanted = trainer_of(20), trainer_of(3)
+        trainer, wanted = trainer_of(8), trainer_of(3)
         with pytest.raises(NetbuildError, match="nan at step 3; first found in the inputs") as bad:
             list(trainer.records())
         list(wanted.records())
