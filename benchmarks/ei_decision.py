@@ -1,8 +1,8 @@
 """The whole training of `examples/ei_decision.yaml` against a plain PyTorch loop on its batches.
 
 python -m benchmarks.ei_decision [STEPS]. The plain loop is written as notebooks write it: a module
-that steps through time in Python, |W| times a mask at each step, and the batch made between steps. A second
-comparison is of the loops alone: both are given batches that were made before.
+that steps through time in Python, |W| times a mask at each step, and the batch made between steps.
+A second comparison is of the loops alone: both are given batches that were made before.
 """
 
 from __future__ import annotations
