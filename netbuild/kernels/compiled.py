@@ -212,19 +212,13 @@ def _nothing(dimensions: int, dtype: torch.dtype) -> Array:
 
 
 def _panels(x: Arguments, transposed: bool = False) -> Array:
-    """The weight (post, pre), or (pre, post), with zeros beyond its units, as loops read it."""
-    from netbuild.kernels.loops import panels_of
+    """The weight (post, pre), or its transpose, as loops read it."""
+    from netbuild.kernels.loops import fill_panels
 
     assert isinstance(x.weight, Tensor)
-    weight = x.weight.detach().numpy()
-    units, width = len(weight), _width(len(weight))
-    weight = weight.T if transposed else weight
-    if width > units:
-        padded = np.zeros((width, width), weight.dtype)
-        padded[:units, :units] = weight
-        weight = padded
+    width = _width(len(x.weight))
     panels = torch.empty(width * width, dtype=x.weight.dtype).numpy()  # in torch's alignment
-    panels_of(weight, panels)
+    fill_panels(_array(x.weight, 2, x), transposed, width, panels)
     return panels
 
 

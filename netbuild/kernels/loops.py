@@ -61,8 +61,8 @@ def _add_product(_: Any, total: Any, source: Any, panels: Any) -> Any:
 
     For two vectors of columns, or the last vector, a loop over the rows of the matrix adds the
     products with `source` to sums that stay in registers. Each number of the result is a sum in the
-    order of the rows. `panels` is the matrix as `panels_of` orders it. Of the same loop in Python,
-    LLVM makes code that takes twice the time.
+    order of the rows. `panels` is the matrix as `fill_panels` orders it. LLVM makes code that takes
+    twice the time of the same loop in Python.
     """
     dtype, size = total.dtype, total.dtype.bitwidth // 8
     lanes = VECTOR // size
@@ -134,16 +134,27 @@ def _add_product(_: Any, total: Any, source: Any, panels: Any) -> Any:
 add_product: Any = intrinsic(_add_product)
 
 
-def panels_of(matrix: Any, panels: Any) -> None:
-    """Write a matrix (width, width) into `panels` (width * width,) as `add_product` reads it.
+@compiled
+def fill_panels(weight: Any, transposed: bool, width: int, panels: Any) -> None:
+    """Write a weight (unit, unit), or its transpose, into `panels` as `add_product` reads it.
 
-    A panel is two vectors of columns, row after row; the last panel may be one vector.
+    A panel is two vectors of columns, row after row; the last panel may be one vector. The matrix
+    is (width, width), with zeros beyond the units.
     """
-    width, columns = len(matrix), 2 * VECTOR // matrix.itemsize
-    whole = width // columns * columns
-    blocks = matrix[:, :whole].reshape(width, whole // columns, columns).transpose(1, 0, 2)
-    panels[: width * whole].reshape(blocks.shape)[:] = blocks
-    panels[width * whole :].reshape(width, width - whole)[:] = matrix[:, whole:]
+    units, whole = len(weight), 2 * VECTOR // weight.itemsize
+    place, column = 0, 0
+    while column < width:
+        end = min(column + whole, width)
+        for row in range(width):
+            for i in range(column, end):
+                if row >= units or i >= units:
+                    panels[place] = 0
+                elif transposed:
+                    panels[place] = weight[i, row]
+                else:
+                    panels[place] = weight[row, i]
+                place += 1
+        column = end
 
 
 # exp(x) = 2^n exp(x - n log 2), where the remainder is at most log(2) / 2. The polynomial is that

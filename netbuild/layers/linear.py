@@ -260,15 +260,19 @@ class LinearLayer(nn.Module):
             return self._computed[0]
         weight = self.given_weight
         if self.dale == "abs":
-            self.follow_masks()
-            if self.gain is None or traced():
-                weight = effective(weight, self.sign, self.connected)
-            else:
-                weight = weight.abs() * self.gain
+            weight = self._signed(weight)
         weight = scaled(weight, self.scale, self.scale_groups)
         if self._computed is not None:
             self._computed.append(weight)
         return weight
+
+    def _signed(self, weight: Tensor) -> Tensor:
+        """|w| times the signs; by one product where the masks can be looked at."""
+        if not traced():
+            self.follow_masks()
+            if self.gain is not None:
+                return weight.abs() * self.gain
+        return effective(weight, self.sign, self.connected)
 
     @property
     def given_weight(self) -> Tensor:

@@ -145,7 +145,7 @@ def plain_rates(formulation: str, name: str, drive: Tensor, weight: Tensor, r: T
     return torch.stack(rates)
 
 
-# The functions, against float64. The errors are those that docs/performance.md states.
+# The functions, against float64. The errors are those that docs/python.md states.
 
 BOUNDS = {"tanh": (4e-7, 0.0), "sigmoid": (0.0, 2e-7), "softplus": (5e-7, 0.0)}
 EXACT = {
