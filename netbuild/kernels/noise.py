@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netbuild.kernels.plain import traced
+from netbuild.kernels.plain import transformed
 
 MOST = 1 << 34  # numbers of one seed: 32-bit counters, four numbers each
 PATIENCE = 0.7  # seconds; to load the loops takes less, to compile them takes more
@@ -25,9 +25,11 @@ LOG = logging.getLogger(__name__)
 
 
 def draws(like: Tensor) -> bool:
-    """Whether `normal` is for tensors of this kind: float32 on the CPU, not traced by torch."""
-    is_plain = type(like) is Tensor and like.is_cpu and like.dtype == torch.float32
-    return is_plain and not traced()
+    """Whether `normal` is for tensors of this kind: float32 on the CPU, not in `torch.func`."""
+    if transformed():
+        return False
+    is_plain = type(like) is Tensor or torch.compiler.is_compiling()  # which reads a fake tensor
+    return is_plain and like.is_cpu and like.dtype == torch.float32
 
 
 def normal(shape: Sequence[int], seed: int) -> Tensor:
@@ -35,16 +37,23 @@ def normal(shape: Sequence[int], seed: int) -> Tensor:
 
     The numbers are those of Box and Muller's formula to 2e-6, from -5.8 to 5.8.
     """
+    if torch.compiler.is_compiling():  # which would trace the loops
+        drawn: Tensor = torch.compiler.disable(_normal)(shape, seed)  # type: ignore[no-untyped-call]
+        return drawn
+    return _normal(shape, seed)
+
+
+def _normal(shape: Sequence[int], seed: int) -> Tensor:
     out = torch.empty(torch.Size(shape))
     if out.numel() > MOST:
         raise ValueError(f"at most {MOST:,} numbers of one seed")
-    key = np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
+    key = seed & 0xFFFFFFFF, seed >> 32
     fill = _by_loops if _usable() else _by_numpy
     fill(key, out.view(-1).numpy())
     return out
 
 
-def _by_loops(key: tuple[np.uint32, np.uint32], out: NDArray[Any]) -> None:
+def _by_loops(key: tuple[int, int], out: NDArray[Any]) -> None:
     from netbuild.kernels import noise_loops as loops
 
     words = np.empty((4, loops.BLOCK), np.uint32)
@@ -59,7 +68,7 @@ def _usable() -> bool:
     told.daemon = True
     told.start()
     try:
-        _by_loops((np.uint32(0), np.uint32(0)), np.empty(1, np.float32))
+        _by_loops((0, 0), np.empty(1, np.float32))
     except Exception as error:  # of numba, LLVM or the disk of its cache
         why = str(error).strip().partition("\n")[0]
         LOG.warning("numba cannot draw the noise (%s): numpy does, more slowly", why)
@@ -74,7 +83,7 @@ def _usable() -> bool:
 BLOCK = 128
 
 
-def _by_numpy(key: tuple[np.uint32, np.uint32], out: NDArray[Any]) -> None:
+def _by_numpy(key: tuple[int, int], out: NDArray[Any]) -> None:
     blocks = -(-len(out) // (4 * BLOCK))
     x0, x1, x2, x3 = philox(key, np.arange(blocks * BLOCK, dtype=np.uint32))
     values = np.empty((blocks, 4, BLOCK), np.float32)
@@ -84,11 +93,11 @@ def _by_numpy(key: tuple[np.uint32, np.uint32], out: NDArray[Any]) -> None:
     out[:] = values.reshape(-1)[: len(out)]
 
 
-def philox(key: tuple[np.uint32, np.uint32], counters: NDArray[Any]) -> list[NDArray[Any]]:
+def philox(key: tuple[int, int], counters: NDArray[Any]) -> list[NDArray[Any]]:
     """The four words, (n,) uint32 each, of counters (n,) uint32: Philox4x32-7."""
     zeros = np.zeros_like(counters)
     x0, x1, x2, x3 = counters, zeros, zeros, zeros
-    k0, k1 = (int(word) for word in key)
+    k0, k1 = key
     for _ in range(7):
         p0, p1 = x0 * np.uint64(0xD2511F53), x2 * np.uint64(0xCD9E8D57)
         high0, high1 = ((p >> np.uint64(32)).astype(np.uint32) for p in (p0, p1))

@@ -81,10 +81,13 @@ def box_muller(radii: Any, angles: Any, a: Any, a_bits: Any, b: Any) -> None:
 
 @compiled
 def normal(key0: Any, key1: Any, words: Any, values: Any, bits: Any, out: Any) -> None:
-    """Fill `out` (n,) float32; `words` and `values` are (4, BLOCK), `bits` is memory of values."""
+    """Fill `out` (n,) float32 with the numbers of a key, which is two words.
+
+    `words` and `values` are (4, BLOCK), and `bits` is the memory of the values.
+    """
     at = 0
     for block in range((len(out) + 4 * BLOCK - 1) // (4 * BLOCK)):
-        philox(np.uint32(block * BLOCK), key0, key1, words)
+        philox(np.uint32(block * BLOCK), np.uint32(key0), np.uint32(key1), words)
         box_muller(words[0], words[2], values[0], bits[0], values[2])
         box_muller(words[1], words[3], values[1], bits[1], values[3])
         for row in range(4):

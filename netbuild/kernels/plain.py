@@ -7,8 +7,13 @@ import torch
 
 def traced() -> bool:
     """Whether torch compiles, exports, or transforms a function (`torch.func`: vmap, grad, ...)."""
-    transformed: bool = torch._C._are_functorch_transforms_active()
-    return torch.compiler.is_compiling() or transformed
+    return torch.compiler.is_compiling() or transformed()
+
+
+def transformed() -> bool:
+    """Whether torch transforms a function (`torch.func`)."""
+    active: bool = torch._C._are_functorch_transforms_active()
+    return active
 
 
 def autocast(device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from netbuild.kernels import noise
 
 def test_words_are_those_of_the_published_generator() -> None:
     """Random123's known answer for the counter 0 and the key 0."""
-    words = noise.philox((np.uint32(0), np.uint32(0)), np.zeros(1, np.uint32))
+    words = noise.philox((0, 0), np.zeros(1, np.uint32))
     assert [int(w[0]) for w in words] == [0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48]
 
 
@@ -36,7 +36,7 @@ def test_a_number_depends_on_its_place_alone() -> None:
 
 
 def test_they_are_those_of_the_exact_formula() -> None:
-    words = noise.philox((np.uint32(5), np.uint32(0)), np.arange(128, dtype=np.uint32))
+    words = noise.philox((5, 0), np.arange(128, dtype=np.uint32))
     radii, angles = words[0], words[2].view(np.int32)
     radius = np.sqrt(-2 * np.log(((radii >> 8) + 1) / 2**24))
     turn = 2 * math.pi * angles / 2**32
