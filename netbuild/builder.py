@@ -60,7 +60,18 @@ def build(spec: Spec | str | Path | Mapping[str, Any], *, device: str | None = N
         for key, values in spec.plan.start.items():  # which begin as another run has them
             network.get_parameter(key).copy_(torch.from_numpy(values.copy()))
     network.regularizers = build_regularizers(spec, network)
-    return network.to(place)
+    network = network.to(place)
+    refuse_missing_kernels(network)
+    return network
+
+
+def refuse_missing_kernels(network: Network) -> None:
+    """Raise NetbuildError (exit 10) where a layer's compiled kernel cannot run."""
+    for name, layer in network.recurrent_layers().items():
+        if layer.kernel == "compiled" and (why := layer.why_not_compiled()):
+            what = f"layers[{name}].kernel: `compiled` cannot run: {why}"
+            hint = "`kernel: auto` takes the compiled kernel where it runs, and `fused` elsewhere"
+            raise NetbuildError(what, Exit.MISSING, hint)
 
 
 def build_layer(spec: Spec, layer: words.Layer, plan: LayerPlan) -> nn.Module:

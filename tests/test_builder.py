@@ -209,6 +209,16 @@ def test_layer_keys_reach_the_layer(small: Path) -> None:
     assert 0 < network.hidden.weight.std() < 0.02
 
 
+def test_a_compiled_kernel_that_cannot_run_is_named_before_the_training() -> None:
+    layer = {"name": "a", "type": "ctrnn", "input_dim": 3, "size": 4, "alpha": 0.5}
+    layer |= {"kernel": "compiled", "recurrent": {"storage": "sparse", "density": 0.5}}
+    with pytest.raises(NetbuildError) as caught:
+        build({"netbuild": 1, "layers": [layer]})
+    what = "layers[a].kernel: `compiled` cannot run: the weight is stored sparse"
+    assert str(caught.value).startswith(what)
+    assert caught.value.exit_code is Exit.MISSING
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [

@@ -53,9 +53,8 @@ class Dynamics:
             after = self.layer.step(u, State(self.layer.activation(x), x), self.params)
             assert after.potential is not None
             return after.potential
-        if self.layer.formulation == "rate":  # where step divides noise by alpha
-            return self.layer.step(u, State(x), self.params, nudge * self.params.alpha).rate
-        return self.layer.step(u, State(x), self.params, nudge).rate
+        moved = nudge / self.params.alpha if self.layer.formulation == "update" else nudge
+        return self.layer.step(u, State(x), self.params, moved).rate
 
     def rates(self, x: Tensor) -> Tensor:
         """The rates of states (..., N)."""

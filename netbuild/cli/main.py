@@ -33,7 +33,14 @@ from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
 from netbuild.cli.signals import Interrupt
-from netbuild.cli.standard import drop_unwritten, keep_freed_memory, say, tell, write_any_text
+from netbuild.cli.standard import (
+    drop_unwritten,
+    keep_freed_memory,
+    log_as_lines,
+    say,
+    tell,
+    write_any_text,
+)
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
@@ -149,6 +156,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     write_any_text()
+    log_as_lines()
     interrupt = Interrupt()
     try:
         with interrupt:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import io
 import json
+import logging
 import os
 import sys
 import warnings
@@ -70,6 +71,21 @@ def warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: warn(" ".join(str(message).split()))
         yield
+
+
+class _Lines(logging.Handler):
+    """Log records as lines on standard error; above information they are warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        (warn if record.levelno > logging.INFO else tell)(record.getMessage())
+
+
+def log_as_lines() -> None:
+    """Print what our own code logs: a step that takes seconds, a kernel that cannot run."""
+    log = logging.getLogger("netbuild")
+    log.setLevel(logging.INFO)
+    log.handlers = [_Lines()]
+    log.propagate = False
 
 
 def drop_unwritten() -> None:

@@ -117,12 +117,12 @@ def weight_gradient(weight: Weight, posts: Tensor, pres: Tensor, first: Tensor) 
         return sparse.sampled_product(weight, pairs)
     total = _flat(posts[1:]).mT @ _flat(pres[:-1])
     add = torch.addmm if total.dim() == 2 else torch.baddbmm
-    return add(total, _flat(posts[:1]).mT, _flat(first.unsqueeze(0)), out=total)
+    return add(total, posts[0].mT, first, out=total)
 
 
 def _flat(steps: Tensor) -> Tensor:
     """(time, ..., batch, unit) to (..., time * batch, unit); a view where there is no ensemble."""
-    return steps.movedim(0, -3).flatten(-3, -2)
+    return steps.flatten(0, 1) if steps.dim() == 3 else steps.movedim(0, -3).flatten(-3, -2)
 
 
 def sum_over_pre(weight: Weight, gradient: Tensor) -> Tensor:

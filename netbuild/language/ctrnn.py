@@ -179,10 +179,11 @@ class CTRNN(LayerOfUnits):
         "the map from the layer to itself",
         {"weight": "normal", "self_connections": False},
     )
-    kernel: Literal["fused", "reference"] = key(
-        "fused",
-        "how the recurrence is computed: `fused`, all steps in one hand-written forward"
-        " and backward pass, or `reference`, a plain loop, slower by much",
+    kernel: Literal["auto", "compiled", "fused", "reference"] = key(
+        "auto",
+        "how the recurrence is computed: `compiled`, loops in machine code, for dense weights on"
+        " the CPU; `fused`, torch's operations with gradients by hand; `reference`, a plain loop,"
+        " slower by much; or `auto`: `compiled` for up to 1,024 units where it runs, else `fused`",
         "fused",
     )
 

@@ -13,8 +13,8 @@ _OF_MODULES = """
     type xpu zero_grad
 """
 _OF_NETWORKS = """
-    attach effective_parameter effective_weights get_specs input input_dim regularizers
-    set_step verify
+    attach effective_parameter effective_weights get_specs input input_dim kernels
+    recurrent_layers regularizers set_step use_kernels verify
 """
 _OF_LISTS = "clear items keys pop update values"
 

@@ -4,7 +4,7 @@ from netbuild.layers.arguments import activation
 from netbuild.layers.constraints import Check, attach, verify
 from netbuild.layers.ctrnn import CTRNNLayer
 from netbuild.layers.dropout import Dropout
-from netbuild.layers.linear import LinearLayer, linear_maps
+from netbuild.layers.linear import LinearLayer, computed_once, linear_maps
 from netbuild.layers.network import Network, Source, evaluating
 from netbuild.wiring import PerConnection
 
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "activation",
     "attach",
+    "computed_once",
     "evaluating",
     "linear_maps",
     "verify",

@@ -62,6 +62,13 @@ def clamp_(
         torch.clamp(weight, lower, upper, out=weight)
 
 
+def gain_of(sign: Tensor | None, connected: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """The factor of |w| that makes the effective weight; None where some weight has no sign."""
+    if sign is None or sign.is_meta or bool((sign == 0).any()):
+        return None
+    return sign.to(dtype) if connected is None else sign.to(dtype) * connected
+
+
 def effective(weight: Tensor, sign: Tensor | None, connected: Tensor | None) -> Tensor:
     """|w| times the sign where there is one, w where there is none, 0 where no connection is."""
     if sign is not None:

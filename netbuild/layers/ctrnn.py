@@ -24,8 +24,9 @@ from netbuild.layers.spectrum import spectral_radius
 from netbuild.streams import seed_of
 
 SCALINGS = ("euler_maruyama", "nn4n", "none")
-KERNELS = ("fused", "reference")
-FEW = 128  # inputs; for fewer, `kernels.projection` is faster than a product and adding the bias
+KERNELS = ("auto", "compiled", "fused", "reference")
+FEW_UNITS = 1024  # for up to so many, the compiled kernel is as fast as the fused one or faster
+FEW, LARGE = 128, 1 << 17  # inputs and numbers in the result; see `_drive`
 QUICK = 2_000_000  # values of the largest weight whose spectral radius is always computed
 SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is clamped: a time constant of 10,000 steps
 
@@ -46,30 +47,32 @@ class Noise(NamedTuple):
     scaling: str = "euler_maruyama"
 
     def factor(self, alpha: Tensor | float) -> Tensor | float:
-        """The factor of N(0, 1), before this noise is added to alpha (W r + ...).
+        """The factor of N(0, 1), as this noise is added to W r + ..., which alpha then scales.
 
-        `euler_maruyama`: sqrt(2 alpha) sigma, with which a unit without input has a stationary
+        `euler_maruyama`: sqrt(2 / alpha) sigma, with which a unit without input has a stationary
         standard deviation of sigma sqrt(2 / (2 - alpha)), whatever dt is.
         """
-        if self.scaling == "none":
-            return self.sigma
         if self.scaling == "nn4n":
-            return alpha * self.sigma
-        root = alpha.sqrt() if isinstance(alpha, Tensor) else math.sqrt(alpha)
-        return root * (math.sqrt(2) * self.sigma)
+            return self.sigma
+        if self.scaling == "none":
+            return self.sigma / alpha
+        share = 2 / alpha
+        root = share.sqrt() if isinstance(share, Tensor) else math.sqrt(share)
+        return root * self.sigma
 
 
 class CTRNNLayer(nn.Module):
     """Leaky rate units: Euler's method with the leak alpha = dt / tau.
 
-    With x[t] = W_rec r[t-1] + b_rec + W_in u[t] + b_in a step is, in the formulation
+    With x[t] = W_rec r[t-1] + b_rec + W_in u[t] + b_in + n[t], where n[t] is the noise of a step, a
+    step is, in the formulation
 
-    - `current`: v[t] = (1 - alpha) v[t-1] + alpha x[t] + n[t], r[t] = f(v[t])
+    - `current`: v[t] = (1 - alpha) v[t-1] + alpha x[t], r[t] = f(v[t])
       (Song, Yang & Wang 2016, eq. 3);
-    - `rate`: r[t] = (1 - alpha) r[t-1] + alpha f(x[t] + n[t] / alpha) (Wilson & Cowan 1972);
-    - `update`: r[t] = f((1 - alpha) r[t-1] + alpha x[t] + n[t]) (Yang et al. 2019).
+    - `rate`: r[t] = (1 - alpha) r[t-1] + alpha f(x[t]) (Wilson & Cowan 1972);
+    - `update`: r[t] = f((1 - alpha) r[t-1] + alpha x[t]) (Yang et al. 2019).
 
-    n[t] is the noise of this step. The state before the first step is v = r = 0, or the given one.
+    The state before the first step is v = r = 0, or the given one.
     `input` and `recurrent` are LinearLayers, so that signs, wiring and plasticity hold for them as
     for any other: attach the layer, or its network, to the optimizer. A learnt alpha then
     stays within [1e-4, 1].
@@ -86,16 +89,21 @@ class CTRNNLayer(nn.Module):
         activation: f, by name or as `{type: ..., ...}`.
         initial_state: `zero`; or a number or an array (size,), or `{value: ..., learn: bool}`: the
             v before the first step, where r = f(v); in `rate` and `update` the r.
-        noise: on the pre-activation: sigma, or `{sigma: ..., scaling: ...}`.
+        noise: on the pre-activation: sigma, or `{sigma: ..., scaling: ...}`. n[t] is N(0, 1) times
+            sqrt(2 / alpha) sigma in the scaling `euler_maruyama` (the default), sigma in `nn4n`,
+            and sigma / alpha in `none`.
         rate_noise: standard deviation of noise on the rates; later layers, and the next step of
             this one, read the noisy rates.
         input_noise: noise on the input of the layer, which after W_in is as strong as `noise`:
             sqrt(2 / alpha) sigma N(0, 1) in `euler_maruyama`, which needs one alpha that is not
             learnt; sigma N(0, 1) in the other scalings.
         input, recurrent: the arguments of `LinearLayer` without the sizes, e.g. `{weight: normal}`.
-        kernel: `fused`, or `reference`: a plain loop over `step`, whose gradient can be
-            differentiated again. Under autocast, and while torch compiles, exports or transforms
-            (`torch.func`), the layer always runs that loop.
+        kernel: what computes the recurrence: `compiled`, loops in machine code, for dense weights
+            on the CPU in float32 or float64; `fused`, torch's operations with gradients by hand;
+            `reference`, a plain loop over `step`, whose gradient can be differentiated again; or
+            `auto`: `compiled` where it runs and the layer has at most 1,024 units, else `fused`.
+            Under autocast, and while torch compiles, exports or transforms (`torch.func`), the
+            layer always runs the plain loop.
         seed: of initial values (`input` and `recurrent` may have their own) and noise. None: the
             initial values come from torch's global generator, the noise from seed 0.
         name: of the layer; layers with noise and the same seed need different names. A `Network`
@@ -133,7 +141,7 @@ class CTRNNLayer(nn.Module):
         input_noise: Any = None,
         input: Mapping[str, Any] | None = None,
         recurrent: Mapping[str, Any] | None = None,
-        kernel: str = "fused",
+        kernel: str = "auto",
         seed: int | None = None,
         name: str = "",
     ) -> None:
@@ -200,8 +208,22 @@ class CTRNNLayer(nn.Module):
         if self.training and self.draws:
             u, noise, rate_noise = self._draw_noise(u, parameters.alpha)
         plain = self.kernel == "reference" or traced() or autocast(u.device)
-        run = self._run_reference if plain else self._run_fused
+        run = self._run_steps if plain else self._run_kernel
         return run(u, parameters, noise, rate_noise).transpose(0, 1)
+
+    def kernel_in_use(self) -> str:
+        """The kernel that computes the recurrence here: `kernel`, or what `auto` chooses."""
+        return self._kernel(self.recurrent.factor)
+
+    def why_not_compiled(self) -> str:
+        """Why the compiled kernel cannot run here; empty where it can."""
+        return kernels.compiled.why_not(self.recurrent.factor)
+
+    def _kernel(self, weight: Tensor | SparseWeight) -> str:
+        if self.kernel != "auto":
+            return self.kernel
+        is_small = self.size <= FEW_UNITS
+        return "compiled" if is_small and kernels.compiled.runs(weight) else "fused"
 
     def step(
         self,
@@ -216,20 +238,20 @@ class CTRNNLayer(nn.Module):
         Args:
             state: rate (..., N), and in the formulation `current` the potential v, (..., N).
             params: as `parameters_of_step` gives them.
-            noise: added to alpha x[t], (..., N).
+            noise: n[t], a part of x[t], (..., N).
             rate_noise: added to the rates, (..., N).
         """
         alpha = params.alpha
         x = _product(state.rate, params.recurrent_weight, params.bias)
-        x = x + _product(u, params.input_weight)
+        x = x + _product(u, params.input_weight) + noise
         if self.formulation == "rate":
-            rate = (1 - alpha) * state.rate + alpha * self.activation(x + noise / alpha)
+            rate = (1 - alpha) * state.rate + alpha * self.activation(x)
             return State(rate + rate_noise)
         if self.formulation == "update":
-            rate = self.activation((1 - alpha) * state.rate + alpha * x + noise)
+            rate = self.activation((1 - alpha) * state.rate + alpha * x)
             return State(rate + rate_noise)
         assert state.potential is not None
-        potential = (1 - alpha) * state.potential + alpha * x + noise
+        potential = (1 - alpha) * state.potential + alpha * x
         return State(self.activation(potential) + rate_noise, potential)
 
     def initial(self, *shape: int) -> State:
@@ -252,15 +274,12 @@ class CTRNNLayer(nn.Module):
         bias = self.recurrent.bias + self.input.bias
         return Parameters(self.input.factor, self.recurrent.factor, bias, alpha)
 
-    def _run_fused(
+    def _run_kernel(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
     ) -> Tensor:
-        if self.input_dim < FEW and isinstance(params.input_weight, Tensor):
-            drive = kernels.projection(u, params.input_weight, params.bias)  # (T, B, N)
-        else:
-            drive = _product(u, params.input_weight, params.bias)
-        if noise is not None and self.formulation == "rate":
-            noise = noise / params.alpha
+        drive = self._drive(u, params)
+        if noise is not None:
+            drive = drive + noise
         rates, _ = kernels.recurrence(
             drive,
             params.recurrent_weight,
@@ -268,12 +287,23 @@ class CTRNNLayer(nn.Module):
             self.initial(u.shape[1]),
             formulation=self.formulation,
             activation=self.activation,
-            noise=noise,
             rate_noise=rate_noise,
+            kernel=self._kernel(params.recurrent_weight),
         )
         return rates
 
-    def _run_reference(
+    def _drive(self, u: Tensor, params: Parameters) -> Tensor:
+        """W_in u + b, (T, B, N).
+
+        `kernels.projection` is faster than a product and adding the bias for less than FEW inputs,
+        if the result has at least LARGE numbers.
+        """
+        is_large = len(u) * u.shape[1] * self.size >= LARGE
+        if is_large and self.input_dim < FEW and isinstance(params.input_weight, Tensor):
+            return kernels.projection(u, params.input_weight, params.bias)
+        return _product(u, params.input_weight, params.bias)
+
+    def _run_steps(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
     ) -> Tensor:
         state, rates = self.initial(u.shape[1]), []

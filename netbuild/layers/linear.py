@@ -7,7 +7,8 @@ Masks are given as (I, O), weights as torch has them, (O, I).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from netbuild.kernels import traced
 from netbuild.layers.arguments import dimension, made_from, one_of
-from netbuild.layers.bounds import bounds_of, clamp_, effective, scaled
+from netbuild.layers.bounds import bounds_of, clamp_, effective, gain_of, scaled
 from netbuild.layers.start import (
     DALE,
     draw_bias,
@@ -30,7 +31,7 @@ from netbuild.layers.start import (
     stored_bias,
     stored_weight,
 )
-from netbuild.layers.storage import Dense, Sparse, Storage, storage_of
+from netbuild.layers.storage import ALL, Dense, Sparse, Storage, storage_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,11 +127,14 @@ class LinearLayer(nn.Module):
     plastic: Tensor | None
     lower: Tensor | None
     upper: Tensor | None
+    gain: Tensor | None  # of |w|; only with `dale="abs"`, where every connection has a sign
     fractional: bool  # some plasticity lies strictly between 0 and 1
+    takes_units: ClassVar[bool] = True  # by the second argument of `forward`
     mask_version: int = 0  # counts the changes of the masks
     bounded_parameters: ClassVar[Mapping[str, tuple[float, float]]] = {"scale": (0.0, math.inf)}
     # Not buffers: buffers that appear at first use are missing in copies that were made before.
     _sparse: Sparse | None = None
+    _computed: list[Tensor] | None = None  # the effective weight, in a block of `computed_once`
 
     def __init__(
         self,
@@ -252,10 +256,23 @@ class LinearLayer(nn.Module):
     def effective_weight(self) -> Tensor:
         """The weight that the forward pass uses, as it is stored: (output_dim, input_dim), or
         (connection,) in sparse storage."""
+        if self._computed:
+            return self._computed[0]
         weight = self.given_weight
         if self.dale == "abs":
-            weight = effective(weight, self.sign, self.connected)
-        return scaled(weight, self.scale, self.scale_groups)
+            weight = self._signed(weight)
+        weight = scaled(weight, self.scale, self.scale_groups)
+        if self._computed is not None:
+            self._computed.append(weight)
+        return weight
+
+    def _signed(self, weight: Tensor) -> Tensor:
+        """|w| times the signs; by one product where the masks can be looked at."""
+        if not traced():
+            self.follow_masks()
+            if self.gain is not None:
+                return weight.abs() * self.gain
+        return effective(weight, self.sign, self.connected)
 
     @property
     def given_weight(self) -> Tensor:
@@ -278,12 +295,16 @@ class LinearLayer(nn.Module):
         """The effective weight as the kernels multiply with it."""
         return self._storage.factor(self.effective_weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., input_dim) to (..., output_dim); the memory is (output_dim, ...) if sparse."""
+    def forward(self, x: Tensor, units: slice = ALL) -> Tensor:
+        """(..., input_dim) to (..., output_dim).
+
+        `units` are those of x that are read; then x is (..., unit). The memory of the result is
+        (output_dim, ...) in sparse storage, and for a few outputs of sequences.
+        """
         weight = self.effective_weight if self.is_raw else self.given_weight
         # To make a Dense at each call would be a tenth of a small layer's time.
         storage = Dense if self._buffers["sources"] is None else self._storage
-        return storage.linear(x, weight, self.bias)
+        return storage.linear(x, weight, self.bias, units)
 
     # The masks, (input_dim, output_dim), as they were given; in sparse storage scipy.sparse arrays
 
@@ -503,6 +524,8 @@ class LinearLayer(nn.Module):
         bounds = bounds_of(sign, self.connected, self.plasticity, dtype)
         for name, values in bounds._asdict().items():
             self.register_buffer(name, values, persistent=False)
+        gain = gain_of(self.sign, self.connected, dtype) if self.dale == "abs" else None
+        self.register_buffer("gain", gain, persistent=False)
         if self.plasticity is None or not self.plasticity.is_meta:
             self.fractional = self.plastic is not None and bool(
                 ((self.plastic > 0) & (self.plastic < 1)).any()
@@ -515,6 +538,23 @@ class LinearLayer(nn.Module):
 def linear_maps(module: nn.Module) -> dict[str, LinearLayer]:
     """{path: map} of every linear map in a module, whether it is a layer or a part of one."""
     return {path: each for path, each in module.named_modules() if isinstance(each, LinearLayer)}
+
+
+@contextmanager
+def computed_once(maps: Iterable[LinearLayer]) -> Iterator[None]:
+    """In this block each map computes its effective weight once, however often it is read.
+
+    So a forward pass and the regularizers of its step share it, and its gradient. Nothing may
+    change a weight, its masks or its scales in the block.
+    """
+    maps = list(maps)
+    for each in maps:
+        each._computed = []
+    try:
+        yield
+    finally:
+        for each in maps:
+            each._computed = None
 
 
 def _derive_bounds_again(layer: LinearLayer, _incompatible: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,9 @@ from torch.optim import Optimizer
 
 from netbuild.kernels import Activation
 from netbuild.layers import constraints
-from netbuild.layers.arguments import activation, dimension, unknown
+from netbuild.layers.arguments import activation, dimension, one_of, unknown
 from netbuild.layers.constraints import Check
-from netbuild.layers.ctrnn import CTRNNLayer
+from netbuild.layers.ctrnn import KERNELS, CTRNNLayer
 from netbuild.layers.linear import LinearLayer, linear_maps
 
 INPUT = "input"  # the source that is not a layer
@@ -29,6 +29,19 @@ class Source(NamedTuple):
 
     layer: str
     units: tuple[int, ...] | slice | None = None
+
+
+@runtime_checkable
+class Recurrent(Protocol):
+    """A layer that several kernels can compute."""
+
+    kernel: str
+
+    def kernel_in_use(self) -> str:
+        """The kernel that computes the layer on this machine."""
+
+    def why_not_compiled(self) -> str:
+        """Why the compiled kernel cannot run; empty where it can."""
 
 
 class _Step(NamedTuple):
@@ -113,12 +126,15 @@ class Network(nn.Module):
         activity = {INPUT: x}
         modules = cast(dict[str, nn.Module], self._modules)  # none of them is None
         for name, source, units, activate in self._plan:
-            x = activity[source]
-            if isinstance(units, slice):
-                x = x[..., units]  # a view
-            elif units is not None:
-                x = x.index_select(-1, self.get_buffer(units))
-            x = modules[name](x)
+            x, module = activity[source], modules[name]
+            if isinstance(units, str):
+                x, units = x.index_select(-1, self.get_buffer(units)), None
+            if units is None:
+                x = module(x)
+            elif getattr(module, "takes_units", False):
+                x = module(x, units)
+            else:
+                x = module(x[..., units])  # a view
             if activate is not None:
                 x = activate(x)
             activity[name] = x
@@ -145,6 +161,28 @@ class Network(nn.Module):
         for module in self.modules():
             if module is not self and callable(setter := getattr(module, "set_step", None)):
                 setter(step)
+
+    def recurrent_layers(self) -> dict[str, Recurrent]:
+        """{layer name: layer} of the layers that have a choice of kernels."""
+        return {n: layer for n, layer in self.named_children() if isinstance(layer, Recurrent)}
+
+    def kernels(self) -> dict[str, str]:
+        """{layer name: kernel in use} of the recurrent layers.
+
+        Where that is the compiled one, it has been compiled or loaded when this returns.
+        """
+        return {name: layer.kernel_in_use() for name, layer in self.recurrent_layers().items()}
+
+    def use_kernels(self, kernels: Mapping[str, str]) -> None:
+        """Use the kernels that `kernels()` has returned for an equal network.
+
+        Raises ValueError for a layer or a kernel that does not exist.
+        """
+        layers = self.recurrent_layers()
+        for name, kernel in kernels.items():
+            if name not in layers:
+                raise unknown("recurrent layer", name, layers)
+            layers[name].kernel = one_of("kernel", kernel, KERNELS)
 
     def get_specs(
         self, *, spectrum: bool = False

@@ -16,10 +16,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from netbuild.kernels import Pattern, SparseWeight, pattern, sparse_linear, traced
+from netbuild.kernels import (
+    FEW,
+    Pattern,
+    SparseWeight,
+    autocast,
+    pattern,
+    readout,
+    sparse_linear,
+    traced,
+)
 from netbuild.layers.arguments import array, one_of, shaped
 from netbuild.layers.initial import draw
 from netbuild.wiring import PerConnection, Wiring
+
+ALL = slice(None)
 
 
 class Dense(NamedTuple):
@@ -71,12 +82,14 @@ class Dense(NamedTuple):
         return weight
 
     @staticmethod
-    def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """x Wᵀ + b, (..., I) to (..., O)."""
+    def linear(x: Tensor, weight: Tensor, bias: Tensor, units: slice = ALL) -> Tensor:
+        """x Wᵀ + b, (..., I) to (..., O), where the inputs are these `units` of x."""
         if x.ndim == 3 and x.stride(0) < x.stride(1):
             # (batch, time, unit) of a recurrent layer, whose memory is time-major: no copy of it.
-            return functional.linear(x.transpose(0, 1), weight, bias).transpose(0, 1)
-        return functional.linear(x, weight, bias)
+            return Dense.linear(x.transpose(0, 1), weight, bias, units).transpose(0, 1)
+        if x.ndim == 3 and len(weight) < FEW and not (traced() or autocast(x.device)):
+            return readout(x, weight, bias, units)
+        return functional.linear(x if units == ALL else x[..., units], weight, bias)
 
     def connections(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(connection,): presynaptic units, postsynaptic units and stored values."""
@@ -152,8 +165,9 @@ class Sparse:
         operations that torch can see."""
         return self.whole(weight) if traced() else SparseWeight(weight, self.pattern)
 
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """x Wᵀ + b; the memory of the result is (O, ...)."""
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor, units: slice = ALL) -> Tensor:
+        """x Wᵀ + b, where the inputs are these `units` of x; its memory is (O, ...)."""
+        x = x if units == ALL else x[..., units]
         if traced():
             return functional.linear(x, self.whole(weight), bias)
         return sparse_linear(x, weight, self.pattern, bias)

@@ -207,6 +207,9 @@ def rate_l1(rates: Tensor, step_weights: Tensor | None = None) -> Tensor:
 
 def rate_l2(rates: Tensor, step_weights: Tensor | None = None) -> Tensor:
     """mean r^2; 0-d."""
+    if step_weights is None:
+        mean: Tensor = _MeanSquare.apply(rates)  # type: ignore[no-untyped-call]
+        return mean
     return _mean(rates.square(), step_weights)
 
 
@@ -243,6 +246,23 @@ def mean_rates(rates: Tensor, step_weights: Tensor | None = None) -> Tensor:
     if step_weights is None:
         return rates.flatten(0, -2).mean(0, keepdim=True)
     return (rates * step_weights.unsqueeze(-1)).sum((0, 1)).unsqueeze(0)
+
+
+class _MeanSquare(torch.autograd.Function):
+    """values -> the mean of their squares; one pass over memory each way."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        if values.dim() == 3 and values.stride(0) < values.stride(1):  # of a recurrent layer
+            values = values.transpose(0, 1)
+        flat = values.flatten()
+        return torch.dot(flat, flat) / flat.numel()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (values,) = ctx.saved_tensors
+        return torch.mul(values, grad * (2 / values.numel()))
 
 
 def _mean(values: Tensor, step_weights: Tensor | None) -> Tensor:

@@ -25,13 +25,13 @@ from netbuild.language import Spec
 from netbuild.layers import Check, Network
 from netbuild.runs.log import NotNowError
 from netbuild.runs.schema import State, without_nan
+from netbuild.training.guard import are_finite
 from netbuild.training.loop import Trainer
 from netbuild.training.optimizer_state import (
     optimizer_tensors,
     refuse_infinite_state,
     refuse_misfit,
 )
-from netbuild.training.step import are_finite
 
 FILES = (rundir.NETWORK, rundir.OPTIMIZER)
 INITIAL = "initial.safetensors"

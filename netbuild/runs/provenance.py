@@ -26,10 +26,11 @@ RUNS = "runs"  # the default folder that runs are written below
 
 # Variables by which numerical libraries choose their code, and so the order of their sums.
 _VARIABLES = ("MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OMP_NUM_THREADS")
-# All packages that may take part in a training; polars and scipy read connectomes and matrices.
+# All packages that may take part in a training; polars and scipy read connectomes and matrices;
+# numba and llvmlite compile recurrences.
 _PACKAGES = (
     *("netbuild", "torch", "numpy", "pydantic", "pyyaml", "safetensors"),
-    *("polars", "scipy"),
+    *("polars", "scipy", "numba", "llvmlite"),
 )
 _OF_NEUROGYM = ("neurogym", "gymnasium")  # for a neurogym task
 # Facts that the last bits of a training do not depend on.

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import torch
 
-from netbuild.builder import build, build_optimizer, change_optimizer, device_of
+from netbuild.builder import (
+    build,
+    build_optimizer,
+    change_optimizer,
+    device_of,
+    refuse_missing_kernels,
+)
 from netbuild.durable import digest, io_errors, read_file, reading
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import ForeignEntryError
@@ -190,6 +196,11 @@ def _built(run: RunFolder, device: torch.device) -> tuple[Network, torch.optim.O
     network = build(spec, device="cpu")
     load_network(network, run.initial, str(run.path / INITIAL))
     network = network.to(device)
+    try:
+        network.use_kernels(run.info.kernels)
+    except ValueError as error:
+        raise NetbuildError(f"{run.path / 'run.json'}: {error}", Exit.RUN) from None
+    refuse_missing_kernels(network)
     return network, build_optimizer(spec.model.training, network)
 
 

@@ -96,6 +96,7 @@ class RunInfo(Model):
     git: Git
     task_widths: dict[str, Any] | None  # to build the network where neurogym is missing
     environment: Environment
+    kernels: dict[str, str] = {}  # by layer, those that compute the recurrences
     own_task: bool = False  # whether the task was an object given in Python
     started: str
     sources: Sources = Sources()

@@ -110,6 +110,7 @@ def _first_info(
         git=git,
         task_widths=task.to_data() if isinstance(task, NeurogymPlan) else None,
         environment=environment(trainer.device, spec),
+        kernels=trainer.network.kernels(),
         started=now(),
         sources=sources(spec, path),
     )

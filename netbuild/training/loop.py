@@ -23,11 +23,12 @@ from netbuild.language.training import Training
 from netbuild.layers import Network
 from netbuild.streams import rng_of
 from netbuild.tasks import ArraysTask, Batch, NeurogymTask, Prefetch, Task, evaluation_batch
+from netbuild.training.guard import diverged
 from netbuild.training.losses import answers, score
 from netbuild.training.optimizer_state import fit_state
 from netbuild.training.progress import Progress, Scores
 from netbuild.training.rules import rate_factor, should_stop, still_needed
-from netbuild.training.step import BackPropagation, Learner, diverged
+from netbuild.training.step import BackPropagation, Learner
 
 Stage = tuple[str, Spec]  # its name, "" for a training without stages, and its whole spec
 
@@ -143,6 +144,7 @@ class Trainer:
 
     def _saved(self, kind: str, reason: str = "") -> Generator[Record]:
         """The record at which the caller saves the state, until it asks for the next record."""
+        self._refuse_bad_step()
         self.saving = True
         try:
             yield Record(kind, self.progress.step, {"reason": reason} if kind == "end" else {})
@@ -222,22 +224,43 @@ class Trainer:
 
     def take_step(self, *, logged: bool) -> dict[str, Any]:
         """Take the next optimizer step; returns the values to log, none unless `logged`."""
+        if logged:
+            self._refuse_bad_step()
+        return self._learn(logged=logged)
+
+    def _learn(self, *, logged: bool) -> dict[str, Any]:
         step, start = self.progress.step, self.progress.start
         self._outputs = None  # they are those of the weights before this step
         factor = rate_factor(self.training, step - start, self.steps - start)
         return self.learner.step(step, self.next_batch(step), factor=factor, logged=logged)
+
+    def _refuse_bad_step(self) -> None:
+        """Raise the error of a step that was not taken, if the learner has not told of it yet.
+
+        No step since then has changed a weight, so the training is put back to that step, which is
+        tried again to find out what is not finite.
+        """
+        bad = self.learner.bad_step()
+        if bad is not None:
+            self.progress.step = bad
+            self._learn(logged=True)
+            raise diverged(f"the loss or the gradient was not finite at step {bad}")
 
     def next_batch(self, step: int) -> Batch:
         """The trials of a step, on the network's device."""
         size = self.training.batch_size
         if isinstance(self.task, ArraysTask):
             return self.task.batch(step, size)
-        seed = getattr(self.task, "seed", self.seed)  # a task may have its own seed
-        batch = self.task.batch(step, size, rng_of(seed, "train", step))
+        if isinstance(self.task, (NeurogymTask, Prefetch)):
+            batch = self.task.batch(step, size)  # from the same stream
+        else:
+            seed = getattr(self.task, "seed", self.seed)  # a task may have its own seed
+            batch = self.task.batch(step, size, rng_of(seed, "train", step))
         check_batch(batch, self.network.input_dim)
         return batch.to(self.device)
 
     def _evaluate(self) -> Record:
+        self._refuse_bad_step()
         scores = score(self.outputs(), self.evaluation(), self.training.loss)
         if scores["loss"] is not None and not math.isfinite(scores["loss"]):
             what = f"the loss on the test trials is {scores['loss']} after step {self.step - 1}"

@@ -25,24 +25,42 @@ def task_loss(kind: str, output: Tensor, batch: Batch) -> Tensor:
     """
     check_targets(kind, output, batch)
     if kind == "cross_entropy":
-        flat, targets = output.flatten(0, -2), batch.targets.reshape(-1)
-        each = "mean" if batch.loss_mask is None else "none"
+        flat, targets, mask = _by_class(output, batch)
+        each = "mean" if mask is None else "none"
         try:
             loss = functional.cross_entropy(flat, targets, reduction=each)
         except IndexError:  # raised on the CPU only
             found = f"{int(targets.min())} to {int(targets.max())}"
             what = f"targets are classes 0 to {flat.shape[1] - 1}, one for each output, not {found}"
             raise ValueError(what) from None
-        if batch.loss_mask is None:
+        if mask is None:
             return loss
     else:
         difference = (output - batch.targets.reshape(output.shape)).square()
         if batch.loss_mask is None:
             return difference.mean()
-        loss = difference.mean(-1).flatten()
-    mask = batch.loss_mask.reshape(-1).to(loss.dtype)
+        loss, mask = difference.mean(-1).flatten(), batch.loss_mask.reshape(-1)
+    mask = mask.to(loss.dtype)
     whole = mask.sum()
     return (loss * mask).sum() / torch.where(whole > 0, whole, 1.0)
+
+
+def _by_class(output: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Scores (1, class, step) or (step, class), with targets and loss mask in that order of steps.
+
+    The first is of outputs whose memory is (output, time, batch) or (output, batch, time), as
+    `kernels.readout` leaves it, of which a softmax of a few classes is several times faster.
+    """
+    targets, mask = batch.targets, batch.loss_mask
+    if output.ndim == 3 and output.stride(-1) > 1:
+        scores = output.movedim(-1, 0)
+        if not scores.is_contiguous():
+            scores, targets = scores.mT, targets.mT
+            mask = None if mask is None else mask.mT
+        flat = scores.reshape(1, len(scores), -1)
+        return flat, targets.reshape(1, -1), None if mask is None else mask.reshape(1, -1)
+    flat = output.flatten(0, -2)
+    return flat, targets.reshape(-1), None if mask is None else mask.reshape(-1)
 
 
 def check_targets(kind: str, output: Tensor, batch: Batch) -> None:

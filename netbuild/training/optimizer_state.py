@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.layers import Network
-from netbuild.training.step import are_finite
+from netbuild.training.guard import are_finite
 
 LENGTH = 2  # of the small parameter that shows which state an optimizer keeps
 State = dict[str, Tensor]  # of one parameter, by torch's own keys: `step`, `exp_avg`, ...

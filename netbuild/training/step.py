@@ -1,22 +1,22 @@
 """One training step: a learning rule that changes a network's weights by one batch of trials.
 
-Numbers that are not finite are found before they reach a weight, and traced to their origin.
+Numbers that are not finite are found before they reach a weight; `guard` traces them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language.training import Training
-from netbuild.layers import Network
+from netbuild.layers import Network, computed_once, linear_maps
 from netbuild.regularization import RegularizationList
 from netbuild.tasks import Batch
+from netbuild.training.guard import are_finite, bad_gradient, clip, diverged, first_bad, total_norm
 from netbuild.training.losses import accuracy, has_accuracy, task_loss
 
 
@@ -26,15 +26,23 @@ class Learner(Protocol):
     def step(self, step: int, batch: Batch, *, factor: float, logged: bool) -> dict[str, Any]:
         """Take the step of this number, with the learning rate multiplied by `factor`.
 
-        Returns what is logged of the step; nothing unless `logged`. Raises NetbuildError (exit 8)
-        where a number is not finite, before the step has changed a weight.
+        Returns what is logged of the step; nothing unless `logged`. A step of which a number is not
+        finite changes no weight. It raises NetbuildError (exit 8), if not now, then at the next
+        step with `logged` or from `bad_step`; no step in between changes a weight.
         """
+
+    def bad_step(self) -> int | None:
+        """The first step that has changed nothing because of such a number, and has not raised."""
 
 
 class BackPropagation:
     """Gradient descent on the task's loss and the regularizers, by an optimizer of torch.
 
     The schedule multiplies the learning rates that the optimizer has when this object is made.
+
+    On the CPU each step raises its own error. To read a number from a GPU means to wait for it, so
+    that there a step that is not logged reads one number; with a fused optimizer it reads none, and
+    the optimizer's own kernel leaves the step out, as it does for `torch.amp.GradScaler`.
     """
 
     def __init__(
@@ -49,6 +57,24 @@ class BackPropagation:
         setters = (getattr(module, "set_step", None) for module in self._modules[1:])
         self._set_step = [setter for setter in setters if setter is not None]
         self._needs_activity = self.regularizers.needs_activity
+        self._raw_maps = [each for each in linear_maps(network).values() if each.is_raw]
+        # () int64 on the GPU: the first step that was not taken, or -1; None: each step is read.
+        self._not_taken: Tensor | None = None
+        skips = getattr(optimizer, "_step_supports_amp_scaling", False)  # as GradScaler asks
+        if skips and not any(parameter.is_cpu for parameter in self._learnt):
+            self.delay()
+
+    def delay(self) -> None:
+        """From here on tell of a bad step when `bad_step` is asked, or a step is logged.
+
+        The optimizer must be able to leave out a step by its `found_inf`, as fused ones are.
+        """
+        self._not_taken = torch.full((), -1, dtype=torch.int64, device=self._learnt[0].device)
+
+    def bad_step(self) -> int | None:
+        """The first step that was not taken and has not raised; waits for the GPU."""
+        found = -1 if self._not_taken is None else int(self._not_taken)
+        return found if found >= 0 else None
 
     def step(self, step: int, batch: Batch, *, factor: float, logged: bool) -> dict[str, Any]:
         """Take a step; logs loss, regularizers, accuracy, learning rate and gradient norm."""
@@ -58,26 +84,31 @@ class BackPropagation:
             set_step(step)
         if self.training.optimizer.schedule is not None:
             self._set_rates(step, factor)
-        activity: dict[str, Tensor] | None = None
-        if self._needs_activity:
-            output, activity = self.network(batch.inputs, return_activity=True)
-        else:
-            output = self.network(batch.inputs)
+        with computed_once(self._raw_maps):
+            output, raw = self._forward(batch)
         loss = total = task_loss(self.training.loss, output, batch)
-        raw: dict[str, Tensor] = {}
-        if len(self.regularizers):
-            raw = self.regularizers.raw_terms(activity, batch.steps)
+        if raw:
             total = loss + self.regularizers.total(raw)
         total.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(total.item()):
-            found = first_bad(self.network, batch, step) or "a regularizer"
-            what = f"the loss is {total.item()} at step {step}; first found in {found}"
-            raise diverged(what, at_start=step == 0)
-        norm = self._clip(step)
-        self.optimizer.step()
+        norm = None
+        if logged or self._not_taken is None:
+            norm = self._finite_norm(step, total, batch)
+            if norm is not None:
+                clip(self._learnt, self._largest, norm)
+            self.optimizer.step()
+        else:
+            self._step_unless_bad(step, total, self._not_taken)
         for parameter in self._learnt:  # as `zero_grad`, which also talks to the profiler
             parameter.grad = None
         return self._logged(loss, total, raw, norm, output, batch) if logged else {}
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network's answers, and the raw terms of the regularizers by name."""
+        if self._needs_activity:
+            output, activity = self.network(batch.inputs, return_activity=True)
+            return output, self.regularizers.raw_terms(activity, batch.steps)
+        output = self.network(batch.inputs)
+        return output, self.regularizers.raw_terms() if len(self.regularizers) else {}
 
     def _set_rates(self, step: int, factor: float) -> None:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
@@ -87,19 +118,56 @@ class BackPropagation:
                 hint = "the `schedule` of the optimizer grows; write a `factor` below 1"
                 raise NetbuildError(what, Exit.DIVERGED, hint)
 
-    def _clip(self, step: int) -> Tensor | None:
-        """Clip the gradient and return its norm before; None where the training does not clip."""
+    @property
+    def _largest(self) -> float:
+        """The norm to which gradients are clipped; Inf where the training does not clip."""
         largest = self.training.clip_grad_norm
-        if largest is None and are_finite(p.grad for p in self._learnt if p.grad is not None):
+        return math.inf if largest is None else largest
+
+    def _size(self) -> Tensor:
+        """A number that is finite where the gradient is, (): its norm, if it is to be clipped."""
+        return total_norm(self._learnt, math.inf if self._largest == math.inf else 2.0)
+
+    def _finite_norm(self, step: int, total: Tensor, batch: Batch) -> Tensor | None:
+        """The norm of the gradient, None where the training does not clip.
+
+        Raises NetbuildError where it, or the loss, is not finite.
+        """
+        clips = self._largest < math.inf
+        norm = None if total.is_cpu else self._size()
+        if norm is not None and bool(total.isfinite() & norm.isfinite()):  # the only wait
+            return norm if clips else None
+        if not math.isfinite(total.item()):
+            found = first_bad(self.network, batch, step) or "a regularizer"
+            what = f"the loss is {total.item()} at step {step}; first found in {found}"
+            raise diverged(what, at_start=step == 0)
+        if not clips and are_finite(p.grad for p in self._learnt if p.grad is not None):
             return None
         norm = total_norm(self._learnt)
-        if largest is not None and math.isfinite(norm.item()):
-            torch.nn.utils.clip_grads_with_norm_(self._learnt, largest, norm)
+        if clips and math.isfinite(norm.item()):
             return norm
         found = bad_gradient(self.network)
         where = f"; first found in that of `{found}`" if found else ""
         what = f"the norm of the gradient is {norm.item()} at step {step}{where}"
         raise diverged(what, at_start=step == 0)
+
+    def _step_unless_bad(self, step: int, total: Tensor, not_taken: Tensor) -> None:
+        """Take the step, unless a number of it or of an earlier step is not finite; read nothing.
+
+        The steps after a bad one are left out too, so that it finds the weights as it left them
+        when it is told.
+        """
+        size = self._size()
+        good = total.isfinite() & size.isfinite() | (not_taken >= 0)
+        self._not_taken = not_taken = torch.where(good, not_taken, step)
+        if self._largest < math.inf:
+            clip(self._learnt, self._largest, size)
+        optimizer: Any = self.optimizer
+        optimizer.grad_scale, optimizer.found_inf = None, (not_taken >= 0).float()
+        try:
+            optimizer.step()
+        finally:
+            del optimizer.grad_scale, optimizer.found_inf
 
     def _logged(
         self,
@@ -121,71 +189,3 @@ class BackPropagation:
         if norm is not None:
             values["grad_norm"] = norm.item()
         return values
-
-
-def diverged(what: str, *, at_start: bool = False) -> NetbuildError:
-    """The error (exit 8) of a training whose numbers are no longer finite."""
-    hint = "a smaller `lr`, or `clip_grad_norm`, may help"
-    if at_start:  # no step has been taken, so the learning rate is not the cause
-        hint = (
-            "the initial network explodes; `recurrent: {ei_balance: row}` or `{spectral_radius: 1}`"
-            " may help, or smaller weights"
-        )
-    return NetbuildError(what, Exit.DIVERGED, hint)
-
-
-def total_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The norm of all gradients together, (); NaN or Inf if one of them holds NaN or Inf."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients)
-
-
-def are_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether tensors hold no NaN and no Inf.
-
-    The tensors are summed in one fast pass. A sum that is not finite may also come from large
-    values, so every value is looked at then.
-    """
-    values = list(tensors)
-    sums = [tensor.sum() for tensor in values]
-    if not values or all(tensor.is_cpu for tensor in values):
-        finite = math.isfinite(sum(each.item() for each in sums))
-    else:  # wait for the GPU once
-        finite = math.isfinite(torch.stack(sums).sum().item())
-    return finite or not any(_is_bad(tensor) for tensor in values)
-
-
-def bad_gradient(network: Network) -> str:
-    """The first parameter whose gradient is not finite; "" if there is none.
-
-    There may be none although the norm is infinite, since the squares of large values overflow.
-    """
-    gradients = ((name, p.grad) for name, p in network.named_parameters())
-    return next((name for name, grad in gradients if grad is not None and _is_bad(grad)), "")
-
-
-@torch.no_grad()
-def first_bad(network: Network, batch: Batch, step: int) -> str:
-    """The first place, in the order of computation, with a number that is not finite, or "".
-
-    The forward pass of the step is computed again, with the same noise.
-    """
-    found = (what for what, values in _in_order(network, batch, step) if _is_bad(values))
-    return next(found, "")
-
-
-def _in_order(network: Network, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
-    yield "the inputs", batch.inputs
-    yield "the targets", batch.targets
-    if batch.loss_mask is not None:
-        yield "the loss mask", batch.loss_mask
-    for name, parameter in network.named_parameters():
-        yield f"`{name}`", parameter
-    network.set_step(step)
-    _, activity = network(batch.inputs, return_activity=True)
-    for name, values in activity.items():
-        yield f"the activity of `{name}`", values
-
-
-def _is_bad(values: Tensor) -> bool:
-    return values.is_floating_point() and not bool(values.isfinite().all())

@@ -5,6 +5,7 @@ Most are planted at the five seams. A bug that leaves out a check replaces that 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import stat
@@ -235,13 +236,15 @@ def signal_without_saving() -> None:
 @bug("what is not finite is not looked for", "cuts.not_finite", 2)
 def nan_passes() -> None:
     class Finite:
+        inf = math.inf
+
         @staticmethod
         def isfinite(value: float) -> bool:
             return True
 
-    step = _module("training.step")
+    guard, step = _module("training.guard"), _module("training.step")
     # What is saved is still looked at, by a function that keeps the real `math`.
-    _everywhere("are_finite", FunctionType(step.are_finite.__code__, dict(vars(step))))
+    _everywhere("are_finite", FunctionType(guard.are_finite.__code__, dict(vars(guard))))
     step.math = _module("training.loop").math = Finite
 
 

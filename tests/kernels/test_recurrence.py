@@ -1,6 +1,7 @@
-"""The fused recurrence against a plain loop under autograd, and against finite differences.
+"""The recurrence against a plain loop under autograd, and against finite differences.
 
-Each law holds for a dense weight, and for one that has values on its connections only.
+Each law holds for the fused kernel with a dense weight and with one that has values on its
+connections only, and for the compiled kernel.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 SMOOTH = ["linear", "tanh", "sigmoid", "softplus"]
 ALPHAS = ["number", "scalar", "unit", "one"]
+STORED = ["dense", "sparse", "compiled"]
 
 
 @dataclass
@@ -52,11 +54,11 @@ class Case:
     alpha: float | Tensor
     rate: Tensor
     potential: Tensor | None
-    noise: Tensor | None
     rate_noise: Tensor | None
     formulation: str
     name: str
     pattern: Pattern | None = None
+    kernel: str = "fused"
 
     def tensors(self) -> dict[str, Tensor]:
         """Those that may have a gradient, by name."""
@@ -76,7 +78,6 @@ def draw(
     units: int = 4,
     ensemble: tuple[int, ...] = (),
     alpha: str = "number",
-    noise: bool = True,
     rate_noise: bool = True,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
@@ -95,7 +96,6 @@ def draw(
         alpha=alphas[alpha],
         rate=normal(*state).abs(),
         potential=normal(*state) if formulation == "current" else None,
-        noise=normal(time, *state) * 0.3 if noise else None,
         rate_noise=normal(time, *state) * 0.3 if rate_noise else None,
         formulation=formulation,
         name=name,
@@ -110,11 +110,18 @@ def sparse(case: Case, density: float = 0.5) -> Case:
     return replace(case, weight=case.weight[mask], pattern=where)
 
 
+def stored_as(stored: str, case: Case, density: float = 0.5) -> Case:
+    """The same with a dense weight for either kernel, or with a sparse weight."""
+    if stored == "compiled":
+        return replace(case, kernel=stored)
+    return sparse(case, density) if stored == "sparse" else case
+
+
 def weight_of(case: Case) -> Tensor | SparseWeight:
     return case.weight if case.pattern is None else SparseWeight(case.weight, case.pattern)
 
 
-def fused(case: Case) -> tuple[Tensor, State]:
+def ours(case: Case) -> tuple[Tensor, State]:
     return recurrence(
         case.drive,
         weight_of(case),
@@ -122,8 +129,8 @@ def fused(case: Case) -> tuple[Tensor, State]:
         State(case.rate, case.potential),
         formulation=case.formulation,
         activation=activation(case.name),
-        noise=case.noise,
         rate_noise=case.rate_noise,
+        kernel=case.kernel,
     )
 
 
@@ -141,17 +148,16 @@ def plain(case: Case) -> tuple[Tensor, State]:
         a = a.unsqueeze(-2)
     rates = []
     for t in range(len(case.drive)):
-        n = 0 if case.noise is None else case.noise[t]
         m = 0 if case.rate_noise is None else case.rate_noise[t]
         current = r @ weight.mT + case.drive[t]
         if case.formulation == "current":
             assert v is not None
-            v = (1 - a) * v + a * current + n
+            v = (1 - a) * v + a * current
             r = f(v) + m
         elif case.formulation == "rate":
-            r = (1 - a) * r + a * f(current + n) + m
+            r = (1 - a) * r + a * f(current) + m
         else:
-            r = f((1 - a) * r + a * current + n) + m
+            r = f((1 - a) * r + a * current) + m
         rates.append(r)
     return torch.stack(rates), State(r, v)
 
@@ -176,14 +182,14 @@ def outcome(run: Callable[[Case], tuple[Tensor, State]], case: Case) -> dict[str
 def assert_equal_to_plain(case: Case) -> None:
     single = case.drive.dtype == torch.float32
     precise = replace(case, **{name: tensor.double() for name, tensor in case.tensors().items()})
-    ours, expected = outcome(fused, case), outcome(plain, precise)
-    assert ours.keys() == expected.keys()
+    found, expected = outcome(ours, case), outcome(plain, precise)
+    assert found.keys() == expected.keys()
     for name, value in expected.items():
         # Sums whose terms cancel are as precise as their terms: absolute in the largest entry.
         largest = max(1.0, value.abs().max().item() if value.numel() else 0)
         absolute = (1e-5 if single else 1e-10) * largest
         torch.testing.assert_close(
-            ours[name],
+            found[name],
             value.to(case.drive.dtype),
             rtol=1e-5 if single else 1e-10,
             atol=absolute,
@@ -199,9 +205,9 @@ def test_values_and_all_gradients_are_those_of_the_plain_loop(
 ) -> None:
     for dtype in (torch.float32, torch.float64):
         for noisy in (False, True):
-            case = draw(formulation, name, alpha=alpha, noise=noisy, rate_noise=noisy, dtype=dtype)
-            assert_equal_to_plain(case)
-            assert_equal_to_plain(sparse(case))
+            case = draw(formulation, name, alpha=alpha, rate_noise=noisy, dtype=dtype)
+            for stored in STORED:
+                assert_equal_to_plain(stored_as(stored, case))
 
 
 @settings(max_examples=60, deadline=None)
@@ -213,18 +219,18 @@ def test_values_and_all_gradients_are_those_of_the_plain_loop(
     batch=st.integers(1, 4),
     units=st.integers(1, 5),
     ensemble=st.sampled_from([(), (1,), (3,), (2, 3)]),
-    noise=st.booleans(),
     rate_noise=st.booleans(),
     seed=st.integers(0, 2**31),
 )
 def test_any_shape(**words: Any) -> None:
     assert_equal_to_plain(draw(**words))
     if not words["ensemble"]:
+        assert_equal_to_plain(replace(draw(**words), kernel="compiled"))
         for density in (0, 0.3, 1):
             assert_equal_to_plain(sparse(draw(**words), density))
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("alpha", ["number", "scalar", "unit"])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
@@ -234,11 +240,11 @@ def test_gradients_are_those_of_finite_differences(
     case = draw(formulation, name, time=3, batch=2, units=3, alpha=alpha)
     if name not in SMOOTH:
         case = away_from_the_kink(case)
-    case = (case if stored == "dense" else sparse(case, 0.7)).with_gradients()
+    case = (stored_as(stored, case, 0.7)).with_gradients()
     names, leaves = list(case.tensors()), list(case.tensors().values())
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        rates, last = fused(replace(case, **dict(zip(names, tensors, strict=True))))
+        rates, last = ours(replace(case, **dict(zip(names, tensors, strict=True))))
         return (rates,) if last.potential is None else (rates, last.potential)
 
     assert torch.autograd.gradcheck(function, leaves)
@@ -248,21 +254,22 @@ def away_from_the_kink(case: Case) -> Case:
     """The same with a drive that puts every potential at least .3 above or below 0."""
     up = torch.where(torch.arange(case.drive.shape[-1]) % 2 == 0, 1.0, -1.0).to(case.drive)
     quiet = {"weight": case.weight * 0.1, "rate": case.rate.clamp(max=1) * (up > 0)}
-    noise = {n: getattr(case, n) * 0.1 for n in ("noise", "rate_noise")}
+    assert case.rate_noise is not None
+    quiet["rate_noise"] = case.rate_noise * 0.1
     drive = up * (3 + case.drive.clamp(-1, 1))
     potential = None if case.potential is None else up * (case.potential.abs() + 1)
-    return replace(case, **quiet, **noise, drive=drive, potential=potential)
+    return replace(case, **quiet, drive=drive, potential=potential)
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_only_what_is_asked_for_has_a_gradient(formulation: str, stored: str) -> None:
     case = draw(formulation, "tanh", alpha="unit")
-    case = case if stored == "dense" else sparse(case)
+    case = stored_as(stored, case)
     expected = outcome(plain, case)
     for name in case.tensors():
         leaf = getattr(case, name).clone().requires_grad_()
-        rates, last = fused(replace(case, **{name: leaf}))
+        rates, last = ours(replace(case, **{name: leaf}))
         loss = torch.zeros((), dtype=rates.dtype)
         generator = torch.Generator().manual_seed(1)
         for result in (rates, last.rate, last.potential):
@@ -273,13 +280,12 @@ def test_only_what_is_asked_for_has_a_gradient(formulation: str, stored: str) ->
         torch.testing.assert_close(leaf.grad, expected[f"gradient of {name}"])
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_two_calls_in_a_row_are_one(formulation: str, stored: str) -> None:
     case = draw(formulation, "softplus", time=7)
-    case = (case if stored == "dense" else sparse(case)).with_gradients()
-    whole, last = fused(case)
-    assert case.noise is not None
+    case = stored_as(stored, case).with_gradients()
+    whole, last = ours(case)
     assert case.rate_noise is not None
     state, parts = State(case.rate, case.potential), []
     for steps in (slice(0, 3), slice(3, 7)):
@@ -290,8 +296,8 @@ def test_two_calls_in_a_row_are_one(formulation: str, stored: str) -> None:
             state,
             formulation=formulation,
             activation=activation("softplus"),
-            noise=case.noise[steps],
             rate_noise=case.rate_noise[steps],
+            kernel=case.kernel,
         )
         parts.append(rates)
     torch.testing.assert_close(torch.cat(parts), whole)
@@ -302,7 +308,7 @@ def test_two_calls_in_a_row_are_one(formulation: str, stored: str) -> None:
     torch.testing.assert_close(state.potential, last.potential)
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("alpha", ["number", "unit"])
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_the_same_bits_each_time_and_without_gradients(
@@ -310,16 +316,16 @@ def test_the_same_bits_each_time_and_without_gradients(
 ) -> None:
     words: dict[str, Any] = {"time": 9, "batch": 5, "units": 33, "dtype": torch.float32}
     for noisy in (False, True):
-        case = draw(formulation, "relu", alpha=alpha, noise=noisy, rate_noise=noisy, **words)
-        case = (case if stored == "dense" else sparse(case)).with_gradients()
-        first, second = outcome(fused, case), outcome(fused, case)
+        case = draw(formulation, "relu", alpha=alpha, rate_noise=noisy, **words)
+        case = stored_as(stored, case).with_gradients()
+        first, second = outcome(ours, case), outcome(ours, case)
         assert all(torch.equal(first[name], second[name]) for name in first)
         with one_thread():
-            first = outcome(fused, case)
+            first = outcome(ours, case)
             with torch.no_grad():
-                rates, last = fused(case)
+                rates, last = ours(case)
             with torch.inference_mode():
-                again = fused(case)[0]
+                again = ours(case)[0]
         assert torch.equal(rates, first["rates"])
         assert torch.equal(again, rates)
         assert torch.equal(last.rate, first["last rate"])
@@ -342,13 +348,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_the_arguments_stay_as_they_are(formulation: str, stored: str) -> None:
     case = draw(formulation, "relu", alpha="unit")
-    case = (case if stored == "dense" else sparse(case)).with_gradients()
+    case = stored_as(stored, case).with_gradients()
     before = {name: tensor.detach().clone() for name, tensor in case.tensors().items()}
-    rates, _ = fused(case)
+    rates, _ = ours(case)
     grad = torch.randn_like(rates)
     kept = grad.clone()
     rates.backward(grad, retain_graph=True)
@@ -364,13 +370,13 @@ def test_the_arguments_stay_as_they_are(formulation: str, stored: str) -> None:
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_layouts_do_not_matter(formulation: str) -> None:
     case = draw(formulation, "tanh", alpha="unit")
-    expected = outcome(fused, case)
+    expected = outcome(ours, case)
     batch_first = {
         name: getattr(case, name).transpose(0, 1).contiguous().transpose(0, 1)
-        for name in ("drive", "noise", "rate_noise")
+        for name in ("drive", "rate_noise")
     }
     other = replace(case, weight=case.weight.mT.contiguous().mT, **batch_first).with_gradients()
-    rates, _ = fused(other)
+    rates, _ = ours(other)
     assert rates.is_contiguous()
     torch.testing.assert_close(rates, expected["rates"])
     leaves = list(other.tensors().values())  # the drive, the weight, ...
@@ -387,17 +393,17 @@ def test_layouts_do_not_matter(formulation: str) -> None:
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_layouts_do_not_matter_to_sparse_weights(formulation: str) -> None:
     case = sparse(draw(formulation, "tanh", alpha="unit"))
-    expected = outcome(fused, case)
+    expected = outcome(ours, case)
     for order in [(0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0)]:
         back = torch.argsort(torch.tensor(order)).tolist()
         steps = {
             name: getattr(case, name).permute(order).contiguous().permute(back)
-            for name in ("drive", "noise", "rate_noise")
+            for name in ("drive", "rate_noise")
         }
         state = {"rate": case.rate.mT.contiguous().mT}
-        other = outcome(fused, replace(case, **steps, **state))
+        other = outcome(ours, replace(case, **steps, **state))
         assert all(torch.equal(other[name], value) for name, value in expected.items())
-    rates, _ = fused(case)
+    rates, _ = ours(case)
     assert rates.mT.is_contiguous()
 
 
@@ -419,7 +425,7 @@ def test_sparse_weights_give_the_same_bits_under_deterministic_algorithms(
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
-        first, *others = (outcome(fused, case) for _ in range(3))
+        first, *others = (outcome(ours, case) for _ in range(3))
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
@@ -427,19 +433,19 @@ def test_sparse_weights_give_the_same_bits_under_deterministic_algorithms(
         assert all(torch.equal(other[name], value) for name, value in first.items())
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 def test_states_broadcast_and_so_do_their_gradients(stored: str) -> None:
     case = draw("current", "tanh")
-    case = case if stored == "dense" else sparse(case)
+    case = stored_as(stored, case)
     rate = torch.rand(4, dtype=torch.float64, requires_grad=True)
     potential = torch.zeros((), dtype=torch.float64, requires_grad=True)
     narrow = replace(case, rate=rate, potential=potential)
     wide = replace(narrow, rate=rate.expand(3, 4), potential=potential.expand(3, 4))
-    ours, expected = (
+    found, expected = (
         torch.autograd.grad(run(each)[0].square().sum(), [rate, potential])
-        for run, each in ((fused, narrow), (plain, wide))
+        for run, each in ((ours, narrow), (plain, wide))
     )
-    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(found, expected)
 
 
 def test_one_alpha_for_an_ensemble_collects_the_gradients_of_all() -> None:
@@ -450,20 +456,20 @@ def test_one_alpha_for_an_ensemble_collects_the_gradients_of_all() -> None:
 
 def test_an_ensemble_is_its_networks() -> None:
     case = draw("current", "relu", ensemble=(3,), alpha="unit")
-    together, last = fused(case)
+    together, last = ours(case)
     for k in range(3):
         own = {name: getattr(case, name)[k] for name in ("weight", "alpha", "rate", "potential")}
-        steps = {name: getattr(case, name)[:, k] for name in ("drive", "noise", "rate_noise")}
-        alone, state = fused(replace(case, **own, **steps))
+        steps = {name: getattr(case, name)[:, k] for name in ("drive", "rate_noise")}
+        alone, state = ours(replace(case, **own, **steps))
         torch.testing.assert_close(together[:, k], alone)
         assert last.potential is not None
         torch.testing.assert_close(last.potential[k], state.potential)
 
 
 def test_nothing_is_kept_without_gradients_and_no_alpha_no_potentials() -> None:
-    case = draw("current", "relu", noise=False, rate_noise=False)
-    assert fused(case)[0].grad_fn is None
-    rates, _ = fused(replace(case, weight=case.weight.requires_grad_()))
+    case = draw("current", "relu", rate_noise=False)
+    assert ours(case)[0].grad_fn is None
+    rates, _ = ours(replace(case, weight=case.weight.requires_grad_()))
     node = recurrence_node(rates)
     kept = [tensor for tensor in node.saved_tensors if tensor is not None]
     assert sum(tensor.shape == rates.shape for tensor in kept) == 1  # the rates alone
@@ -476,15 +482,15 @@ def recurrence_node(rates: Tensor) -> Any:
     return node
 
 
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_the_memory_goes_with_the_results(formulation: str, stored: str) -> None:
     """No circle holds a graph until the garbage collector comes by."""
     gc.disable()
     try:
         case = draw(formulation, "relu", alpha="unit")
-        case = (case if stored == "dense" else sparse(case)).with_gradients()
-        result = fused(case)
+        case = stored_as(stored, case).with_gradients()
+        result = ours(case)
         gone = [weakref.ref(case.drive), weakref.ref(recurrence_node(result[0]))]
         del case, result
         assert [each() for each in gone] == [None, None]
@@ -493,9 +499,9 @@ def test_the_memory_goes_with_the_results(formulation: str, stored: str) -> None
 
 
 @pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
-def test_differentiating_twice_is_refused() -> None:
+def test_differentiating_twice_is_reours() -> None:
     case = draw("update", "tanh").with_gradients()
-    rates, _ = fused(case)
+    rates, _ = ours(case)
     (gradient,) = torch.autograd.grad(rates.square().sum(), case.weight, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         gradient.sum().backward()
@@ -506,7 +512,7 @@ def test_shapes_on_the_meta_device(formulation: str) -> None:
     case = draw(formulation, "power", alpha="unit", ensemble=(2,))
     there = {name: tensor.to("meta") for name, tensor in case.tensors().items()}
     case = replace(case, **there).with_gradients()
-    rates, _ = fused(case)
+    rates, _ = ours(case)
     assert rates.shape == case.drive.shape
     gradients = torch.autograd.grad(rates.sum(), list(case.tensors().values()))
     assert [g.shape for g in gradients] == [t.shape for t in case.tensors().values()]
@@ -518,25 +524,25 @@ def test_shapes_of_sparse_weights_on_the_meta_device(formulation: str) -> None:
     assert case.pattern is not None
     there: dict[str, Any] = {name: tensor.to("meta") for name, tensor in case.tensors().items()}
     case = replace(case, **there, pattern=case.pattern.to("meta")).with_gradients()
-    rates, _ = fused(case)
+    rates, _ = ours(case)
     assert rates.shape == case.drive.shape
     gradients = torch.autograd.grad(rates.sum(), list(case.tensors().values()))
     assert [g.shape for g in gradients] == [t.shape for t in case.tensors().values()]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("stored", ["dense", "sparse"])
+@pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_cuda_and_the_processor_agree(formulation: str, name: str, stored: str) -> None:
     case = draw(formulation, name, alpha="unit")
-    case = case if stored == "dense" else sparse(case)
+    case = stored_as(stored, case)
     there = replace(case, **{n: tensor.cuda() for n, tensor in case.tensors().items()})
     if case.pattern is not None:
         there = replace(there, pattern=case.pattern.to("cuda"))
-    ours, expected = outcome(fused, there), outcome(fused, case)
+    found, expected = outcome(ours, there), outcome(ours, case)
     for key, value in expected.items():
-        torch.testing.assert_close(ours[key].cpu(), value)
+        torch.testing.assert_close(found[key].cpu(), value)
 
 
 @pytest.mark.parametrize(
@@ -559,14 +565,14 @@ def test_cuda_and_the_processor_agree(formulation: str, name: str, stored: str) 
             r"drive must be \(time >= 1, 2, batch, 4\); got shape \(6, 3, 4\)",
         ),
         ({"rate": torch.ones(2, 4).double()}, r"rate must broadcast to \(3, 4\)"),
-        ({"noise": torch.ones(6, 1, 4).double()}, r"noise must be shaped like the drive"),
+        ({"rate_noise": torch.ones(6, 1, 4).double()}, r"rate_noise must be shaped like the drive"),
         ({"potential": None}, r"belongs to formulation 'current', and to it alone"),
         ({"formulation": "rate"}, r"belongs to formulation 'current', and to it alone"),
     ],
 )
-def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+def test_what_does_not_fit_is_reours(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        fused(replace(draw("current", "relu"), **change))
+        ours(replace(draw("current", "relu"), **change))
 
 
 @pytest.mark.parametrize(
@@ -582,6 +588,6 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> N
         ),
     ],
 )
-def test_sparse_weights_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
+def test_sparse_weights_that_do_not_fit_are_reours(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        fused(replace(sparse(draw("current", "relu"), 1), **change))
+        ours(replace(sparse(draw("current", "relu"), 1), **change))

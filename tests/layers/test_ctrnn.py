@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from places import TESTS
@@ -51,7 +52,7 @@ def golden_network(case: dict[str, Any], kernel: str) -> Network:
     return Network(layers, input_dim=3)
 
 
-@pytest.mark.parametrize("kernel", ["fused", "reference"])
+@pytest.mark.parametrize("kernel", ["compiled", "fused", "reference"])
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: f"{c['activation']}-{c['alpha']}")
 def test_rates_outputs_and_gradients_are_those_of_nn4n(case: dict[str, Any], kernel: str) -> None:
     network = golden_network(case, kernel)
@@ -72,9 +73,7 @@ def test_rates_outputs_and_gradients_are_those_of_nn4n(case: dict[str, Any], ker
 
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
-def test_the_fused_kernel_computes_what_the_plain_loop_does(
-    formulation: str, activation: Any
-) -> None:
+def test_every_kernel_computes_what_the_plain_loop_does(formulation: str, activation: Any) -> None:
     words: dict[str, Any] = {
         "formulation": formulation,
         "activation": activation,
@@ -86,15 +85,39 @@ def test_the_fused_kernel_computes_what_the_plain_loop_does(
         "name": "hidden",
     }
     found = []
-    for kernel in ("fused", "reference"):
+    for kernel in ("compiled", "fused", "reference"):
         one = layer(kernel=kernel, **words).double()
         one.set_step(0)
         x = inputs(4, 7, 3).double().requires_grad_()
         rates = one(x)
         (rates**2).sum().backward()
         found.append([rates, x.grad, *(p.grad for p in one.parameters())])
-    for ours, reference in zip(*found, strict=True):
-        torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-11)
+    for compiled, fused, reference in zip(*found, strict=True):
+        torch.testing.assert_close(fused, reference, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(compiled, reference, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("words", "kernel"),
+    [
+        ({"size": 1024}, "compiled"),
+        ({"size": 1025}, "fused"),
+        ({"size": 8, "recurrent": {"storage": "sparse", "sparsity_mask": np.eye(8)}}, "fused"),
+        ({"size": 8, "kernel": "fused"}, "fused"),
+        ({"size": 1025, "kernel": "compiled"}, "compiled"),
+        ({"size": 8, "kernel": "reference"}, "reference"),
+    ],
+)
+def test_auto_takes_the_compiled_kernel_for_small_dense_layers(
+    words: dict[str, Any], kernel: str
+) -> None:
+    assert layer(**words).kernel_in_use() == kernel
+
+
+def test_auto_takes_the_fused_kernel_off_the_processor() -> None:
+    one = layer().to("meta")
+    assert one.kernel_in_use() == "fused"
+    assert one.why_not_compiled() == "the weight is on meta"
 
 
 def test_each_formulation_is_its_equation() -> None:

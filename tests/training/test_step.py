@@ -14,11 +14,13 @@ import torch
 from resuming import lines
 
 import netbuild
+from netbuild.builder import build_optimizer
 from netbuild.errors import Exit, NetbuildError
 from netbuild.runs.checkpoint import checkpoints
 from netbuild.tasks import Batch
 from netbuild.training import Record, Trainer
-from netbuild.training.step import are_finite, bad_gradient, first_bad, total_norm
+from netbuild.training.guard import are_finite, bad_gradient, first_bad, total_norm
+from netbuild.training.optimizer_state import optimizer_tensors
 
 Poison = Callable[[Trainer], None]
 
@@ -141,3 +143,50 @@ def test_a_diverged_run_is_not_gone_on_with_by_itself(
     assert "Traceback" not in result.err
     assert cli(*words, "--resume").code == Exit.DIVERGED
     assert len(list((tmp_path / "runs" / "small").glob("*/run.json"))) == 2
+
+
+@pytest.mark.parametrize("clip", ["null", "1.0"])
+@pytest.mark.parametrize("poison", [input_, weight, gradient], ids=lambda p: p.__name__)
+def test_a_bad_step_that_nobody_waits_for_changes_nothing(
+    small: Path, poison: Poison, clip: str
+) -> None:
+    """As on a GPU, where the steps after it are queued before anyone knows of it."""
+    spec = netbuild.load(small, [f"training.clip_grad_norm={clip}", "training.log_every=9"])
+    network = netbuild.build(spec)
+    trainer = Trainer.of(spec, network, build_optimizer(spec.model.training, network))
+    trainer._begin_stage()
+    trainer.learner.delay()
+    for step in range(8):
+        if step == 3:
+            poison(trainer)
+            before = optimizer_tensors(network, trainer.optimizer)[0] | network.state_dict()
+            before = {name: values.clone() for name, values in before.items()}
+        assert trainer.take_step(logged=False) == {}
+        trainer.progress.step += 1
+    after = optimizer_tensors(network, trainer.optimizer)[0] | network.state_dict()
+    assert all(torch.equal(after[name], before[name]) or name == "readout.bias" for name in before)
+    with pytest.raises(NetbuildError) as caught:
+        trainer.take_step(logged=True)
+    assert str(caught.value).startswith(SAID[poison].format(3))
+    assert trainer.step == 3
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "Adagrad"])
+@pytest.mark.parametrize("clip", ["null", "0.1"])
+def test_steps_that_nobody_waits_for_are_those_of_the_cpu(
+    small: Path, kind: str, clip: str
+) -> None:
+    changes = [f"training.clip_grad_norm={clip}", f"training.optimizer={{type: {kind}, lr: 0.01}}"]
+    spec, states = netbuild.load(small, changes), []
+    for delayed in (False, True):
+        network = netbuild.build(spec)
+        trainer = Trainer.of(spec, network, build_optimizer(spec.model.training, network))
+        trainer._begin_stage()
+        if delayed:
+            trainer.learner.delay()
+        for _ in range(6):
+            trainer.take_step(logged=False)
+            trainer.progress.step += 1
+        assert trainer.learner.bad_step() is None
+        states.append(optimizer_tensors(network, trainer.optimizer)[0] | network.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
