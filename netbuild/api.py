@@ -33,11 +33,16 @@ def train(
 
     `task` is any object with a `batch` method, in place of the spec's own. `watch` is called with
     every record and the trainer, whose `stop` it may set. Threads and determinism are the caller's:
-    this records them and changes nothing of the process. Raises SpecError for a bad spec and
-    NetbuildError when the loss diverges or the run cannot be written.
+    this records them and changes nothing of the process. A RuntimeWarning tells of choices that are
+    made on the test trials of `task`. Raises SpecError for a bad spec and NetbuildError when the
+    loss diverges or the run cannot be written.
     """
     spec = spec if isinstance(spec, Spec) else load(spec)
     trainer = new_trainer(spec, task, device)
+    if task is not None and trainer.selected_on == "test":
+        what = "`stop_when` and the best checkpoint are chosen on the test trials of the task"
+        hint = "with a method `validation()` they would be chosen on its validation trials"
+        warnings.warn(f"{what}; {hint}", RuntimeWarning, stacklevel=2)
     return _carry_out(
         trainer, start_run(spec, Path(out), trainer, own_task=task is not None), watch
     )

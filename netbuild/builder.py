@@ -164,7 +164,8 @@ def build_task(spec: Spec) -> Task:
         return ArraysTask(
             plan.samples,
             plan.targets,
-            train=task.split.train,
+            train=task.fractions[0],
+            validation=task.fractions[1],
             split_seed=plan.split.seed,
             seed=seed,
             loss_mask=plan.loss_mask,

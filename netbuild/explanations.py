@@ -55,6 +55,7 @@ _RECURRENT = (
 )
 _TASK = "task: {type: arrays, inputs: data.csv, targets: classes.csv}\n"
 _TRAINED = _layer("output_dim: 3", _TASK) + "training: {steps: 10, batch_size: 4}\n"
+_EVALUATED = _TRAINED.replace("batch_size: 4", "batch_size: 4, evaluate: {every: 5}")
 
 
 def _staged(change: str) -> str:
@@ -337,7 +338,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB309": Explanation(
         "too few samples",
-        "The split leaves fewer training samples than a batch needs.",
+        "The split leaves fewer training samples than a batch needs, or no sample to train, to"
+        " validate or to test on.",
         _TRAINED.replace("batch_size: 4", "batch_size: 40"),
         _TRAINED,
     ),
@@ -352,9 +354,10 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "NB311": Explanation(
         "test samples that were trained on",
-        "The weights were trained on samples that are test samples here, by another `seed` or"
-        " another `split`, so that the score would not be that of unseen samples. The file of the"
-        " weights records which samples of which data file they were trained on.",
+        "The weights were trained on samples that are test or validation samples here, or chosen on"
+        " samples that are test samples here, by another `seed` or another `split`, so that the"
+        " score would not be that of unseen samples. The file of the weights records which samples"
+        " of which data file they have seen.",
         _staged("task.split.seed: 1"),
         _staged("training.optimizer.lr: 1e-4"),
     ),
@@ -404,6 +407,16 @@ EXPLANATIONS: dict[str, Explanation] = {
         " other wiring has the same numbers, and the measured connectome itself is trained.",
         _wired("edges: kinds.csv, where: {Type: chemical}, control: {rewire: degree_preserving}"),
         _wired("edges: edges.csv, control: {rewire: er}"),
+    ),
+    "NB607": Explanation(
+        "a choice made on the test set",
+        "A warning: the spec is valid, but `stop_when` ends the training, or the best of several"
+        " evaluations is kept, by scores on the test set. The score of what was chosen on some"
+        " samples is too good for unseen ones. With `validation` in `split`, choices are made on"
+        " validation samples, and the test set is scored once, at the end. `selected_on` in"
+        " `run.json` says what the choices of a run were made on.",
+        _EVALUATED,
+        _EVALUATED.replace("csv}", "csv, split: {train: 0.5, validation: 0.25}}"),
     ),
     "NB901": Explanation(
         "more than a machine can give",

@@ -414,15 +414,15 @@ class Progress:
             self.quiet = True
 
     def _show(self, kind: str, step: int, steps: int | None, values: Mapping[str, Any]) -> None:
-        shown = ", ".join(_pairs(values, rate=self.bar is None))
+        shown, on = ", ".join(_pairs(values, rate=self.bar is None)), values.get("on", "test")
         of = f"{step}" if steps is None else f"{step}/{steps}"
         if self.bar is not None:
             if kind == "train":
                 self.bar.update(self.task, completed=step, total=steps, values=shown)
             else:
-                self.bar.console.print(f"step {of}: test {shown}")
+                self.bar.console.print(f"step {of}: {on} {shown}")
         elif kind == "evaluation":
-            self._print(f"step {of}: test {shown}")
+            self._print(f"step {of}: {on} {shown}")
         elif step >= self.printed + max((steps or 10_000) // 10, 1) or not self.printed:
             self.printed = step
             self._print(f"step {of}: {shown}")

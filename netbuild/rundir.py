@@ -18,7 +18,10 @@ RUN, STATE = "run.json", "state.json"
 NETWORK, OPTIMIZER = "network.safetensors", "optimizer.safetensors"
 CHECKPOINTS = "checkpoints"
 LATEST = "latest"  # names the newest run in a folder
-FORMAT = 1  # of `run.json` and `state.json`
+FORMAT = 1  # of `state.json` and of files of weights
+# Of `run.json`. From format 2 on, test trials that a task draws are not those of evaluations.
+RUN_FORMAT = 2
+RUN_FORMATS = (1, RUN_FORMAT)  # which can be read
 LARGEST_JSON = 1 << 26  # bytes of either file
 
 

@@ -1,4 +1,7 @@
-"""Fractions of counts, and which samples of a data set are trained on; without torch."""
+"""Fractions of counts, and which samples of a data set are trained on, chosen on and tested.
+
+Nothing here needs torch.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from netbuild.streams import seed_of
 
 HEX_DIGITS = 64  # of a SHA-256
 BLOCK = 1 << 20  # values that are converted at once
+Selection = Literal["validation", "training", "test"]  # what choices are made on, best first
 
 
 def round_half_up(fraction: float, n: int) -> int:
@@ -59,26 +63,48 @@ def permutation(count: int, seed: int) -> NDArray[np.int64]:
     return np.where(before < 0, partner, found[before])
 
 
-def split_of(count: int, train: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The positions of the samples that are trained on, and of those that are tested.
+class Parts(NamedTuple):
+    """The positions of samples: those trained on, those that choices are made on, those tested."""
 
-    `train` is the fraction trained on; with 1 all samples are both trained on and tested. Raises
-    ValueError where no sample is left to train on.
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]  # may be empty
+    test: NDArray[np.int64]  # the same as `train` where all samples are trained on
+
+
+def counts_of(count: int, train: float, validation: float = 0.0) -> tuple[int, int, int]:
+    """How many of `count` samples are for training, for validation, and for testing.
+
+    The numbers are below 1 where a part gets no sample.
     """
-    first = round_half_up(train, count)
-    if not 0 < first <= count:
-        raise ValueError(f"{first} of {count} samples to train on (train={train})")
+    trained, validated = round_half_up(train, count), round_half_up(validation, count)
+    return trained, validated, count - trained - validated
+
+
+def split_of(count: int, train: float, seed: int, validation: float = 0.0) -> Parts:
+    """The positions of the samples of each part.
+
+    `train` and `validation` are fractions of the samples, and the rest is the test set; with
+    `train` 1 all samples are both trained on and tested. Raises ValueError where no sample is left
+    to train on, or, with a validation part, to validate or to test.
+    """
+    trained, validated, tested = counts_of(count, train, validation)
+    if not 0 < trained <= count:
+        raise ValueError(f"{trained} of {count} samples to train on (train={train})")
+    if validation and (validated < 1 or tested < 1):
+        what = f"{validated} of {count} samples for validation and {max(tested, 0)} to test"
+        raise ValueError(f"{what} (train={train}, validation={validation})")
     order = permutation(count, seed_of(seed, "split"))
-    return order[:first], order[first:] if first < count else order[:first]
+    first, rest = order[:trained], order[trained:]
+    return Parts(first, rest[:validated], rest[validated:] if len(rest) else first)
 
 
 @dataclass(frozen=True)
 class SampleSplit:
-    """The samples of a data set that are trained on; the rest is the test set.
+    """The samples of a data set that are trained on and chosen on; the rest is the test set.
 
-    They are the first `trained` of a permutation of all `samples`, which `seed` draws. `file` is
-    the SHA-256 of the file that holds the inputs, and `data` that of their values: as many samples
-    of the same file, or with the same values, are the same samples.
+    They are the first `trained` of a permutation of all `samples`, which `seed` draws, and the next
+    `validated` ones. `file` is the SHA-256 of the file that holds the inputs, and `data` that of
+    their values: as many samples of the same file, or with the same values, are the same samples.
     """
 
     file: str
@@ -86,38 +112,58 @@ class SampleSplit:
     samples: int
     trained: int
     seed: int
+    validated: int = 0
+
+    @property
+    def selects_on(self) -> Selection:
+        """The samples that a choice during the training is made on."""
+        if self.trained == self.samples:
+            return "training"
+        return "validation" if self.validated else "test"
 
     def leaks_into(self, later: SampleSplit) -> bool:
-        """Whether samples that this split trains on belong to the test set of a later one.
+        """Whether a later split scores samples that this one has seen.
 
-        A later split that trains on all samples has no test set.
+        Samples that this split trains on must not be among the later validation or test samples,
+        and its validation samples not among the later test samples. A later split that trains on
+        all samples has neither.
         """
         same = self.file == later.file or self.data == later.data
         if not same or self.samples != later.samples or later.trained == later.samples:
             return False
-        return self.seed != later.seed or self.trained > later.trained
+        chosen = self.trained + self.validated > later.trained + later.validated
+        return self.seed != later.seed or self.trained > later.trained or chosen
 
     @property
     def words(self) -> str:
         """The split as a spec writes it."""
-        return f"split: {{train: {self.trained / self.samples!r}, seed: {self.seed}}}"
+        train, validation = self.trained / self.samples, self.validated / self.samples
+        more = f"validation: {validation!r}, " if self.validated else ""
+        return f"split: {{train: {train!r}, {more}seed: {self.seed}}}"
 
     def to_data(self) -> dict[str, Any]:
-        """The split as plain JSON data."""
-        return asdict(self)
+        """The split as plain JSON data; a split without validation samples does not mention them.
+
+        So it has the bytes that it had before there were any.
+        """
+        data = asdict(self)
+        return data if self.validated else {k: v for k, v in data.items() if k != "validated"}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> SampleSplit:
         """The inverse of `to_data`; raises KeyError, TypeError or ValueError for other data."""
-        split = cls(**{field.name: data[field.name] for field in fields(cls)})
-        counts = split.samples, split.trained, split.seed
+        given = {"validated": 0, **data}
+        split = cls(**{field.name: given[field.name] for field in fields(cls)})
+        counts = split.samples, split.trained, split.validated, split.seed
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError("numbers of samples and seeds are whole numbers from 0")
         for found in (split.file, split.data):
             if not isinstance(found, str) or len(found) != HEX_DIGITS:
                 raise ValueError(f"the digest of a data set has {HEX_DIGITS} characters")
-        if not 0 < split.trained <= split.samples:
-            raise ValueError("a split trains on at least one sample, and on no more than there are")
+        if not 0 < split.trained <= split.trained + split.validated <= split.samples:
+            raise ValueError(
+                "a split trains on at least one sample, and has no more than there are"
+            )
         return split
 
 

@@ -48,11 +48,12 @@ ALLOWED = {
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},
     "training": {
-        *("errors", "streams", "language", "layers", "regularization", "tasks", "builder"),
+        *("errors", "splits", "streams", "language", "layers", "regularization", "tasks"),
+        "builder",
     },
     "runs": {
         *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
-        *("layers", "durable", "tasks", "builder", "training", "compare"),
+        *("layers", "durable", "splits", "tasks", "builder", "training", "compare"),
     },
     "results": {
         *("errors", "durable", "wording", "language", "layers", "tasks", "builder"),

@@ -69,6 +69,8 @@ def _parts(target: str, data_root: Any) -> tuple[dict[str, dict[str, Any]], Run 
     run = open_run(path, verify=False)
     environment = flat(run.about.get("environment", {})) | flat({"git": run.about.get("git", {})})
     scores = {"status": run.about.get("status"), **flat(run.final)}
+    if "on" in run.final:  # it is of validation trials
+        scores |= flat({"test": run.scores.get("test", {})})
     return {
         "spec": values_of(run.spec),
         "inputs": inputs_of(run.spec),

@@ -1,10 +1,11 @@
-"""`netbuild evaluate`: scores a checkpoint of a run on the test trials."""
+"""`netbuild evaluate`: scores a checkpoint of a run on its test or validation trials."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +20,22 @@ if TYPE_CHECKING:
     from netbuild.results.run import Run
 
 
+class On(StrEnum):
+    """The trials that are scored."""
+
+    test = "test"
+    validation = "validation"
+
+
 def evaluate(
     target: options.RunName,
     checkpoint: options.Checkpoint = "last",
     trials: Annotated[
         int | None, option(None, "How many; if left out, as many as in training.", min=1)
     ] = None,
+    on: Annotated[
+        On, option(None, "Test trials, or those that choices were made on.", "--on")
+    ] = On.test,
     output: Annotated[
         Path | None, options.output("Write a table with one row for each trial, as .parquet.")
     ] = None,
@@ -32,7 +43,7 @@ def evaluate(
     form: options.Form = Format.text,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score a checkpoint on the test trials, as the training did; the run is left as it is."""
+    """Score a checkpoint as the training did; the run is left as it is."""
     which = which_checkpoint(checkpoint)
     need_ending(output, "a table of trials", ".parquet")
     path = run_of(target)
@@ -43,7 +54,7 @@ def evaluate(
     run = open_run(path, verify=False)
     prepare_as(run)  # with other threads the last bits may differ
     try:
-        found = score(run, which, trials=trials, device=device or "cpu")
+        found = score(run, which, trials=trials, device=device or "cpu", on=on.value)
     except NetbuildError as error:
         raise _with_others(run, error) from None
     if output is not None:
@@ -53,7 +64,7 @@ def evaluate(
         trial_frame(found.columns).write_parquet(table)
         write(output, table.getvalue(), quiet=True)
     if form is Format.json:
-        record = {"run": str(run.path), "step": found.step, "trials": found.trials}
+        record = {"run": str(run.path), "step": found.step, "on": found.on, "trials": found.trials}
         record |= {"stage": found.stage} if found.stage else {}
         record |= {**_known(found.values), "logged": _known(found.logged)}
         say(json.dumps(record, ensure_ascii=False))
@@ -87,16 +98,16 @@ def _known(value: Any) -> Any:
 def _tell(run: Run, found: Evaluation, quiet: bool) -> None:
     if not quiet:
         stage = f", stage {found.stage}" if found.stage else ""
-        say(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} test trials")
+        say(f"{run.path}: step {found.step:,}{stage}, {found.trials:,} {found.on} trials")
     say(_scores(found.values))
     for name, value in found.values.get("environments", {}).items():
         say(f"  {name}: accuracy {value:.4f}")
     if found.logged is None or quiet:
         return
     if found.logged == _known(found.values):
-        say("the log of the training has the same")
+        say("the training wrote the same")
     else:
-        say(f"the log of the training has {_scores(found.logged)}")
+        say(f"the training wrote {_scores(found.logged)}")
 
 
 def _scores(values: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,22 +98,21 @@ class Session:
 
     def summary(self, run: Run, seconds: float) -> None:
         """Print how a training ended, its scores, and that its constraints hold."""
-        final, about, checks = run.final, run.about, run.verify()
+        about, checks = run.about, run.verify()
         violations = sum(check.violations for check in checks)
         if self.form is Format.json:
+            final = run.scores["test"]["last"] if run.scores else run.final
             values = {key: final[key] for key in ("loss", "accuracy") if key in final}
             shown = {"run": str(run.path), "status": about["status"], "step": about["step"]}
-            say(json.dumps(shown | values | {"violations": violations}))
+            more = {key: about[key] for key in ("selected_on", "scores") if key in about}
+            say(json.dumps(shown | values | more | {"violations": violations}))
             return
         if self.quiet:
             say(run.path)
             return
         say(f"{_ended(run)}, {seconds:.1f} s")
-        if final:
-            known = [key for key in ("accuracy", "loss") if final.get(key) is not None]
-            scores = [f"{key} {final[key]:.4f}" for key in known]
-            since = "" if final["step"] == about["step"] else f" after {final['step']:,} steps"
-            say(f"test {', '.join(scores) or 'without a score'}{since}")
+        for line in _scores_of(run):
+            say(line)
         kinds = {"sign": "signs", "absent": "absent connections", "frozen": "frozen weights"}
         counts = [
             f"{sum(c.weights for c in checks if c.constraint == kind):,} {words}"
@@ -122,6 +122,37 @@ class Session:
         if counts:
             say(f"constraints verified: {', '.join(counts)}; {violations} violations")
         say(f"run: {run.path}")
+
+
+def _scores_of(run: Run) -> Iterator[str]:
+    """The scores at the end of a training, of its last weights and of its best ones.
+
+    A training that was interrupted has its last evaluation.
+    """
+    scores, final, best = run.scores, run.final, run.about.get("best")
+    if not scores:
+        if final:
+            since = "" if final["step"] == run.about["step"] else f" after {final['step']:,} steps"
+            yield f"{final.get('on', 'test')} {_numbers(final)}{since}"
+        return
+    yield _on_each(scores, "last")
+    if run.about.get("selected_on") is None or best is None:
+        return
+    if best["step"] == run.about["step"]:
+        yield f"best after {best['step']:,} steps, which is the last one"
+    elif all("best" in each for each in scores.values()):
+        yield f"best after {best['step']:,} steps: {_on_each(scores, 'best')}"
+
+
+def _on_each(scores: Mapping[str, Any], which: str) -> str:
+    """The scores of the last or the best weights on the test trials and on the validation ones."""
+    on = [name for name in ("test", "validation") if name in scores]
+    return "; ".join(f"{name} {_numbers(scores[name][which])}" for name in on)
+
+
+def _numbers(scores: Mapping[str, Any]) -> str:
+    known = [key for key in ("accuracy", "loss") if scores.get(key) is not None]
+    return ", ".join(f"{key} {scores[key]:.4f}" for key in known) or "without a score"
 
 
 def _ended(run: Run) -> str:

@@ -21,7 +21,7 @@ from netbuild.language.units import Units
 from netbuild.language.values import as_float32
 from netbuild.language.weights import Array as ArrayName
 from netbuild.language.weights import FileName
-from netbuild.splits import SampleSplit, digest_of, round_half_up, split_of
+from netbuild.splits import SampleSplit, counts_of, digest_of, split_of
 from netbuild.wording import counted
 
 Array = NDArray[Any]
@@ -47,9 +47,16 @@ class TargetArray(Model):
 
 
 class Split(Model):
-    """Which samples are trained on; the rest is the test set."""
+    """Which samples are trained on, and which choices are made on; the rest is the test set.
+
+    Choices are those of `stop_when` and of the best checkpoint. Without `validation` they are made
+    on the test set.
+    """
 
     train: float = key(0.8, "fraction trained on", 0.8, gt=0, le=1)
+    validation: float | None = key(
+        None, "fraction that choices are made on, of all samples", 0.15, gt=0, lt=1
+    )
     seed: Seed | None = key(None, "a separate seed; the spec's `seed` when left out", 0)
 
 
@@ -78,7 +85,9 @@ class Arrays(Model):
         ["coherence", "context"],
         max_length=1000,
     )
-    split: Split = key(Split(), "training and test samples", {"train": 0.8, "seed": 0})
+    split: Split = key(
+        Split(), "training, validation and test samples", {"train": 0.7, "validation": 0.15}
+    )
 
     has_epochs: ClassVar[bool] = True
     parts: ClassVar[int] = 1
@@ -86,6 +95,11 @@ class Arrays(Model):
     def answers_are_choices(self, given: TaskInputs | None) -> bool:
         """Whether an evaluation has an accuracy whichever loss is trained on."""
         return False
+
+    @property
+    def fractions(self) -> tuple[float, float]:
+        """The fractions of the samples for training and for validation."""
+        return self.split.train, self.split.validation or 0.0
 
     def split_seed(self, context: Context) -> int:
         """The seed of the split: its own, or the spec's."""
@@ -139,9 +153,9 @@ class Arrays(Model):
             return None
         where = "task.inputs.file" if self.inputs.file is not None else "task.file"
         digest = context.once(("digest", id(inputs)), lambda: digest_of(inputs))
-        trained = round_half_up(self.split.train, len(inputs))
+        trained, validated, _ = counts_of(len(inputs), *self.fractions)
         sha256, seed = context.files[where].sha256, self.split_seed(context)
-        split = SampleSplit(sha256, digest, len(inputs), trained, seed)
+        split = SampleSplit(sha256, digest, len(inputs), trained, seed, validated)
         return ArraysPlan(scaled.shape[-1], {}, scaled, answers, mask, variables, split)
 
 
@@ -278,11 +292,15 @@ def _variables(context: Context, task: Arrays, samples: int) -> dict[str, Array]
 
 
 def _check_batch(context: Context, task: Arrays, training: Training | None, samples: int) -> None:
-    train = round_half_up(task.split.train, samples)
-    have = counted(samples, "sample")
+    train, validation, test = counts_of(samples, *task.fractions)
+    have, here = counted(samples, "sample"), context.at("task", "split")
     if train < 1:
-        here = context.at("task", "split", "train")
-        here.problem("NB309", f"of {have} none is left to train on")
+        here["train"].problem("NB309", f"of {have} none is left to train on")
+    elif task.split.validation is not None and min(validation, test) < 1:
+        to = "validate" if validation < 1 else "test"
+        written = f"train: {task.split.train:g}, validation: {task.split.validation:g}"
+        what = f"with `{written}`, none of {have} is left to {to} on"
+        here["validation"].problem("NB309", what, "for example `train: 0.7, validation: 0.15`")
     if training is not None and training.is_written and training.batch_size > train >= 1:
         what = f"batch_size is {training.batch_size}, but {train} of {have} are trained on"
         here = context.at("training", "batch_size")
@@ -290,13 +308,16 @@ def _check_batch(context: Context, task: Arrays, training: Training | None, samp
 
 
 def _check_split(context: Context, task: Arrays, mask: Array | None) -> None:
-    """Whether the loss mask counts anything among the trials trained on, and among those tested."""
-    train = task.split.train
-    if mask is None or round_half_up(train, len(mask)) < 1:  # `_check_batch` reports it
+    """Whether the loss mask counts anything among the trials of each part of the split."""
+    train, validation = task.fractions
+    if mask is None:
         return
-    parts = split_of(len(mask), train, task.split_seed(context))
-    for which, trials in zip(("trained on", "tested"), parts, strict=True):
-        if not mask[trials].any():
+    counts = counts_of(len(mask), train, validation)
+    if counts[0] < 1 or (validation and min(counts) < 1):  # `_check_batch` reports it
+        return
+    parts = split_of(len(mask), train, task.split_seed(context), validation)
+    for which, trials in zip(("trained on", "validated on", "tested"), parts, strict=True):
+        if len(trials) and not mask[trials].any():
             count = "the one trial" if len(trials) == 1 else f"all {len(trials)} trials"
             what = f"the loss mask is 0 in {count} {which}, so that they have no loss"
             hint = "take another `split`, or a loss mask that counts some of them"

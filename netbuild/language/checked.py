@@ -30,7 +30,13 @@ from netbuild.language.sources import (
 from netbuild.language.spec import NetworkSpec
 from netbuild.language.start import START, check_start
 from netbuild.language.targets import check_regularizers
-from netbuild.language.training import Training, check_same_files, check_stage, check_training
+from netbuild.language.training import (
+    Training,
+    check_same_files,
+    check_selection,
+    check_stage,
+    check_training,
+)
 from netbuild.yamltree.document import Document, read
 from netbuild.yamltree.document import parse as parse_text
 from netbuild.yamltree.nodes import Location
@@ -292,6 +298,8 @@ def _checked(document: Document, path: Path | None, options: Options) -> Spec:
         raise SpecError(problems, _in_order(whole.warnings, composed))
     assert whole.parsed.spec is not None
     assert len(plan.layers) == len(whole.parsed.spec.layers)  # else building would fail
+    alone = [(whole.parsed.spec.training, plan)]
+    check_selection(whole, [(stage.model.training, stage.plan) for stage in stages] or alone)
     return spec(whole, plan, stages)
 
 

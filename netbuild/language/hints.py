@@ -20,8 +20,10 @@ from netbuild.yamltree.scalars import resolve
 
 MOST_KEYS = 16  # of a section that are listed in a hint
 SURE = 0.75  # similarity from which on a word is a misspelt key and nothing else
-# Keys of other tools that no section has a counterpart of.
+# Keys that no section has a counterpart of where they are unknown, with what to do instead.
 FOREIGN = {
+    "evaluation": "`training: {evaluate: ...}` says what is scored, and whether with noise;"
+    " `task: {evaluation: ...}` how trials of neurogym differ then",
     "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
     **dict.fromkeys(
         ("_target_", "class_path", "module", "__class__"),

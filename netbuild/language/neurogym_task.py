@@ -74,6 +74,10 @@ class TargetLevels(Model):
 class EvaluationTrials(Model):
     """How the trials that are scored differ from those that are trained on."""
 
+    foreign: ClassVar = {
+        "noise": "network noise is no matter of trials: `training: {evaluate: {noise: true}}`"
+    }
+
     env_kwargs: dict[str, object] = _arguments()
     trials: TrialValues = Field(default={})
 

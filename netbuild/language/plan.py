@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netbuild.language.context import Here
 from netbuild.language.units import Units
-from netbuild.splits import SampleSplit
+from netbuild.splits import SampleSplit, Selection
 from netbuild.streams import seed_of
 from netbuild.wiring import Connections, PerConnection
 
@@ -239,3 +239,8 @@ class Plan:
     def split(self) -> SampleSplit | None:
         """Of the task's samples, where it has a given number of them."""
         return getattr(self.task, "split", None)
+
+    @property
+    def selects_on(self) -> Selection:
+        """The trials that a choice during the training is made on."""
+        return "validation" if self.split is None else self.split.selects_on

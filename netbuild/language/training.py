@@ -5,9 +5,9 @@ Below the keys are the rules among them, and what a stage keeps of the whole tra
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ from netbuild.language.base import (
 from netbuild.language.context import Context, Here
 from netbuild.language.plan import NeurogymPlan, Plan, TaskInputs
 from netbuild.language.shorthand import Shorthand, text
-from netbuild.splits import SampleSplit
+from netbuild.splits import SampleSplit, Selection
 from netbuild.yamltree.paths import follow
 
 UNTIL = 10**15  # the steps of a stage that only its `stop_when` ends
@@ -124,10 +124,20 @@ OptimizerSpec = Annotated[
 
 
 class Evaluate(Model):
-    """When the test set is scored; at the end it always is."""
+    """When validation trials are scored, and how; test trials are scored once, at the end.
 
-    every: Count | None = key(None, "steps between two evaluations", 200)
-    trials: Count = key(500, "trials that a generated task scores", 500)
+    Samples from arrays without a validation part have their test set scored each time.
+    """
+
+    every: Count | None = key(
+        None, "steps between two evaluations; the end of a training always has one", 200
+    )
+    trials: Count = key(500, "validation trials, and test trials, of a generated task", 500)
+    noise: bool | None = key(
+        None,
+        "whether recurrent layers keep their noise in evaluation; if left out, they do not",
+        True,
+    )
 
 
 class Checkpoint(Model):
@@ -235,6 +245,38 @@ def check_training(context: Context, training: Training, given: TaskInputs | Non
         _check_stop(here, training, training.stop_when, given)
     if training.stages is not None:
         _check_stages(here, training, training.stages)
+
+
+def chooses(training: Training) -> bool:
+    """Whether a training, or a stage, is ended by its scores, or one of several states is the best.
+
+    The last evaluation of `epochs` is not known here, so `every` alone counts with them.
+    """
+    every, steps = training.evaluate.every, training.steps
+    several = every is not None and (steps is None or every < steps)
+    return training.stop_when is not None or several
+
+
+def selected_on(parts: Iterable[tuple[Training, Selection]]) -> Selection | None:
+    """What the choices of a training are made on, if it makes any; the least honest part counts.
+
+    `parts` are its stages, or itself, each with what a choice in it is made on.
+    """
+    made = {on for training, on in parts if chooses(training)}
+    return next((on for on in reversed(get_args(Selection)) if on in made), None)
+
+
+def check_selection(context: Context, parts: Sequence[tuple[Training, Plan]]) -> None:
+    """Warn where a training, whose parts are given as above, makes a choice on the test set."""
+    for training, plan in parts:
+        if selected_on([(training, plan.selects_on)]) == "test":
+            who = "the best checkpoint is"
+            if training.stop_when is not None:
+                who = "`stop_when` and the best checkpoint are"
+            what = f"{who} chosen on the test set, whose score is then not that of unseen samples"
+            hint = "`split: {train: 0.7, validation: 0.15}` makes choices on validation samples"
+            context.at("task", "split").problem("NB607", what, hint)
+            return
 
 
 def _check_length(here: Here, training: Training) -> None:
@@ -385,6 +427,8 @@ def refuse_leaks(
     """Note a problem where a split tests on samples that `who` has trained on."""
     for split in earlier:
         if now is not None and split.leaks_into(now):
-            what = f"{who} trained on samples of the same file that are test samples here"
+            seen = "trained on" if split.selects_on != "validation" else "trained on, or chose on,"
+            scored = "validation or test samples" if now.validated else "test samples"
+            what = f"{who} {seen} samples of the same file that are {scored} here"
             here.problem("NB311", what, f"write `task: {{{split.words}}}`")
             return

@@ -168,7 +168,7 @@ class CTRNNLayer(nn.Module):
         self.recurrent = self._map("recurrent", recurrent, self.size, seed)
         self.seed = seed or 0
         self.name = name
-        self.step_number: int | None = None
+        self.step_number: int | str | None = None
 
     @classmethod
     def from_dict(cls, layer_struct: Mapping[str, Any]) -> Self:
@@ -185,11 +185,12 @@ class CTRNNLayer(nn.Module):
         """Whether a forward pass in training mode draws random numbers."""
         return bool(self.noise or self.rate_noise or self.input_noise)
 
-    def set_step(self, step: int | None) -> None:
+    def set_step(self, step: int | str | None) -> None:
         """Draw the noise of `step` in every forward pass until it is set again.
 
         A forward pass does not count steps: running one twice, as activation checkpointing does,
-        draws the same noise twice. None: noise comes from torch's global generator.
+        draws the same noise twice. A text names a stream that is no step's. None: noise comes from
+        torch's global generator.
         """
         self.step_number = step
 

@@ -268,16 +268,27 @@ def _no_regularizers(
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Every module in its evaluation mode, without gradients, and back in its own mode after."""
+def evaluating(network: nn.Module, *, noise: str | None = None) -> Iterator[None]:
+    """Every module in its evaluation mode, without gradients, and back in its own mode after.
+
+    With `noise`, recurrent layers keep their noise, drawn from the stream of this name; dropout is
+    off.
+    """
     modes = [(module, module.training) for module in network.modules()]
+    noisy = [m for m, _ in modes if isinstance(m, CTRNNLayer) and m.draws and noise is not None]
+    steps = [layer.step_number for layer in noisy]
     network.eval()
+    for layer in noisy:
+        layer.training = True
+        layer.set_step(noise)
     try:
         with torch.no_grad():
             yield
     finally:
         for module, training in modes:
             module.training = training
+        for layer, step in zip(noisy, steps, strict=True):
+            layer.set_step(step)
 
 
 def _separate_streams(layers: Mapping[str, nn.Module]) -> None:

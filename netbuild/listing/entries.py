@@ -15,8 +15,8 @@ from netbuild.durable import read_file
 from netbuild.folders import ForeignEntryError, TooLargeError, entered
 from netbuild.rundir import (
     CHECKPOINTS,
-    FORMAT,
     RUN,
+    RUN_FORMATS,
     STATE,
     as_object,
     checkpoint_name,
@@ -153,7 +153,7 @@ def _about(path: Path) -> dict[str, Any] | str | None:
         return "run.json is not that of a run"
     if "format" not in about:
         return "run.json is not that of a run"
-    return about if about["format"] == FORMAT else f"it {other_format(about['format'])}"
+    return about if about["format"] in RUN_FORMATS else f"it {other_format(about['format'])}"
 
 
 def is_locked(path: Path) -> bool | None:

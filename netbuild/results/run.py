@@ -10,13 +10,14 @@ from torch import Tensor
 
 from netbuild.builder import build_task
 from netbuild.durable import is_there, read_file, reading
+from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec
 from netbuild.layers import linear_maps
 from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
 from netbuild.results.units import units_of
 from netbuild.runs.run import LARGEST_TABLE, RunFolder, Which
-from netbuild.tasks import Batch, Task, evaluation_batch
+from netbuild.tasks import Batch, Task, TrialSet, unseen_trials, validation_trials
 from netbuild.training.losses import answers
 from netbuild.training.trials import trial_columns, trial_frame
 
@@ -40,14 +41,24 @@ class Run(RunFolder):
         self.refuse_missing_task()
         return self.given_task if self.given_task is not None else build_task(part)
 
-    def batch(self, trials: int | None = None, *, part: Spec | None = None) -> Batch:
-        """The trials that the run is scored on, or the first `trials` of them.
+    def batch(
+        self, trials: int | None = None, *, part: Spec | None = None, of: TrialSet = "test"
+    ) -> Batch:
+        """The test trials, or the validation trials, of the run; or the first `trials` of them.
 
         They belong to the stage whose spec is `part`, by default that of the newest checkpoint.
+        Raises NetbuildError (exit 2) for validation trials of a run that has none.
         """
         part = part or self.part()[1]
         count = part.model.training.evaluate.trials if trials is None else trials
-        batch = evaluation_batch(self._task(part), part.model.seed, count)
+        how, separate = (self._task(part), part.model.seed, count), self.info.has_separate_test
+        if of == "test":
+            batch = unseen_trials(*how, separate=separate)
+        else:
+            found = validation_trials(*how) if separate else None
+            if found is None:
+                raise NetbuildError(f"{self.path} has no validation trials", Exit.USAGE)
+            batch = found
         return batch if trials is None else batch.first(trials)
 
     def activity(self, trials: int = 500, *, checkpoint: Which = None) -> Activity:
@@ -81,7 +92,8 @@ class Run(RunFolder):
         found = self.saved()
         part = self.part(found)[1]
         batch = self.batch(count, part=part)
-        outputs = answers(self.network_of(found), batch.inputs)
+        noise = "test" if part.model.training.evaluate.noise else None
+        outputs = answers(self.network_of(found), batch.inputs, noise=noise)
         return trial_frame(trial_columns(outputs, batch, part.model.training.loss))
 
     def maps(self, *, checkpoint: Which = None) -> dict[str, LabelledMap]:

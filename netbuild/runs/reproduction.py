@@ -164,7 +164,8 @@ class Reproduction:
     def _in_end(self, reason: str) -> str:
         """How the training ended, its scores, and the answers to the test trials."""
         info = self.run.info
-        now = info.model_copy(update={"status": reason, **end_of(self.trainer)})
+        end = end_of(self.trainer, reason, self.run.path)
+        now = info.model_copy(update={"status": reason, **end})
         if found := differences(info.to_data(), now.to_data()):
             key, before, after = found[0]
             return f"run.json: {key} {before} then, {after} now"

@@ -148,9 +148,7 @@ def _restored(run: RunFolder, device: str | None, warn: Warn) -> tuple[Trainer, 
             damaged[path] = error
             continue
         progress = Progress.model_validate(state.model_dump(include=set(Progress.model_fields)))
-        trainer = Trainer.of(
-            run.training_spec, network, optimizer, task=run.given_task, progress=progress
-        )
+        trainer = _trainer(run, network, optimizer, progress)
         _put_away(run, damaged, warn)
         return trainer, state.metrics
     if damaged:
@@ -186,8 +184,23 @@ def _nothing_left(run: RunFolder, errors: list[NetbuildError]) -> NetbuildError:
 
 def first_training(run: RunFolder, device: torch.device) -> Trainer:
     """The training of a run before its first step, from the weights that the run started from."""
-    network, optimizer = _built(run, device)
-    return Trainer.of(run.training_spec, network, optimizer, task=run.given_task)
+    return _trainer(run, *_built(run, device))
+
+
+def _trainer(
+    run: RunFolder,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress | None = None,
+) -> Trainer:
+    return Trainer.of(
+        run.training_spec,
+        network,
+        optimizer,
+        task=run.given_task,
+        progress=progress,
+        separate_test=run.info.has_separate_test,
+    )
 
 
 def _built(run: RunFolder, device: torch.device) -> tuple[Network, torch.optim.Optimizer]:

@@ -137,8 +137,20 @@ class RunFolder:
 
     @property
     def final(self) -> dict[str, Any]:
-        """The last evaluation: step, loss, and perhaps accuracy; {} before the first."""
+        """The last evaluation: step, loss, and perhaps accuracy; {} before the first.
+
+        It is of validation trials where the run has any, and then has `"on": "validation"`.
+        """
         return next(self.records("evaluation", newest_first=True), {})
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The final scores, as {"test": {"last": {"step": ..., "loss": ...}, "best": ...}, ...}.
+
+        There are those of "validation" trials beside "test" where the run has any. {} before the
+        end, and for a run from before there were validation trials.
+        """
+        return dict(self.about.get("scores", {}))
 
     @property
     def step(self) -> int:

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from netbuild import rundir
 from netbuild.durable import read_file, reading, steady
 from netbuild.errors import Exit, NetbuildError
-from netbuild.rundir import FORMAT, other_format
+from netbuild.rundir import FORMAT, RUN_FORMAT, RUN_FORMATS, other_format
+from netbuild.splits import Selection
+from netbuild.tasks import TrialSet
 from netbuild.training.progress import Best, Count, Progress
 
 ENDED = ("finished", "stopped early")  # the status of a training that needs no resume
@@ -78,10 +80,26 @@ class Resumed(Model):
     environment: dict[str, Any] = {}
 
 
+class Score(Model):
+    """The scores of the weights of a step on one set of trials; a missing number is null."""
+
+    step: Count
+    loss: float | None = None
+    accuracy: float | None = None
+    environments: dict[str, float | None] = {}
+
+
+class SetScores(Model):
+    """The final scores on one set of trials."""
+
+    last: Score  # of the last weights
+    best: Score | None = None  # of the weights with the best evaluation of the last stage
+
+
 class RunInfo(Model):
     """The contents of `run.json`."""
 
-    format: int = FORMAT
+    format: int = RUN_FORMAT
     id: str
     name: str
     status: str  # "running", "interrupted", "failed", "diverged" or one of ENDED
@@ -104,6 +122,10 @@ class RunInfo(Model):
     step: Count = 0  # of the newest checkpoint; at the end the last step
     error: str | None = None
     resumed: list[Resumed] = []
+    # What `stop_when` and the best checkpoint are chosen on; None where nothing is chosen, and in
+    # format 1.
+    selected_on: Selection | None = None
+    scores: dict[TrialSet, SetScores] = {}  # at the end, but not in format 1
     # The last evaluation and the best evaluation, at the end; a missing number is null.
     loss: float | None = None
     accuracy: float | None = None
@@ -114,12 +136,19 @@ class RunInfo(Model):
     def _check_end(self) -> Self:
         if self.status in ENDED and "step" not in self.model_fields_set:
             raise ValueError("an end without a step")
+        if self.scores and "test" not in self.scores:
+            raise ValueError("final scores without those on the test trials")
         return self
 
     @property
     def has_ended(self) -> bool:
         """Whether the training needs no resume."""
         return self.status in ENDED
+
+    @property
+    def has_separate_test(self) -> bool:
+        """Whether test trials that a task draws are others than those of evaluations."""
+        return self.format >= RUN_FORMAT
 
     def to_data(self) -> dict[str, Any]:
         """The fields that were set, as in the file."""
@@ -142,7 +171,7 @@ def read_info(path: Path) -> RunInfo:
     with reading(path, KeyError):
         found = rundir.as_object(steady(read_file)(path, rundir.LARGEST_JSON))
         version = found["format"]
-    if version != FORMAT:
+    if version not in RUN_FORMATS:
         raise NetbuildError(f"{path.parent} {other_format(version)}", Exit.RUN)
     try:
         info = RunInfo.model_validate(found)

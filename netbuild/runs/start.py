@@ -17,7 +17,7 @@ from netbuild.language.context import FileRecord
 from netbuild.language.dump import dump_yaml
 from netbuild.language.plan import NeurogymPlan
 from netbuild.layers import Network
-from netbuild.rundir import FORMAT
+from netbuild.rundir import RUN_FORMAT
 from netbuild.runs.checkpoint import INITIAL, pack_initial, refuse_bad_weights
 from netbuild.runs.git import git_state
 from netbuild.runs.lock import take_lock
@@ -92,7 +92,7 @@ def _first_info(
     """The first contents of `run.json`."""
     task = spec.plan.task
     return RunInfo(
-        format=FORMAT,
+        format=RUN_FORMAT,
         id=secrets.token_hex(16),
         name=spec.model.name,
         status="running",
@@ -111,6 +111,7 @@ def _first_info(
         task_widths=task.to_data() if isinstance(task, NeurogymPlan) else None,
         environment=environment(trainer.device, spec),
         kernels=trainer.network.kernels(),
+        selected_on=trainer.selected_on,
         started=now(),
         sources=sources(spec, path),
     )

@@ -21,6 +21,7 @@ from netbuild.runs.checkpoint import Snapshot, prune, snapshot, write_checkpoint
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS, line_of, read_log
 from netbuild.runs.schema import RunInfo, now, read_info, without_nan
+from netbuild.runs.scores import final_scores
 from netbuild.training.loop import Record, Trainer
 from netbuild.training.trials import trial_columns, trial_frame
 
@@ -104,7 +105,7 @@ class RunWriter:
             path = self.path / TRIALS
             durable.need_folder(path.parent, within=self.path)
             durable.replace_file(path, trial_table(trainer), within=self.path)
-        self.status(reason, **end_of(trainer))
+        self.status(reason, **end_of(trainer, reason, self.path))
 
     def status(self, status: str, **more: Any) -> None:
         """Write the status of the run, and changes of other fields, into `run.json`."""
@@ -185,18 +186,25 @@ def _written(trainer: Trainer, writer: RunWriter) -> Generator[Record]:
 
 def trial_table(trainer: Trainer) -> bytes:
     """The test trials with the network's answers, as the bytes of a Parquet file."""
-    buffer, batch = io.BytesIO(), trainer.evaluation()
-    columns = trial_columns(trainer.outputs().cpu(), batch, trainer.training.loss)
+    buffer, batch = io.BytesIO(), trainer.trials("test")
+    columns = trial_columns(trainer.outputs("test").cpu(), batch, trainer.training.loss)
     trial_frame(columns).write_parquet(buffer)
     return buffer.getvalue()
 
 
-def end_of(trainer: Trainer) -> dict[str, Any]:
-    """The step and the scores that `run.json` holds at the end of a training."""
+def end_of(trainer: Trainer, reason: str, path: Path) -> dict[str, Any]:
+    """The step and the scores that `run.json` holds at the end of a training.
+
+    `path` is its run directory. A training that was interrupted, or that began in format 1, has no
+    final scores.
+    """
     progress = trainer.progress
     last: Mapping[str, Any] = progress.evaluations[-1] if progress.evaluations else {}
     best = {} if progress.best is None else {"best": progress.best}
-    return {"step": progress.step, **last, **best}
+    found = {"step": progress.step, **last, **best}
+    if reason != "interrupted" and trainer.separate_test:
+        found["scores"] = final_scores(trainer, path)
+    return found
 
 
 def json_bytes(data: object) -> bytes:

@@ -2,7 +2,17 @@
 
 from netbuild.tasks.arrays import ArraysTask
 from netbuild.tasks.neurogym import NeurogymTask, Prefetch
-from netbuild.tasks.task import Batch, Task, choices, correct, evaluation_batch, right_choices
+from netbuild.tasks.task import (
+    Batch,
+    Task,
+    TrialSet,
+    choices,
+    correct,
+    has_validation,
+    right_choices,
+    unseen_trials,
+    validation_trials,
+)
 
 __all__ = [
     "ArraysTask",
@@ -10,8 +20,11 @@ __all__ = [
     "NeurogymTask",
     "Prefetch",
     "Task",
+    "TrialSet",
     "choices",
     "correct",
-    "evaluation_batch",
+    "has_validation",
     "right_choices",
+    "unseen_trials",
+    "validation_trials",
 ]

@@ -1,4 +1,4 @@
-"""A task from arrays: samples that are shuffled in every epoch, and a test set."""
+"""A task from arrays: samples shuffled in every epoch, validation samples and a test set."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class ArraysTask:
     `loss_mask` (trial, time) says how much each step counts. `variables` are arrays of one value a
     sample or trial, which every batch has beside it.
 
-    `train` is the fraction of samples trained on, chosen by `split_seed`; the rest are the test
-    set, or with `train=1` the training samples serve as that too. The order of epoch e is a
+    `train` is the fraction of samples trained on, and `validation` that of those that choices are
+    made on, both drawn by `split_seed`; the rest are the test set, or with `train=1` the training
+    samples serve as that too. The order of epoch e is a
     permutation seeded by (`seed`, "order", e): any batch can be had without those before it.
     Floating-point numbers are taken in torch's default precision, as layers have it.
-    Raises ValueError when the arrays differ in length or nothing is left to train on.
+    Raises ValueError when the arrays differ in length or a part of the split gets no sample.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ArraysTask:
         loss_mask: Any = None,
         variables: Mapping[str, Any] | None = None,
         train: float = 0.8,
+        validation: float = 0.0,
         split_seed: int = 0,
         seed: int = 0,
     ) -> None:
@@ -51,11 +53,12 @@ class ArraysTask:
         for name, array in self.variables.items():
             if len(array) != len(inputs):
                 raise ValueError(f"{len(array)} values of {name} for {len(inputs)} samples")
-        parts = split_of(len(inputs), train, split_seed)
-        self.train_indices, self.test_indices = map(torch.from_numpy, parts)
+        parts = map(torch.from_numpy, split_of(len(inputs), train, split_seed, validation))
+        self.train_indices, self.validation_indices, self.test_indices = parts
         self.seed = seed
         samples = Batch(inputs, targets, mask)
         self._train, self._test = map(samples.at, (self.train_indices, self.test_indices))
+        self._validation = samples.at(self.validation_indices)
         # An epoch, and its order on the samples' device and on the CPU.
         self._order: tuple[int, Tensor, Tensor] = (-1, self.train_indices, self.train_indices)
 
@@ -63,6 +66,7 @@ class ArraysTask:
         """The same task with its samples on a device; they are moved once, not in every step."""
         moved = copy(self)
         moved._train, moved._test = self._train.to(device), self._test.to(device)
+        moved._validation = self._validation.to(device)
         moved._order = (-1, *self._order[1:])
         return moved
 
@@ -89,8 +93,15 @@ class ArraysTask:
 
     def evaluation(self) -> Batch:
         """The whole test set; `trials` tells which samples of the file they are."""
-        trials = {"sample": self.test_indices.numpy(), **self._rows(self.test_indices)}
-        return self._test._replace(trials=trials)
+        return self._with_rows(self._test, self.test_indices)
+
+    def validation(self) -> Batch | None:
+        """All validation samples, as `evaluation` gives the test set; None without any."""
+        indices = self.validation_indices
+        return self._with_rows(self._validation, indices) if len(indices) else None
+
+    def _with_rows(self, samples: Batch, indices: Tensor) -> Batch:
+        return samples._replace(trials={"sample": indices.numpy(), **self._rows(indices)})
 
     def _rows(self, indices: Tensor) -> dict[str, Any]:
         return {name: array[indices.numpy()] for name, array in self.variables.items()}

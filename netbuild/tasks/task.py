@@ -6,7 +6,7 @@ A network chooses in each trial: the choice is its largest output at the end of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class Batch(NamedTuple):
 
 
 WholeTrials = Callable[[int, np.random.Generator], Batch]
+TrialSet = Literal["validation", "test"]  # trials that are scored
 
 
 @runtime_checkable
@@ -75,10 +76,14 @@ class Task(Protocol):
     """Gives the batch of a step.
 
     `rng` is seeded by (seed, stream, step), so that a task that draws only from it gives the same
-    batch whenever it is asked for the same step. A task may also have `evaluation() -> Batch`, the
-    trials that are scored, or `whole_trials(count, rng) -> Batch`, which draws them where batches
-    are something else; with neither they are drawn as a batch, from a separate stream. A task with
-    an attribute `seed` has its evaluation drawn from that seed.
+    batch whenever it is asked for the same step.
+
+    Test trials are scored at the end, validation trials during the training, where choices are made
+    on their scores. Both are drawn, from streams of their own: as batches, or by `whole_trials(
+    count, rng) -> Batch` where batches are something else. A task may instead have test trials of
+    its own, `evaluation() -> Batch`, and validation trials, `validation() -> Batch | None`. Without
+    the latter its test trials are scored during the training too. A task with an attribute `seed`
+    has its trials drawn from that seed.
     """
 
     def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
@@ -86,14 +91,42 @@ class Task(Protocol):
         ...
 
 
-def evaluation_batch(task: Task, seed: int, trials: int) -> Batch:
-    """The trials that a task is scored on: its own, or `trials` of them, always the same."""
+# The names of random streams. That of the validation trials is older than the distinction.
+STREAMS: Mapping[TrialSet, str] = {"validation": "evaluation", "test": "test"}
+
+
+def validation_trials(task: Task, seed: int, count: int) -> Batch | None:
+    """The trials that choices are made on: the task's own, or `count` of them, always the same.
+
+    None where a task has test trials of its own and no validation trials.
+    """
+    own: Callable[[], Batch | None] | None = getattr(task, "validation", None)
+    if own is not None:
+        return own()
+    return None if hasattr(task, "evaluation") else _drawn(task, seed, count, "validation")
+
+
+def unseen_trials(task: Task, seed: int, count: int, *, separate: bool = True) -> Batch:
+    """The test trials: the task's own, or `count` of them, always the same.
+
+    Without `separate`, test trials that are drawn are the validation trials, as in early runs.
+    """
     own: Callable[[], Batch] | None = getattr(task, "evaluation", None)
     if own is not None:
         return own()
-    rng = rng_of(getattr(task, "seed", seed), "evaluation", 0)
+    return _drawn(task, seed, count, "test" if separate else "validation")
+
+
+def has_validation(task: Task) -> bool:
+    """Whether a task has validation trials."""
+    own: Callable[[], Batch | None] | None = getattr(task, "validation", None)
+    return not hasattr(task, "evaluation") if own is None else own() is not None
+
+
+def _drawn(task: Task, seed: int, count: int, of: TrialSet) -> Batch:
+    rng = rng_of(getattr(task, "seed", seed), STREAMS[of], 0)
     whole: WholeTrials | None = getattr(task, "whole_trials", None)
-    return task.batch(0, trials, rng) if whole is None else whole(trials, rng)
+    return task.batch(0, count, rng) if whole is None else whole(count, rng)
 
 
 def choices(outputs: Tensor, batch: Batch) -> NDArray[np.int64] | None:

@@ -19,10 +19,21 @@ from torch import Tensor
 from netbuild.builder import build_regularizers, build_task, change_optimizer
 from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec
-from netbuild.language.training import Training
+from netbuild.language.training import Training, selected_on
 from netbuild.layers import Network
+from netbuild.splits import Selection
 from netbuild.streams import rng_of
-from netbuild.tasks import ArraysTask, Batch, NeurogymTask, Prefetch, Task, evaluation_batch
+from netbuild.tasks import (
+    ArraysTask,
+    Batch,
+    NeurogymTask,
+    Prefetch,
+    Task,
+    TrialSet,
+    has_validation,
+    unseen_trials,
+    validation_trials,
+)
 from netbuild.training.guard import diverged
 from netbuild.training.losses import answers, check_classes, score
 from netbuild.training.optimizer_state import fit_state
@@ -49,6 +60,9 @@ class Trainer:
     `progress` says where the training stands, `steps` is the last step of the current stage. `stop`
     may be set at any time, for instance by a signal handler: then the current step is finished, and
     the last record says "interrupted". `saving` is true while the caller saves the state.
+
+    Evaluations are of validation trials where the task has any, and else of test trials. Without
+    `separate_test` they are of the trials that a task draws for both, as in runs of format 1.
     """
 
     def __init__(
@@ -59,6 +73,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         *,
         seed: int = 0,
+        separate_test: bool = True,
     ) -> None:
         self.network, self.task, self.optimizer = network, task, optimizer
         self.training, self.seed = training, seed
@@ -71,8 +86,10 @@ class Trainer:
         self.learner: Learner
         self.spec: Spec | None = None
         self.stages: Sequence[Stage] = ()  # of `spec`
-        self._evaluation: Batch | None = None
-        self._outputs: tuple[int, Tensor] | None = None  # a step, and the answers after it
+        self.separate_test = separate_test
+        self._evaluated: TrialSet | None = None  # None: not known yet
+        self._trials: dict[TrialSet, Batch] = {}
+        self._outputs: dict[TrialSet, tuple[int, Tensor]] = {}  # a step, and the answers after it
 
     @classmethod
     def of(
@@ -83,6 +100,7 @@ class Trainer:
         *,
         task: Task | None = None,
         progress: Progress | None = None,
+        separate_test: bool = True,
     ) -> Self:
         """The training of a spec from `progress` on; `progress` is kept up to date.
 
@@ -93,7 +111,8 @@ class Trainer:
             progress.enter_next_stage()
         part = stages[progress.stage][1]
         source = build_task(part) if task is None else task
-        trainer = cls(network, source, part.model.training, optimizer, seed=part.model.seed)
+        seed, training = part.model.seed, part.model.training
+        trainer = cls(network, source, training, optimizer, seed=seed, separate_test=separate_test)
         trainer.spec, trainer.stages, trainer.given_task = spec, stages, task
         trainer.progress = progress
         trainer.steps += progress.start
@@ -111,6 +130,15 @@ class Trainer:
             own = [part.plan.split for _, part in self.stages[: self.progress.stage + 1]]
             seen += [split for split in own if split is not None]
         return [split.to_data() for split in dict.fromkeys(seen)]
+
+    @property
+    def selected_on(self) -> Selection | None:
+        """What the choices of this training are made on; None where it makes none."""
+        if self.given_task is not None:
+            on: Selection = "validation" if has_validation(self.given_task) else "test"
+            trainings = [part.model.training for _, part in self.stages] or [self.training]
+            return selected_on((training, on) for training in trainings)
+        return selected_on((part.model.training, part.plan.selects_on) for _, part in self.stages)
 
     @property
     def step(self) -> int:
@@ -182,7 +210,8 @@ class Trainer:
                 check_answers(targets, self.network, self.training.loss)
             self.task = self.task.to(self.device)
         self.learner = BackPropagation(self.network, self.optimizer, self.training)
-        self._evaluation = self._outputs = None
+        self._evaluated = None
+        self._trials, self._outputs = {}, {}
 
     def _stage(self) -> Generator[Record, None, str]:
         """The records of one stage; returns why it has ended."""
@@ -232,7 +261,7 @@ class Trainer:
 
     def _learn(self, *, logged: bool) -> dict[str, Any]:
         step, start = self.progress.step, self.progress.start
-        self._outputs = None  # they are those of the weights before this step
+        self._outputs = {}  # they are those of the weights before this step
         factor = rate_factor(self.training, step - start, self.steps - start)
         return self.learner.step(step, self.next_batch(step), factor=factor, logged=logged)
 
@@ -263,29 +292,57 @@ class Trainer:
 
     def _evaluate(self) -> Record:
         self._refuse_bad_step()
-        scores = score(self.outputs(), self.evaluation(), self.training.loss)
+        on = self.evaluated
+        scores = self.scores(on)
         if scores["loss"] is not None and not math.isfinite(scores["loss"]):
-            what = f"the loss on the test trials is {scores['loss']} after step {self.step - 1}"
+            what = f"the loss on the {on} trials is {scores['loss']} after step {self.step - 1}"
             raise diverged(what)
         progress = self.progress
         kept = still_needed(self.training.stop_when, [*progress.evaluations, scores])
         progress.evaluations = cast("list[Scores]", kept)
         is_best = progress.score(scores, self.training)
-        return self._record("evaluation", dict(scores), is_best=is_best)
+        where = {"on": on} if on == "validation" else {}
+        return self._record("evaluation", where | scores, is_best=is_best)
 
-    def evaluation(self) -> Batch:
-        """The trials that are scored, on the network's device; a stage has the same ones always."""
-        if self._evaluation is None:
-            batch = evaluation_batch(self.task, self.seed, self.training.evaluate.trials)
+    @property
+    def evaluated(self) -> TrialSet:
+        """The trials that evaluations during the current stage are of."""
+        if self._evaluated is None:
+            separate = self.separate_test and has_validation(self.task)
+            self._evaluated = "validation" if separate else "test"
+        return self._evaluated
+
+    def trials(self, of: TrialSet) -> Batch:
+        """Trials that are scored, on the network's device; a stage has the same ones always.
+
+        Raises ValueError for validation trials where there are none.
+        """
+        if of not in self._trials:
+            how = self.task, self.seed, self.training.evaluate.trials
+            validation = of == "validation" and self.evaluated == of
+            batch = validation_trials(*how) if validation else None
+            if batch is None and of == "validation":
+                raise ValueError("there are no validation trials")
+            batch = batch or unseen_trials(*how, separate=self.separate_test)
             check_batch(batch, self.network, self.training.loss)
-            self._evaluation = batch.to(self.device)
-        return self._evaluation
+            self._trials[of] = batch.to(self.device)
+        return self._trials[of]
 
-    def outputs(self) -> Tensor:
-        """The network's answers to the trials that are scored, computed once after each step."""
-        if self._outputs is None or self._outputs[0] != self.step:
-            self._outputs = self.step, answers(self.network, self.evaluation().inputs)
-        return self._outputs[1]
+    def outputs(self, of: TrialSet) -> Tensor:
+        """The network's answers to trials that are scored, computed once after each step."""
+        if of not in self._outputs or self._outputs[of][0] != self.step:
+            self._outputs[of] = self.step, self.answers(of)
+        return self._outputs[of][1]
+
+    def answers(self, of: TrialSet) -> Tensor:
+        """The same, computed anew from the weights that the network has now."""
+        noise = of if self.training.evaluate.noise else None
+        return answers(self.network, self.trials(of).inputs, noise=noise)
+
+    def scores(self, of: TrialSet, outputs: Tensor | None = None) -> dict[str, Any]:
+        """The scores of the network's answers, or of the given ones, as `losses.score` has them."""
+        given = self.outputs(of) if outputs is None else outputs
+        return score(given, self.trials(of), self.training.loss)
 
 
 def stages_of(spec: Spec) -> list[Stage]:

@@ -133,10 +133,20 @@ def _mean(right: NDArray[np.float64]) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def answers(network: torch.nn.Module, inputs: Tensor, size: int = 1024) -> Tensor:
-    """A network's answers in evaluation mode, `size` samples at a time: (sample, ..., output)."""
-    with evaluating(network):
-        return torch.cat([network(part) for part in torch.split(inputs, size)])
+def answers(
+    network: torch.nn.Module, inputs: Tensor, size: int = 1024, *, noise: str | None = None
+) -> Tensor:
+    """A network's answers in evaluation mode, `size` samples at a time: (sample, ..., output).
+
+    With `noise`, the noise of recurrent layers stays on. It is drawn from the stream of this name,
+    so that the same samples get the same noise each time; another number of samples gets other
+    noise.
+    """
+    found = []
+    for number, part in enumerate(torch.split(inputs, size)):
+        with evaluating(network, noise=None if noise is None else f"{noise}/{number}"):
+            found.append(network(part))
+    return torch.cat(found)
 
 
 def score(outputs: Tensor, batch: Batch, kind: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def test_every_checkpoint_scores_as_it_did_in_the_training(cli: Any, small: Path
         assert found == {
             "run": str(run.path),
             "step": step,
+            "on": "test",
             "trials": 12,
             **scores(run, step),
             "logged": scores(run, step),
@@ -74,13 +75,13 @@ def test_what_is_printed(cli: Any, small: Path) -> None:
     assert result.out.splitlines() == [
         f"{run.path}: step 24, 12 test trials",
         score,
-        "the log of the training has the same",
+        "the training wrote the same",
     ]
     assert cli("evaluate", run.path, "--quiet").out == f"{score}\n"
     log = run.path / "metrics.jsonl"
     log.write_text(log.read_text().replace(repr(run.final["loss"]), "0.125"))
     other = cli("evaluate", run.path).out.splitlines()[2]
-    assert other == f"the log of the training has accuracy {run.final['accuracy']:.4f}, loss 0.1250"
+    assert other == f"the training wrote accuracy {run.final['accuracy']:.4f}, loss 0.1250"
 
 
 def test_fewer_trials_are_the_first_of_them(cli: Any, small: Path, tmp_path: Path) -> None:
@@ -168,6 +169,8 @@ def test_a_task_from_python_is_given_again(cli: Any, tmp_path: Path) -> None:
     }
     run = netbuild.train(spec, tmp_path, task=Sums())
     found = evaluate(netbuild.open_run(run.path, Sums()))
+    assert found.values == found.logged == {"loss": run.scores["test"]["last"]["loss"]}
+    found = evaluate(netbuild.open_run(run.path, Sums()), on="validation")
     assert found.values == found.logged == {"loss": run.final["loss"]}
     with pytest.raises(NetbuildError, match="trained on a task given in Python"):
         evaluate(netbuild.open_run(run.path))
@@ -215,3 +218,14 @@ def test_a_damaged_checkpoint_names_the_others(cli: Any, small: Path) -> None:
     result = cli("evaluate", run.path, "--checkpoint", 16)
     assert result.code == Exit.RUN
     assert "--checkpoint" not in result.err
+
+
+def test_validation_samples_are_scored_where_there_are_any(cli: Any, small: Path) -> None:
+    result = cli("evaluate", run_of(small, "training.steps=8").path, "--on", "validation")
+    assert (result.code, result.out) == (2, "")
+    assert "has no validation trials" in result.err
+    run = run_of(small, "task.split={train: 0.7, validation: 0.15}")
+    for on in ("validation", "test"):
+        lines = cli("evaluate", run.path, "--on", on).out.splitlines()
+        assert lines[0] == f"{run.path}: step 24, 9 {on} trials"
+        assert lines[2] == "the training wrote the same"

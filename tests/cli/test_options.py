@@ -47,7 +47,7 @@ def test_warnings_are_printed_unless_none_are_wanted(
 ) -> None:
     (small.parent / "m.csv").write_text("1,0,1\n" * 12)  # one unit receives nothing
     change = ["layers[readout].sparsity_mask={file: m.csv, rows: pre}"]
-    assert len(load_spec(str(small), change, warn=None).warnings) == 1
+    assert len(load_spec(str(small), change, warn=None).warnings) == 2
     assert capsys.readouterr().err == ""
     load_spec(str(small), change, warn="github")
     assert capsys.readouterr().err.startswith("::warning ")

@@ -35,7 +35,8 @@ def test_the_excerpt_underlines_the_span(cli: Any, small: Path) -> None:
 
 
 def test_validate_as_json(cli: Any, small: Path) -> None:
-    assert json.loads(cli("validate", small, "--format", "json").out)["problems"] == []
+    (warning,) = json.loads(cli("validate", small, "--format", "json").out)["problems"]
+    assert (warning["code"], warning["severity"]) == ("NB607", "warning")
     result = cli("validate", small, "--set", "training.lr=3", "--format", "json")
     record = json.loads(result.err)
     assert (record["schema_version"], record["exit_code"]) == (1, 3)

@@ -182,13 +182,13 @@ def test_what_is_warned_of_while_it_trains_is_one_line(
 ) -> None:
     from netbuild.training import loop
 
-    found = loop.Trainer.evaluation
+    found = loop.Trainer.trials
 
-    def evaluation(self: Any) -> Any:
+    def trials(self: Any, of: Any) -> Any:
         warnings.warn("the process that prepares trials\nhas ended", RuntimeWarning, stacklevel=1)
-        return found(self)
+        return found(self, of)
 
-    monkeypatch.setattr(loop.Trainer, "evaluation", evaluation)
+    monkeypatch.setattr(loop.Trainer, "trials", trials)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         code, _, err = cli("train", small, "--out", small.parent / "runs")

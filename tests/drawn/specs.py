@@ -9,7 +9,7 @@ from typing import Any
 from drawn.draft import Draft
 from drawn.layers import DT, layer, linear
 from drawn.regularizers import regularizer
-from drawn.training import task, training
+from drawn.training import select, task, training
 from drawn.units import Units
 from netbuild.language.dump import dump_yaml
 
@@ -35,6 +35,7 @@ def draw_spec(seed: int, folder: Path) -> dict[str, Any]:
     if regularizers := [regularizer(draft, i) for i in range(rng.randint(0, 4))]:
         spec["regularizers"] = regularizers
     spec["training"] = training(draft, loss)
+    select(spec, seed)
     if draft.maybe(0.1):
         map_ = {"ctrnn": ".input"}.get(last["type"], "")
         spec["set"] = {"seed": 5, f"layers[{last['name']}]{map_}.seed": 6}

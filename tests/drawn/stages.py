@@ -8,6 +8,7 @@ says, and be forked.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -72,7 +73,7 @@ def drawn(folder: Path, seed: int) -> Path:
             "file": "data.npz",
             "inputs": "x",
             "targets": "y",
-            "split": {"train": 0.5},
+            "split": {"train": 0.5} | ({"validation": 0.2} if seed % 3 == 0 else {}),
         },
         "layers": _layers(rng, timed=timed),
         "regularizers": rng.sample(REGULARIZERS, rng.randint(0, 3)),
@@ -160,8 +161,8 @@ def life(folder: Path, seed: int) -> str:
     assert_same(whole, resume(run, warn=_refuse))
     compared = netbuild.reproduce(whole.path, warn=_refuse)
     assert compared.same, compared.difference
-    for which in ("last", "best"):
-        found = evaluate(whole, which)
+    for which, on in itertools.product(("last", "best"), whole.scores):
+        found = evaluate(whole, which, on=on)
         assert found.logged is not None
         values = dict(found.values)
         assert {key: found.logged[key] for key in values} == values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,19 @@ def stages(draft: Draft, training: dict[str, Any]) -> list[dict[str, Any]]:
     if rule is not None:
         second["stop_when"] = rule
     return [first, second]  # the second takes the steps of the whole
+
+
+def select(spec: dict[str, Any], seed: int) -> None:
+    """Add validation samples, and noise in evaluation, to some specs that say how they are scored.
+
+    These choices have random numbers of their own, so that all others stay what they were.
+    """
+    rng = random.Random(f"select {seed}")
+    split, evaluate = spec["task"].get("split"), spec["training"].get("evaluate")
+    if split is not None and split.get("train", 0.8) < 1 and rng.random() < 0.5:
+        split["validation"] = rng.choice([0.1, 0.15] if split.get("train", 0.8) < 0.8 else [0.1])
+    if evaluate is not None and rng.random() < 0.5:
+        evaluate["noise"] = rng.choice([True, False])
 
 
 def optimizer(draft: Draft) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks import plan_of, said_of
+from checks import plan_of, said_of, spec_of
 
 from netbuild.language.arrays_task import ArraysPlan
+from netbuild.splits import split_of
 
 X = np.array([[0, 16], [8, 4], [2, 2], [1, 1]], np.uint8)
 Y = np.array([0, 1, 2, 1])
@@ -124,3 +125,79 @@ def test_training_without_a_task(tmp_path: Path, training: str, codes: list[str]
     text = "layers: [{name: a, type: linear, input_dim: 1, output_dim: 1}]\n"
     said = said_of(tmp_path, f"{text}training: {{{training}}}\n")
     assert [line[:5] for line in said] == codes
+
+
+def validated(words: str, training: str = "") -> str:
+    return (
+        f"task: {{type: arrays, inputs: x.npy, targets: y.npy, split: {{{words}}}}}\n"
+        "layers: [{name: a, type: linear, output_dim: 2}]\n"
+        f"training: {{steps: 9, batch_size: 2{training}}}\n"
+    )
+
+
+TWENTY = {"x": np.arange(40.0).reshape(20, 2), "y": np.arange(20) % 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train: 0.7, validation: 0.15", ""),
+        ("validation: 0.1", ""),
+        ("train: 0.7, validation: 0.3", "NB309 {}none of 20 samples is left to test on"),
+        ("train: 0.7, validation: 0.02", "NB309 {}none of 20 samples is left to validate on"),
+        ("train: 1, validation: 0.1", "NB309 {}none of 20 samples is left to test on"),
+        ("validation: 0", "NB104 {}must be more than 0, found `0`"),
+        ("validation: 1", "NB104 {}must be less than 1, found `1`"),
+    ],
+)
+def test_a_validation_part_leaves_samples_to_train_and_to_test(
+    tmp_path: Path, words: str, said: str
+) -> None:
+    place = "task.split.validation: " + (f"with `{words}`, " if "NB309" in said else "")
+    expected = [said.format(place)] if said else []
+    assert said_of(tmp_path, validated(words), **TWENTY) == expected
+
+
+def test_the_split_of_the_plan_has_the_validation_samples(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, validated("train: 0.7, validation: 0.15, seed: 2"), **TWENTY)
+    assert plan.split is not None
+    assert (plan.split.trained, plan.split.validated, plan.selects_on) == (14, 3, "validation")
+
+
+STOP = ", evaluate: {every: 3}, stop_when: {metric: loss, at_most: 0.1}"
+
+
+@pytest.mark.parametrize(
+    ("words", "training", "who"),
+    [
+        ("", ", evaluate: {every: 3}", "the best checkpoint is chosen on the test set"),
+        ("train: 0.7", STOP, "`stop_when` and the best checkpoint are chosen on the test set"),
+        ("train: 0.7, validation: 0.15", STOP, ""),
+        ("train: 1", STOP, ""),  # there is no test set
+        ("", ", evaluate: {every: 9}", ""),  # one evaluation: nothing is chosen
+        ("", "", ""),
+    ],
+)
+def test_a_choice_on_the_test_set_is_warned_of(
+    tmp_path: Path, words: str, training: str, who: str
+) -> None:
+    found = spec_of(tmp_path, validated(words, training), **TWENTY).warnings
+    assert [(w.code, w.path) for w in found] == ([("NB607", "task.split")] if who else [])
+    assert all(warning.what.startswith(who) for warning in found)
+
+
+def test_a_choice_of_a_stage_is_warned_of_once(tmp_path: Path) -> None:
+    stage = "{{name: {}, steps: 4, set: {{training.evaluate.every: 2}}}}"
+    stages = f", stages: [{stage.format('a')}, {stage.format('b')}]"
+    text = validated("", stages).replace("steps: 9, ", "")
+    assert [warning.code for warning in spec_of(tmp_path, text, **TWENTY).warnings] == ["NB607"]
+
+
+def test_a_mask_counts_some_validation_trials(tmp_path: Path) -> None:
+    x, seed = np.ones((20, 3, 2)), 4
+    mask = np.ones((20, 3))
+    mask[split_of(20, 0.7, seed, 0.15).validation] = 0
+    text = validated(f"train: 0.7, validation: 0.15, seed: {seed}")
+    text = text.replace("targets: y.npy", "targets: y.npy, loss_mask: m.npy")
+    (said,) = said_of(tmp_path, text, x=x, y=np.zeros((20, 3), int), m=mask)
+    assert said.startswith("NB205 task.loss_mask: the loss mask is 0 in all 3 trials validated on")

@@ -16,7 +16,7 @@ from resuming import begun, stopped_at
 import netbuild
 from netbuild.errors import SpecError
 from netbuild.files.tensors import read_tensors
-from netbuild.splits import SampleSplit, round_half_up
+from netbuild.splits import SampleSplit, counts_of
 from netbuild.tasks import ArraysTask
 
 BASE = """seed: SEED
@@ -28,7 +28,7 @@ DIGEST = "0" * 64
 FROM = "start_from: {run: runs/network/latest}\n"
 
 
-def text(seed: int = 0, train: float = 0.5, training: str = "steps: 6") -> str:
+def text(seed: int = 0, train: float | str = 0.5, training: str = "steps: 6") -> str:
     words = {"SEED": seed, "PART": train, "TRAINING": training}
     found = BASE
     for key, value in words.items():
@@ -53,20 +53,29 @@ def run(tmp_path: Path) -> netbuild.Run:
     return netbuild.train(spec_of(tmp_path, text(), **arrays()), tmp_path / "runs")
 
 
-@given(st.tuples(*[st.sampled_from([0.2, 0.5, 1.0])] * 2), st.tuples(*[st.integers(0, 1)] * 2))
+SPLITS = st.sampled_from([(0.2, 0), (0.5, 0), (1.0, 0), (0.2, 0.3), (0.5, 0.2), (0.5, 0.4)])
+
+
+@given(st.tuples(SPLITS, SPLITS), st.tuples(*[st.integers(0, 1)] * 2))
 def test_a_leak_is_what_the_task_itself_would_score(
-    train: tuple[float, float], seeds: tuple[int, int]
+    fractions: tuple[tuple[float, float], tuple[float, float]], seeds: tuple[int, int]
 ) -> None:
     """With 40 samples two seeds never choose the same half."""
     x, y = np.zeros((40, 1), np.float32), np.zeros(40, np.int64)
-    tasks = [ArraysTask(x, y, train=t, split_seed=s) for t, s in zip(train, seeds, strict=True)]
-    counts = [round_half_up(t, 40) for t in train]
-    first, second = (
-        SampleSplit("0" * 64, "1" * 64, 40, count, seed)
-        for count, seed in zip(counts, seeds, strict=True)
-    )
-    seen = {*tasks[0].train_indices.tolist()} & {*tasks[1].test_indices.tolist()}
-    assert first.leaks_into(second) is (bool(seen) and train[1] < 1)
+    tasks, splits = [], []
+    for (train, validation), seed in zip(fractions, seeds, strict=True):
+        tasks.append(ArraysTask(x, y, train=train, validation=validation, split_seed=seed))
+        trained, validated, _ = counts_of(40, train, validation)
+        splits.append(SampleSplit("0" * 64, "1" * 64, 40, trained, seed, validated))
+    trained_on, chosen_on, _ = parts_of(tasks[0])
+    own, validated_on, tested = parts_of(tasks[1])
+    leaks = trained_on & (validated_on | tested) or chosen_on & tested
+    assert splits[0].leaks_into(splits[1]) is (bool(leaks) and own != tested)
+
+
+def parts_of(task: ArraysTask) -> list[set[int]]:
+    parts = (task.train_indices, task.validation_indices, task.test_indices)
+    return [{*part.tolist()} for part in parts]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +148,20 @@ def test_a_stage_tests_on_no_sample_of_a_stage_before(tmp_path: Path) -> None:
         words = text(training=stages.replace("SET", change))
         found = said_of(tmp_path, words, **arrays())
         assert [each.split(":")[0] for each in found] == is_refused * ["NB311 task.split"]
+
+
+def test_samples_that_were_chosen_on_are_no_test_samples(tmp_path: Path) -> None:
+    part = "0.5, validation: 0.25"
+    netbuild.train(spec_of(tmp_path, text(train=part), **arrays()), tmp_path / "runs")
+    for own, is_refused in (("0.6", True), (part, False), ("0.75", False), ("0.4", True)):
+        found = said_of(tmp_path, text(train=own) + FROM)
+        assert [each.split(":")[0] for each in found] == is_refused * ["NB311 start_from.run"]
+    (words,) = said_of(tmp_path, text(train="0.6") + FROM)
+    assert words.endswith(
+        "the run trained on, or chose on, samples of the same file that are test samples here"
+    )
+    (words,) = said_of(tmp_path, text(train="0.4, validation: 0.4") + FROM)
+    assert words.endswith("that are validation or test samples here")
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_run_that_is_only_being_made(here: Path) -> None:
         ("[" * 100_000, "run.json is not that of a run"),
         ("[1]", "run.json is not that of a run"),
         ('{"name": "small"}', "run.json is not that of a run"),
-        ('{"format": 2}', "it was written by a newer version of netbuild"),
+        ('{"format": 3}', "it was written by a newer version of netbuild"),
         ('{"format": 0}', "it was written by an older version of netbuild"),
     ],
 )

@@ -39,7 +39,9 @@ def test_some_trials_are_the_first_ones(run: netbuild.Run) -> None:
 
 def test_a_task_given_in_python_is_given_again(small: Path, tmp_path: Path) -> None:
     task = netbuild.builder.build_task(netbuild.load(small))
-    trained = netbuild.train(small, tmp_path / "runs", task=task)
+    with pytest.warns(RuntimeWarning, match="are chosen on the test trials of the task"):
+        trained = netbuild.train(small, tmp_path / "runs", task=task)
+    assert trained.about["selected_on"] == "test"
     assert evaluate(trained).values == evaluate(trained).logged
     with pytest.raises(NetbuildError, match="was trained on a task given in Python") as caught:
         evaluate(netbuild.open_run(trained.path))

@@ -223,7 +223,7 @@ def test_overrides_of_a_fork_replace_those_of_the_run(small: Path, tmp_path: Pat
     assert again.spec.model.training.optimizer.lr == 0.5
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"seed": "damaged"}])
+@pytest.mark.parametrize("change", [{"format": 3}, {"seed": "damaged"}])
 def test_a_run_to_resume_that_cannot_be_read_is_refused_and_not_begun_again(
     small: Path, tmp_path: Path, cli: Any, change: dict[str, Any]
 ) -> None:

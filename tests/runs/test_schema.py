@@ -38,3 +38,22 @@ def test_a_resumed_run_no_longer_tells_why_it_had_stopped(small: Path, tmp_path:
     (path / "run.json").write_text(json.dumps(info | {"error": "the power was lost"}))
     netbuild.resume(path)
     assert "error" not in json.loads((path / "run.json").read_text())
+
+
+def test_the_final_scores_of_others_are_checked(run: netbuild.Run) -> None:
+    path = run.path / "run.json"
+    info, score = json.loads(path.read_text()), {"step": 24, "loss": None}
+    assert read_info(path).has_separate_test
+    for odd in (
+        {"validation": {"last": score}},
+        {"test": {"best": score}},
+        {"test": {"last": score | {"step": "24"}}},
+        {"train": {"last": score}},
+        [],
+    ):
+        path.write_text(json.dumps(info | {"scores": odd}))
+        with pytest.raises(NetbuildError, match="damaged: see `"):
+            read_info(path)
+    path.write_text(json.dumps(info | {"selected_on": "the test set"}))
+    with pytest.raises(NetbuildError, match="damaged: see `selected_on`"):
+        read_info(path)

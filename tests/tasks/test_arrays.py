@@ -146,3 +146,19 @@ def test_numbers_are_in_the_default_precision(dtype: torch.dtype) -> None:
     assert found.loss_mask is not None
     assert found.loss_mask.dtype == classes.inputs.dtype == dtype
     assert classes.targets.dtype == torch.int64
+
+
+def test_validation_samples_are_neither_trained_on_nor_tested() -> None:
+    found = task(20, train=0.7, validation=0.15, seed=1)
+    validation = found.validation()
+    assert validation is not None
+    assert validation.trials is not None
+    assert validation.trials["sample"].tolist() == validation.targets.tolist()
+    epoch = torch.cat([found.batch(i, 5).targets for i in range(found.steps_per_epoch(5))])
+    seen = [epoch, validation.targets, found.evaluation().targets]
+    assert [len(part) for part in seen] == [14, 3, 3]
+    assert sorted(torch.cat(seen).tolist()) == list(range(20))
+    moved = found.to("meta").validation()
+    assert moved is not None
+    assert moved.inputs.is_meta
+    assert task(20).validation() is None

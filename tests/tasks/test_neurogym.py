@@ -28,8 +28,9 @@ from netbuild.tasks import (
     Task,
     choices,
     correct,
-    evaluation_batch,
     neurogym,
+    unseen_trials,
+    validation_trials,
 )
 
 TIMING = {"stimulus": ["choice", [100, 200]]}
@@ -95,12 +96,15 @@ def test_evaluation_is_always_the_same_whole_trials() -> None:
     scored = task(kwargs={"timing": {"stimulus": 500}}).recipe
     windows = task(seed=3, window=30, evaluation=scored)
     assert windows.batch(0, 4).trials is None
-    found = evaluation_batch(windows, 0, 6)
+    found = validation_trials(windows, 0, 6)
     assert found.inputs.shape == (6, 35, 3)
     assert found.trials is not None
     windows.batch(7, 4)
-    assert same(found, evaluation_batch(windows, 99, 6))  # the task has a seed of its own
-    assert not same(found, evaluation_batch(task(seed=4, evaluation=scored), 3, 6))
+    assert same(found, validation_trials(windows, 99, 6))  # the task has a seed of its own
+    assert not same(found, validation_trials(task(seed=4, evaluation=scored), 3, 6))
+    unseen = unseen_trials(windows, 0, 6)
+    assert unseen.inputs.shape == found.inputs.shape
+    assert not same(found, unseen)
 
 
 def test_it_can_be_pickled() -> None:

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netbuild.streams import rng_of
-from netbuild.tasks import Batch, Task, choices, correct, evaluation_batch, right_choices
+from netbuild.tasks import (
+    Batch,
+    Task,
+    choices,
+    correct,
+    has_validation,
+    right_choices,
+    unseen_trials,
+    validation_trials,
+)
 
 
 def batch(count: int = 3, time: int = 4, **trials: Any) -> Batch:
@@ -77,9 +86,39 @@ class Whole:
         return batch(count, drawn=rng.integers(0, 100, count))
 
 
-def test_an_evaluation_is_drawn_from_the_tasks_own_seed() -> None:
+def drawn(found: Batch | None) -> list[int]:
+    assert found is not None
+    assert found.trials is not None
+    return list(found.trials["drawn"])
+
+
+def test_trials_are_drawn_from_the_tasks_own_seed() -> None:
     task = Whole()
     assert isinstance(task, Task)
-    found = evaluation_batch(task, 0, 7)
-    assert found.trials is not None
-    assert np.array_equal(found.trials["drawn"], rng_of(5, "evaluation", 0).integers(0, 100, 7))
+    old, new = (list(rng_of(5, name, 0).integers(0, 100, 7)) for name in ("evaluation", "test"))
+    assert has_validation(task)
+    assert drawn(validation_trials(task, 0, 7)) == old
+    assert drawn(unseen_trials(task, 0, 7)) == new
+    assert drawn(unseen_trials(task, 0, 7, separate=False)) == old
+
+
+class Own(Whole):
+    """A task with test trials of its own."""
+
+    def evaluation(self) -> Batch:
+        return batch(2)
+
+
+class Both(Own):
+    """A task with validation trials too."""
+
+    def validation(self) -> Batch | None:
+        return batch(5)
+
+
+def test_a_task_may_have_trials_of_its_own() -> None:
+    for task, count in ((Own(), None), (Both(), 5)):
+        found = validation_trials(task, 0, 7)
+        assert (None if found is None else len(found.inputs)) == count
+        assert has_validation(task) is (count is not None)
+        assert len(unseen_trials(task, 0, 7).inputs) == 2

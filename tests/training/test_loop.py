@@ -268,3 +268,100 @@ def test_padding_costs_nothing(small: Path) -> None:
     assert padding["hidden"].square().mean().item() != pytest.approx(expected)
     first = next(trainer.records())
     assert first.values["regularizers"]["rates"]["raw"] == pytest.approx(expected)
+
+
+class Looked:
+    """A task that writes down which trials were asked for, and when."""
+
+    def __init__(self) -> None:
+        self.looks: list[str] = []
+
+    def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+        x = torch.from_numpy(rng.normal(size=(size, 5)).astype(np.float32))
+        return Batch(x, (x[:, 0] > 0).long())
+
+    def evaluation(self) -> Batch:
+        self.looks.append("test")
+        return self.batch(0, 6, np.random.default_rng(1))
+
+    def validation(self) -> Batch | None:
+        self.looks.append("validation")
+        return self.batch(0, 6, np.random.default_rng(2))
+
+
+def test_nothing_looks_at_the_test_trials_before_the_end(small: Path) -> None:
+    rule = "training.stop_when={metric: loss, patience: 1}"
+    task, trainer = Looked(), trainer_of(small, "training.evaluate.every=4", rule)
+    trainer.task = task
+    evaluations = [record for record in trainer.records() if record.kind == "evaluation"]
+    assert [record.values["on"] for record in evaluations] == ["validation"] * len(evaluations)
+    assert {*task.looks} == {"validation"}
+    expected = task.validation()
+    assert expected is not None
+    assert torch.equal(trainer.trials("validation").inputs, expected.inputs)
+    last = {key: evaluations[-1].values[key] for key in ("loss", "accuracy")}
+    assert last == trainer.scores("validation") == trainer.progress.evaluations[-1]
+    assert trainer.scores("test") != last
+    assert task.looks[-1] == "test"
+
+
+def test_without_validation_samples_evaluations_are_of_the_test_set(small: Path) -> None:
+    trainer = trainer_of(small)
+    (first, *_) = [record for record in trainer.records() if record.kind == "evaluation"]
+    assert "on" not in first.values
+    with pytest.raises(ValueError, match="no validation trials"):
+        trainer.trials("validation")
+
+
+def test_what_choices_are_made_on(small: Path) -> None:
+    def selected(*changes: str, task: object = None) -> str | None:
+        spec = netbuild.load(small, changes)
+        network = build(spec)
+        optimizer = build_optimizer(spec.model.training, network)
+        return Trainer.of(spec, network, optimizer, task=task).selected_on  # type: ignore[arg-type]
+
+    rule = "training.stop_when={metric: loss, at_most: 1}"
+    validated = "task.split={train: 0.7, validation: 0.15}"
+    assert selected() == selected(rule) == "test"
+    assert selected(validated) == selected(validated, rule) == "validation"
+    assert selected("task.split.train=1") == "training"
+    assert selected("training.evaluate.every=null") is None
+    assert selected("training.evaluate.every=24") is None  # the only evaluation is the last one
+    split = "task.split: {train: 0.8, validation: 0.1}"
+    staged = [
+        *("training.steps=null", "training.evaluate.every=null"),
+        f"training.stages=[{{name: a, steps: 4}}, {{name: b, steps: 4, set: {{{split}}}}}]",
+    ]
+    assert selected(*staged) is None
+    assert selected(*staged, "training.evaluate.every=2") == "test"  # of the first stage
+    assert selected(task=Looked()) == "validation"
+
+
+def test_noise_stays_on_where_it_is_asked_for(tmp_path: Path) -> None:
+    spec = {
+        "netbuild": 1,
+        "layers": [
+            {"name": "hidden", "type": "ctrnn", "input_dim": 5, "size": 6, "alpha": 0.3},
+            {"name": "out", "type": "linear", "output_dim": 2},
+        ],
+        "training": {"steps": 4, "evaluate": {"every": 2, "trials": 8}},
+    }
+
+    class Trials:
+        def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
+            x = torch.from_numpy(rng.normal(size=(size, 3, 5)).astype(np.float32))
+            return Batch(x, (x[..., 0] > 0).long())
+
+    def losses(*changes: str) -> list[float]:
+        checked = netbuild.load(spec, changes)
+        network = build(checked)
+        optimizer = build_optimizer(checked.model.training, network)
+        trainer = Trainer.of(checked, network, optimizer, task=Trials())
+        found = [r.values["loss"] for r in trainer.records() if r.kind == "evaluation"]
+        return [*found, trainer.scores("test")["loss"]]
+
+    noise, on = "layers[hidden].noise=0.5", "training.evaluate.noise=true"
+    quiet, noisy = losses(noise), losses(noise, on)
+    assert noisy == losses(noise, on)
+    assert all(one != other for one, other in zip(quiet, noisy, strict=True))
+    assert losses() == losses(on)  # nothing has noise

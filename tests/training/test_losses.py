@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from netbuild.layers import CTRNNLayer, Dropout, Network
 from netbuild.tasks import Batch
 from netbuild.training.losses import accuracy, answers, score, task_loss
 
@@ -94,3 +95,23 @@ def test_targets_of_another_shape_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         task_loss(kind, output, Batch(output, targets, mask))
+
+
+def test_noise_in_evaluation_is_of_its_own_stream_and_dropout_is_off() -> None:
+    layers = {
+        "hidden": CTRNNLayer(2, 4, alpha=0.5, noise=0.3, activation="tanh"),
+        "drop": Dropout(0.5),
+    }
+    network = Network(layers, input_dim=2)
+    network.set_step(3)
+    inputs = torch.ones(6, 5, 2)
+    plain = answers(network, inputs)
+    one, again = (answers(network, inputs, noise="test") for _ in range(2))
+    other = answers(network, inputs, noise="validation")
+    assert torch.equal(one, again)
+    assert len({found.sum().item() for found in (plain, one, other)}) == 3
+    assert (one != 0).all()  # dropout would make half of them 0
+    parts = answers(network, inputs, 3, noise="test")
+    assert not torch.equal(parts[:3], parts[3:])  # each part of the samples gets other noise
+    assert network.training
+    assert network.hidden.step_number == 3
