@@ -43,7 +43,7 @@ ALLOWED = {
     "kernels": set(),
     "drawing": {"errors"},
     "layers": {"streams", "wording", "kernels", "drawing", "wiring"},
-    "regularization": {"splits", "streams", "wording"},
+    "regularization": {"splits", "streams", "wording", "kernels"},
     "tasks": {"streams", "splits", "system", "environments"},
     "builder": {"errors", "streams", "language", "layers", "regularization", "tasks"},
     "inspect": {"language", "layers", "regularization"},

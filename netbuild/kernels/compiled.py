@@ -2,21 +2,12 @@
 
 The rows of a batch are split over as many threads as torch uses. The bits of a result do not
 depend on their number, except those of the gradient of the weight, which is torch's product.
-
-numba is imported, and compiles the loops or loads them from its cache, when a recurrence first
-needs them. Both are told on the logger of this module: a compilation, which takes some seconds, as
-information, and a machine on which the loops cannot run as a warning.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netbuild.kernels import machine
 from netbuild.kernels.activations import Activation, activation
 from netbuild.kernels.passes import (
     Arguments,
@@ -42,12 +34,6 @@ Array = NDArray[Any]
 DTYPES = (torch.float32, torch.float64)
 GIVES_SLOPES = ("softplus", "power")  # whose slopes torch computes, for all steps at once
 PIECE = 1 << 22  # multiplications of a pass from which a further thread is worth its start
-
-
-LOG = logging.getLogger(__name__)
-PATIENCE = (
-    0.7  # seconds; loading the loops from numba's cache takes less, compiling them takes more
-)
 
 
 def runs(weight: Weight) -> bool:
@@ -73,26 +59,15 @@ def why_not(weight: Weight) -> str:
 
 @cache
 def _usable(dtype: torch.dtype) -> bool:
-    if failure := _failure(dtype):
-        LOG.warning("%s: the fused kernel computes the recurrence, more slowly", failure)
-    return not failure
+    if why := _failure(dtype):
+        machine.tell(why, "the fused kernel computes the recurrence, more slowly")
+    return not why
 
 
 @cache
 def _failure(dtype: torch.dtype) -> str:
-    """Why this machine cannot run loops of this dtype; empty where it can, after a first run."""
-    told = threading.Timer(PATIENCE, LOG.info, ["compiling the recurrence, once for this machine"])
-    told.daemon = True
-    told.start()
-    try:
-        _run_once(dtype)
-    except ImportError as error:
-        return f"numba cannot be imported ({_first_line(error)})"
-    except Exception as error:  # of numba, LLVM or the disk of its cache
-        return f"numba cannot compile the recurrence ({_first_line(error)})"
-    finally:
-        told.cancel()
-    return ""
+    """Why this machine cannot run loops of this dtype; empty where it can."""
+    return machine.failure("the recurrence", partial(_run_once, dtype))
 
 
 def _run_once(dtype: torch.dtype) -> None:
@@ -101,10 +76,6 @@ def _run_once(dtype: torch.dtype) -> None:
     x = Arguments(one, one[0], 0.5, one[0], one[0], None)
     trace = _forward("current", x, f, frozenset())
     _backward("current", x, f, frozenset(), trace, one, None)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _forward(formulation: str, x: Arguments, f: Activation, wanted: Names) -> Trace:
@@ -237,7 +208,7 @@ def _width(units: int) -> int:
 
 
 def _run_rows(run: Callable[[int, int], None], shape: tuple[int, ...]) -> None:
-    """Call run(low, high) for ranges of the rows, one for each thread."""
+    """Call run(low, high) for ranges of the rows, each on a thread."""
     from netbuild.kernels.loops import TILE
 
     steps, batch, units = shape
@@ -245,17 +216,8 @@ def _run_rows(run: Callable[[int, int], None], shape: tuple[int, ...]) -> None:
     threads = min(
         torch.get_num_threads(), max(1, tiles), 1 + steps * batch * units * units // PIECE
     )
-    bounds = [TILE * (tiles * k // threads) for k in range(threads)] + [batch]
-    waiting = [_pool(os.getpid()).submit(run, low, high) for low, high in pairwise(bounds[1:])]
-    run(bounds[0], bounds[1])
-    for each in waiting:
-        each.result()
-
-
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked process has none of its parent's."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, "recurrence")
+    bounds = [TILE * (tiles * k // threads) for k in range(threads)]
+    machine.in_parts(run, [*bounds, batch])
 
 
 COMPILED: Mapping[str, Kernel] = {

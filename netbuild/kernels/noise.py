@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,11 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netbuild.kernels import machine
 from netbuild.kernels.plain import transformed
 
 MOST = 1 << 34  # numbers of one seed: 32-bit counters, four numbers each
-PATIENCE = 0.7  # seconds; to load the loops takes less, to compile them takes more
-LOG = logging.getLogger(__name__)
 
 
 def draws(like: Tensor) -> bool:
@@ -63,19 +60,10 @@ def _by_loops(key: tuple[int, int], out: NDArray[Any]) -> None:
 
 @cache
 def _usable() -> bool:
-    """Whether numba can compile the loops here, after a first run; a failure is told once."""
-    told = threading.Timer(PATIENCE, LOG.info, ["compiling the noise, once for this machine"])
-    told.daemon = True
-    told.start()
-    try:
-        _by_loops((0, 0), np.empty(1, np.float32))
-    except Exception as error:  # of numba, LLVM or the disk of its cache
-        why = str(error).strip().partition("\n")[0]
-        LOG.warning("numba cannot draw the noise (%s): numpy does, more slowly", why)
-        return False
-    finally:
-        told.cancel()
-    return True
+    why = machine.failure("the noise", lambda: _by_loops((0, 0), np.empty(1, np.float32)))
+    if why:
+        machine.tell(why, "numpy draws the noise, more slowly")
+    return not why
 
 
 # The same bits by numpy: each line is one of `noise_loops`, for all blocks at once.

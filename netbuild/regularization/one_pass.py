@@ -6,18 +6,16 @@ nothing but reading and writing it takes time. numba is imported when a weight i
 
 from __future__ import annotations
 
-import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from netbuild.kernels import machine
+
 LARGE = 2**19  # entries: below, the weight stays in the cache between two readings
 DTYPES = (torch.float32, torch.float64)
-LOG = logging.getLogger(__name__)
 
 
 class Sums(NamedTuple):
@@ -56,32 +54,22 @@ def sums(w: Tensor, s: Tensor, of_w: float, of_s: float) -> Sums:
         run(rows[own], each, kind(of_w), kind(of_s), out[own], square[own], overlap[own])
 
     threads = min(torch.get_num_threads(), count)
-    bounds = [count * k // threads for k in range(threads + 1)]
-    others = [_pool(os.getpid()).submit(part, *bounds[k : k + 2]) for k in range(1, threads)]
-    part(*bounds[:2])
-    for other in others:
-        other.result()
+    machine.in_parts(part, [count * k // threads for k in range(threads + 1)])
     return Sums(squares.sum(), overlaps.sum(), gradient)
 
 
 @cache
 def _usable() -> bool:
-    """Whether numba can compile the loops here; a machine on which it cannot is told once."""
-    try:
-        from netbuild.regularization import loops
-
-        for dtype in DTYPES:
-            one = torch.ones(1, 1, dtype=dtype).numpy()
-            for run, signs in ((loops.by_unit, one[0]), (loops.by_weight, one)):
-                run(one, signs, one[0, 0], one[0, 0], one.copy(), one[0].copy(), one[0].copy())
-    except Exception as error:  # of numba, LLVM or the disk of its cache
-        why = str(error).strip().partition("\n")[0]
-        LOG.warning("numba cannot be used (%s): large Dale-law terms take longer", why)
-        return False
-    return True
+    why = machine.failure("the Dale-law term", _run_once)
+    if why:
+        machine.tell(why, "large Dale-law terms take longer")
+    return not why
 
 
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked process has none of its parent's."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, "dale")
+def _run_once() -> None:
+    from netbuild.regularization import loops
+
+    for dtype in DTYPES:
+        one = torch.ones(1, 1, dtype=dtype).numpy()
+        for run, signs in ((loops.by_unit, one[0]), (loops.by_weight, one)):
+            run(one, signs, one[0, 0], one[0, 0], one.copy(), one[0].copy(), one[0].copy())
