@@ -22,7 +22,7 @@ MOST_KEYS = 16  # of a section that are listed in a hint
 SURE = 0.75  # similarity from which on a word is a misspelt key and nothing else
 # Keys of other tools that no section has a counterpart of.
 FOREIGN = {
-    "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
+    "sweep": "an experiment varies a spec: a file of its own, for `netbuild sweep`",
     **dict.fromkeys(
         ("_target_", "class_path", "module", "__class__"),
         "`type` is one of a closed list of kinds; nothing is imported",
