@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.timing import alternate
-from netbuild.cli.standard import keep_freed_memory
 from netbuild.layers import CTRNNLayer, LinearLayer, Network
+from netbuild.system import keep_freed_memory
 
 SIZES = ((32, 100, 64), (64, 100, 256), (64, 200, 512), (16, 100, 1024))  # batch, time, units
 INPUTS = OUTPUTS = 3

@@ -531,8 +531,8 @@ def _default(root: Node, steps: Sequence[str]) -> Any:
 
 def has_validation(spec: Spec) -> bool:
     """Whether a spec keeps validation trials, which are neither trained on nor test trials."""
-    split = getattr(spec.model.task, "split", None)
-    return getattr(split, "validation", None) is not None
+    task: Any = spec.model.task
+    return not hasattr(task, "split") or getattr(task.split, "validation", None) is not None
 
 
 def _with_seed(spec: Spec, seed: int, texts: tuple[str, ...]) -> Spec:

@@ -20,7 +20,7 @@ def value_of(text: str) -> Number:
 
 
 SIGNS = st.sampled_from(["+", "-", "*", "/", "**"])
-NUMBERS = st.sampled_from(["2", "3.5", "1e-2", ".5", "7.", "a", "t", "layers.hidden.size"])
+NUMBERS = st.sampled_from(["2", "3.5", "1e-3", ".5", "7.", "a", "t", "layers.hidden.size"])
 FORMULAS = st.recursive(
     NUMBERS,
     lambda inner: st.one_of(
