@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from netbuild.cli.options import Format
@@ -61,12 +61,15 @@ def _measured(points: Points) -> tuple[float, int]:
 
     threads = points.first.model.training.threads
     process.prepare(1 if threads == "auto" else threads)
-    trainer, taken = new_trainer(points.first), []
-    for _ in range(MEASURED):
-        began = time.perf_counter()
-        trainer.take_step(logged=False)
-        taken.append(time.perf_counter() - began)
-    return min(taken), trainer.steps
+    trainer = new_trainer(points.first)
+    trainer.training = trainer.training.model_copy(update={"log_every": 1})
+    fastest = 0.0
+    with closing(trainer.records()) as records:
+        for record in records:
+            fastest = max(fastest, record.values.get("steps_per_second", 0.0))
+            if record.step >= MEASURED:
+                break
+    return 1 / fastest if fastest else 0.0, trainer.steps
 
 
 def _span(seconds: float) -> str:

@@ -74,6 +74,7 @@ class About(BaseModel):
     method: str
     conditions: list[str]
     parameters: list[str]
+    derived: list[str] = []
     points: list[PointInfo]
 
     @property
@@ -190,7 +191,8 @@ def write(folder: ExperimentFolder, points: Points, known: Sequence[PointInfo] =
         baseline=model.baseline,
         method=model.method.type,
         conditions=list(model.conditions),
-        parameters=[*model.parameters, *model.derive],
+        parameters=list(model.parameters),
+        derived=list(model.derive),
         points=[*known] or [info_of(point) for point in points.points],
     )
     with durable.io_errors(f"cannot write {folder.path}"):

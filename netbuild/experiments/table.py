@@ -75,7 +75,8 @@ def settings_of(about: About, point: PointInfo) -> dict[str, Any]:
         found["condition"] = point.condition
     if any(each.draw is not None for each in about.points):
         found["draw"] = point.draw
-    return found | {path: point.parameters.get(path) for path in about.parameters}
+    paths = (*about.parameters, *about.derived)
+    return found | {path: point.parameters.get(path) for path in paths}
 
 
 def status_of(point: PointInfo, row: Row) -> str:
@@ -143,7 +144,8 @@ def _text(value: Any) -> Any:
 
 def key_of(about: About, point: PointInfo, by: Sequence[str] = ()) -> dict[str, Any]:
     """What tells a setting from the others; the draws of an ensemble are its replicates."""
-    found = {k: v for k, v in settings_of(about, point).items() if k != "draw"}
+    beside = ("draw", *about.derived)
+    found = {k: v for k, v in settings_of(about, point).items() if k not in beside}
     return {name: found.get(name) for name in by} if by else found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -129,8 +130,14 @@ def _read(document: Document, path: Path | None, data_root: Path | None) -> Expe
             problems.append(_problem(tree, error.code, ("spec",), error.what, error.hint))
     if problems:
         raise SpecError(sorted(problems, key=_order))
-    spec = Path(node.place.source).parent / model.spec
+    spec = _short(Path(node.place.source).parent / model.spec)
     return Experiment(model, tree, path, document.text, spec, trees, data_root=data_root)
+
+
+def _short(path: Path) -> Path:
+    """The path without `..`, where that is the same file."""
+    short = Path(os.path.normpath(path))
+    return short if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 def steps_of(path: str) -> Steps:
