@@ -65,7 +65,10 @@ ALLOWED = {
         *("listing", "drawing", "training", "runs", "results", "builder"),
     },
     "analysis": {"streams", "kernels", "layers", "tasks", "results"},
-    "plots": {"errors", "drawing", "layers", "tasks", "results", "analysis", "experiments"},
+    "plots": {
+        *("errors", "wording", "drawing", "layers", "tasks", "runs", "results", "analysis"),
+        "experiments",
+    },
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),

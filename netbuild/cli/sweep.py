@@ -86,8 +86,9 @@ def carry_out(
         print_forecast(points, slots, form)
         return
     from netbuild.experiments.backend import backend_of
+    from netbuild.experiments.estimator import sweep_of
     from netbuild.experiments.folder import prepare
-    from netbuild.experiments.sweep import Sweep, first_failure
+    from netbuild.experiments.sweep import first_failure
     from netbuild.experiments.table import write_tables
     from netbuild.render import SweepProgress
 
@@ -96,7 +97,7 @@ def carry_out(
     shown = SweepProgress(points.experiment.name, quiet=quiet or form is not Format.text)
     with folder.locked(), Signals() as signals:
         with shown as progress:
-            running = Sweep(folder, points, backend, fail_fast=fail_fast, told=progress.update)
+            running = sweep_of(folder, points, backend, fail_fast=fail_fast, told=progress.update)
             signals.take(running)  # type: ignore[arg-type]
             running.run()
         write_tables(folder, running.about, running.rows)

@@ -7,57 +7,73 @@ continues as it would have, as long as trials are trained one after another.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments import folder as folders
-from netbuild.experiments.folder import PointInfo, info_of
+from netbuild.experiments.backend import Backend
+from netbuild.experiments.folder import ExperimentFolder, PointInfo, info_of
 from netbuild.experiments.rows import mean_of
+from netbuild.experiments.sweep import Sweep
 from netbuild.language.experiment import TPE, IntUniform, LogUniform, Normal, Values
-from netbuild.language.points import proposed
+from netbuild.language.points import Points, proposed
 from netbuild.streams import seed_of
-
-if TYPE_CHECKING:
-    from netbuild.experiments.sweep import Sweep
 
 WIDE = 4.0  # standard deviations of a normal distribution that are searched on each side
 
 
-def estimate(sweep: Sweep, method: TPE) -> None:
-    """Train one proposed combination after another; raises NetbuildError without optuna."""
+class Search(Sweep):
+    """A sweep whose combinations are proposed one after another, by what the earlier ones found."""
+
+    def carry_out(self) -> None:
+        """Train one proposed combination after another; raises NetbuildError without optuna."""
+        optuna = _optuna()
+        experiment = self.points.experiment
+        method = experiment.model.method
+        assert isinstance(method, TPE)
+        space = {path: _distribution(p) for path, p in experiment.model.parameters.items()}
+        study = optuna.create_study(direction="minimize" if self.points.minimizes else "maximize")
+        known = _known(self)
+        infos: list[PointInfo] = []
+        for number in range(method.trials):
+            if number in known:
+                chosen = _chosen(known[number], experiment.model.parameters)
+            else:
+                seed = seed_of(method.seed, "tpe", number) % 2**32
+                study.sampler = optuna.samplers.TPESampler(seed=seed)
+                chosen = dict(study.ask(space).params)
+            points = proposed(experiment, _values(self, chosen))
+            infos += [info_of(point, number) for point in points]
+            self.about = folders.write(self.folder, self.points, infos)
+            self.status = self.begun(infos, method.trials)
+            self.train(points)
+            if self.stop:
+                return
+            value = mean_of(self.rows.of(point.hash).score(self.about.score) for point in points)
+            states = optuna.trial.TrialState
+            trial = optuna.trial.create_trial(
+                params=chosen,
+                distributions=space,
+                value=value,
+                state=states.FAIL if value is None else states.COMPLETE,
+            )
+            study.add_trial(trial)
+
+
+def sweep_of(folder: ExperimentFolder, points: Points, backend: Backend, **options: Any) -> Sweep:
+    """The sweep of an experiment, by its method; options are those of `Sweep`."""
+    searches = isinstance(points.experiment.model.method, TPE)
+    return (Search if searches else Sweep)(folder, points, backend, **options)
+
+
+def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        what = "`method: tpe` needs optuna"
-        hint = "pip install 'netbuild[optuna]'"
+        what, hint = "`method: tpe` needs optuna", "pip install 'netbuild[optuna]'"
         raise NetbuildError(what, Exit.MISSING, hint) from None
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    experiment = sweep.points.experiment
-    space = {path: _distribution(p) for path, p in experiment.model.parameters.items()}
-    direction = "minimize" if sweep.points.minimizes else "maximize"
-    study = optuna.create_study(direction=direction)
-    known = _known(sweep)
-    infos: list[PointInfo] = []
-    for number in range(method.trials):
-        if number in known:
-            chosen = _chosen(known[number], experiment.model.parameters)
-        else:
-            seed = seed_of(method.seed, "tpe", number) % 2**32
-            study.sampler = optuna.samplers.TPESampler(seed=seed)
-            chosen = dict(study.ask(space).params)
-        points = proposed(experiment, _values(sweep, chosen))
-        infos += (info_of(point, number) for point in points)
-        sweep.about = folders.write(sweep.folder, sweep.points, infos)
-        sweep.status = sweep.begun(infos, method.trials)
-        sweep.train(points)
-        if sweep.stop:
-            return
-        value = mean_of(sweep.rows.of(point.hash).score(sweep.about.score) for point in points)
-        state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
-        study.add_trial(
-            optuna.trial.create_trial(params=chosen, distributions=space, value=value, state=state)
-        )
+    return optuna
 
 
 def _known(sweep: Sweep) -> dict[int, list[PointInfo]]:

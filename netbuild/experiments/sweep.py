@@ -13,7 +13,7 @@ from netbuild.experiments.backend import Backend
 from netbuild.experiments.folder import About, ExperimentFolder, PointInfo
 from netbuild.experiments.job import Job, Outcome
 from netbuild.experiments.rows import Row, Rows, mean_of, score_at
-from netbuild.language.experiment import TPE, Halving
+from netbuild.language.experiment import Halving
 from netbuild.language.points import Point, Points
 
 WAIT = 0.2  # seconds until signals are looked for again
@@ -73,21 +73,20 @@ class Sweep:
     def run(self) -> None:
         """Train all that is left; raises NetbuildError where the folder cannot be written."""
         try:
-            experiment = self.points.experiment
-            if isinstance(experiment.model.method, TPE):
-                from netbuild.experiments.estimator import estimate
-
-                estimate(self, experiment.model.method)
-                return
-            self.about = folders.write(self.folder, self.points)
-            self.status = self.begun(self.about.points)
-            if experiment.model.stop_early is None:
-                self.train(self.points.points)
-            else:
-                self._halve(experiment.model.stop_early)
+            self.carry_out()
         finally:
             self.backend.close()
             self.rows.save()
+
+    def carry_out(self) -> None:
+        """Train the points of the experiment, which are all known."""
+        self.about = folders.write(self.folder, self.points)
+        self.status = self.begun(self.about.points)
+        rule = self.points.experiment.model.stop_early
+        if rule is None:
+            self.train(self.points.points)
+        else:
+            self._halve(rule)
 
     # Jobs
 

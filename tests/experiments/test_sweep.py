@@ -20,6 +20,8 @@ from places import ROOT
 from netbuild import open_experiment
 from netbuild.experiments.folder import ExperimentFolder
 from netbuild.experiments.rows import Rows
+from netbuild.language.design import load_experiment
+from netbuild.language.points import points_of
 
 VOLATILE = ("seconds",)
 
@@ -132,7 +134,7 @@ def test_ctrl_c_saves_every_run(tmp_path: Path) -> None:
 BAD = """
 conditions:
   signed: {}
-  wild: {set: {training.optimizer: {type: SGD, lr: 1e18}}}
+  wild: {set: {training.optimizer: {type: SGD, lr: 1e30}, training.clip_grad_norm: null}}
 baseline: signed
 """
 
@@ -157,49 +159,10 @@ def test_what_diverges_is_counted_and_listed(diverged: tuple[Path, Any]) -> None
     assert wild["score"].to_list() == [None, None]
     said = open_experiment(path).summary().filter(polars.col("condition") == "wild").to_dicts()
     assert [(row["n"], row["n_diverged"], row["mean"]) for row in said] == [(0, 2, None)]
-
-
-def test_what_diverged_is_not_trained_again(diverged: tuple[Path, Any], tmp_path: Path) -> None:
-    path, _ = diverged
-    shutil.copytree(path.parent.parent, tmp_path, dirs_exist_ok=True)
-    before = {file: file.read_bytes() for file in tmp_path.glob("experiments/try/runs/*/run.json")}
-    result = netbuild(tmp_path, "sweep", "try.yaml", "--workers", 1)
-    assert result.returncode == 0
-    assert "4 runs: 2 finished, 2 diverged" in result.stdout
+    before = {file: file.read_bytes() for file in path.glob("runs/*/run.json")}
+    again = netbuild(path.parent.parent, "sweep", "try.yaml", "--workers", 1)
+    assert "4 runs: 2 finished, 2 diverged" in again.stdout
     assert {file: file.read_bytes() for file in before} == before
-
-
-def test_a_run_that_fails_ends_with_its_exit_code(tmp_path: Path) -> None:
-    path = experiment_in(tmp_path)
-    folder = ExperimentFolder(path)
-    netbuild(tmp_path, "sweep", "try.yaml", "--dry-run")
-    (path / "logs").mkdir(parents=True)
-    shutil.rmtree(path)
-    points = json.loads(
-        netbuild(tmp_path, "sweep", "try.yaml", "--dry-run", "--format", "json").stdout
-    )["points"]
-    first = points[0]["hash"]
-    path.mkdir(parents=True)
-    (path / "experiment.json").write_text(_about(tmp_path))
-    (path / "runs").mkdir()
-    (path / "runs" / first).mkdir()
-    (path / "runs" / first / "run.json").write_text("{}")
-    result = netbuild(tmp_path, "sweep", "try.yaml", "--workers", 2)
-    assert result.returncode == 5, result.stderr
-    assert "12 runs: 1 damaged, 11 finished" in result.stdout
-    assert Rows(folder).of(first).status == "damaged"
-    assert "exit code 5" in folder.log(first).read_text()
-
-
-def _about(folder: Path) -> str:
-    """What an experiment's folder says before it has points."""
-    return json.dumps(
-        {
-            "format": 1, "name": "try", "source": "../../try.yaml", "spec": "../../small.yaml",
-            "metric": "accuracy", "minimizes": False, "on": "test", "checkpoint": "last",
-            "baseline": None, "method": "grid", "conditions": [], "parameters": [], "points": [],
-        }
-    )  # fmt: skip
 
 
 def test_fail_fast_stops_at_the_first(tmp_path: Path) -> None:
@@ -230,51 +193,9 @@ def test_successive_halving_trains_the_best_to_the_end(tmp_path: Path) -> None:
     assert len(ended) == 4
     assert {1e-2, 2e-2} >= set(ended["training.optimizer.lr"])
     dropped = found.filter(polars.col("status") == "dropped")
-    assert sorted(dropped["step"].to_list()) == [9] * 6 + [17] * 2
+    assert sorted(dropped["step"].to_list()) == [8] * 6 + [16] * 2
     said = open_experiment(path).summary()
     assert said.filter(polars.col("score") == "test_accuracy")["n_dropped"].sum() == 8
-
-
-def test_halving_after_a_kill_makes_the_same_choices(tmp_path: Path) -> None:
-    path = experiment_in(tmp_path / "one", HALVING) if (tmp_path / "one").mkdir() is None else None
-    other = experiment_in(tmp_path / "two", HALVING) if (tmp_path / "two").mkdir() is None else None
-    assert path is not None
-    assert other is not None
-    killed(tmp_path / "one", 2, random.Random(5))
-    for folder in ("one", "two"):
-        netbuild(tmp_path / folder, "sweep", "try.yaml", "--workers", 2, "--quiet")
-    assert table_of(path).equals(table_of(other))
-
-
-def test_a_folder_of_another_file_is_refused(swept: Path, tmp_path: Path) -> None:
-    shutil.copytree(swept.parent.parent, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "other.yaml").write_text(EXPERIMENT)
-    result = netbuild(tmp_path, "sweep", "other.yaml")
-    assert result.returncode == 3
-    assert result.stderr.startswith(
-        "other.yaml:2:13: error[NB406] experiment: experiments/try belongs to try.yaml\n"
-    )
-    assert netbuild(tmp_path, "sweep", "other.yaml", "--out", "more", "--dry-run").returncode == 0
-
-
-def test_two_sweeps_of_one_experiment_exclude_each_other(swept: Path, tmp_path: Path) -> None:
-    shutil.copytree(swept.parent.parent, tmp_path, dirs_exist_ok=True)
-    with ExperimentFolder(tmp_path / "experiments" / "try").locked():
-        result = netbuild(tmp_path, "sweep", "try.yaml")
-    assert result.returncode == 6
-    assert "is in use by process" in result.stderr
-
-
-def test_replicates_without_a_file(tmp_path: Path) -> None:
-    path = experiment_in(tmp_path).with_name("small")
-    result = netbuild(
-        tmp_path, "train", "small.yaml", "--seeds", 2, "--workers", 1, "--set", "training.steps=8"
-    )
-    assert result.returncode == 0, result.stderr
-    assert "2 runs: 2 finished" in result.stdout
-    assert table_of(path)["step"].to_list() == [8, 8]
-    again = netbuild(tmp_path, "train", "small.yaml", "--seeds", 2, "--resume")
-    assert again.returncode == 2
 
 
 def test_a_worker_that_is_killed_is_a_failure_and_another_continues(tmp_path: Path) -> None:
@@ -313,3 +234,84 @@ def test_a_large_experiment_is_listed_from_its_index(swept: Path, tmp_path: Path
     assert (tmp_path / "try" / "index.json").is_file()
     (tmp_path / "try" / "index.json").write_text("[1, 2")
     assert open_experiment(tmp_path / "try").table().equals(with_index)
+
+
+def test_a_run_that_fails_ends_the_sweep_with_its_exit_code(tmp_path: Path) -> None:
+    """The others are trained all the same."""
+    path = experiment_in(tmp_path)
+    point = points_of(load_experiment(tmp_path / "try.yaml")).points[0]
+    (path / "runs" / point.hash).mkdir(parents=True)
+    (path / "runs" / point.hash / "run.json").write_text("{}")
+    about = {"name": "try", "source": "../../try.yaml", "spec": "../../small.yaml", "points": []}
+    about |= {"metric": "loss", "minimizes": True, "on": "test", "checkpoint": "last"}
+    about |= {"baseline": None, "method": "grid", "conditions": [], "parameters": [], "format": 1}
+    (path / "experiment.json").write_text(json.dumps(about))
+    result = netbuild(tmp_path, "sweep", "try.yaml", "--workers", 2)
+    assert result.returncode == 5, result.stderr
+    assert "12 runs: 1 damaged, 11 finished" in result.stdout
+    folder = ExperimentFolder(path)
+    assert Rows(folder).of(point.hash).status == "damaged"
+    assert "exit code 5" in folder.log(point.hash).read_text()
+
+
+@pytest.mark.slow
+def test_halving_after_a_kill_makes_the_same_choices(tmp_path: Path) -> None:
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(experiment_in(tmp_path / name, HALVING))
+    killed(tmp_path / "one", 3, random.Random(5))
+    for name in ("one", "two"):
+        netbuild(tmp_path / name, "sweep", "try.yaml", "--workers", 2, "--quiet")
+    assert table_of(paths[0]).equals(table_of(paths[1]))
+
+
+def test_replicates_without_a_file(tmp_path: Path, cli: Any) -> None:
+    path = experiment_in(tmp_path).with_name("small")
+    result = netbuild(
+        tmp_path, "train", "small.yaml", "--seeds", 2, "--workers", 1, "--set", "training.steps=8"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "2 runs: 2 finished" in result.stdout
+    assert table_of(path)["step"].to_list() == [8, 8]
+    assert cli("train", tmp_path / "small.yaml", "--seeds", 2, "--resume").code == 2
+
+
+@pytest.fixture
+def copied(swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of an experiment whose runs have ended, in the working directory."""
+    shutil.copytree(swept.parent.parent, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "experiments" / "try"
+
+
+def test_a_folder_of_another_file_is_refused(copied: Path, cli: Any) -> None:
+    Path("other.yaml").write_text(EXPERIMENT)
+    result = cli("sweep", "other.yaml")
+    assert result.code == 3
+    assert result.err.startswith(
+        "other.yaml:2:13: error[NB406] experiment: experiments/try belongs to try.yaml\n"
+    )
+    Path("try.yaml").rename("moved.yaml")  # a file that was moved is the same experiment
+    assert cli("sweep", "moved.yaml", "--quiet").code == 0
+
+
+def test_two_sweeps_of_one_experiment_exclude_each_other(copied: Path, cli: Any) -> None:
+    with ExperimentFolder(copied).locked():
+        result = cli("sweep", "try.yaml")
+    assert result.code == 6
+    assert "is in use by process" in result.err
+
+
+def test_a_dry_run_lists_the_points_and_writes_nothing(tmp_path: Path, cli: Any) -> None:
+    path = experiment_in(tmp_path)
+    result = cli("sweep", tmp_path / "try.yaml", "--dry-run", "--workers", 2)
+    assert result.code == 0
+    assert "4 settings x 3 seeds (0, 1, 2): 12 runs" in result.out
+    assert "free, layers.hidden.output_dim=12: 24 steps" in result.out
+    assert not path.exists()
+
+
+def test_an_unknown_place_to_run_is_refused(copied: Path, cli: Any) -> None:
+    result = cli("sweep", "try.yaml", "--on", "cluster")
+    assert (result.code, "`cluster` is not a place to run" in result.err) == (2, True)
