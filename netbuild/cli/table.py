@@ -30,10 +30,10 @@ def table(
 ) -> None:
     """Print what an experiment shows: for each setting the mean score of its runs, with intervals.
 
-    With a baseline, what the others are compared with it; the tables are also written.
+    With a baseline, also how the others compare with it.
     """
     from netbuild.experiments.experiment import open_experiment
-    from netbuild.experiments.table import comparisons, summary, table, write_tables
+    from netbuild.experiments.table import comparisons, summary, table
 
     found = open_experiment(experiment)
     about, rows = found.about, found.rows
@@ -51,15 +51,6 @@ def table(
     else:
         print_tables(about, rows, columns)
     rows.save()
-    _write(lambda: write_tables(found.folder, about, rows))
-
-
-def _write(write: Any) -> None:
-    """Write the tables, unless the folder is somebody's who lets nobody write."""
-    from contextlib import suppress
-
-    with suppress(NetbuildError):
-        write()
 
 
 def _column(text: str, known: tuple[str, ...]) -> str:
