@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate
-from netbuild.cli.standard import keep_freed_memory
+from netbuild.system import keep_freed_memory
 from netbuild.regularization import DaleLawL2
 
 SIZES = (512, 724, 1024, 1448, 2048)

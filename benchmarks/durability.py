@@ -22,10 +22,10 @@ from torch.nn import functional
 import netbuild
 from benchmarks.timing import alternate
 from netbuild.builder import build, build_optimizer, build_task
-from netbuild.cli.standard import keep_freed_memory
 from netbuild.runs.start import start_run
 from netbuild.runs.writer import RunWriter
 from netbuild.streams import rng_of
+from netbuild.system import keep_freed_memory
 from netbuild.tasks import ArraysTask, Batch, Task
 from netbuild.training import Record, Trainer
 from netbuild.training.losses import task_loss

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 import netbuild
 from netbuild.builder import build_task
-from netbuild.cli.standard import keep_freed_memory
+from netbuild.system import keep_freed_memory
 from netbuild.streams import rng_of
 from netbuild.tasks import Batch, Task, evaluation_batch
 

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.timing import alternate
-from netbuild.cli.standard import keep_freed_memory
 from netbuild.layers import CTRNNLayer, LinearLayer, Network
+from netbuild.system import keep_freed_memory
 
 SIZES = (  # batch, time, units
     *((16, 50, 52), (32, 100, 64), (32, 100, 128)),

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate
-from netbuild.cli.standard import keep_freed_memory
 from netbuild.kernels import SparseWeight, State, activation, pattern, recurrence
 from netbuild.kernels.sparse import back_matrix, matrix
+from netbuild.system import keep_freed_memory
 from netbuild.wiring import Wiring, from_pairs
 
 ALPHA = 0.2

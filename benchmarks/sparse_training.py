@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from netbuild import wiring
-from netbuild.cli.standard import keep_freed_memory
 from netbuild.layers import CTRNNLayer, attach, verify
+from netbuild.system import keep_freed_memory
 
 UNITS, CONNECTIONS = 139_255, 15_000_000
 BATCH, STEPS, CHANNELS = 8, 10, 3

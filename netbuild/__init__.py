@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netbuild.convert import save_spec as save_spec
     from netbuild.errors import NetbuildError as NetbuildError
     from netbuild.errors import SpecError as SpecError
+    from netbuild.experiments.experiment import open_experiment as open_experiment
     from netbuild.language import Spec as Spec
     from netbuild.language import load as load
     from netbuild.layers import attach as attach
@@ -35,6 +36,7 @@ _HOMES = {
     "build": "netbuild.builder",
     "fork": "netbuild.api",
     "load": "netbuild.language",
+    "open_experiment": "netbuild.experiments.experiment",
     "open_run": "netbuild.api",
     "reproduce": "netbuild.api",
     "resume": "netbuild.api",

@@ -23,6 +23,9 @@ FILES = {
     "kinds.csv": "pre,post,weight,Type\nA,B,3,chemical\nA,B,2,electrical\nB,A,1,chemical\n",
     "few.csv": "name,kind,nt\nA,sensory,ACH\nB,inter,GABA\n",
     "classes.csv": "".join(f"{i % 3}\n" for i in range(12)),
+    "net.yaml": "netbuild: 1\ntask: {type: arrays, inputs: data.csv, targets: classes.csv}\n"
+    "layers: [{name: out, type: linear, output_dim: 3}]\n"
+    "training: {steps: 10, batch_size: 4}\n",
 }
 
 
@@ -62,6 +65,10 @@ def _staged(change: str) -> str:
     """A training whose second stage changes something."""
     stages = f"[{{name: one, steps: 5}}, {{name: two, steps: 5, set: {{{change}}}}}]"
     return _TRAINED.replace("steps: 10", f"stages: {stages}")
+
+
+def _experiment(keys: str) -> str:
+    return f"netbuild: 1\nexperiment: example\nspec: net.yaml\n{keys}"
 
 
 EXPLANATIONS: dict[str, Explanation] = {
@@ -360,6 +367,47 @@ EXPLANATIONS: dict[str, Explanation] = {
         " of which data file they have seen.",
         _staged("task.split.seed: 1"),
         _staged("training.optimizer.lr: 1e-4"),
+    ),
+    "NB401": Explanation(
+        "an experiment where a spec is expected, or the other way round",
+        "A file with the key `experiment` names a spec and what is varied in it; `netbuild sweep`"
+        " runs it. A file without this key is a spec, which `netbuild train` trains.",
+        _experiment("").replace("spec: net.yaml", "layers: []"),
+    ),
+    "NB402": Explanation(
+        "nothing to try, or nothing that can be tried",
+        "A list of values or seeds is empty or has the same one twice; the bounds of a distribution"
+        " have nothing between them; lists that change together differ in length; a grid is given"
+        " a distribution, of which it would not know which values to take.",
+        _experiment("parameters: {training.steps: {distribution: uniform, min: 2, max: 1}}\n"),
+        _experiment("parameters: {training.steps: [10, 20]}\n"),
+    ),
+    "NB403": Explanation(
+        "a formula that cannot be computed",
+        "A formula of `derive` has numbers, paths of the spec, `+ - * / **` and parentheses, and"
+        " nothing else. What it reads must be a number, no formula may read its own value, and the"
+        " result must be finite.",
+        _experiment("derive: {training.steps: 2 * (training.batch_size}\n"),
+        _experiment("derive: {training.steps: 2 * (training.batch_size + 1)}\n"),
+    ),
+    "NB404": Explanation(
+        "something that the experiment or its spec does not have",
+        "`zip` names parameters, `baseline` names a condition, `metric` a score that the task has;"
+        " `draws` needs a null model, which is drawn anew each time.",
+        _experiment("conditions: {a: {}}\nbaseline: b\n"),
+        _experiment("conditions: {a: {}}\nbaseline: a\n"),
+    ),
+    "NB405": Explanation(
+        "more runs than anybody means",
+        "The combinations of all values, conditions and seeds are more than 10,000. `netbuild sweep"
+        " --yes` starts them nevertheless.",
+        _experiment("seeds: 10000\nparameters: {training.steps: [10, 20]}\n"),
+        _experiment("seeds: 2\nparameters: {training.steps: [10, 20]}\n"),
+    ),
+    "NB406": Explanation(
+        "a folder of another experiment",
+        "The folder `experiments/<name>` belongs to another file that has the same name. Give this"
+        " experiment a name of its own, or name another folder with `--out`.",
     ),
     "NB601": Explanation(
         "a map without any connection",

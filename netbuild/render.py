@@ -437,6 +437,91 @@ class Progress:
                 self.bar.stop()
 
 
+class SweepProgress:
+    """How a sweep stands, on standard error: a bar on a terminal, elsewhere a line a change."""
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        self.title, self.quiet = title, quiet
+        self.bar: Any = None
+        self.task: Any = None
+        self.printed = ""
+
+    def __enter__(self) -> Self:
+        if not self.quiet and sys.stderr.isatty():
+            from rich import progress
+
+            self.bar = progress.Progress(
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(bar_width=16),
+                progress.TextColumn("{task.fields[said]}", markup=False),
+                console=console(sys.stderr),
+            )
+            self.task = self.bar.add_task(self.title, total=None, said="")
+            self.bar.start()
+        return self
+
+    def update(self, status: Any) -> None:
+        """Show a `netbuild.experiments.sweep.Status`; the sweep goes on if it cannot be written."""
+        if self.quiet:
+            return
+        try:
+            if self.bar is not None:
+                done = status.total - status.left
+                said = ", ".join(_sweep_parts(status, live=True))
+                self.bar.update(self.task, completed=done, total=status.total, said=said)
+            elif (said := ", ".join(_sweep_parts(status, live=False))) != self.printed:
+                self.printed = said
+                print(printable(f"{self.title}: {said}"), file=sys.stderr, flush=True)
+        except OSError:
+            self.quiet = True
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            with suppress(OSError):
+                self.bar.stop()
+
+
+def _sweep_parts(status: Any, *, live: bool) -> Iterable[str]:
+    yield f"{status.done:,}/{status.total:,} runs"
+    if live and status.running:
+        yield f"{status.running:,} running"
+    for name in ("diverged", "failed"):
+        if count := getattr(status, name):
+            yield f"{count:,} {name}"
+    if live and status.seconds_left is not None and status.left > 0:
+        minutes, seconds = divmod(round(status.seconds_left), 60)
+        yield f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+    if status.best is not None:
+        yield f"best {status.best:.4f}" + (f" ({status.best_of})" if status.best_of else "")
+
+
+def number_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print records, one a line; columns of numbers are flush right, columns without any left out.
+
+    On a terminal each line is cut to its width.
+    """
+    columns = [name for name in (rows[0] if rows else ()) if any(r[name] is not None for r in rows)]
+    right = [
+        all(not isinstance(r[name], str) for r in rows if r[name] is not None) for name in columns
+    ]
+    cells = [[one_line(_cell(row[name])) for name in columns] for row in rows]
+    out = console()
+    lines = list(map(_line, _padded([columns, *cells], right))) if columns else []
+    for i, line in enumerate(lines):
+        text = Text(line, style="bold" if i == 0 and out.is_terminal else "")
+        if out.is_terminal:
+            text.truncate(out.width, overflow="ellipsis")
+        out.print(text, soft_wrap=True)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}" if value and not 1e-3 <= abs(value) < 1e5 else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
 def _pairs(values: Mapping[str, Any], *, rate: bool) -> Iterable[str]:
     if "stage" in values:
         yield str(values["stage"])

@@ -7,8 +7,10 @@ a training with its state saved.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -28,6 +30,11 @@ NOFOLLOW = flags("O_NOFOLLOW")
 # Opening a FIFO must not block, and opening a terminal must not make it the controlling one.
 CAUTIOUS = flags("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
 READ = os.O_RDONLY | CAUTIOUS
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST_BLOCK = 32 << 20  # bytes; glibc takes no larger threshold
+_KEPT = 2**31 - 1
 
 HAS_LOCKS = fcntl is not None
 CAN_SYNC_FOLDERS = flags("O_DIRECTORY") != 0  # elsewhere a folder cannot be opened at all
@@ -78,6 +85,23 @@ def free_space(folder: str | os.PathLike[str]) -> int:
     import shutil
 
     return shutil.disk_usage(folder).free
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed blocks of up to 32 MiB; whether it does (other systems: False).
+
+    Each step of a training frees tensors of some megabytes and asks for them again. Given back to
+    the system they return as fresh pages, one fault for every 4 KiB, which costs a recurrent
+    network of 256 units about a tenth of its time.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    kept = mallopt(_TRIM_THRESHOLD, _KEPT)
+    return bool(kept and mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK))
 
 
 def memory_bytes() -> int:

@@ -78,7 +78,11 @@ def of_training(path: Path, folder: Path, changes: tuple[str, ...] = ()) -> str:
 
 def everything() -> Iterator[tuple[str, Any]]:
     """Each name with what is compared."""
-    examples = sorted(p for p in EXAMPLES.rglob("*.yaml") if p.name not in NOT_HERE)
+    examples = sorted(
+        p
+        for p in EXAMPLES.rglob("*.yaml")
+        if p.name not in NOT_HERE and p.parent.name != "experiments"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pyproject.toml").touch()  # a project ends here

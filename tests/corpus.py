@@ -25,6 +25,8 @@ from pathlib import Path
 
 from netbuild.errors import Problem, SpecError
 from netbuild.language import load
+from netbuild.language.design import is_experiment, load_experiment
+from netbuild.language.points import points_of
 
 SPECS = Path(__file__).parent / "specs"
 INVALID = sorted((SPECS / "invalid").glob("*.yaml"))
@@ -61,6 +63,9 @@ def found_in(path: Path) -> tuple[int, list[str], list[str]]:
     head = head_of(path)
     with inside(path.parent):
         try:
+            if is_experiment(path.name) and not head.overrides:
+                points = points_of(load_experiment(path.name))
+                return 0, [], [written(warning, path.name) for warning in points.warnings]
             spec = load(path.name, head.overrides, unset=head.unset, memory_limit=MEMORY)
         except SpecError as error:
             said = (

@@ -60,21 +60,34 @@ ALLOWED = {
         *("training", "runs"),
     },
     "api": {"language", "tasks", "training", "runs", "results"},
+    "process": set(),
+    "experiments": {
+        *("errors", "streams", "system", "wording", "rundir", "durable", "process", "language"),
+        *("listing", "drawing", "training", "runs", "results", "builder"),
+    },
     "analysis": {"streams", "kernels", "layers", "tasks", "results"},
-    "plots": {"errors", "drawing", "layers", "tasks", "results", "analysis"},
+    "plots": {
+        *("errors", "wording", "drawing", "layers", "tasks", "runs", "results", "analysis"),
+        "experiments",
+    },
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
         *("api", "analysis", "drawing", "plots", "durable", "rundir", "__init__"),
+        *("process", "experiments"),
     },
     "__main__": {"cli"},
-    "__init__": {"errors", "language", "convert", "builder", "layers", "results", "api"},
+    "__init__": {
+        *("errors", "language", "convert", "builder", "layers", "results", "api", "experiments"),
+    },
 }
 MATHS = {"kernels", "drawing", "layers", "regularization", "tasks", "training", "analysis"}
 MEETING = {
     "builder",
     "inspect",
+    "process",
     "runs",
+    "experiments",
     "results",
     "api",
     "plots",

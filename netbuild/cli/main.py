@@ -33,21 +33,18 @@ from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
 from netbuild.cli.schema import schema
 from netbuild.cli.signals import Interrupt
-from netbuild.cli.standard import (
-    drop_unwritten,
-    keep_freed_memory,
-    log_as_lines,
-    say,
-    tell,
-    write_any_text,
-)
+from netbuild.cli.standard import drop_unwritten, log_as_lines, say, tell, write_any_text
+from netbuild.cli.sweep import sweep
+from netbuild.cli.table import table
 from netbuild.cli.train import train
 from netbuild.cli.validate import validate
 from netbuild.errors import Exit, NetbuildError
+from netbuild.system import keep_freed_memory
 
 COMMANDS = (
     *(init, validate, config, build, inspect),
     *(train, resume, reproduce, evaluate, plot, analyze, export, convert),
+    *(sweep, table),
     *(diff, runs, schema, explain),
 )
 

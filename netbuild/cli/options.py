@@ -16,6 +16,7 @@ from netbuild.listing import find_run
 
 if TYPE_CHECKING:
     from netbuild.language import Spec
+    from netbuild.language.points import Points
     from netbuild.runs.run import Which
 
 
@@ -118,6 +119,14 @@ def load_spec(
         with suppress(OSError):  # the command continues if nobody reads them
             report_problems(spec.warnings, warn)
     return spec
+
+
+def load_points(path: str, data_root: Path | None = None, *, many: bool = False) -> Points:
+    """An experiment and its checked points; raises SpecError."""
+    from netbuild.language.design import load_experiment
+    from netbuild.language.points import points_of
+
+    return points_of(load_experiment(path, data_root), many=many)
 
 
 @contextmanager

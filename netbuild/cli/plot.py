@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from inspect import signature
 from pathlib import Path
@@ -13,16 +13,24 @@ import typer
 
 from netbuild import plots
 from netbuild.cli import options
-from netbuild.cli.options import load_spec, option, run_unless_spec
+from netbuild.cli.options import argument, load_spec, option, run_unless_spec
 from netbuild.cli.outputs import file_name, need_ending, write
 from netbuild.cli.standard import warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
 
 if TYPE_CHECKING:
+    from netbuild.drawing.table import Drawing
+    from netbuild.experiments.folder import ExperimentFolder
     from netbuild.language import Spec
 
 Kind = StrEnum(  # type: ignore[misc]
-    "Kind", [(name, name) for name, command in plots.FIGURES.items() if command == "plot"]
+    "Kind",
+    [
+        (name, name)
+        for name in dict.fromkeys(
+            (*(k for k, c in plots.FIGURES.items() if c == "plot"), *plots.OF_EXPERIMENTS)
+        )
+    ],
 )
 WEIGHTS = Kind("weights")
 
@@ -42,7 +50,10 @@ OPTIONS = (
 
 def plot(
     context: typer.Context,
-    target: options.Target,
+    target: Annotated[
+        str,
+        argument("TARGET", "A spec, an experiment (its folder or its name), or a run (its name)."),
+    ],
     kind: Annotated[Kind, option(None, "What to draw.")] = WEIGHTS,
     output: Annotated[
         Path | None,
@@ -81,7 +92,11 @@ def plot(
     ] = None,
     by: Annotated[
         str | None,
-        option("COLUMN", "For weights: group units by a column of the node table, not by area."),
+        option(
+            "COLUMN",
+            "For weights: group units by a column of the node table, not by area. For experiments:"
+            " gather runs by this parameter; two with a comma for a heatmap.",
+        ),
     ] = None,
     sort: Annotated[Sort | None, option(None, "For weights: how units are sorted.")] = None,
     panel: Annotated[
@@ -96,13 +111,21 @@ def plot(
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw weights, learning curves, activity or choices, and write the numbers in them."""
+    """Draw weights, learning curves, activity or choices, and write the numbers in them.
+
+    Of an experiment: learning, scores, parameters, heatmap or psychometric, over its replicates."""
     need_ending(output, "a figure", ".png", ".svg", ".pdf")
     need_ending(data, "a file of numbers", ".csv", ".npz")
     if data is not None and kind.value in plots.NUMBERLESS:
         hint = "`--kind weights --data` writes every weight"
         raise NetbuildError(f"--data: --kind {kind.value} has no numbers", Exit.USAGE, hint)
     given = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
+    if (found := _experiment_of(target)) is not None:
+        _plot_experiment(found, kind, given, output, data, quiet=quiet)
+        return
+    if kind.value not in plots.FIGURES:
+        what = f"--kind {kind.value} is of experiments, and {target} is none"
+        raise NetbuildError(what, Exit.USAGE, "`netbuild sweep` makes one")
     if given:
         _check_options(kind, given)
     named = [(name.strip("_"), str(value)) for name, value in given.items()]
@@ -129,9 +152,52 @@ def plot(
         write(data, write_table(data, numbers), quiet=quiet)
 
 
-def _check_options(kind: Kind, given: Iterable[str]) -> None:
+def _experiment_of(target: str) -> ExperimentFolder | None:
+    """The experiment that a target names, unless it is a file or a run of that name."""
+    path = Path(target)
+    if path.is_file() or (path / "run.json").is_file():
+        return None
+    from netbuild.experiments.folder import find_experiment
+
+    return find_experiment(target)
+
+
+def _plot_experiment(
+    folder: ExperimentFolder,
+    kind: Kind,
+    given: Mapping[str, object],
+    output: Path | None,
+    data: Path | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Draw a figure of an experiment, and always write its numbers beside it."""
+    from netbuild.drawing.table import write_table
+    from netbuild.experiments.experiment import open_experiment
+
+    if kind.value not in plots.OF_EXPERIMENTS:
+        what = f"--kind {kind.value} is of one run, and {folder.path} is an experiment"
+        raise NetbuildError(what, Exit.USAGE, f"one of {', '.join(plots.OF_EXPERIMENTS)}")
+    draw = plots.figure_of_experiments(kind.value)
+    _check_options(kind, given, draw)
+    named = [(name.strip("_"), str(value)) for name, value in given.items()]
+    own = folder.path / "figures" / f"{file_name(kind.value, named)}.png"
+    path = output or own
+    buffer = io.BytesIO()
+    with warnings_as_lines():
+        figure, numbers = draw(open_experiment(folder.path), **given)
+        figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=200)
+    write(path, buffer.getvalue(), quiet=quiet, run=None if output else folder.path)
+    beside = data or path.with_suffix(".csv")
+    inside = None if output or data else folder.path
+    write(beside, write_table(beside, numbers), quiet=quiet, run=inside)
+
+
+def _check_options(
+    kind: Kind, given: Iterable[str], draw: Callable[..., Drawing] | None = None
+) -> None:
     """Refuse an option that the figure does not take."""
-    keywords = signature(getattr(plots, kind.value)).parameters
+    keywords = signature(draw or getattr(plots, kind.value)).parameters
     takes = [name for name in keywords if name in OPTIONS]
     for name in given:
         if name not in takes:

@@ -1,11 +1,10 @@
-"""The process of a command: its standard streams, and the memory that it frees.
+"""The standard streams of a command.
 
 Streams that are closed, full or without a reader end no training.
 """
 
 from __future__ import annotations
 
-import ctypes
 import io
 import json
 import logging
@@ -17,9 +16,6 @@ from contextlib import contextmanager, suppress
 
 from netbuild.wording import printable
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_LARGEST_BLOCK = 32 << 20  # bytes; glibc takes no larger threshold
-_KEPT = 2**31 - 1
 STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
@@ -109,20 +105,3 @@ def _open_null(number: int) -> None:
         os.dup2(found, number)
         os.close(found)
     os.set_inheritable(number, True)
-
-
-def keep_freed_memory() -> bool:
-    """Let glibc keep freed blocks of up to 32 MiB; whether it does (other systems: False).
-
-    Each step of a training frees tensors of some megabytes and asks for them again. Given back to
-    the system they return as fresh pages, one fault for every 4 KiB, which costs a recurrent
-    network of 256 units about a tenth of its time.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return False
-    kept = mallopt(_TRIM_THRESHOLD, _KEPT)
-    return bool(kept and mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from netbuild.cli import options
-from netbuild.cli.options import Format, flag, load_spec, option
+from netbuild.cli.options import Format, flag, load_spec, located_in, option
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
+from netbuild.cli.sweep import EXPERIMENTS, Workers, carry_out
 from netbuild.cli.training import Session
 from netbuild.errors import Exit, NetbuildError
+
+if TYPE_CHECKING:
+    from netbuild.language.points import Points
 
 
 def train(
     spec: options.SpecPath,
-    out: Annotated[Path, option("DIR", "The folder that runs are written below.")] = Path("runs"),
+    out: Annotated[
+        Path | None,
+        option("DIR", "The folder that runs are written below: runs, or with --seeds experiments."),
+    ] = None,
     set_: options.Set = None,
     unset: options.Unset = None,
     device: options.Device = None,
@@ -31,10 +38,26 @@ def train(
     again: Annotated[
         bool, flag("With --resume: if the spec has only finished runs, train it again.", "--again")
     ] = False,
+    seeds: Annotated[
+        int | None,
+        option("N", "Train replicates with the seeds 0 to N - 1, as an experiment.", min=1),
+    ] = None,
+    workers: Workers = None,
     form: options.Form = Format.text,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a spec; the constraints hold after every step and are verified in the saved weights."""
+    if seeds is not None:
+        if resume or again:
+            what = "--seeds trains what is left of its runs; it takes no --resume"
+            raise NetbuildError(what, Exit.USAGE)
+        changes = [*(set_ or ()), *([f"device={device}"] if device else ())]
+        points = _replicates(spec, seeds, changes, unset or [], data_root)
+        carry_out(points, out or EXPERIMENTS, workers=workers, form=form, quiet=quiet)
+        return
+    if workers is not None:
+        raise NetbuildError("--workers needs --seeds", Exit.USAGE)
+    out = out or Path("runs")
     if again and not resume:
         what = "--again needs --resume: without --resume every training is a new run"
         raise NetbuildError(what, Exit.USAGE)
@@ -58,3 +81,17 @@ def train(
             if other is not None:
                 warn(f"{other} is unfinished, and of another spec: a new run is started")
             session.start(checked, out)
+
+
+def _replicates(
+    spec: str, seeds: int, changes: list[str], unset: list[str], data_root: Path | None
+) -> Points:
+    """The checked points of a spec that is trained with several seeds; raises SpecError."""
+    from netbuild.language.design import replicates
+    from netbuild.language.points import points_of
+
+    checked = load_spec(spec, changes, unset, data_root=data_root, warn=None)
+    with located_in(spec):
+        return points_of(
+            replicates(Path(spec), checked.model.name, seeds, changes, unset, data_root)
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from netbuild import process
 from netbuild.cli.options import Format
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import say, tell, warn, warnings_as_lines
@@ -182,14 +182,7 @@ def last_step(trainer: Trainer) -> int | None:
 
 def prepare_process(spec: Spec, threads: int | None = None) -> None:
     """Set the threads of torch (None: as the spec says), and deterministic algorithms."""
-    # Before the first CUDA call; without it cuBLAS is not deterministic.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
-    torch.set_num_threads(threads_of(spec) if threads is None else threads)
-    # As `use_deterministic_algorithms(True)`, which also imports torch's compiler, for seconds.
-    torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    process.prepare(threads_of(spec) if threads is None else threads)
 
 
 def threads_of(spec: Spec) -> int:

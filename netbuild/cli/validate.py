@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from netbuild.cli import options
-from netbuild.cli.options import Format, argument, load_spec
+from netbuild.cli.options import Format, argument, load_points, load_spec
 from netbuild.cli.standard import say
-from netbuild.errors import Problem, SpecError
+from netbuild.errors import Exit, NetbuildError, Problem, SpecError
 
 
 def validate(
-    specs: Annotated[list[str], argument("SPEC...", "The specs to check.")],
+    specs: Annotated[list[str], argument("SPEC...", "The specs and experiments to check.")],
     set_: options.Set = None,
     unset: options.Unset = None,
     device: options.Device = None,
@@ -24,17 +24,26 @@ def validate(
 ) -> None:
     """Check specs: every problem of every file, located, and what it passes builds.
 
+    Of an experiment, every point is checked.
     Warnings tell of specs that are valid but probably unintended; they change no exit code.
     """
+    from netbuild.language.design import is_experiment
+
     problems: list[Problem] = []
     warnings: list[Problem] = []
     passed = []
     with _without_collection():
         for path in specs:
             try:
-                spec = load_spec(path, set_, unset, device, data_root, warn=None)
+                if is_experiment(path):
+                    if set_ or unset or device:
+                        what = f"{path} is an experiment; --set, --unset and --device change a spec"
+                        raise NetbuildError(what, Exit.USAGE, "write `set:` into it")
+                    warnings += load_points(path, data_root, many=True).warnings
+                else:
+                    spec = load_spec(path, set_, unset, device, data_root, warn=None)
+                    warnings += spec.warnings
                 passed.append(path)
-                warnings += spec.warnings
             except SpecError as error:
                 problems += error.problems
                 warnings += error.warnings

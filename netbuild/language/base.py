@@ -138,18 +138,46 @@ class OneOf:
         )
 
 
-class WordOrNumber:
-    """Marks a union of words and numbers: a wrong value is then one error, not one of each kind.
+class Either:
+    """Marks a union of two plain types, so that a wrong value is one error, not one of each type.
 
-    `Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], WordOrNumber()]`
+    Each kind of union says by `is_second` which of the two a value is meant to be.
     """
 
+    def is_second(self, value: object) -> bool:
+        """Whether a value is meant to be of the second type."""
+        raise NotImplementedError
+
     def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        word, number = (handler.generate_schema(kind) for kind in get_args(union))
+        first, second = (handler.generate_schema(kind) for kind in get_args(union))
         return core_schema.tagged_union_schema(
-            {FIRST_TAG: word, FIRST_TAG + 1: number},
-            lambda value: FIRST_TAG + (not isinstance(value, str)),
+            {FIRST_TAG: first, FIRST_TAG + 1: second},
+            lambda value: FIRST_TAG + self.is_second(value),
         )
+
+
+class WordOrNumber(Either):
+    """`Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], WordOrNumber()]`."""
+
+    def is_second(self, value: object) -> bool:
+        """Whether it is no text, and so should be a number."""
+        return not isinstance(value, str)
+
+
+class NumberOrText(Either):
+    """`Annotated[float | str, NumberOrText()]`."""
+
+    def is_second(self, value: object) -> bool:
+        """Whether it is text."""
+        return isinstance(value, str)
+
+
+class NumberOrList(Either):
+    """`Annotated[Annotated[int, Field(ge=1)] | list[Seed], NumberOrList()]`."""
+
+    def is_second(self, value: object) -> bool:
+        """Whether it is a list."""
+        return isinstance(value, list)
 
 
 Name = Annotated[

@@ -16,6 +16,7 @@ from netbuild.language.check_files import check_files
 from netbuild.language.compose import Composed
 from netbuild.language.context import Context, FileRecord, GivenStart, Locator
 from netbuild.language.dump import dump_yaml, resolved
+from netbuild.language.experiment import TELLER
 from netbuild.language.improbable import check_connections
 from netbuild.language.memory import check_memory
 from netbuild.language.parse import parse
@@ -257,6 +258,11 @@ def _strings(name: str, given: Sequence[str]) -> tuple[str, ...]:
 
 def _checked(document: Document, path: Path | None, options: Options) -> Spec:
     """The spec in a document; raises SpecError with all problems of the whole and of its stages."""
+    if (teller := document.root.entries.get(TELLER)) is not None:
+        what = "this is an experiment, not a spec"
+        place = teller.key_place or teller.place
+        hint = "`netbuild sweep` runs it"
+        raise SpecError([Problem("NB401", what, TELLER, place, hint)])
     locator = Locator(options.data_root)
     composed = Composed(document, locator, options.overrides, options.unset, options.start)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from netbuild.errors import DataFileError, Place, Problem, SpecError
 from netbuild.language.context import GivenStart
-from netbuild.language.grammar import ROOT, Slot, fields_of, parts_of, slot_at, slots_of
+from netbuild.language.grammar import ROOT, Slot, fields_of, parts_of, slot_at, slots_of, start_of
 from netbuild.language.training import UNTIL
 from netbuild.wording import near, nearest, show
 from netbuild.yamltree.document import MAX_BYTES, Document, parse_value, read
@@ -237,15 +237,17 @@ def standing(
     )
 
 
-def _steps(text: str) -> tuple[tuple[tuple[str, bool], ...], bool]:
-    """Each step of an override's path, with whether it picks an item; and whether the override
-    appends. No step where the text has no path."""
+def _steps(text: str) -> tuple[tuple[str, ...], bool]:
+    """Each step of an override's path, and whether the override appends.
+
+    No step where the text has no path.
+    """
     try:
         path, operator, _ = split_override(text) if "=" in text else (text, "=", 0)
         steps = parse_path(path.strip())
     except PathError:
         return (), False
-    return tuple((step.text, step.item) for step in steps), operator == "+="
+    return tuple(step.text for step in steps), operator == "+="
 
 
 # Stages
@@ -292,8 +294,9 @@ class Composed:
     Under the document come the files that it extends, each of which is read once; on top of it its
     overrides (`PATH=VALUE`, `PATH+=VALUE`) and unset paths. `start` is the run to start from, in
     place of what the document says. `locate` finds the file that a reference means, and raises
-    DataFileError where that may not be read. Raises SpecError where the YAML itself or an `extends`
-    is wrong; changes that cannot be made are in `problems`.
+    DataFileError where that may not be read. An experiment is composed as a spec is, except that
+    its `set` stays, since that changes the spec that it names. Raises SpecError where the YAML
+    itself or an `extends` is wrong; changes that cannot be made are in `problems`.
     """
 
     def __init__(
@@ -312,6 +315,7 @@ class Composed:
         self.problems: list[Problem] = []
         self.replaced: dict[str, set[str]] = {}  # names of a base's items, by the list's key
         self._bytes = self._nodes = 0
+        self.top = start_of(document.root)
         self.root = self._resolved(document)
         if start is not None:
             self.root.entries["start_from"] = start.node(document.folder)
@@ -325,7 +329,7 @@ class Composed:
         problems = [*self.problems]
         if stage is not None:
             problems += apply_stage(root, stage)
-        complete(root)
+        complete(root, self.top)
         return root, problems
 
     def _resolved(self, document: Document, chain: tuple[Path, ...] = ()) -> Node:
@@ -339,14 +343,15 @@ class Composed:
             what = f"with what it extends, the spec holds more than {MAX_NODES:,} values"
             raise SpecError([Problem("NB006", what, place=Place(document.source))])
         own = copy_tree(document.root)
-        write_out(own, ROOT)
-        changes, bases = own.entries.pop("set", None), own.entries.pop("extends", None)
+        write_out(own, self.top)
+        bases = own.entries.pop("extends", None)
+        changes = own.entries.pop("set", None) if self.top is ROOT else None
         below: Node | None = None
         for reference in _references(bases):
             path, other = self._open(reference, document, chain)
             found = self._resolved(other, (*chain, path))
-            below = found if below is None else merge(below, found)
-        root = own if below is None else merge(below, own)
+            below = found if below is None else merge(below, found, self.top)
+        root = own if below is None else merge(below, own, self.top)
         for key in LISTS:
             if below is not None and key in own.entries and key in below.entries:
                 self.replaced[key] = {*filter(None, names_of(below.entries[key]))}

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from netbuild.language.base import Also, Choice, OneOf
+from netbuild.language.experiment import TELLER, ExperimentFile
 from netbuild.language.shorthand import Shorthand, Writer
 from netbuild.language.spec import SpecFile
 from netbuild.yamltree.nodes import Location, Node
@@ -50,6 +51,12 @@ class Slot:
 
 
 ROOT = Slot(model=SpecFile)
+EXPERIMENT = Slot(model=ExperimentFile)
+
+
+def start_of(root: Node) -> Slot:
+    """What a file is, by its first keys: a spec, or an experiment."""
+    return EXPERIMENT if TELLER in root.entries else ROOT
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -87,8 +94,8 @@ def _slot(annotation: Any, info: FieldInfo, metadata: Sequence[Any] = ()) -> Slo
 
 
 def slot_at(root: Node, location: Location) -> Slot | None:
-    """What may stand at a location of a spec's tree, or None where nothing may."""
-    slot: Slot | None = ROOT
+    """What may stand at a location of a spec or an experiment, or None where nothing may."""
+    slot: Slot | None = start_of(root)
     node: Node | None = root
     for part in location:
         if slot is None:
@@ -136,15 +143,21 @@ class Home:
 
 @cache
 def homes() -> tuple[Home, ...]:
-    """Every place where a section may stand, outermost first."""
+    """Every place of a spec where a section may stand, outermost first."""
     return tuple(sorted(_homes(ROOT, ""), key=lambda home: home.path.count(".")))
+
+
+@cache
+def homes_in_experiments() -> tuple[Home, ...]:
+    """Every place of an experiment where a section may stand."""
+    return tuple(_homes(EXPERIMENT, ""))
 
 
 @cache
 def meanings() -> dict[str, list[str]]:
     """The keys that each word of another tool may mean: which of them depends on the section."""
     found: dict[str, list[str]] = {}
-    for home in homes():
+    for home in (*homes(), *homes_in_experiments()):
         for key, info in fields_of(home.model).items():
             for also in info.metadata:
                 for word in also.split() if isinstance(also, Also) else ():

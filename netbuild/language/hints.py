@@ -24,7 +24,7 @@ SURE = 0.75  # similarity from which on a word is a misspelt key and nothing els
 FOREIGN = {
     "evaluation": "`training: {evaluate: ...}` says what is scored, and whether with noise;"
     " `task: {evaluation: ...}` how trials of neurogym differ then",
-    "sweep": "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`",
+    "sweep": "an experiment varies a spec: a file of its own, for `netbuild sweep`",
     **dict.fromkeys(
         ("_target_", "class_path", "module", "__class__"),
         "`type` is one of a closed list of kinds; nothing is imported",

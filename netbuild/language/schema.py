@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from netbuild.language.experiment import ExperimentFile
 from netbuild.language.spec import SpecFile
 
-_FIRST = ("type", "init", "generate", "name")
+_FIRST = ("type", "init", "generate", "distribution", "name")
 
 
-def json_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of a spec file, short forms included."""
-    schema = SpecFile.model_json_schema(by_alias=True)
+def json_schema(*, experiment: bool = False) -> dict[str, Any]:
+    """The schema (draft 2020-12) of a spec, or of an experiment, short forms included."""
+    model, name, title = (
+        (ExperimentFile, "netbuild-experiment-1.json", "netbuild experiment, version 1")
+        if experiment
+        else (SpecFile, "netbuild-1.json", "netbuild spec, version 1")
+    )
+    schema = model.model_json_schema(by_alias=True)
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "netbuild-1.json",
-        "title": "netbuild spec, version 1",
+        "$id": name,
+        "title": title,
     }
     # What a file extends may hold the keys that it must have.
     whole = {"anyOf": [{"required": schema.pop("required")}, {"required": ["extends"]}]}
     return head | {key: _tidy(value) for key, value in schema.items() if key != "title"} | whole
 
 
-def schema_text() -> str:
+def schema_text(*, experiment: bool = False) -> str:
     """The schema as the text of a file."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(experiment=experiment), indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(value: Any) -> Any:

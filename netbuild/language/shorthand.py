@@ -86,6 +86,17 @@ Names = Annotated[
 ]
 
 
+def values(node: Node) -> Node:
+    """A list of values, or a single value, for a section of `values`."""
+    if isinstance(node.value, dict):
+        return node
+    return _wrap(node if isinstance(node.value, list) else _listed(node), "values")
+
+
+def _listed(node: Node) -> Node:
+    return Node([_value(node)], node.place, node.key_place, node.size + 1, node.depth + 1)
+
+
 def text(key: str) -> Writer:
     """Bare text for a section of which it is that key: `type`, `file`."""
     return lambda node: _wrap(node, key) if isinstance(node.value, str) else node

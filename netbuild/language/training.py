@@ -311,7 +311,7 @@ def _check_stop(here: Here, training: Training, stop: StopWhen, given: TaskInput
     if stop.metric == "loss" and stop.at_most is not None and stop.at_most < 0:
         what = f"a loss is never below 0, and this asks for {stop.at_most:g}"
         where["at_most"].problem("NB104", what)
-    if stop.metric == "accuracy" and not _has_accuracy(here.context, training, given):
+    if stop.metric == "accuracy" and not has_accuracy(here.context.parsed.task, training, given):
         what = "this task has no accuracy, since its answers are values, not choices"
         where["metric"].problem("NB308", what, "its evaluations have `loss`")
     if every is None:
@@ -330,11 +330,10 @@ def _check_stop(here: Here, training: Training, stop: StopWhen, given: TaskInput
         where["of"].problem("NB308", what, "write `of: all`")
 
 
-def _has_accuracy(context: Context, training: Training, given: TaskInputs | None) -> bool:
-    """Whether the task's evaluations have an accuracy, or may have: the task has problems."""
+def has_accuracy(task: Any, training: Training, given: TaskInputs | None) -> bool:
+    """Whether the evaluations of a task have an accuracy, or may have: the task has problems."""
     if training.loss == "cross_entropy":
         return True
-    task: Any = context.parsed.task
     return task is not None and task.answers_are_choices(given) is not False
 
 

@@ -1,11 +1,13 @@
 """Figures of networks and runs: each takes results in, draws in Axes, and gives its numbers back.
 
 A figure is the function of its name in `figures/`, which is loaded when it is first used: this
-file imports no torch. Nothing touches pyplot, and nothing is shown.
+file imports no torch. Nothing touches pyplot, and nothing is shown. Figures of experiments are in
+`experiments/`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,8 @@ FIGURES = {
     "eigenvalues": "plot",
     "fixed_points": "analyze",
 }
+# Every figure of an experiment: the function of its name in `experiments/`.
+OF_EXPERIMENTS = ("learning", "scores", "parameters", "heatmap", "psychometric")
 NUMBERLESS = ("distributions",)  # figures without numbers to write
 _BESIDE = {
     "Drawing": "netbuild.drawing.table",
@@ -46,6 +50,14 @@ _BESIDE = {
     "wilson": "netbuild.plots.figures.psychometric",
 }
 __all__ = [*FIGURES, *_BESIDE]  # noqa: PLE0604
+
+
+def figure_of_experiments(name: str) -> Callable[..., Drawing]:
+    """The function that draws a figure of an experiment."""
+    found: Callable[..., Drawing] = getattr(
+        import_module(f"netbuild.plots.experiments.{name}"), name
+    )
+    return found
 
 
 def __getattr__(name: str) -> Any:

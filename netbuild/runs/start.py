@@ -43,8 +43,12 @@ def new_trainer(spec: Spec, task: Task | None = None, device: str | None = None)
     return Trainer.of(spec, network, build_optimizer(spec.model.training, network), task=task)
 
 
-def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False) -> RunWriter:
+def start_run(
+    spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False, name: str = ""
+) -> RunWriter:
     """Make `out/<name>/<utc>-<hash>-<random>/`, never an existing folder, and lock it.
+
+    With `name` it is `out/name/`, as the runs of an experiment are called by their identity.
 
     Its `run.json` is written last: a folder without it is not a run. Raises NetbuildError (exit 7)
     where the run cannot be written, or the disk has no room for two checkpoints.
@@ -53,7 +57,8 @@ def start_run(spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False
     parameters = {name: p.detach().clone() for name, p in network.named_parameters()}
     refuse_bad_weights(network, None, Exit.DIVERGED, Exit.BUG, "before the first step")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = out / spec.model.name / f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
+    own = f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
+    path = out / name if name else out / spec.model.name / own
     files, git = _first_files(spec, network)
     info = _first_info(spec, path, trainer, files, git)
     if own_task:

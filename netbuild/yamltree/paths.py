@@ -1,7 +1,7 @@
 """One path grammar for `set:`, `--set` and every diagnostic: `layers[hidden].weight.std`.
 
 A path is keys joined by dots; `[name]` or `[2]` picks an item of a list by its `name` or by its
-position, from 0.
+position, from 0. Where a list stands, `layers.hidden` is another spelling of `layers[hidden]`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netbuild.errors import Place
-from netbuild.wording import counted, near, nearest, show
+from netbuild.wording import counted, near, show
 from netbuild.yamltree.nodes import Location, Node, kind_of
 
 MAX_SEGMENTS = 64  # as deep as a spec may be nested
@@ -123,7 +123,8 @@ def follow(root: Node, path: str) -> Location:
     node = root
     segments = parse_path(path)
     for segment in segments:
-        location.append(_position(node, segment) if segment.item else _key(node, segment, segments))
+        picks = segment.item or isinstance(node.value, list)
+        location.append(_position(node, segment) if picks else _key(node, segment))
         child = node.child(location[-1])
         assert child is not None
         node = child
@@ -143,7 +144,7 @@ def assign(
     node = root
     for segment, place in zip(segments, places, strict=True):
         last = segment is segments[-1] and not append
-        if segment.item:
+        if segment.item or isinstance(node.value, list):
             location.append(_position(node, segment))
             if last:
                 node.items[_position(node, segment)] = value
@@ -184,10 +185,10 @@ def remove(root: Node, path: str) -> None:
         del node.entries[last]
 
 
-def _key(node: Node, segment: Segment, segments: Sequence[Segment]) -> str:
+def _key(node: Node, segment: Segment) -> str:
     """The key that a segment names, which must be there."""
     if not isinstance(node.value, dict):
-        raise _no_keys(node, segment, segments)
+        raise _no_keys(node, segment)
     if segment.text not in node.value:
         hint = near(segment.text, node.value)
         raise PathError(f"there is no key `{show(segment.text)}`", segment.column, hint)
@@ -200,7 +201,7 @@ def _made(node: Node, segment: Segment, segments: Sequence[Segment]) -> dict[str
     Nothing is made on the way to an item, since items are not made.
     """
     if node.value is not None and not isinstance(node.value, dict):
-        raise _no_keys(node, segment, segments)
+        raise _no_keys(node, segment)
     item = next((s for s in segments[segments.index(segment) :] if s.item), None)
     if item is not None and segment.text not in node.entries:
         what = f"`[{show(item.text)}]` picks an item of a list, but there is no"
@@ -210,21 +211,9 @@ def _made(node: Node, segment: Segment, segments: Sequence[Segment]) -> dict[str
     return node.entries
 
 
-def _no_keys(node: Node, segment: Segment, segments: Sequence[Segment]) -> PathError:
-    if not isinstance(node.value, list):
-        what = f"`{show(segment.text)}` is a key, but it stands under {kind_of(node)}"
-        return PathError(what, segment.column)
-    names = [name for name in names_of(node) if name]
-    what = f"`{show(segment.text)}` is a key, but here is a list"
-    at = segments.index(segment)
-    meant = nearest(segment.text, names)
-    if segment.text.isdecimal() and int(segment.text[:9]) < len(node.items):
-        meant = segment.text
-    pick = Segment(meant or (names[0] if names else "0"), True, segment.column)
-    steps = [*segments[:at], pick, *segments[at + bool(meant) :]]
-    path = "".join(f"[{step.text}]" if step.item else f".{step.text}" for step in steps)
-    hint = f"{'write' if meant else 'pick an item first:'} `{show(path.removeprefix('.'))}`"
-    return PathError(what, segment.column, hint)
+def _no_keys(node: Node, segment: Segment) -> PathError:
+    what = f"`{show(segment.text)}` is a key, but it stands under {kind_of(node)}"
+    return PathError(what, segment.column)
 
 
 def _position(node: Node, segment: Segment) -> int:

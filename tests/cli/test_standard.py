@@ -17,7 +17,7 @@ import netbuild
 from netbuild.errors import Exit
 from netbuild.render import Progress
 
-SAYS = "from netbuild.cli.standard import keep_freed_memory; print(keep_freed_memory())"
+SAYS = "from netbuild.system import keep_freed_memory; print(keep_freed_memory())"
 PROGRAM = "from netbuild.cli import main; main()"
 
 

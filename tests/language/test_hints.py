@@ -62,7 +62,7 @@ LINEAR = {"name": "a", "type": "linear", "input_dim": 4, "output_dim": 3}
 CTRNN = {"name": "a", "type": "ctrnn", "input_dim": 4, "size": 3, "alpha": 0.1}
 OWN_LAYER = "dropout is a separate layer: `- {name: drop, type: dropout, p: 0.1}`"
 NOTHING_IMPORTED = "`type` is one of a closed list of kinds; nothing is imported"
-ONE_NETWORK = "a spec is one network; vary it from outside: `--set 'PATH=VALUE'`"
+ONE_NETWORK = "an experiment varies a spec: a file of its own, for `netbuild sweep`"
 DENSITY = "write `density`, which is 1 - sparsity"
 
 

@@ -138,10 +138,9 @@ def test_places_are_of_the_thing_or_of_what_is_around_it() -> None:
         ("layers[2]", "there is no item [2]: the list has 2 items", "positions count from 0"),
         ("layers[" + "9" * 5000 + "]", "there is no item [999", "positions count from 0"),
         ("layers[out].parts[a]", "2 items are named `a`", "pick one by its position: `[0]`"),
-        ("layers.hidden", "`hidden` is a key, but here is a list", "write `layers[hidden]`"),
-        ("layers.hiden.x", "`hiden` is a key, but here is a list", "write `layers[hidden].x`"),
-        ("layers.1.x", "`1` is a key, but here is a list", "write `layers[1].x`"),
-        ("layers.x", "`x` is a key, but here is a list", "pick an item first: `layers[hidden].x`"),
+        ("layers.hiden.x", "no item is named `hiden`", "did you mean `hidden`?"),
+        ("layers.2.x", "there is no item [2]: the list has 2 items", "positions count from 0"),
+        ("layers.x", "no item is named `x`", "one of `hidden`, `out`"),
         ("seed.x", "`x` is a key, but it stands under a whole number", ""),
         ("layers[out].parts[3][0].x", "stands under a whole number", ""),
         ("seed[0]", "picks an item of a list, but here is a whole number", ""),
@@ -159,6 +158,25 @@ def test_paths_that_lead_nowhere_say_where_they_stop(path: str, what: str, hint:
     assert plain(root) == plain(tree())
     with pytest.raises(PathError):
         remove(root, path)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "bracketed"),
+    [
+        ("layers.hidden", "layers[hidden]"),
+        ("layers.0.weight.std", "layers[hidden].weight.std"),
+        ("layers.out.parts.3.1", "layers[out].parts[3][1]"),
+    ],
+)
+def test_dots_pick_items_as_brackets_do(dotted: str, bracketed: str) -> None:
+    one, other = tree(), tree()
+    assert follow(one, dotted) == follow(other, bracketed)
+    assert put(one, dotted, Node(7, NOWHERE)) == put(other, bracketed, Node(7, NOWHERE))
+    assert plain(one) == plain(other)
+    one, other = tree(), tree()
+    remove(one, dotted)
+    remove(other, bracketed)
+    assert plain(one) == plain(other)
 
 
 def put(root: Node, path: str, value: Node, *, append: bool = False) -> Location:
