@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate
-from netbuild.system import keep_freed_memory
 from netbuild.regularization import DaleLawL2
+from netbuild.system import keep_freed_memory
 
 SIZES = (512, 724, 1024, 1448, 2048)
 ALPHA = 0.8

@@ -22,9 +22,9 @@ from torch.nn import functional
 
 import netbuild
 from netbuild.builder import build_task
-from netbuild.system import keep_freed_memory
 from netbuild.streams import rng_of
-from netbuild.tasks import Batch, Task, evaluation_batch
+from netbuild.system import keep_freed_memory
+from netbuild.tasks import Batch, Task, unseen_trials, validation_trials
 
 SPEC = Path(__file__).parent.parent / "examples" / "ei_decision.yaml"
 PAIRS = 3
@@ -74,14 +74,20 @@ class Ready:
         self.batches = [
             self.task.batch(step, 16, rng_of(0, "train", step)) for step in range(READY)
         ]
-        self.scored = evaluation_batch(self.task, 0, spec.model.training.evaluate.trials)
+        trials = spec.model.training.evaluate.trials
+        self.chosen_on = validation_trials(self.task, 0, trials)
+        self.scored = unseen_trials(self.task, 0, trials)
 
     def batch(self, step: int, size: int, rng: np.random.Generator) -> Batch:
         """A batch of the list."""
         return self.batches[step % READY]
 
+    def validation(self) -> Batch | None:
+        """The trials of the evaluations during the training."""
+        return self.chosen_on
+
     def evaluation(self) -> Batch:
-        """The trials that are scored."""
+        """The trials of the final score."""
         return self.scored
 
 

@@ -84,7 +84,7 @@ def ctrnn(draft: Draft, name: str, source: Any, reads: Units, size: int) -> dict
     drawn = draw_connectome(draft.rng, draft.next_path) if draft.maybe(0.3) else None
     layer |= excitatory(draft) if drawn is None else {}
     layer |= draft.some(input_dim=reads.size, activation=[activation(draft, 1)])
-    layer |= draft.some(formulation=["current", "rate", "update"], kernel=["fused", "reference"])
+    layer |= draft.some(formulation=["current", "rate", "update"])
     if drawn is not None:
         draft.known[name] = Units.of(name, drawn)
         layer |= {"connectome": drawn.words} | draft.some(size=len(drawn.names))
@@ -112,7 +112,9 @@ def ctrnn(draft: Draft, name: str, source: Any, reads: Units, size: int) -> dict
         layer["recurrent"] = words
     else:
         draft.add_map(f"{name}.recurrent", gives, gives.size, bias=True, signed=gives.signed)
-    return layer
+    is_dense = layer.get("recurrent", {}).get("storage") == "dense"
+    kernels = ["auto", "fused", "reference", *(["compiled"] if is_dense else [])]
+    return layer | draft.some(kernel=kernels)
 
 
 def areas(draft: Draft, name: str, share: float | None) -> dict[str, Any]:
