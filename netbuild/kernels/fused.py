@@ -34,8 +34,6 @@ from netbuild.kernels.products import (
     weight_gradient,
 )
 
-Maybe = Tensor | None
-
 
 def _steps(count: int, *tensors: Tensor | None) -> Any:
     """The states of all tensors, a tuple for each time step, with None for a missing tensor."""
