@@ -55,14 +55,18 @@ class Plain(nn.Module):
         v = v * (1 - self.alpha) + total * self.alpha + self.noise * torch.randn_like(v)
         return v, torch.relu(v)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(time, batch, 3) to (time, batch, 3)."""
+    def rates(self, x: Tensor) -> Tensor:
+        """(time, batch, 3) to (time, batch, 50)."""
         state = torch.zeros(x.shape[1], 50), torch.zeros(x.shape[1], 50)
         rates = []
         for u in x:
             state = self.step(u, state)
             rates.append(state[1])
-        return self.readout(torch.stack(rates)[:, :, :40])
+        return torch.stack(rates)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(time, batch, 3) to (time, batch, 3)."""
+        return self.readout(self.rates(x)[:, :, :40])
 
 
 class Ready:

@@ -2,9 +2,9 @@
 
 from netbuild.kernels import compiled, noise
 from netbuild.kernels.activations import ACTIVATIONS, Activation, activation
+from netbuild.kernels.input_map import InputMap
 from netbuild.kernels.passes import State
 from netbuild.kernels.plain import autocast, traced
-from netbuild.kernels.products import projection
 from netbuild.kernels.readout import FEW, readout
 from netbuild.kernels.recurrence import FORMULATIONS, recurrence
 from netbuild.kernels.sparse import Pattern, SparseWeight, pattern, sparse_linear
@@ -14,6 +14,7 @@ __all__ = [
     "FEW",
     "FORMULATIONS",
     "Activation",
+    "InputMap",
     "Pattern",
     "SparseWeight",
     "State",
@@ -22,7 +23,6 @@ __all__ = [
     "compiled",
     "noise",
     "pattern",
-    "projection",
     "readout",
     "recurrence",
     "sparse_linear",

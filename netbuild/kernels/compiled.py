@@ -195,10 +195,17 @@ def _panels(x: Arguments, transposed: bool = False) -> Array:
 
 def _alpha(x: Arguments) -> Array:
     """Alpha (width,); its values beyond the units count for nothing."""
-    units = x.rate.shape[-1]
-    alpha = np.ones(_width(units), _nothing(1, x.rate.dtype).dtype)
-    alpha[:units] = x.alpha.detach().numpy() if isinstance(x.alpha, Tensor) else x.alpha
+    dtype, units = x.rate.dtype, x.rate.shape[-1]
+    if not isinstance(x.alpha, Tensor):
+        return _same_alpha(x.alpha, _width(units), dtype)
+    alpha = np.ones(_width(units), _nothing(1, dtype).dtype)
+    alpha[:units] = x.alpha.detach().numpy()
     return alpha
+
+
+@cache
+def _same_alpha(alpha: float, width: int, dtype: torch.dtype) -> Array:
+    return torch.full((width,), alpha, dtype=dtype).numpy()
 
 
 def _width(units: int) -> int:

@@ -144,17 +144,20 @@ def fill_panels(weight: Any, transposed: bool, width: int, panels: Any) -> None:
     units, whole = len(weight), 2 * VECTOR // weight.itemsize
     place, column = 0, 0
     while column < width:
-        end = min(column + whole, width)
+        count = min(whole, width - column)
+        given = max(0, min(count, units - column))  # of them are columns of the weight
         for row in range(width):
-            for i in range(column, end):
-                if row >= units or i >= units:
-                    panels[place] = 0
-                elif transposed:
-                    panels[place] = weight[i, row]
-                else:
-                    panels[place] = weight[row, i]
-                place += 1
-        column = end
+            filled = given if row < units else 0
+            if transposed:
+                for i in range(filled):
+                    panels[place + i] = weight[column + i, row]
+            else:
+                for i in range(filled):
+                    panels[place + i] = weight[row, column + i]
+            for i in range(filled, count):
+                panels[place + i] = 0
+            place += count
+        column += count
 
 
 # exp(x) = 2^n exp(x - n log 2), where the remainder is at most log(2) / 2. The polynomial is that

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from netbuild.kernels import sparse
 from netbuild.kernels.sparse import SparseWeight
@@ -131,45 +130,3 @@ def sum_over_pre(weight: Weight, gradient: Tensor) -> Tensor:
     if isinstance(weight, SparseWeight):
         return sparse.sum_onto(weight.pattern, weight.values * gradient)
     return (weight * gradient).sum(-1)
-
-
-def projection(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x weight^T + bias, contiguous, as torch's linear; its gradient cannot be differentiated.
-
-    Fast for a few inputs to many units over many rows. The bias is the weight of one more input
-    that is always 1, so that the large side, the output or its gradient, is read and written by
-    one product each way and by nothing else.
-
-    Args:
-        x: the inputs (..., input).
-        weight: (unit, input).
-        bias: (unit,).
-
-    Raises:
-        ValueError: shapes that do not fit.
-    """
-    if weight.dim() != 2 or bias.shape != weight.shape[:1] or x.shape[-1:] != weight.shape[1:]:
-        raise ValueError(
-            "x, weight and bias must be (..., input), (unit, input) and (unit,); "
-            f"got shapes {tuple(x.shape)}, {tuple(weight.shape)} and {tuple(bias.shape)}"
-        )
-    output: Tensor = _Projection.apply(x, weight, bias)  # type: ignore[no-untyped-call]
-    return output
-
-
-class _Projection(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        rows = torch.cat((rows, rows.new_ones(len(rows), 1)), 1)
-        ctx.save_for_backward(rows, weight)
-        output = rows @ torch.cat((weight.mT, bias.unsqueeze(0)))
-        return output.view(*x.shape[:-1], len(weight))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        rows, weight = ctx.saved_tensors
-        over_rows = rows.mT @ grad.reshape(-1, grad.shape[-1])  # (input + 1, unit)
-        grad_x = grad @ weight if ctx.needs_input_grad[0] else None
-        return grad_x, over_rows[:-1].mT, over_rows[-1]

@@ -9,37 +9,45 @@ and `fused` (torch operations, for everything). Noise before f is part of the dr
 
 Shapes are (time, batch, unit) with a weight (post, pre), or with one ensemble axis
 (time, ensemble, batch, unit) with a weight (ensemble, post, pre). A state is one time step.
+The input map, with which d begins, belongs to the same step of autograd: a small network would
+otherwise spend more time between its products than on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from netbuild.kernels import compiled
+from netbuild.kernels import compiled, input_map
 from netbuild.kernels.activations import Activation
 from netbuild.kernels.compiled import COMPILED
 from netbuild.kernels.fused import FUSED
+from netbuild.kernels.input_map import InputMap
 from netbuild.kernels.passes import Arguments, Kernel, State, Trace
 from netbuild.kernels.products import Weight
 from netbuild.kernels.sparse import Pattern, SparseWeight, check_weight
 
 FORMULATIONS = tuple(FUSED)
 KERNELS: Mapping[str, Mapping[str, Kernel]] = {"compiled": COMPILED, "fused": FUSED}
+NAMES = Arguments._fields
+NO_INPUTS = (None,) * len(InputMap._fields)
+COUNT = len(NAMES)
+PARTS = slice(COUNT), slice(COUNT, None)  # of the tensors given to autograd
 
 
 def recurrence(
-    drive: Tensor,
+    drive: Tensor | None,
     weight: Tensor | SparseWeight,
     alpha: float | Tensor,
     initial: State,
     *,
     formulation: str,
     activation: Activation,
+    inputs: InputMap | None = None,
     rate_noise: Tensor | None = None,
     kernel: str = "fused",
 ) -> tuple[Tensor, State]:
@@ -48,6 +56,7 @@ def recurrence(
     Args:
         drive: d, the input from outside at each step, biases included
             (time, ..., batch, unit). It enters in the same step. `...` are ensemble axes, or none.
+            With `inputs` it is a part of d, or None.
         weight: W (..., unit, unit), axis -1 is presynaptic; or a `SparseWeight` (unit, unit),
             without ensemble axes: the gradient is of its values.
         alpha: a, in (0, 1], dt / tau: a number, or a tensor (), (unit,) or (..., unit).
@@ -57,6 +66,7 @@ def recurrence(
             records it.
         formulation: `current`, `rate` or `update`; the equations stand above.
         activation: f, by `kernels.activation`.
+        inputs: the input map whose W u + b is a part of d, without ensemble axes.
         rate_noise: m, added to the rate as it is. The noisy rate is returned, feeds the next
             step, and in `rate` and `update` is what leaks; shaped like the drive.
         kernel: `fused`, or `compiled`, which needs a dense weight on the CPU in float32 or
@@ -80,28 +90,37 @@ def recurrence(
         raise ValueError(f"formulation must be one of {known}; got {formulation!r}")
     if (initial.potential is None) == (formulation == "current"):
         raise ValueError("initial.potential belongs to formulation 'current', and to it alone")
-    x = Arguments(drive, weight, alpha, initial.rate, initial.potential, rate_noise)
-    _check(x)
-    x = _expanded(x)
-    if kernel == "compiled" and (drive.dim() > 3 or not compiled.runs(weight)):
+    if drive is None and inputs is None:
+        raise ValueError("a recurrence needs a drive, or `inputs`, or both")
+    part = cast(Tensor, drive)  # None until `inputs` have been multiplied
+    x = Arguments(part, weight, alpha, initial.rate, initial.potential, rate_noise)
+    shape = _checked_drive(x, inputs)
+    _check(x, shape)
+    x = _expanded(x, shape)
+    if kernel == "compiled" and (len(shape) > 3 or not compiled.runs(weight)):
         why = compiled.why_not(weight) or "there are ensemble axes"
         raise ValueError(f"the compiled kernel cannot run: {why}")
     passes = KERNELS[kernel][formulation]
-    rates, potential = _run(passes, activation, _one_ensemble_axis(x) if drive.dim() > 4 else x)
-    if drive.dim() > 4:
-        rates = rates.view(drive.shape)
-        potential = None if potential is None else potential.view(drive.shape[1:])
+    flat = _one_ensemble_axis(x) if len(shape) > 4 else x
+    rates, potential = _run(passes, activation, flat, inputs)
+    if len(shape) > 4:
+        rates = rates.view(shape)
+        potential = None if potential is None else potential.view(shape[1:])
     return rates, State(rates[-1], potential)
 
 
-def _run(kernel: Kernel, f: Activation, x: Arguments) -> tuple[Tensor, Tensor | None]:
+def _run(
+    kernel: Kernel, f: Activation, x: Arguments, inputs: InputMap | None
+) -> tuple[Tensor, Tensor | None]:
     """The rates of all steps and the last potential."""
     values, pattern = x.weight if isinstance(x.weight, SparseWeight) else (x.weight, None)
-    given = x._replace(weight=values)
+    given = (*x._replace(weight=values), *(inputs or NO_INPUTS))
     if torch.is_grad_enabled() and any(
         isinstance(each, Tensor) and each.requires_grad for each in given
     ):
         return _Recurrence.apply(kernel, f, pattern, *given)  # type: ignore[no-any-return, no-untyped-call]
+    if inputs is not None:
+        x = x._replace(drive=input_map.drive(inputs, x.drive))
     trace = kernel.forward(x, f, frozenset())
     return trace.rates, trace.potential
 
@@ -111,16 +130,24 @@ class _Recurrence(torch.autograd.Function):
     def forward(
         ctx: Any, kernel: Kernel, f: Activation, pattern: Pattern | None, *given: Any
     ) -> tuple[Tensor, Tensor | None]:
-        x = _with_pattern(Arguments(*given), pattern)
-        needed = zip(Arguments._fields, ctx.needs_input_grad[3:], strict=True)
-        wanted = frozenset(name for name, needs in needed if needs)
-        trace = kernel.forward(x, f, wanted)
-        ctx.kernel, ctx.activation, ctx.pattern, ctx.wanted = kernel, f, pattern, wanted
+        x = _with_pattern(Arguments(*given[:COUNT]), pattern)
+        of_arguments, of_inputs = (ctx.needs_input_grad[3:][part] for part in PARTS)
+        wanted = {name for name, needs in zip(NAMES, of_arguments, strict=True) if needs}
+        inputs = given[COUNT:]
+        if inputs[0] is None:
+            inputs, of_inputs = (), ()
+        else:
+            x = x._replace(drive=input_map.drive(InputMap(*inputs), x.drive))
+            wanted |= {"drive"} if any(of_inputs) else set()
+        trace = kernel.forward(x, f, frozenset(wanted))
+        ctx.kernel, ctx.activation, ctx.pattern = kernel, f, pattern
+        ctx.wanted, ctx.of_inputs = frozenset(wanted), of_inputs
         ctx.alpha = None if isinstance(x.alpha, Tensor) else x.alpha  # only tensors are saved below
         read = {"weight", "alpha", "rate", "potential", *(("drive",) if "alpha" in wanted else ())}
-        named = zip(Arguments._fields, given, strict=True)
+        weight = given[NAMES.index("weight")]
+        named = zip(NAMES, x._replace(weight=weight), strict=True)
         saved = (t if name in read and isinstance(t, Tensor) else None for name, t in named)
-        ctx.save_for_backward(*saved, *trace)
+        ctx.save_for_backward(*saved, *trace, *inputs)
         ctx.set_materialize_grads(False)
         return trace.rates, trace.potential
 
@@ -129,19 +156,23 @@ class _Recurrence(torch.autograd.Function):
     def backward(
         ctx: Any, grad_rates: Tensor | None, grad_potential: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        count = len(Arguments._fields)
         saved = ctx.saved_tensors  # read once: activation checkpointing allows no second time
-        x = _with_pattern(Arguments(*saved[:count]), ctx.pattern)
+        x = _with_pattern(Arguments(*saved[:COUNT]), ctx.pattern)
         if ctx.alpha is not None:
             x = x._replace(alpha=ctx.alpha)
-        trace = Trace(*saved[count:])
+        trace = Trace(*saved[COUNT : COUNT + len(Trace._fields)])
         if grad_rates is None:
             grad_rates = trace.rates.new_zeros(()).expand(trace.rates.shape)
-        gradients = ctx.kernel.backward(
+        found = ctx.kernel.backward(
             x, ctx.activation, ctx.wanted, trace, grad_rates, grad_potential
         )
-        found = (gradients[n] if n in ctx.wanted else None for n in Arguments._fields)
-        return None, None, None, *found
+        needed = zip(NAMES, ctx.needs_input_grad[3:], strict=False)
+        of_arguments = [found[name] if needs else None for name, needs in needed]
+        of_inputs: tuple[Tensor | None, ...] = NO_INPUTS
+        if any(ctx.of_inputs):
+            inputs = InputMap(*saved[-len(NO_INPUTS) :])
+            of_inputs = input_map.gradients(inputs, found["drive"], ctx.of_inputs)
+        return None, None, None, *of_arguments, *of_inputs
 
 
 def _with_pattern(x: Arguments, pattern: Pattern | None) -> Arguments:
@@ -155,21 +186,29 @@ def _with_pattern(x: Arguments, pattern: Pattern | None) -> Arguments:
 # The arguments: checked, and brought to the shapes that the passes take.
 
 
-def _check(x: Arguments) -> None:
-    """Refuse shapes, dtypes and devices that do not fit the weight or the drive."""
-    drive, shape = x.drive, _checked_shape(x.weight)
-    like = x.weight.values if isinstance(x.weight, SparseWeight) else x.weight
+def _checked_drive(x: Arguments, inputs: InputMap | None) -> torch.Size:
+    """The shape of d, (time, ..., batch, unit); ValueError where the weight has another size."""
+    shape, like = _checked_shape(x.weight), _values(x.weight)
+    if inputs is not None:
+        input_map.check(inputs, like)
+    given = x.drive.shape if inputs is None else (*inputs.input.shape[:2], len(inputs.bias))
     ensemble, units = shape[:-2], shape[-1]
-    fits = drive.dim() == len(shape) + 1 and drive.shape[1:-2] == ensemble
-    if not fits or drive.shape[-1] != units or drive.shape[0] == 0:
+    fits = len(given) == len(shape) + 1 and given[1:-2] == ensemble
+    if not fits or given[-1] != units or given[0] == 0:
         axes = ", ".join(["time >= 1", *map(str, ensemble), "batch", str(units)])
-        raise ValueError(f"drive must be ({axes}); got shape {tuple(drive.shape)}")
+        raise ValueError(f"drive must be ({axes}); got shape {tuple(given)}")
+    return torch.Size(given)
+
+
+def _check(x: Arguments, shape: torch.Size) -> None:
+    """Refuse shapes, dtypes and devices that do not fit the weight or the drive's shape."""
+    like = _values(x.weight)
     if not isinstance(x.alpha, Tensor) and not 0 < x.alpha <= 1:
         raise ValueError(f"alpha must be in (0, 1]; got {x.alpha!r}")
-    state = drive.shape[1:]
+    state = shape[1:]
     for name, given, broadcasts_to in (
-        ("drive", drive, None),
-        ("alpha", x.alpha, shape[:-1]),
+        ("drive", x.drive, None),
+        ("alpha", x.alpha, (*shape[1:-2], shape[-1])),
         ("rate", x.rate, state),
         ("potential", x.potential, state),
         ("rate_noise", x.rate_noise, None),
@@ -185,11 +224,16 @@ def _check(x: Arguments) -> None:
             raise ValueError(
                 f"{name} must broadcast to {tuple(broadcasts_to)}; got shape {tuple(given.shape)}"
             )
-        if name == "rate_noise" and given.shape != drive.shape:
+        if broadcasts_to is None and given.shape != shape:
+            like_what = "the whole drive" if name == "drive" else "the drive"
             raise ValueError(
-                f"rate_noise must be shaped like the drive, {tuple(drive.shape)}; "
+                f"{name} must be shaped like {like_what}, {tuple(shape)}; "
                 f"got shape {tuple(given.shape)}"
             )
+
+
+def _values(weight: Weight) -> Tensor:
+    return weight.values if isinstance(weight, SparseWeight) else weight
 
 
 def _checked_shape(weight: Weight) -> torch.Size:
@@ -207,15 +251,15 @@ def _checked_shape(weight: Weight) -> torch.Size:
     return weight.shape
 
 
-def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
+def _broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
     return len(shape) <= len(to) and all(
         size in (1, wanted) for size, wanted in zip(reversed(shape), reversed(to), strict=False)
     )
 
 
-def _expanded(x: Arguments) -> Arguments:
+def _expanded(x: Arguments, shape: torch.Size) -> Arguments:
     """The same with states (..., batch, unit) and alpha, where it is a tensor, (..., unit)."""
-    state, dense = x.drive.shape[1:], not isinstance(x.weight, SparseWeight)
+    state, dense = shape[1:], not isinstance(x.weight, SparseWeight)
 
     def expand(given: Tensor) -> Tensor:
         expanded = given.expand(state)

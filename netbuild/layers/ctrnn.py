@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netbuild import kernels
-from netbuild.kernels import FORMULATIONS, SparseWeight, State, autocast, sparse_linear, traced
+from netbuild.kernels import (
+    FORMULATIONS,
+    InputMap,
+    SparseWeight,
+    State,
+    autocast,
+    sparse_linear,
+    traced,
+)
 from netbuild.layers import arguments
 from netbuild.layers.arguments import array, dimension, known_keys, one_of, value_and_learn
 from netbuild.layers.initial import StartError
@@ -26,7 +34,6 @@ from netbuild.streams import seed_of
 SCALINGS = ("euler_maruyama", "nn4n", "none")
 KERNELS = ("auto", "compiled", "fused", "reference")
 FEW_UNITS = 1024  # for up to so many, the compiled kernel is as fast as the fused one or faster
-FEW, LARGE = 128, 1 << 17  # inputs and numbers in the result; see `_drive`
 QUICK = 2_000_000  # values of the largest weight whose spectral radius is always computed
 SMALLEST_ALPHA = 1e-4  # to which a learnt alpha is clamped: a time constant of 10,000 steps
 
@@ -278,9 +285,12 @@ class CTRNNLayer(nn.Module):
     def _run_kernel(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
     ) -> Tensor:
-        drive = self._drive(u, params)
-        if noise is not None:
-            drive = drive + noise
+        drive, inputs = noise, None
+        if isinstance(params.input_weight, Tensor):
+            inputs = InputMap(u, params.input_weight, params.bias)
+        else:
+            drive = _product(u, params.input_weight, params.bias)
+            drive = drive if noise is None else drive + noise
         rates, _ = kernels.recurrence(
             drive,
             params.recurrent_weight,
@@ -288,21 +298,11 @@ class CTRNNLayer(nn.Module):
             self.initial(u.shape[1]),
             formulation=self.formulation,
             activation=self.activation,
+            inputs=inputs,
             rate_noise=rate_noise,
             kernel=self._kernel(params.recurrent_weight),
         )
         return rates
-
-    def _drive(self, u: Tensor, params: Parameters) -> Tensor:
-        """W_in u + b, (T, B, N).
-
-        `kernels.projection` is faster than a product and adding the bias for less than FEW inputs,
-        if the result has at least LARGE numbers.
-        """
-        is_large = len(u) * u.shape[1] * self.size >= LARGE
-        if is_large and self.input_dim < FEW and isinstance(params.input_weight, Tensor):
-            return kernels.projection(u, params.input_weight, params.bias)
-        return _product(u, params.input_weight, params.bias)
 
     def _run_steps(
         self, u: Tensor, params: Parameters, noise: Tensor | None, rate_noise: Tensor | None
@@ -326,9 +326,10 @@ class CTRNNLayer(nn.Module):
             u = u + self._normal("input", u.shape, u) * strength
         shape = torch.Size((*u.shape[:2], self.size))
         if self.noise:
-            noise = self._normal("potential", shape, u) * self.noise.factor(alpha)
+            factor, noise = self.noise.factor(alpha), self._normal("potential", shape, u)
+            noise = noise * factor if isinstance(factor, Tensor) else noise.mul_(factor)
         if self.rate_noise:
-            rate_noise = self._normal("rate", shape, u) * self.rate_noise
+            rate_noise = self._normal("rate", shape, u).mul_(self.rate_noise)
         return u, noise, rate_noise
 
     def _normal(self, what: str, shape: torch.Size, like: Tensor) -> Tensor:
