@@ -1,7 +1,7 @@
 """What a report consists of: pieces of text, tables of them, listings, figures, and sections.
 
-Nothing here is escaped. Whatever writes a report (`page`, `tex`) escapes every piece; only a `Math`,
-which is never made of text from a spec, and the SVG of a `Picture` are markup already.
+Nothing here is escaped. Whatever writes a report (`page`, `tex`) escapes every piece; only a
+`Math`, which is never made of text from a spec, and the SVG of a `Picture` are markup already.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ def number(value: float | None) -> Number:
     """A number as a table has it: four digits, a `-` where there is none."""
     if value is None:
         return Number("-")
-    if isinstance(value, int) or (math.isfinite(value) and value == round(value) < 1e7):
+    if isinstance(value, int) or (
+        math.isfinite(value) and value == round(value) and abs(value) < 1e7
+    ):
         return Number(f"{int(value):,}")
     return Number(f"{value:.4g}")
 

@@ -134,7 +134,9 @@ def connections_between(plan: MapPlan) -> dict[tuple[Key, Key], int]:
     pre, pre_ids = groups_of(plan.reads)
     post, post_ids = groups_of(plan.gives)
     if plan.connections.is_full:
-        sizes = [np.bincount(ids, minlength=len(k)) for k, ids in ((pre, pre_ids), (post, post_ids))]
+        sizes = [
+            np.bincount(ids, minlength=len(k)) for k, ids in ((pre, pre_ids), (post, post_ids))
+        ]
         counts = np.outer(*sizes)
     else:
         graph = plan.connections.graph()

@@ -6,10 +6,8 @@ import re
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|\s+|.")
 _NAMES = {
-    **{name: letter for name, letter in zip(
-        ("alpha", "beta", "gamma", "epsilon", "eta", "theta", "lambda", "mu", "xi", "pi", "rho",
-         "sigma", "tau", "Lambda", "Phi"),
-        "αβγεηθλμξπρστΛΦ", strict=True)},
+    "alpha": "α", "eta": "η", "theta": "θ", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
+    "tau": "τ", "Lambda": "Λ",
     **{name: name for name in ("max", "min", "tanh", "exp", "ln", "cos")},
     "ell": "ℓ", "infty": "∞",
 }  # fmt: skip
@@ -32,7 +30,7 @@ def mathml(tex: str) -> str:
     """
     parser = _Parser(tex)
     found = parser.row("")
-    return f"<math>{found}</math>"
+    return f'<math displaystyle="true">{found}</math>'
 
 
 class _Parser:
@@ -84,7 +82,21 @@ class _Parser:
             return f"<mi>{token}</mi>"
         if token in "^_}":
             raise ValueError(f"`{token}` out of place in {self.tex}")
-        return f"<mo>{_PLAIN.get(token, token)}</mo>"
+        return self.operator(token)
+
+    def operator(self, token: str) -> str:
+        """A sign of one character; brackets keep their size, and a minus may be a sign alone."""
+        before = self.tokens[self.at - 2] if self.at > 1 else "("
+        look = ""
+        if token in "([":
+            look = ' form="prefix" stretchy="false"'
+        elif token in ")]":
+            look = ' form="postfix" stretchy="false"'
+        elif token == "-" and before in ("(", "=", "{", ",", "["):
+            look = ' form="prefix"'
+        elif token == "/":
+            look = ' lspace="0" rspace="0"'
+        return f"<mo{look}>{_PLAIN.get(token, token)}</mo>"
 
     def command(self, name: str) -> str:
         """What a command means."""
@@ -95,8 +107,8 @@ class _Parser:
         if name == "bar":
             return f'<mover accent="true">{self.atom()}<mo>¯</mo></mover>'
         if name in ("mathrm", "text"):
-            kind = "mi" if name == "mathrm" else "mtext"
-            return f"<{kind}>{self.words()}</{kind}>"
+            kind = 'mi mathvariant="normal"' if name == "mathrm" else "mtext"
+            return f"<{kind}>{self.words()}</{kind.split()[0]}>"
         if name == "mathcal":
             return f"<mi>{_CALLIGRAPHIC[self.words()]}</mi>"
         if name in _NAMES:
@@ -104,8 +116,9 @@ class _Parser:
         if name in _SPACES:
             return f'<mspace width="{_SPACES[name]}"></mspace>'
         if name in _SIGNS:
-            stretch = ' stretchy="false"' if name[1:] in ("vert", "Vert") else ""
-            return f"<mo{stretch}>{_SIGNS[name]}</mo>"
+            look = {"l": ' form="prefix" stretchy="false"', "r": ' form="postfix" stretchy="false"'}
+            fence = look[name[0]] if name[1:] in ("vert", "Vert") else ""
+            return f"<mo{fence}>{_SIGNS[name]}</mo>"
         raise ValueError(f"\\{name} is not in the subset of TeX: {self.tex}")
 
     def words(self) -> str:
@@ -122,5 +135,4 @@ class _Parser:
         if self.at >= len(self.tokens):
             raise ValueError(f"{self.tex} ends too early")
         self.at += 1
-        return self.tokens[self.at - 1]
-
+        return str(self.tokens[self.at - 1])

@@ -42,6 +42,7 @@ from netbuild.yamltree.document import MAX_BYTES
 
 MOST_ROWS = 500  # of the table of runs
 MOST_PROOFS = 200  # runs whose weights are checked
+INTERVAL = "95 % interval"
 LOST = ("failed", "diverged", "damaged")
 
 
@@ -133,11 +134,13 @@ class _Page:
         ]
         about = self.about
         if about.on == "validation":
-            found.append(Note("The scores that are compared are those of validation trials, on which"
-                              " choices were made."))  # fmt: skip
+            what = "The scores that are compared are those of validation trials, on which choices"
+            found.append(Note(f"{what} were made."))
         elif about.method == "tpe":
-            found.append(Note("The search was told the scores that are compared, so the best setting"
-                              " was chosen on the trials that it is scored on."))  # fmt: skip
+            what = (
+                "The search was told the scores that are compared, so the best setting was chosen"
+            )
+            found.append(Note(f"{what} on the trials that it is scored on."))
         return found
 
     # Scores
@@ -148,14 +151,14 @@ class _Page:
         records = self.experiment.summary().to_dicts()
         main = [r for r in records if r["score"] == self.about.score]
         others = [r for r in records if r["score"] != self.about.score]
+        for record in main:
+            del record["score"]
         intervals = (
             "Intervals are 95 % bootstrap intervals of the mean over replicates, widened for few"
             " values; N counts the runs that have ended with a score."
         )
         blocks = [_summary(self.about.score, main), Paragraph(intervals), *self._comparisons()]
-        for name in dict.fromkeys(r["score"] for r in others):
-            blocks.append(_summary(name, [r for r in others if r["score"] == name]))
-        return trained.blocks_of(*blocks)
+        return trained.blocks_of(*blocks, _summary("Other scores", others, short=True))
 
     def _comparisons(self) -> Iterator[Block]:
         compared = self.experiment.comparisons()
@@ -163,9 +166,11 @@ class _Page:
             return
         records = compared.to_dicts()
         ranked = any(record["rank"] is not None for record in records)
-        named = {"n": "N pairs", "mean": "Mean", "baseline_mean": "Baseline", "effect": "Effect",
-                 "difference": "Difference", "ci_low": "95 % low", "ci_high": "95 % high", "p": "p",
+        named = {"n": "N pairs", "mean": "Mean", "baseline_mean": "Baseline",
+                 "difference": "Difference", "ci": INTERVAL, "effect": "Effect", "p": "p",
                  "p_holm": "p (Holm)"}  # fmt: skip
+        for record in records:
+            del record["score"]
         named |= {"rank": "Rank", "rank_of": "Rank of", "rank_p": "Rank p"} if ranked else {}
         yield _numbers(f"Compared with {self.about.baseline}", records, named)
         yield Paragraph(
@@ -256,7 +261,8 @@ class _Page:
     def proof(self) -> list[Block]:
         """The constraints, counted in the newest weights of all runs that have ended."""
         totals: dict[tuple[str, str], list[int]] = {}
-        checked, problems = 0, []
+        checked = 0
+        problems: list[tuple[str, str]] = []
         for point in self.about.points:
             info = self.infos.get(point.hash)
             if info is None or not info.has_ended or checked + len(problems) >= MOST_PROOFS:
@@ -311,7 +317,9 @@ class _Page:
             "# Any of its runs: trains again, and compares bit by bit:",
             trained.command(["reproduce", f"experiments/{self.about.name}/runs/HASH"]),
         ]
-        said = "A run is known by the hash of its resolved spec; what has ended is not trained again."
+        said = (
+            "A run is known by the hash of its resolved spec; what has ended is not trained again."
+        )
         return [Paragraph(said), Listing("Command lines", "\n".join(lines))]
 
     @property
@@ -343,10 +351,12 @@ def _value(value: Any) -> Cell:
     return "-" if value is None else value if isinstance(value, str) else Code(inline(value))
 
 
-def _summary(score: str, records: list[dict[str, Any]]) -> Table:
+def _summary(score: str, records: list[dict[str, Any]], *, short: bool = False) -> Table:
     named = {"n": "N", "n_diverged": "N diverged", "n_failed": "N failed",
              "n_dropped": "N dropped", "n_left": "N left", "mean": "Mean", "sd": "SD",
-             "sem": "SEM", "median": "Median", "ci_low": "95 % low", "ci_high": "95 % high"}  # fmt: skip
+             "sem": "SEM", "median": "Median", "ci": INTERVAL}  # fmt: skip
+    for name in ("sem", "median") if short else ():
+        del named[name]
     for name in COUNTED[1:]:  # those that diverged are always told
         if not any(record[name] for record in records):
             del named[name]
@@ -355,13 +365,21 @@ def _summary(score: str, records: list[dict[str, Any]]) -> Table:
 
 def _numbers(caption: str, records: list[dict[str, Any]], named: Mapping[str, str]) -> Table:
     """A table of records: what tells them apart, then the columns in `named`."""
-    beside = {*named, *COUNTED, "score", "baseline", "rank", "rank_of", "rank_p"}
+    beside = {*named, *COUNTED, "ci_low", "ci_high", "baseline", "rank", "rank_of", "rank_p"}
     keys = [key for key in (records[0] if records else {}) if key not in beside]
     rows: list[Row] = [
-        (*([_value(record[key]) for key in keys] or ["all"]), *(number(record[k]) for k in named))
+        (*([_value(record[key]) for key in keys] or ["all"]), *(_told(record, k) for k in named))
         for record in records
     ]
     return Table(caption, (*(keys or ["Setting"]), *named.values()), rows)
+
+
+def _told(record: Mapping[str, Any], name: str) -> Number:
+    """A number of a record; `ci` is its interval."""
+    if name != "ci":
+        return number(record[name])
+    low, high = record["ci_low"], record["ci_high"]
+    return Number("-") if low is None else Number(f"{number(low)} to {number(high)}")
 
 
 def _proof(totals: Mapping[tuple[str, str], list[int]], checked: int) -> Iterator[Block]:

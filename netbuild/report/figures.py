@@ -218,4 +218,3 @@ def experiment_blocks(experiment: Experiment) -> list[Block]:
             alt = alt if name != "heatmap" else f"{title}, as colours; the table has the numbers."
             blocks.append(figures.picture(title, alt, drawing, name))
     return blocks or [Paragraph("No run has a score yet, so there is no figure.")]
-

@@ -1,4 +1,4 @@
-"""The tables of a model, as Nordlie, Gewaltig & Plesser (2009) ask for them, from a checked spec."""
+"""The tables of a model, as Nordlie, Gewaltig & Plesser (2009) ask for them, from a spec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Any
 from netbuild.language.checked import Spec
 from netbuild.language.plan import maps_of
 from netbuild.report import inputs, plasticity, synapses
-from netbuild.report.cells import Block, Cell, Code, Doi, Line, Paragraph, Row, Section, Table, pairs
+from netbuild.report.cells import (
+    Block,
+    Cell,
+    Code,
+    Doi,
+    Line,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+    pairs,
+)
 from netbuild.report.neurons import Neurons, neurons
 from netbuild.report.references import NORDLIE, REFERENCES
 from netbuild.report.synapses import Pathway, pathways
@@ -101,22 +112,21 @@ def _summary(model: Model) -> list[tuple[str, Cell]]:
     areas = [area for plan in model.plans for area in plan.gives.areas]
     total = sum(each.connections.count for each in model.maps.values())
     dense = sum(each.pairs for each in model.maps.values())
-    of = f"{counted(total, 'connection')} of {dense:,} possible ones in {counted(len(model.maps), 'map')}"
+    of = f"{counted(total, 'connection')} of {dense:,} possible ones"
     signed = {each.section.dale for each in model.maps.values() if each.signs is not None}
     training = spec.model.training
-    task = spec.model.task
     return [
         ("Name", Code(spec.model.name)),
         ("Populations", populations),
         ("Topology", f"areas {', '.join(areas)}" if areas else "none"),
-        ("Connectivity", of),
+        ("Connectivity", f"{of} in {counted(len(model.maps), 'map')}"),
         ("Neuron model", _together(each.rows[0][1] for each in model.neurons)),
         ("Channel models", "none"),
         ("Synapse model", "weighted sums of rates" + _law(signed)),
         ("Plasticity", f"{training.optimizer.type} on the {training.loss.replace('_', ' ')} loss"
          + (f" with {counted(len(spec.model.regularizers), 'regularizer')}"
             if spec.model.regularizers else "")),
-        ("Input", "none in the spec" if task is None else _first(inputs.input_rows(task, spec.plan))),
+        ("Input", _first(inputs.input_rows(spec.model.task, spec.plan))),
         ("Measurements", "loss" + (", accuracy" if plasticity.measures_accuracy(spec) else "")),
         ("Time step", "" if spec.model.dt is None else f"{spec.model.dt:g} ms"),
     ]  # fmt: skip
@@ -130,7 +140,7 @@ def _law(dales: set[str]) -> str:
 
 
 def _together(cells: Iterator[Cell]) -> Cell:
-    return [line for line in dict.fromkeys(cell for cell in cells if isinstance(cell, str))]
+    return list(dict.fromkeys(cell for cell in cells if isinstance(cell, (str, tuple))))
 
 
 def _first(rows: list[tuple[str, Cell]]) -> Cell:

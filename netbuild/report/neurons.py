@@ -117,7 +117,7 @@ def _ctrnn(layer: CTRNN, plan: LayerPlan, dt: float | None) -> Neurons:
     dynamics: list[Line] = [(Math(step.replace("{noise}", extra)),) for step in steps]
     dynamics.append((Math(_total_input(layer)),))
     rows: list[tuple[str, Cell]] = [
-        ("Type", f"leaky rate units, formulation `{layer.formulation}`"),
+        ("Type", ("leaky rate units, formulation ", Code(layer.formulation))),
         ("Continuous time", (Math(continuous),) if continuous else ""),
         ("Dynamics of a step", dynamics),
         ("Integration", _integration(dt)),
@@ -226,5 +226,3 @@ NEURONS: dict[type[Model], Callable[[Any, LayerPlan, float | None], Neurons]] = 
 def neurons(layer: Any, plan: LayerPlan, dt: float | None) -> Neurons:
     """What a report says of the units of a layer; `dt` is a time step, in ms."""
     return NEURONS[type(layer)](layer, plan, dt)
-
-

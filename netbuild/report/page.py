@@ -44,6 +44,7 @@ def _environment() -> jinja2.Environment:
         "data": data,
         "markup": Markup,
         "is_number": is_number,
+        "heading": heading,
     }
     return found
 
@@ -71,6 +72,11 @@ def _quoted(text: str) -> str:
         c if c in _SAFE else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "replace"))
         for c in text
     )
+
+
+def heading(text: str) -> Markup:
+    """The head of a column: a path may be broken after its dots."""
+    return Markup(".<wbr>").join(one_line(text).split("."))
 
 
 def is_number(found: Cell) -> bool:

@@ -60,7 +60,9 @@ def _sentence(section: Model) -> str:
 def _cosine(s: words.Cosine) -> Line:
     wave = r"\frac{1}{2} (1 + \cos(\pi q))"
     low = tex_number(s.min_factor)
-    formula = rf"\eta_q = \eta ({low} + (1 - {low}) {wave})" if s.min_factor else rf"\eta_q = \eta {wave}"
+    formula = (
+        rf"\eta_q = \eta ({low} + (1 - {low}) {wave})" if s.min_factor else rf"\eta_q = \eta {wave}"
+    )
     warm = f"; after {s.warmup:,} steps of linear increase" if s.warmup else ""
     return (Math(formula), ", ", Math("q"), f" from 0 to 1 over the steps{warm}")
 

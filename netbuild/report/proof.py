@@ -85,7 +85,9 @@ def proof_blocks(proof: Proof, step: int) -> list[Block]:
             for check in checks
         ]
         head = ("Map", "Constraint", "Covers", "Violations")
-        blocks.append(Table("Constraints and their violations", head, rows, (0.25, 0.45, 0.15, 0.15)))
+        blocks.append(
+            Table("Constraints and their violations", head, rows, (0.25, 0.45, 0.15, 0.15))
+        )
     return [*blocks, *_weights(proof), *_spectra(proof), *_terms(proof)]
 
 

@@ -44,7 +44,7 @@ MOST_ANALYSES = 6
 STATES = {
     "running": "This run has not ended: it is being trained, or was killed. What follows is what it"
     " had saved when this page was made.",
-    "interrupted": "This run was interrupted and has not ended. `netbuild resume` continues it.",
+    "interrupted": "This run was interrupted and has not ended; it can be resumed.",
     "failed": "This run failed before its end.",
     "diverged": "This run diverged: its loss or its weights were no longer finite numbers. What"
     " follows is what it had saved before.",
@@ -97,10 +97,12 @@ class _Page:
         info = self.info
         rows = list(self._scores())
         head = ("Trials", "Weights", "Step", "Loss", "Accuracy", "95 % interval", "N")
-        told = Table("Final scores", head, rows, (0.14, 0.14, 0.12, 0.15, 0.15, 0.2, 0.1))
-        own = [block for block in (told,) if rows] or list(self._unfinished())
-        ends = "The interval of an accuracy is Wilson's, over the N trials of this one network;"
-        ends += " networks of other seeds differ by more, as `netbuild sweep` shows."
+        told: Block = Table("Final scores", head, rows, (0.14, 0.14, 0.12, 0.15, 0.15, 0.2, 0.1))
+        own = [told] if rows else list(self._unfinished())
+        ends = (
+            "The interval of an accuracy is Wilson's, over the N trials of this one network;"
+            " networks of other seeds may differ by more, as ", Code("netbuild sweep"), " shows.",
+        )  # fmt: skip
         status: list[tuple[str, Cell | None]] = [
             ("Status", info.status),
             ("Steps", f"{info.step:,}" if info.has_ended else self._saved_step()),
@@ -154,7 +156,7 @@ class _Page:
 
     @cached_property
     def answers(self) -> dict[str, int]:
-        """How many test trials have a right answer, from the table that the training has written."""
+        """How many test trials have a right answer, from the table that the training wrote."""
         run = self.run
         table = run.path / "evaluation" / "trials.parquet"
         if not (run.info.has_ended and is_there(table, within=run.path)):
@@ -201,7 +203,7 @@ class _Page:
                 image = read_file(path, LARGEST_PNG, within=self.run.path)
             if not image.startswith(b"\x89PNG\r\n\x1a\n"):
                 continue
-            alt = f"Trajectories and fixed points in the plane of two principal components{self._points(path)}."
+            alt = f"Trajectories in the plane of two principal components{self._points(path)}."
             yield Picture("Fixed points", alt, png=image, width=900)
 
     def _points(self, path: Any) -> str:
@@ -250,8 +252,8 @@ class _Page:
             trained.command(info.environment.argv[1:]),
         ]
         said = (
-            "The same spec on the same machine gives the same bits, with the versions and the number"
-            " of threads above."
+            "The same spec gives the same bits on the same machine, with the same versions and the"
+            " same number of threads."
         )
         return [Paragraph(said), Listing("Command lines", "\n".join(lines))]
 
@@ -264,4 +266,3 @@ class _Page:
               if self._spec_text else []),
             Listing("The resolved spec, with every default", resolved, "resolved.yaml"),
         ]  # fmt: skip
-

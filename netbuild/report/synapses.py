@@ -80,7 +80,9 @@ def _pattern(section: Any, plan: MapPlan) -> Line:
 
 _MASKS: dict[type[Model], Callable[[Any], Line]] = {
     masks.RandomMask: lambda m: (f"random, exactly {number(m.density)} of all pairs",),
-    masks.FixedIndegree: lambda m: (f"random, {m.connections:,} presynaptic partners of each unit",),
+    masks.FixedIndegree: lambda m: (
+        f"random, {m.connections:,} presynaptic partners of each unit",
+    ),
     masks.UnitSigns: lambda m: (f"one sign for each of {len(m.units):,} presynaptic units",),
     masks.ExcitatoryFraction: lambda m: (
         f"the first {number(m.excitatory)} of the presynaptic units are excitatory",
@@ -225,7 +227,7 @@ def _signs(plan: MapPlan) -> Cell:
 
 def _learning(plan: MapPlan, whole: MapPlan) -> Cell:
     if plan.groups is not None:
-        said = f"{len(plan.group_names):,} factors, one for each pair of types, held at 0 or above; weights are fixed"
+        said = f"{len(plan.group_names):,} factors at or above 0, one for each pair of types"
     elif not plan.weight_learns:
         said = "weights are fixed"
     elif plan.plasticity is None:

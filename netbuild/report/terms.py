@@ -127,7 +127,5 @@ def regularizer_table(words: list[Any], plans: list[RegularizerPlan]) -> Table:
 def _of(words: Any, plan: RegularizerPlan) -> Cell:
     """The parameters, or the layers, whose terms are added up."""
     lines: list[Line] = [(Code(name),) for name in plan.params or getattr(words, "layers", ())]
-    for key in ("from_", "to", "units"):
-        if (chosen := getattr(words, key, None)) is not None:
-            lines.append((f"only {key.strip('_')} ", Code(inline(chosen))))
-    return lines
+    chosen = ((key.strip("_"), getattr(words, key, None)) for key in ("from_", "to", "units"))
+    return lines + [(f"only {key} ", Code(inline(some))) for key, some in chosen if some]

@@ -1,4 +1,4 @@
-"""The tables of a report as LaTeX, for a supplement: `booktabs` tables that may break over pages."""
+"""The tables of a report as LaTeX, for a supplement: `booktabs` and `longtable`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _ESCAPES = {
     "_": r"\_", "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
     "'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "-": "{-}", "–": "--",
-    "[": "{[}", "]": "{]}", "*": "{*}", "Λ": r"$\Lambda$", "±": r"$\pm$", "×": r"$\times$", "…": r"\ldots{}",
+    "[": "{[}", "]": "{]}", "*": "{*}", "Λ": r"$\Lambda$",
+    "α": r"$\alpha$", "±": r"$\pm$", "×": r"$\times$", "…": r"\ldots{}",
 }  # fmt: skip
 _BREAKS = "/._=:;,-"  # characters of names and values after which a line may end
 
@@ -43,8 +44,9 @@ def _table(table: Table) -> Iterator[str]:
     columns = "".join(
         rf">{{\raggedright\arraybackslash}}p{{{w * room:.3f}\linewidth}}" for w in widths
     )
-    head = " & ".join(rf"\textbf{{{escaped(name)}}}" for name in table.head)
-    yield rf"{{\footnotesize\setlength{{\tabcolsep}}{{0.0125\linewidth}}"
+    head = " & ".join(rf"\textbf{{{escaped(name, breaks=_BREAKS)}}}" for name in table.head)
+    size = "footnotesize" if count < 7 else "scriptsize"
+    yield rf"{{\{size}\setlength{{\tabcolsep}}{{0.0125\linewidth}}"
     yield rf"\begin{{longtable}}{{@{{}}{columns}@{{}}}}"
     yield rf"\caption{{{escaped(table.caption)}}}\\"
     yield r"\toprule"

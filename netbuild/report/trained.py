@@ -25,8 +25,8 @@ CHOSEN = {
     ),
 }
 NOTHING_CHOSEN = Note(
-    "Nothing was chosen by a score: the training had one evaluation, at its end, and the weights are"
-    " those of its last step.",
+    "Nothing was chosen by a score: the training had one evaluation, at its end, and the weights"
+    " are those of its last step.",
     "good",
 )
 OLD = Note(
@@ -58,7 +58,10 @@ def machine_table(info: RunInfo) -> Table:
     packages = ", ".join(f"{name} {v}" for name, v in machine.packages.items() if v is not None)
     commit: Cell = "none" if info.git.commit is None else Code(info.git.commit)
     if info.git.commit is not None and info.git.changed:
-        commit = [Code(info.git.commit), "with changes, which `git.diff` in the run's folder has"]
+        commit = [
+            Code(info.git.commit),
+            ("with changes: ", Code("git.diff"), " in the run's folder"),
+        ]
     kernels: list[Line] = [(Code(name), f": {kernel}") for name, kernel in info.kernels.items()]
     resumed: list[Line] = [
         f"at step {each.step:,}, {each.time}"
