@@ -7,6 +7,7 @@ Nothing here is escaped. Whatever writes a report (`page`, `tex`) escapes every 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
@@ -36,6 +37,7 @@ class Doi(str):
     __slots__ = ()
 
 
+_COPY = re.compile(r"^inputs/[0-9a-f]{16}-(?=.)")
 Line: TypeAlias = "str | tuple[str, ...]"  # a piece, or pieces one after another
 Cell: TypeAlias = "Line | list[Line]"  # a list: lines below each other
 Row: TypeAlias = tuple[Cell, ...]
@@ -129,6 +131,11 @@ def number(value: float | None) -> Number:
     ):
         return Number(f"{int(value):,}")
     return Number(f"{value:.4g}")
+
+
+def file_of(path: str) -> Code:
+    """A file as its author called it: a run's own copy is called `inputs/<digest>-<name>`."""
+    return Code(_COPY.sub("", path))
 
 
 def tex_number(value: float) -> str:

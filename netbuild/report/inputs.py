@@ -10,7 +10,7 @@ from netbuild.language.base import Model
 from netbuild.language.dump import inline, resolved
 from netbuild.language.neurogym_task import Neurogym
 from netbuild.language.plan import Plan
-from netbuild.report.cells import Cell, Code, Line, Math, number, tex_number
+from netbuild.report.cells import Cell, Code, Line, Math, file_of, number, tex_number
 from netbuild.report.references import NEUROGYM
 
 Rows = list[tuple[str, Cell]]
@@ -26,7 +26,7 @@ def _arrays(task: Arrays, plan: Plan) -> Rows:
         scaled = (Math(f"u = {shown}"),)
     return [
         ("Type", "samples, or whole trials, from files"),
-        ("File", Code(task.file) if task.file else ""),
+        ("File", file_of(task.file) if task.file else ""),
         ("Inputs", _array(words)),
         ("Scaling", scaled),
         ("Targets", _array(task.targets)),
@@ -41,7 +41,7 @@ def _array(words: Any) -> Cell:
     if words.array is not None:
         named += ["array ", Code(words.array)]
     if words.file is not None:
-        named += [" of " if named else "", Code(words.file)]
+        named += [" of " if named else "", file_of(words.file)]
     return tuple(named) or "the one array of the file"
 
 

@@ -15,7 +15,7 @@ from netbuild.language.ctrnn import CTRNN, Noise, RateNoise, ZeroState
 from netbuild.language.layer import Named, Power
 from netbuild.language.layers import Dropout, Linear
 from netbuild.language.plan import LayerPlan
-from netbuild.report.cells import Cell, Code, Line, Math, number, tex_number
+from netbuild.report.cells import Cell, Code, Line, Math, file_of, number, tex_number
 from netbuild.report.references import SONG, WILSON_COWAN, YANG
 
 
@@ -192,7 +192,7 @@ def _values(source: Model | None, unit: str) -> str:
         return f"{number(value)}{after}"
     if (values := getattr(source, "values", None)) is not None:
         return f"{number(min(values))} to {number(max(values))}{after} ({len(values)} values)"
-    return f"a value for each unit from {source.file}"  # type: ignore[attr-defined]
+    return f"a value for each unit from {file_of(source.file)}"  # type: ignore[attr-defined]
 
 
 def _noise(layer: CTRNN) -> Cell:

@@ -182,7 +182,8 @@ def measurement_rows(spec: Spec) -> Rows:
 
 
 def _accuracy(spec: Spec) -> str:
-    decided = getattr(spec.plan.task, "classes", False)
+    task = spec.plan.task
+    decided = getattr(task, "classes", False) or "answer_end" in getattr(task, "variables", ())
     if decided:
         return "the part of trials whose largest output at the end of the decision is the right one"
     if spec.model.training.loss == "cross_entropy":

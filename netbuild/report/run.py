@@ -37,10 +37,12 @@ from netbuild.report.references import references
 from netbuild.results.results import Results
 from netbuild.results.run import Run
 from netbuild.runs.checkpoint import checkpoints
+from netbuild.wording import counted
 from netbuild.yamltree.document import MAX_BYTES
 
 LARGEST_PNG = 4 << 20  # bytes of a figure that `analyze` has written
 MOST_ANALYSES = 6
+DPI = 300  # of these figures
 STATES = {
     "running": "This run has not ended: it is being trained, or was killed. What follows is what it"
     " had saved when this page was made.",
@@ -204,7 +206,7 @@ class _Page:
             if not image.startswith(b"\x89PNG\r\n\x1a\n"):
                 continue
             alt = f"Trajectories in the plane of two principal components{self._points(path)}."
-            yield Picture("Fixed points", alt, png=image, width=900)
+            yield Picture("Fixed points", alt, png=image, width=_width(image))
 
     def _points(self, path: Any) -> str:
         """How many points there are, from the arrays beside a figure."""
@@ -216,7 +218,9 @@ class _Page:
             fixed = npz.array_from(content, "fixed", arrays.name, MAX_BYTES)
         except (OSError, NetbuildError):
             return ""
-        return f": {int(fixed.sum())} fixed points, {int((~fixed.astype(bool)).sum())} slow points"
+        count = int(fixed.astype(bool).sum())
+        slow = counted(len(fixed) - count, "slow point")
+        return f": {counted(count, 'fixed point')}, {slow}"
 
     # Data, machine, spec
 
@@ -248,8 +252,7 @@ class _Page:
             trained.with_changes(info, "spec.yaml"),
             "# The folder of this run: trains again, and compares bit by bit:",
             trained.command(["reproduce", name]),
-            "# As the training was started:",
-            trained.command(info.environment.argv[1:]),
+            *trained.as_started(info),
         ]
         said = (
             "The same spec gives the same bits on the same machine, with the same versions and the"
@@ -266,3 +269,8 @@ class _Page:
               if self._spec_text else []),
             Listing("The resolved spec, with every default", resolved, "resolved.yaml"),
         ]  # fmt: skip
+
+
+def _width(image: bytes) -> int:
+    """The width of a PNG of 300 dots an inch, in the pixels of a page."""
+    return min(round(int.from_bytes(image[16:20]) * 96 / DPI), 2000)

@@ -13,7 +13,18 @@ from netbuild.language.base import Model
 from netbuild.language.dump import inline, resolved
 from netbuild.language.plan import LayerPlan, MapPlan
 from netbuild.language.units import INPUT, Units, spelled
-from netbuild.report.cells import Cell, Code, Line, Math, Number, Row, Table, number, tex_number
+from netbuild.report.cells import (
+    Cell,
+    Code,
+    Line,
+    Math,
+    Number,
+    Row,
+    Table,
+    file_of,
+    number,
+    tex_number,
+)
 from netbuild.report.references import MASLOV
 
 
@@ -59,7 +70,7 @@ def cites(layers: list[Any]) -> Iterator[str]:
 
 def _wired(layer: Any) -> Line:
     words = layer.connectome
-    parts = ["connectome ", Code(words.edges.file)]
+    parts = ["connectome ", file_of(words.edges.file)]
     if words.control is not None:
         said = {k: v for k, v in words.control.model_dump().items() if v is not None}
         parts += ["; null model ", Code(inline(said))]
@@ -98,7 +109,7 @@ def _mask(source: Model) -> Line:
     threshold = getattr(source, "threshold", None)
     above = "" if threshold is None else f", values above {number(threshold)}"
     file = getattr(source, "file", None)
-    return (f"a matrix in the spec{above}",) if file is None else ("mask ", Code(file), above)
+    return (f"a matrix in the spec{above}",) if file is None else ("mask ", file_of(file), above)
 
 
 def connectivity(found: list[Pathway]) -> Table:
@@ -149,7 +160,7 @@ def _named(words: str) -> Callable[[Any, int], Line]:
 
 
 def _file(w: Any, inputs: int) -> Line:
-    return ("from ", Code(w.file))
+    return ("from ", file_of(w.file))
 
 
 def _written(w: Any, inputs: int) -> Line:

@@ -93,6 +93,15 @@ def command(words: Iterable[str]) -> str:
     return shlex.join(["netbuild", *words])
 
 
+def as_started(info: RunInfo) -> list[str]:
+    """The command line that began the training, unless that was a program in Python."""
+    program, *words = info.environment.argv or [""]
+    parts = program.replace("\\", "/").split("/")
+    if parts[-1] not in ("netbuild", "netbuild.exe") and parts[-2:] != ["netbuild", "__main__.py"]:
+        return ["# The training was started by a program in Python."]
+    return ["# As the training was started:", command(words)]
+
+
 def with_changes(info: RunInfo, file: str) -> str:
     """The command that trains a spec with the overrides that a run had."""
     changes = [word for each in info.overrides for word in ("--set", each)]

@@ -106,7 +106,7 @@ def test_populations_and_connections_are_those_of_the_plan() -> None:
     assert column(wired, "Pattern")[1:] == [
         "random, exactly 0.5 of all pairs; no self-connections",
         "all to all; no self-connections",
-        "random, 3 presynaptic partners each",
+        "random, 3 presynaptic partners of each unit",
     ]
 
 
