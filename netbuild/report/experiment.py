@@ -116,8 +116,9 @@ class _Page:
         notes = []
         left = sum(self.states[state] for state in ("pending", "running", "interrupted"))
         if left:
-            notes.append(Note(f"{counted(left, 'run')} of {len(self.about.points)} has not ended:"
-                              " the numbers below are of the others."))  # fmt: skip
+            of = f"{left:,} of {counted(len(self.about.points), 'run')}"
+            ended = "has not ended" if left == 1 else "have not ended"
+            notes.append(Note(f"{of} {ended}: the numbers below are of the others."))
         lost = sum(self.states[state] for state in LOST)
         if lost:
             notes.append(Note(f"{counted(lost, 'run')} diverged or failed. They count in no mean,"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import SMALL, small_spec
-from places import ROOT
 
 import netbuild
+from netbuild.errors import NetbuildError
+from netbuild.experiments.folder import prepare, write
+from netbuild.language.design import load_experiment
+from netbuild.language.points import points_of
 from netbuild.report.page import page
 from netbuild.report.run import run_report
 from netbuild.results.run import Run
+from netbuild.runs.start import new_trainer, start_run
+from netbuild.runs.writer import recording
 
 EXPERIMENT = """\
 netbuild: 1
@@ -51,9 +53,18 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_spec(folder)
     (folder / "small.yaml").write_text(SMALL.replace("  clip_grad_norm: 1.0\n", ""))
     (folder / "try.yaml").write_text(EXPERIMENT)
-    words = [sys.executable, "-m", "netbuild", "sweep", "try.yaml", "--workers", "1", "--quiet"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True,
-                            check=False, timeout=240)  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return folder / "experiments" / "try"
+    points = points_of(load_experiment(folder / "try.yaml"))
+    experiment = prepare(points, folder / "experiments")
+    write(experiment, points)
+    for point in points.points:
+        spec = netbuild.load(folder / "small.yaml", set=point.overrides)
+        trainer = new_trainer(spec)
+        writer = start_run(spec, experiment.path / "runs", trainer, name=point.hash)
+        try:
+            with recording(trainer, writer) as records:
+                for _ in records:
+                    pass
+        except NetbuildError as error:
+            log = f"diverged, exit code {int(error.exit_code)}: {error}\n"
+            experiment.log(point.hash).write_text(log)
+    return experiment.path

@@ -49,5 +49,5 @@ def test_an_experiment_whose_runs_are_gone(swept: Path, tmp_path: Path) -> None:
         log.unlink()
     report = experiment_report(open_experiment(copy))
     found = check_page(page(report))
-    assert "6 runs of 6 have not ended" in found.text
+    assert "6 of 6 runs have not ended" in found.text
     assert "No run has begun" in found.text
