@@ -201,8 +201,12 @@ class _Page:
         folder = self.run.path / "analysis"
         found = sorted(folder.glob("fixed-points*.png")) if folder.is_dir() else []
         for path in found[:MOST_ANALYSES]:
-            with reading(path):
-                image = read_file(path, LARGEST_PNG, within=self.run.path)
+            try:
+                with reading(path):
+                    image = read_file(path, LARGEST_PNG, within=self.run.path)
+            except NetbuildError as error:
+                yield Paragraph(f"The figure {path.name} could not be read: {error}")
+                continue
             if not image.startswith(b"\x89PNG\r\n\x1a\n"):
                 continue
             alt = f"Trajectories in the plane of two principal components{self._points(path)}."
