@@ -141,7 +141,7 @@ def _of_run(figures: Figures, results: Results) -> Iterator[Block]:
         largest = float(abs(one.weight).max()) if rows * columns else 0.0
         alt = (
             f"Effective weights of {show(name)}: {rows:,} postsynaptic by {columns:,} presynaptic"
-            f" units, red excitatory, blue inhibitory; the largest magnitude is {largest:.3g}."
+            f" units, red above 0, blue below; the largest magnitude is {largest:.3g}."
         )
         drawn = _tried(partial(plots.weights, results, layer=name))
         if drawn is not None:

@@ -109,7 +109,7 @@ def _summary(model: Model) -> list[tuple[str, Cell]]:
         (Code(layer.name), f": {counted(plan.gives.size, 'unit')}, {each.elements}")
         for layer, plan, each in zip(model.layers, model.plans, model.neurons, strict=True)
     ]
-    areas = [area for plan in model.plans for area in plan.gives.areas]
+    areas = dict.fromkeys(area for plan in model.plans for area in plan.gives.areas)
     total = sum(each.connections.count for each in model.maps.values())
     dense = sum(each.pairs for each in model.maps.values())
     of = f"{counted(total, 'connection')} of {dense:,} possible ones"

@@ -170,7 +170,7 @@ def _leak(layer: CTRNN, plan: LayerPlan) -> Cell:
     else:
         ends = f"{tex_number(low)} \\dots {tex_number(high)}"
         said = (Math(f"{name} = {ends}"), f" ({values.size} values)")
-    learnt = "learnt, held within [0.0001, 1]" if given.get("learn") else "not learnt"
+    learnt = "learnt from there, held within [0.0001, 1]" if given.get("learn") else "not learnt"
     return (*said, f"; {learnt}")
 
 

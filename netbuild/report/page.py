@@ -14,6 +14,7 @@ from netbuild.report.cells import Cell, Code, Doi, Math, Number, Report
 from netbuild.report.equations import mathml
 from netbuild.wording import one_line
 
+LONG = 40  # characters of a name or value that may be broken anywhere
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:;()")
 
 
@@ -64,7 +65,10 @@ def _piece(text: str) -> Markup:
     if isinstance(text, Doi):
         return Markup('<a href="https://doi.org/{}">{}</a>').format(_quoted(text), one_line(text))
     shown = escape(one_line(text))
-    return Markup("<code>{}</code>").format(shown) if isinstance(text, Code) else shown
+    if not isinstance(text, Code):
+        return shown
+    look = Markup(' class="long"') if len(text) > LONG else ""
+    return Markup("<code{}>{}</code>").format(look, shown)
 
 
 def _quoted(text: str) -> str:

@@ -316,10 +316,10 @@ def _counts(units: Units) -> tuple[int, int, int]:
 
 
 def population_rows(units: Units, elements: str) -> Iterator[Row]:
-    """The row of a layer, and one for each of its areas."""
+    """The row of a layer, and one for each area of its own."""
     yield (Code(units.layer), elements, number(units.size), *_signed(units))
     word = "channel" if units.layer == INPUT else "area"
-    for area in units.areas:
+    for area in units.areas if units.passed is None else ():
         part = units.part(area=area)
         name: Cell = ("– ", Code(area))
         yield (name, word, number(part.size), *_signed(part))

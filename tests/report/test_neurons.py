@@ -99,7 +99,7 @@ def test_rows_of_a_recurrent_layer() -> None:
     assert words(rows["Initial state"]) == r"v_0 = 0.5, \quad r_0 = f(v_0); not learnt"
     learnt = rows_of(tau=None, alpha={"values": [0.1] * 5 + [0.4], "learn": True})
     said = words(learnt["Leak of a step"])
-    assert said == r"\alpha = 0.1 \dots 0.4 (6 values); learnt, held within [0.0001, 1]"
+    assert said == r"\alpha = 0.1 \dots 0.4 (6 values); learnt from there, held within [0.0001, 1]"
 
 
 def test_names_are_code_and_never_formulas() -> None:
