@@ -43,6 +43,7 @@ from netbuild.yamltree.document import MAX_BYTES
 MOST_ROWS = 500  # of the table of runs
 MOST_PROOFS = 200  # runs whose weights are checked
 INTERVAL = "95 % interval"
+STATISTICS = ("sem", "median", "ci_low", "ci_high", "baseline", "rank", "rank_of", "rank_p")
 LOST = ("failed", "diverged", "damaged")
 
 
@@ -366,7 +367,7 @@ def _summary(score: str, records: list[dict[str, Any]], *, short: bool = False) 
 
 def _numbers(caption: str, records: list[dict[str, Any]], named: Mapping[str, str]) -> Table:
     """A table of records: what tells them apart, then the columns in `named`."""
-    beside = {*named, *COUNTED, "ci_low", "ci_high", "baseline", "rank", "rank_of", "rank_p"}
+    beside = {*named, *COUNTED, *STATISTICS}
     keys = [key for key in (records[0] if records else {}) if key not in beside]
     rows: list[Row] = [
         (*([_value(record[key]) for key in keys] or ["all"]), *(_told(record, k) for k in named))

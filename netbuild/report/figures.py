@@ -206,15 +206,27 @@ OF_EXPERIMENT = {
 }
 
 
+def settings_alt(data: Mapping[str, Any]) -> str:
+    """What is drawn, and the last mean of each of the first settings, where there are some."""
+    if "mean" not in data:
+        return "The mean at each value with its 95 % interval, and the single runs."
+    if "setting" not in data:
+        return "The mean scores as colours; the numbers are beside the figure."
+    said = []
+    for name in list(dict.fromkeys(data["setting"].tolist()))[:8]:
+        last = np.flatnonzero(data["setting"] == name)[-1]
+        said.append(f"{show(str(name))} {data['mean'][last]:.3g}")
+    ends = f"at the end of each curve {'; '.join(said)}" if "step" in data else "; ".join(said)
+    return f"Means of the settings with 95 % intervals, and the single runs: {ends}."
+
+
 def experiment_blocks(experiment: Experiment) -> list[Block]:
     """The figures that an experiment has."""
     figures = Figures()
     blocks: list[Block] = []
     for name, title in OF_EXPERIMENT.items():
         draw = plots.figure_of_experiments(name)
-        alt = f"{title}: the mean of each setting with its 95 % interval, and the single runs."
         drawing = _tried(partial(draw, experiment))
         if drawing is not None:
-            alt = alt if name != "heatmap" else f"{title}, as colours; the table has the numbers."
-            blocks.append(figures.picture(title, alt, drawing, name))
+            blocks.append(figures.picture(title, settings_alt(drawing.data), drawing, name))
     return blocks or [Paragraph("No run has a score yet, so there is no figure.")]

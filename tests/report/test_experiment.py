@@ -27,6 +27,9 @@ def test_the_report_of_an_experiment(swept: Path) -> None:
     assert [wild[place["N"]], wild[place["N diverged"]]] == ["0", "3"]
     assert " to " in calm[place["95 % interval"]]
     assert [wild[place["Mean"]], wild[place["95 % interval"]]] == ["-", "-"]
+    others = tables["Other scores"]
+    assert others.head[:2] == ("condition", "score")
+    assert others.head[2:] == ("N", "N diverged", "Mean", "SD", "95 % interval")
     lost = tables["Runs that diverged or failed"]
     assert len(lost.rows) == 3
     assert {row[lost.head.index("Exit code")] for row in lost.rows} == {"8"}

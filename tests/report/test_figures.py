@@ -9,7 +9,7 @@ from report_pages import HOSTILE, Page
 
 from netbuild.drawing.look import new_axes
 from netbuild.drawing.table import Drawing
-from netbuild.report.figures import MOST_ROWS, Figures, learning_alt, svg_of
+from netbuild.report.figures import MOST_ROWS, Figures, learning_alt, settings_alt, svg_of
 
 
 def drawn(title: str = "a title") -> Drawing:
@@ -64,3 +64,11 @@ def test_words_for_a_learning_curve() -> None:
     assert learning_alt(data) == (
         "Over 2 steps: loss in training from 2 to 1; accuracy in evaluation from 0.5 to 0.5."
     )
+
+
+def test_words_for_the_settings_of_an_experiment() -> None:
+    data = {"setting": np.array(["a", "a", "b"]), "mean": np.array([0.1, 0.5, 0.75])}
+    assert settings_alt(data).endswith("and the single runs: a 0.5; b 0.75.")
+    curves = settings_alt(data | {"step": np.array([1, 2, 2])})
+    assert curves.endswith("at the end of each curve a 0.5; b 0.75.")
+    assert "single runs" in settings_alt({"value": np.array(["x"])})

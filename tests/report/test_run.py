@@ -107,7 +107,7 @@ def test_a_run_of_the_older_format_has_scores(trained: Run, tmp_path: Path) -> N
     assert str(table(run_report(run), "Final scores").rows[0][0]) == "test"
 
 
-@pytest.mark.parametrize("status", ["running", "interrupted", "failed", "diverged"])
+@pytest.mark.parametrize("status", ["running", "diverged"])
 def test_a_run_that_has_not_ended(status: str, trained: Run, tmp_path: Path) -> None:
     run = changed(trained, tmp_path, status=status, error="<b>bad</b>", scores=None)
     report = run_report(run)
