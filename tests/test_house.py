@@ -70,11 +70,15 @@ ALLOWED = {
         *("errors", "wording", "drawing", "layers", "tasks", "runs", "results", "analysis"),
         "experiments",
     },
+    "report": {
+        *("errors", "wording", "durable", "files", "yamltree", "language", "layers", "inspect"),
+        *("drawing", "runs", "results", "experiments", "plots", "__init__"),
+    },
     "cli": {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
         *("api", "analysis", "drawing", "plots", "durable", "rundir", "__init__"),
-        *("process", "experiments"),
+        *("process", "experiments", "report"),
     },
     "__main__": {"cli"},
     "__init__": {
@@ -91,6 +95,7 @@ MEETING = {
     "results",
     "api",
     "plots",
+    "report",
     "cli",
     "__init__",
     "__main__",

@@ -28,6 +28,7 @@ from netbuild.cli.export import export
 from netbuild.cli.init import init
 from netbuild.cli.inspect import inspect
 from netbuild.cli.plot import plot
+from netbuild.cli.report import report
 from netbuild.cli.reproduce import reproduce
 from netbuild.cli.resume import resume
 from netbuild.cli.runs import runs
@@ -44,7 +45,7 @@ from netbuild.system import keep_freed_memory
 COMMANDS = (
     *(init, validate, config, build, inspect),
     *(train, resume, reproduce, evaluate, plot, analyze, export, convert),
-    *(sweep, table),
+    *(sweep, table, report),
     *(diff, runs, schema, explain),
 )
 

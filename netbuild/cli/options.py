@@ -15,6 +15,7 @@ from netbuild.errors import Exit, NetbuildError, Problem, SpecError
 from netbuild.listing import find_run
 
 if TYPE_CHECKING:
+    from netbuild.experiments.folder import ExperimentFolder
     from netbuild.language import Spec
     from netbuild.language.points import Points
     from netbuild.runs.run import Which
@@ -92,6 +93,16 @@ def run_unless_spec(
         hint = f"`netbuild resume {run} --fork --set ...` trains a new run with changes"
         raise NetbuildError(what, Exit.USAGE, hint)
     return run
+
+
+def experiment_of(target: str) -> ExperimentFolder | None:
+    """The experiment that a target names, unless it is a file or a run of that name."""
+    path = Path(target)
+    if path.is_file() or (path / "run.json").is_file():
+        return None
+    from netbuild.experiments.folder import find_experiment
+
+    return find_experiment(target)
 
 
 def load_spec(

@@ -13,7 +13,7 @@ import typer
 
 from netbuild import plots
 from netbuild.cli import options
-from netbuild.cli.options import argument, load_spec, option, run_unless_spec
+from netbuild.cli.options import argument, experiment_of, load_spec, option, run_unless_spec
 from netbuild.cli.outputs import file_name, need_ending, write
 from netbuild.cli.standard import warnings_as_lines
 from netbuild.errors import Exit, NetbuildError
@@ -120,7 +120,7 @@ def plot(
         hint = "`--kind weights --data` writes every weight"
         raise NetbuildError(f"--data: --kind {kind.value} has no numbers", Exit.USAGE, hint)
     given = {name: value for name in OPTIONS if (value := context.params[name]) is not None}
-    if (found := _experiment_of(target)) is not None:
+    if (found := experiment_of(target)) is not None:
         _plot_experiment(found, kind, given, output, data, quiet=quiet)
         return
     if kind.value not in plots.FIGURES:
@@ -150,16 +150,6 @@ def plot(
         from netbuild.drawing.table import write_table
 
         write(data, write_table(data, numbers), quiet=quiet)
-
-
-def _experiment_of(target: str) -> ExperimentFolder | None:
-    """The experiment that a target names, unless it is a file or a run of that name."""
-    path = Path(target)
-    if path.is_file() or (path / "run.json").is_file():
-        return None
-    from netbuild.experiments.folder import find_experiment
-
-    return find_experiment(target)
 
 
 def _plot_experiment(
