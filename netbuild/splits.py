@@ -20,6 +20,7 @@ from netbuild.streams import seed_of
 HEX_DIGITS = 64  # of a SHA-256
 BLOCK = 1 << 20  # values that are converted at once
 Selection = Literal["validation", "training", "test"]  # what choices are made on, best first
+TrialSet = Literal["validation", "test"]  # trials that are scored
 
 
 def round_half_up(fraction: float, n: int) -> int:

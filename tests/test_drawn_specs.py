@@ -25,7 +25,7 @@ from netbuild.language.dump import dump_yaml
 from netbuild.language.grammar import fields_of, homes
 from netbuild.language.parse import parse_document
 from netbuild.layers.spectrum import spectral_radius
-from netbuild.training import Trainer
+from netbuild.training.loop import Trainer
 from netbuild.yamltree.document import read
 
 EACH = 50

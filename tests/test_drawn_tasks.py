@@ -16,7 +16,7 @@ from netbuild.environments.player import EnvironmentFailed
 from netbuild.environments.recipe import Environment
 from netbuild.environments.registry import environment_names
 from netbuild.errors import SpecError
-from netbuild.training import Trainer
+from netbuild.training.loop import Trainer
 
 # Environments with so many actions, and a trial variable of each with values that it may have.
 ENVIRONMENTS: dict[str, tuple[int, dict[str, Any]]] = {

@@ -232,6 +232,7 @@ def test_every_module_says_what_it_is() -> None:
         "import netbuild; netbuild.SpecError; netbuild.load",
         "import netbuild.cli, netbuild.plots",
         "import netbuild.connectomes, netbuild.language.schema",
+        "import netbuild.experiments.experiment, netbuild.experiments.table, netbuild.runs.log",
     ],
 )
 def test_words_do_not_wait_for_maths(code: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netbuild import system
 
 if TYPE_CHECKING:
-    from netbuild.training import Trainer
+    from netbuild.training.loop import Trainer
 
 TWICE = 1.0  # seconds
 

@@ -70,7 +70,7 @@ def print_tables(about: About, rows: Rows, by: list[str] | None = None) -> None:
     """Print the score of each setting, and the comparisons with the baseline."""
     from netbuild.experiments.table import COUNTED, comparisons, summary
 
-    said = [r for r in summary(about, rows, by or ()).to_dicts() if r["score"] == about.score]
+    said = summary(about, rows, by or (), about.score).to_dicts()
     for record in said:
         for name in COUNTED:
             record[name] = record[name] or None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netbuild.language import Spec
     from netbuild.results.run import Run
     from netbuild.runs.writer import RunWriter
-    from netbuild.training import Trainer
+    from netbuild.training.loop import Trainer
 
 # Multiplications of a layer for one batch; below it a second thread gains less than it waits.
 SMALL = 1 << 22

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from netbuild.experiments import table as tables
 from netbuild.experiments.folder import About, ExperimentFolder, PointInfo, need_experiment
 from netbuild.experiments.rows import Rows
-from netbuild.results.run import Run
 
 if TYPE_CHECKING:
     import polars
+
+    from netbuild.results.run import Run  # which loads torch
 
 
 class Experiment:
@@ -83,6 +84,8 @@ class Experiment:
         **parameters: object,
     ) -> Iterator[Run]:
         """The runs of the points that fit and that have begun; options are those of `points`."""
+        from netbuild.results.run import Run
+
         for point in self.points(condition=condition, draw=draw, seed=seed, **parameters):
             path = self.folder.run(point.hash)
             if (path / "run.json").is_file():

@@ -84,11 +84,14 @@ def status_of(point: PointInfo, row: Row) -> str:
     return "dropped" if point.dropped is not None and not row.is_settled else row.status
 
 
-def summary(about: About, rows: Rows, by: Sequence[str] = ()) -> polars.DataFrame:
+def summary(
+    about: About, rows: Rows, by: Sequence[str] = (), score: str | None = None
+) -> polars.DataFrame:
     """A row for each setting and score: how many runs, their mean, spread, median and interval.
 
     The replicates of a setting are its seeds; of an ensemble of null models, its draws and seeds.
-    `by` are the columns that settings are told apart by, in place of all.
+    `by` are the columns that settings are told apart by, in place of all. With `score`, there are
+    the rows of this score alone.
     """
     groups: dict[tuple[Any, ...], list[PointInfo]] = {}
     for point in about.points:
@@ -100,7 +103,7 @@ def summary(about: About, rows: Rows, by: Sequence[str] = ()) -> polars.DataFram
         states = [status_of(point, row) for point, row in zip(own, known, strict=True)]
         names = sorted({name for row in known for name in row.scores}) or [about.score]
         names.sort(key=lambda name: name != about.score)
-        for name in names:
+        for name in names if score is None else [score]:
             values = [value for row in known if (value := row.score(name)) is not None]
             said = statistics.summary(values, *map(str, key_of(about, own[0], by).values()), name)
             found.append(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netbuild.results.run import Run
 from netbuild.runs.run import Which
-from netbuild.tasks import TrialSet
+from netbuild.splits import TrialSet
 from netbuild.training.loop import check_batch
 from netbuild.training.losses import answers, score
 from netbuild.training.trials import trial_columns

@@ -17,7 +17,8 @@ from netbuild.results.activity import Activity, activity_of, compute_rates
 from netbuild.results.maps import LabelledMap, labelled_maps
 from netbuild.results.units import units_of
 from netbuild.runs.run import LARGEST_TABLE, RunFolder, Which
-from netbuild.tasks import Batch, Task, TrialSet, unseen_trials, validation_trials
+from netbuild.splits import TrialSet
+from netbuild.tasks import Batch, Task, unseen_trials, validation_trials
 from netbuild.training.losses import answers
 from netbuild.training.trials import trial_columns, trial_frame
 

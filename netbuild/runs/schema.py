@@ -17,8 +17,7 @@ from netbuild import rundir
 from netbuild.durable import read_file, reading, steady
 from netbuild.errors import Exit, NetbuildError
 from netbuild.rundir import FORMAT, RUN_FORMAT, RUN_FORMATS, other_format
-from netbuild.splits import Selection
-from netbuild.tasks import TrialSet
+from netbuild.splits import Selection, TrialSet
 from netbuild.training.progress import Best, Count, Progress
 
 ENDED = ("finished", "stopped early")  # the status of a training that needs no resume

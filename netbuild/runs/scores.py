@@ -17,7 +17,7 @@ from netbuild.layers import Network
 from netbuild.runs.checkpoint import load_network, open_checkpoint
 from netbuild.runs.log import METRICS, records
 from netbuild.runs.schema import Score, SetScores, without_nan
-from netbuild.tasks import TrialSet
+from netbuild.splits import TrialSet
 from netbuild.training.loop import Trainer
 from netbuild.training.progress import Best
 

@@ -5,7 +5,6 @@ from netbuild.tasks.neurogym import NeurogymTask, Prefetch
 from netbuild.tasks.task import (
     Batch,
     Task,
-    TrialSet,
     choices,
     correct,
     has_validation,
@@ -20,7 +19,6 @@ __all__ = [
     "NeurogymTask",
     "Prefetch",
     "Task",
-    "TrialSet",
     "choices",
     "correct",
     "has_validation",

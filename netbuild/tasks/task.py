@@ -6,13 +6,14 @@ A network chooses in each trial: the choice is its largest output at the end of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netbuild.splits import TrialSet
 from netbuild.streams import rng_of
 
 
@@ -68,7 +69,6 @@ class Batch(NamedTuple):
 
 
 WholeTrials = Callable[[int, np.random.Generator], Batch]
-TrialSet = Literal["validation", "test"]  # trials that are scored
 
 
 @runtime_checkable

@@ -1,5 +1,1 @@
-"""Training: steps and stages as a stream of records."""
-
-from netbuild.training.loop import Record, Trainer
-
-__all__ = ["Record", "Trainer"]
+"""Training: steps and stages as a stream of records, by `training.loop.Trainer`."""

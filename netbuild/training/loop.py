@@ -21,7 +21,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.language import Spec
 from netbuild.language.training import Training, selected_on
 from netbuild.layers import Network
-from netbuild.splits import Selection
+from netbuild.splits import Selection, TrialSet
 from netbuild.streams import rng_of
 from netbuild.tasks import (
     ArraysTask,
@@ -29,7 +29,6 @@ from netbuild.tasks import (
     NeurogymTask,
     Prefetch,
     Task,
-    TrialSet,
     has_validation,
     unseen_trials,
     validation_trials,

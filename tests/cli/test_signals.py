@@ -23,7 +23,7 @@ from netbuild.cli.signals import Signals
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
 from netbuild.system import ENDING
 from netbuild.tasks import Prefetch
-from netbuild.training import Trainer
+from netbuild.training.loop import Trainer
 
 PROGRAM = "from netbuild.cli import main; main()"
 # The same, and a line as soon as Ctrl-C is the program's own.

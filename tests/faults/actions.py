@@ -142,7 +142,7 @@ def _tell_saved(file: str | None, shim: Shim | None) -> None:
 
     The loop asks for the next record when whoever writes them has written the last one.
     """
-    from netbuild.training import Trainer
+    from netbuild.training.loop import Trainer
 
     records = Trainer.records
     descriptor = -1 if file is None else os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -1,8 +1,8 @@
 """The five places at which the battery reaches into netbuild; everything else is seen from outside.
 
 Three stand in `netbuild.durable`: `write(descriptor, data)`, `fsync(descriptor)` and
-`rename(folder, name, to)`. Two are methods of `netbuild.training.Trainer`: `next_batch(step)` and
-`take_step(logged=...)`.
+`rename(folder, name, to)`. Two are methods of `netbuild.training.loop.Trainer`: `next_batch(step)`
+and `take_step(logged=...)`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SEAMS = ("write", "fsync", "rename", "batch", "step")
 def wrap(seam: str, around: Callable[..., Any]) -> None:
     """Have `around(real, *arguments)` called in place of what stands at a seam."""
     from netbuild import durable
-    from netbuild.training import Trainer
+    from netbuild.training.loop import Trainer
 
     places: dict[str, tuple[Any, str]] = {
         "write": (durable, "write"),

@@ -18,8 +18,8 @@ from netbuild.builder import build_optimizer
 from netbuild.errors import Exit, NetbuildError
 from netbuild.runs.checkpoint import checkpoints
 from netbuild.tasks import Batch
-from netbuild.training import Record, Trainer
 from netbuild.training.guard import are_finite, bad_gradient, first_bad, total_norm
+from netbuild.training.loop import Record, Trainer
 from netbuild.training.optimizer_state import optimizer_tensors
 
 Poison = Callable[[Trainer], None]
