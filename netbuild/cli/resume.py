@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from netbuild.cli import options
-from netbuild.cli.options import Format, flag, located_in, option, run_of
+from netbuild.cli.options import Format, flag, located_in, option, run_of, tracked_by, trackers
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
 from netbuild.cli.training import Session
@@ -32,6 +32,7 @@ def resume(
     ] = None,
     data_root: options.DataRoot = None,
     device: options.Device = None,
+    track: options.Track = None,
     form: options.Form = Format.text,
     quiet: options.Quiet = False,
 ) -> None:
@@ -44,12 +45,17 @@ def resume(
                 what = "--spec, --set and --out need --fork: a run is resumed as it was started"
                 raise NetbuildError(what, Exit.USAGE)
             changed = "ignore" if as_started else "refuse"
-            session.resume(path, if_changed=changed, data_root=data_root, device=device)
+            names = trackers(track)
+            session.resume(
+                path, if_changed=changed, data_root=data_root, device=device, track=names
+            )
             return
         from netbuild.runs.forking import forked_spec
 
         with located_in(str(spec or path / "spec.yaml")):
-            checked = forked_spec(path, spec, [*(set_ or ())], warn, data_root=data_root)
+            checked = forked_spec(
+                path, spec, [*(set_ or ()), *tracked_by(track)], warn, data_root=data_root
+            )
         session.start(checked, out or _beside(path), device)
 
 
