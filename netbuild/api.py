@@ -65,7 +65,7 @@ def resume(
     if_changed: Literal["refuse", "ignore"] = "refuse",
     data_root: str | Path | None = None,
     device: str | None = None,
-    track: Sequence[str] = (),
+    track: Sequence[str] | None = (),
     watch: Watcher | None = None,
     warn: Warn | None = None,
 ) -> Run:
@@ -81,7 +81,8 @@ def resume(
     looked for in the project of the run, in that of the working directory, and in `data_root`;
     files that `run.json` names elsewhere are not read. `task` is the object that the run was
     trained on, where that was not the spec's own. `device` replaces the device of the run, which
-    changes the last bits. `track` names trackers beside those that have followed the run so far.
+    changes the last bits. `track` names trackers beside those that have followed the run so far;
+    with None no tracker follows it.
     A run that has ended is returned as it is.
 
     Threads and determinism are the caller's: `warn` (default `warnings.warn`) is called with a

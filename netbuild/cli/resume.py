@@ -33,19 +33,24 @@ def resume(
     data_root: options.DataRoot = None,
     device: options.Device = None,
     track: options.Track = None,
+    no_track: Annotated[
+        bool, flag("Let no tracker follow it, whatever its spec says.", "--no-track")
+    ] = False,
     form: options.Form = Format.text,
     quiet: options.Quiet = False,
 ) -> None:
     """Resume a run from its newest checkpoint, to the bits it would have had without a stop."""
     with Signals() as signals:
         session = Session(signals, form, quiet)
+        if no_track and (track or fork):
+            raise NetbuildError("--no-track resumes a run without any --track", Exit.USAGE)
         path = run_of(target)
         if not fork:
             if spec is not None or set_ or out is not None:
                 what = "--spec, --set and --out need --fork: a run is resumed as it was started"
                 raise NetbuildError(what, Exit.USAGE)
             changed = "ignore" if as_started else "refuse"
-            names = trackers(track)
+            names = None if no_track else trackers(track)
             session.resume(
                 path, if_changed=changed, data_root=data_root, device=device, track=names
             )

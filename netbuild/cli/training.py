@@ -48,7 +48,7 @@ class Session:
         self.signals.take(trainer)
         self._follow(trainer, start_run(spec, out, trainer))
 
-    def resume(self, path: Path, *, track: Sequence[str] = (), **options: Any) -> None:
+    def resume(self, path: Path, *, track: Sequence[str] | None = (), **options: Any) -> None:
         """Resume a run, on as many threads as it was started with.
 
         `options` are those of `netbuild.runs.resuming.resumed`. A run that has ended is sent to
@@ -68,7 +68,7 @@ class Session:
                 self._follow(trainer, writer)
                 return
             run = open_run(path, verify=False)  # another process has just finished it
-        self._send(run, track)
+        self._send(run, track or ())
         if self.form is Format.json or self.quiet:
             self.summary(run, 0.0)
         else:

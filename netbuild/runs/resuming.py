@@ -56,7 +56,7 @@ def resumed(
     if_changed: str = "refuse",
     data_root: str | Path | None = None,
     device: str | None = None,
-    track: Sequence[str] = (),
+    track: Sequence[str] | None = (),
     warn: Warn,
 ) -> tuple[Trainer, RunWriter] | None:
     """The training of a run from its newest valid checkpoint on; None for a run that has ended.
@@ -65,7 +65,7 @@ def resumed(
     """
     if run.info.has_ended:
         return None
-    refuse_missing(track)
+    refuse_missing(track or ())
     if if_changed == "refuse":
         _refuse_changes(run, data_root, warn)
     writer = reopen(run.path)
@@ -75,7 +75,7 @@ def resumed(
             return None
         run.info = writer.info  # another process may have trained the run in between
         trainer, logged = _restored(run, device, warn)
-        writer.initial, writer.track = run.initial, tuple(track)
+        writer.initial, writer.track = run.initial, track
         with io_errors(f"cannot write {run.path}"):
             writer.rewind(logged)
             _note(writer, trainer, run, warn)

@@ -16,10 +16,13 @@ from netbuild.tracking.trackers import Subject
 PATIENCE = 600.0  # seconds that a tracker has which is sent the log of a run that has ended
 
 
-def following(path: Path, spec: Spec, info: RunInfo, more: Sequence[str] = ()) -> Following:
-    """The trackers of a training: those of its spec, those that have followed it, and `more`."""
+def following(path: Path, spec: Spec, info: RunInfo, more: Sequence[str] | None = ()) -> Following:
+    """The trackers of a training: those of its spec, those that have followed it, and `more`.
+
+    With None in place of `more` it has none.
+    """
     own = spec.model.training.track or ()
-    names = dict.fromkeys([*own, *followed_before(path), *more])
+    names = () if more is None else dict.fromkeys([*own, *followed_before(path), *more])
     return Following(path, names, subject_of(path, spec, info) if names else None)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ class RunWriter:
     info: RunInfo
     _lock: int = field(repr=False)
     initial: Mapping[str, Tensor] = field(repr=False)  # the parameters at the start
-    track: tuple[str, ...] = ()  # trackers beside those of the spec
+    track: Sequence[str] | None = ()  # trackers beside those of the spec; None: no tracker
     logged: int = 0  # bytes of `metrics.jsonl` up to now
     logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
     # The step of the best state and the state, until the next checkpoint is written.

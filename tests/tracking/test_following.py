@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import small_spec
-from resuming import assert_same
+from resuming import assert_same, begun, stopped_at
 
 import netbuild
 from netbuild.tracking import following
@@ -103,6 +103,17 @@ def test_a_tracker_ends_no_training_where_warnings_are_errors(
         warnings.simplefilter("error")
         run = netbuild.train(spec, tmp_path / "runs")
     assert_same(run, untracked)
+
+
+def test_a_run_goes_on_without_its_trackers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untracked: netbuild.Run
+) -> None:
+    pretend(tmp_path, monkeypatch, "AT_THE_END", "pass")
+    spec = netbuild.load(small_spec(tmp_path), ["training.track=trackio"])
+    path = begun(spec, tmp_path / "runs", stopped_at(10))
+    said = (path / "tracking" / "trackio.log").read_text()
+    assert_same(netbuild.resume(path, track=None), untracked)
+    assert (path / "tracking" / "trackio.log").read_text() == said
 
 
 def test_a_run_whose_trackers_have_no_folder_is_trained(
