@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz faults reproduce fly slow clean
+.PHONY: demo test check format bench fuzz faults reproduce fly trackers slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -49,6 +49,11 @@ fly: .venv/developer
 	$(BIN)/python examples/fly_scale/generate.py
 	$(BIN)/netbuild inspect examples/fly_scale/fly.yaml --by super_class
 	$(BIN)/netbuild train examples/fly_scale/fly.yaml
+
+# Trains with every tracker, kills the trainings and reads back what the trackers have: 5 minutes.
+trackers: .venv/developer
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[tensorboard,wandb,mlflow,trackio]'
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/tracking
 
 # All tests that take minutes. Those of published connectomes need files that pip downloads.
 slow: .venv/developer

@@ -65,6 +65,7 @@ def resume(
     if_changed: Literal["refuse", "ignore"] = "refuse",
     data_root: str | Path | None = None,
     device: str | None = None,
+    track: Sequence[str] | None = (),
     watch: Watcher | None = None,
     warn: Warn | None = None,
 ) -> Run:
@@ -80,7 +81,9 @@ def resume(
     looked for in the project of the run, in that of the working directory, and in `data_root`;
     files that `run.json` names elsewhere are not read. `task` is the object that the run was
     trained on, where that was not the spec's own. `device` replaces the device of the run, which
-    changes the last bits. A run that has ended is returned as it is.
+    changes the last bits. `track` names trackers beside those that have followed the run so far;
+    with None no tracker follows it.
+    A run that has ended is returned as it is.
 
     Threads and determinism are the caller's: `warn` (default `warnings.warn`) is called with a
     line where they, the versions or the machine are not those of the start.
@@ -94,6 +97,7 @@ def resume(
         if_changed=if_changed,
         data_root=data_root,
         device=device,
+        track=track,
         warn=warn or _default_warn,
     )
     return Run(opened.path, task) if found is None else _carry_out(*found, watch)

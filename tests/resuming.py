@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import netbuild
 from netbuild.results.run import Run
 from netbuild.runs.checkpoint import checkpoints, open_checkpoint
@@ -81,3 +83,53 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file but the lock, which tells who had it last."""
     found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def recurrent(folder: Path, **training: Any) -> netbuild.Spec:
+    """Noise, dropout, plasticity between 0 and 1, learnt alpha, signs, absence, regularizers."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 7, 3)).astype(np.float32)
+    np.savez(folder / "trials.npz", x=x, y=(x[..., 0] > 0).astype(np.int64))
+    np.save(folder / "plastic.npy", rng.choice([0.0, 0.3, 1.0], size=(8, 8)))
+    spec: dict[str, Any] = {
+        "netbuild": 1,
+        "name": "cut",
+        "seed": 5,
+        "dt": 20,
+        "task": {"type": "arrays", "file": "trials.npz", "inputs": "x", "targets": "y"},
+        "layers": [
+            {
+                "name": "hidden",
+                "type": "ctrnn",
+                "size": 8,
+                "excitatory": 0.75,
+                "tau": {"value": 100, "learn": True},
+                "noise": {"sigma": 0.2},
+                "recurrent": {
+                    "weight": "normal",
+                    "density": 0.6,
+                    "plasticity_mask": {"file": "plastic.npy", "rows": "pre"},
+                },
+            },
+            {"name": "drop", "type": "dropout", "p": 0.3},
+            {"name": "readout", "type": "linear", "output_dim": 2},
+        ],
+        "regularizers": [
+            {"name": "rates", "type": "FiringRateL2", "layers": "hidden", "Lambda": 1e-3},
+            {"name": "dale", "type": "DaleLawL2", "params": "hidden.recurrent.weight"},
+        ],
+        "training": {
+            "steps": 30,
+            "batch_size": 6,
+            "log_every": 1,
+            "evaluate": {"every": 4},
+            "checkpoint": {"every": 7},
+            "clip_grad_norm": 1.0,
+        }
+        | training,
+    }
+    if training.get("stages"):
+        del spec["training"]["steps"]
+    path = folder / "cut.yaml"
+    path.write_text(json.dumps(spec))
+    return netbuild.load(path)

@@ -31,9 +31,10 @@ ALLOWED = {
     "files": {"errors", "system", "wording"},
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
+    "tracking": {"errors", "folders", "durable", "system"},
     "language": {
         *("errors", "folders", "durable", "rundir", "splits", "streams", "system", "wiring"),
-        *("wording", "yamltree", "files", "connectomes", "environments"),
+        *("wording", "yamltree", "files", "connectomes", "environments", "tracking"),
     },
     "convert": {"wording", "language"},
     "compare": {"language"},
@@ -53,7 +54,7 @@ ALLOWED = {
     },
     "runs": {
         *("errors", "folders", "rundir", "system", "wording", "yamltree", "files", "language"),
-        *("layers", "durable", "splits", "tasks", "builder", "training", "compare"),
+        *("layers", "durable", "splits", "tasks", "builder", "training", "compare", "tracking"),
     },
     "results": {
         *("errors", "durable", "wording", "language", "layers", "tasks", "builder"),
@@ -78,7 +79,7 @@ ALLOWED = {
         *("errors", "explanations", "render", "system", "wording", "yamltree", "connectomes"),
         *("language", "compare", "listing", "builder", "inspect", "training", "runs", "results"),
         *("api", "analysis", "drawing", "plots", "durable", "rundir", "__init__"),
-        *("process", "experiments", "report"),
+        *("process", "experiments", "report", "tracking"),
     },
     "__main__": {"cli"},
     "__init__": {

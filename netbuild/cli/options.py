@@ -13,6 +13,8 @@ import typer
 
 from netbuild.errors import Exit, NetbuildError, Problem, SpecError
 from netbuild.listing import find_run
+from netbuild.tracking.trackers import TRACKERS
+from netbuild.wording import near, show
 
 if TYPE_CHECKING:
     from netbuild.experiments.folder import ExperimentFolder
@@ -65,6 +67,10 @@ Set = Annotated[
 Unset = Annotated[list[str] | None, option("PATH", "Remove a key. Repeatable.")]
 Device = Annotated[str | None, option("DEVICE", "auto, cpu, cuda or cuda:N.")]
 Form = Annotated[Format, option(None, "How to print.", "--format")]
+Track = Annotated[
+    list[str] | None,
+    option("NAME", "Let a tracker follow it: " + ", ".join(TRACKERS) + ". Repeatable.", "--track"),
+]
 Quiet = Annotated[bool, flag("Print results alone.", "--quiet", "-q")]
 DataRoot = Annotated[
     Path | None,
@@ -138,6 +144,21 @@ def load_points(path: str, data_root: Path | None = None, *, many: bool = False)
     from netbuild.language.points import points_of
 
     return points_of(load_experiment(path, data_root), many=many)
+
+
+def trackers(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The trackers that `--track` names; raises NetbuildError (exit 2) for an unknown one."""
+    for name in names or ():
+        if name not in TRACKERS:
+            raise NetbuildError(
+                f"`{show(name)}` is not a tracker", Exit.USAGE, near(name, TRACKERS)
+            )
+    return tuple(dict.fromkeys(names or ()))
+
+
+def tracked_by(names: Sequence[str] | None) -> list[str]:
+    """The overrides that add the trackers of `--track` to a spec."""
+    return [f"training.track+={name}" for name in trackers(names)]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from netbuild.cli import options
-from netbuild.cli.options import Format, flag, located_in, option, run_of
+from netbuild.cli.options import Format, flag, located_in, option, run_of, tracked_by, trackers
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
 from netbuild.cli.training import Session
@@ -32,24 +32,35 @@ def resume(
     ] = None,
     data_root: options.DataRoot = None,
     device: options.Device = None,
+    track: options.Track = None,
+    no_track: Annotated[
+        bool, flag("Let no tracker follow it, whatever its spec says.", "--no-track")
+    ] = False,
     form: options.Form = Format.text,
     quiet: options.Quiet = False,
 ) -> None:
     """Resume a run from its newest checkpoint, to the bits it would have had without a stop."""
     with Signals() as signals:
         session = Session(signals, form, quiet)
+        if no_track and (track or fork):
+            raise NetbuildError("--no-track resumes a run without any --track", Exit.USAGE)
         path = run_of(target)
         if not fork:
             if spec is not None or set_ or out is not None:
                 what = "--spec, --set and --out need --fork: a run is resumed as it was started"
                 raise NetbuildError(what, Exit.USAGE)
             changed = "ignore" if as_started else "refuse"
-            session.resume(path, if_changed=changed, data_root=data_root, device=device)
+            names = None if no_track else trackers(track)
+            session.resume(
+                path, if_changed=changed, data_root=data_root, device=device, track=names
+            )
             return
         from netbuild.runs.forking import forked_spec
 
         with located_in(str(spec or path / "spec.yaml")):
-            checked = forked_spec(path, spec, [*(set_ or ())], warn, data_root=data_root)
+            checked = forked_spec(
+                path, spec, [*(set_ or ()), *tracked_by(track)], warn, data_root=data_root
+            )
         session.start(checked, out or _beside(path), device)
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 DEFAULT = Path("runs")
 # Of the table; where there is no room, those below are left out, the last first.
-SHOWN = ("name", "run", "status", "step", "accuracy", "loss", "best", "seed", "spec", "commit")
+SHOWN = (
+    *("name", "run", "status", "step", "on", "accuracy", "loss", "best", "test", "seed", "spec"),
+    "commit",
+)
 DISPENSABLE = ("name", "best", "seed", "loss", "commit", "spec", "started")
 
 
@@ -45,6 +48,9 @@ def runs(
     quiet: options.Quiet = False,
 ) -> None:
     """List runs, the newest last: status, step, scores, seed, hash of the spec, commit, start.
+
+    `accuracy`, `loss` and `best` are of the trials that `on` names, and `test` is the final score
+    on test trials; both columns are shown where a run has validation trials.
 
     Damaged ones are listed as such. With --quiet: the folders alone.
     """
@@ -104,6 +110,8 @@ def _print(found: Sequence[Entry], folder: Path, extra: str | None, specs: SpecV
     for column in ("accuracy", "loss", "best"):
         if all(getattr(each, column) is None for each in found):
             columns.remove(column)
+    if all(each.on != "validation" for each in found):  # then every score is one of test trials
+        columns = [column for column in columns if column not in ("on", "test")]
     rows = []
     numbers = {column: column in NUMBERS for column in columns}
     for each in found:

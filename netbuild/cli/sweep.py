@@ -16,6 +16,7 @@ from netbuild.cli.signals import Signals
 from netbuild.cli.standard import say, say_json, tell
 from netbuild.errors import Exit
 from netbuild.system import cores
+from netbuild.tracking.trackers import refuse_missing
 
 if TYPE_CHECKING:
     from netbuild.experiments.sweep import Sweep
@@ -85,6 +86,7 @@ def carry_out(
 
         print_forecast(points, slots, form)
         return
+    refuse_missing(points.first.model.training.track or ())
     from netbuild.experiments.backend import backend_of
     from netbuild.experiments.estimator import sweep_of
     from netbuild.experiments.folder import prepare

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from netbuild.cli import options
-from netbuild.cli.options import Format, flag, load_spec, located_in, option
+from netbuild.cli.options import Format, flag, load_spec, located_in, option, tracked_by
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import warn
 from netbuild.cli.sweep import EXPERIMENTS, Workers, carry_out
@@ -43,15 +43,17 @@ def train(
         option("N", "Train replicates with the seeds 0 to N - 1, as an experiment.", min=1),
     ] = None,
     workers: Workers = None,
+    track: options.Track = None,
     form: options.Form = Format.text,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a spec; the constraints hold after every step and are verified in the saved weights."""
+    set_ = [*(set_ or ()), *tracked_by(track)]
     if seeds is not None:
         if resume or again:
             what = "--seeds trains what is left of its runs; it takes no --resume"
             raise NetbuildError(what, Exit.USAGE)
-        changes = [*(set_ or ()), *([f"device={device}"] if device else ())]
+        changes = [*set_, *([f"device={device}"] if device else ())]
         points = _replicates(spec, seeds, changes, unset or [], data_root)
         carry_out(points, out or EXPERIMENTS, workers=workers, form=form, quiet=quiet)
         return
@@ -75,7 +77,8 @@ def train(
             if found is None and not again:
                 found = forking.newest(out, checked, ended=True)
             if found is not None:
-                session.resume(found, if_changed="ignore")
+                own = checked.model.training.track or ()
+                session.resume(found, if_changed="ignore", track=own)
                 return
             other = forking.newest(out, checked, same=False)
             if other is not None:

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,9 @@ from netbuild import process
 from netbuild.cli.options import Format
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import say, tell, warn, warnings_as_lines
+from netbuild.errors import Exit, NetbuildError
 from netbuild.system import cores, machine_cores
+from netbuild.tracking.trackers import refuse_missing
 
 if TYPE_CHECKING:
     from netbuild.language import Spec
@@ -46,10 +48,11 @@ class Session:
         self.signals.take(trainer)
         self._follow(trainer, start_run(spec, out, trainer))
 
-    def resume(self, path: Path, **options: Any) -> None:
+    def resume(self, path: Path, *, track: Sequence[str] | None = (), **options: Any) -> None:
         """Resume a run, on as many threads as it was started with.
 
-        `options` are those of `netbuild.runs.resuming.resumed`.
+        `options` are those of `netbuild.runs.resuming.resumed`. A run that has ended is sent to
+        the trackers that `track` names.
         """
         from netbuild.api import open_run
         from netbuild.runs.resuming import resumed
@@ -58,17 +61,28 @@ class Session:
         if not run.info.has_ended:
             prepare_as(run)
             with warnings_as_lines():
-                found = resumed(run, warn=warn, **options)
+                found = resumed(run, warn=warn, track=track, **options)
             if found is not None:
                 trainer, writer = found
                 self.signals.take(trainer)
                 self._follow(trainer, writer)
                 return
             run = open_run(path, verify=False)  # another process has just finished it
+        self._send(run, track or ())
         if self.form is Format.json or self.quiet:
             self.summary(run, 0.0)
         else:
             say(f"{_ended(run)}; nothing is left to train\nrun: {run.path}")
+
+    def _send(self, run: Run, names: Sequence[str]) -> None:
+        """Send a run that has ended to trackers; raises NetbuildError where one fails."""
+        from netbuild.runs.tracked import send
+
+        refuse_missing(names)
+        with warnings_as_lines():
+            failed = send(run.path, run.training_spec, run.info, names) if names else []
+        if failed:
+            raise NetbuildError(f"the run was not sent to {', '.join(failed)}", Exit.IO)
 
     def _follow(self, trainer: Trainer, writer: RunWriter) -> None:
         """Train, with a progress bar, and tell how it ended; raises typer.Exit after a signal."""

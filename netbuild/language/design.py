@@ -185,6 +185,9 @@ def _paths(tree: Tree) -> Iterator[Problem]:
             if steps == ("seed",):
                 hint = "write the seeds under `seeds`"
                 yield _problem(tree, "NB308", where, "`seeds` has the seeds", hint, key=True)
+            elif steps == ("training", "track"):
+                what, hint = "runs with other trackers are the same runs", "write it under `set`"
+                yield _problem(tree, "NB308", where, what, hint, key=True)
             elif steps in known:
                 what = f"the same path stands in `{tree.spell(known[steps])}`"
                 yield _problem(tree, "NB308", where, what, "remove one of them", key=True)

@@ -25,8 +25,9 @@ from netbuild.language.base import (
 )
 from netbuild.language.context import Context, Here
 from netbuild.language.plan import NeurogymPlan, Plan, TaskInputs
-from netbuild.language.shorthand import Shorthand, text
+from netbuild.language.shorthand import Shorthand, listed, text
 from netbuild.splits import SampleSplit, Selection
+from netbuild.tracking.trackers import Name as Tracker
 from netbuild.yamltree.paths import follow
 
 UNTIL = 10**15  # the steps of a stage that only its `stop_when` ends
@@ -167,6 +168,11 @@ class StopWhen(Model):
     )
 
 
+Trackers = Annotated[
+    list[Tracker], Field(max_length=10), Shorthand(listed, {"enum": list(get_args(Tracker))})
+]
+
+
 class Stage(Model):
     """One part of a training, with its own overrides; the state of the optimizer is kept."""
 
@@ -215,6 +221,11 @@ class Training(Model):
     log_every: Count = key(10, "steps between two lines of the log", 10)
     threads: Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=4096)], WordOrNumber()] = (
         key("auto", "cores used; `auto` takes and records those available when the run starts", 2)
+    )
+    track: Trackers | None = key(
+        None,
+        "trackers that follow a run; it is the same run without them, and has the same hash",
+        ["tensorboard"],
     )
 
     @property
@@ -369,6 +380,9 @@ def check_stage(
     (whole, plan), *stages = before
     training, found = own
     _check_inputs(context, plan, found)
+    if whole.track != training.track:
+        what = "a stage cannot have trackers of its own"
+        context.at("training", "track").problem("NB308", what, "write `track` into `training`")
     if whole.optimizer.type != training.optimizer.type:
         what = f"the optimizer is {whole.optimizer.type} in the whole spec"
         hint = "its state is kept from stage to stage; change its `lr`, for example"

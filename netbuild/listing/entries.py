@@ -39,9 +39,11 @@ class Entry:
     status: str  # of run.json; "interrupted" if it says "running" but no process has the lock
     name: str | None = None
     step: int | None = None  # the last logged one while it is running, else the last saved one
+    on: str | None = None  # the trials of the last evaluation: "validation" or "test"
     accuracy: float | None = None  # of the last evaluation
     loss: float | None = None
     best: float | None = None  # of `stop_when`'s metric, else the accuracy, else the loss
+    test: float | None = None  # at the end: the accuracy on test trials, else the loss
     seed: int | None = None
     spec: str | None = None  # its hash
     commit: str | None = None
@@ -122,21 +124,40 @@ def entry(path: Path) -> Entry:
         elif status == "running":
             logged, evaluation = _logged(path)
             step, scores = logged if logged is not None else step, evaluation or scores
+    final = _mapping(about.get("scores")) if status in ENDED else {}
     git = _mapping(about.get("git"))
     return Entry(
         path,
         status,
         name=_typed(str, about.get("name")),
         step=_typed(int, step),
+        on=None if _number(scores.get("loss")) is None else _trials(path, status, final),
         accuracy=_number(scores.get("accuracy")),
         loss=_number(scores.get("loss")),
         best=_number(_mapping(best).get("value")),
+        test=_test_score(final),
         seed=_typed(int, about.get("seed")),
         spec=_typed(str, about.get("spec_hash")),
         commit=_typed(str, git.get("commit")),
         changed=bool(git["changed"]) if "changed" in git else None,
         started=_typed(str, about.get("started")),
     )
+
+
+def _trials(path: Path, status: str, final: Mapping[str, Any]) -> str:
+    """The trials of a run's last evaluation, from its final scores, else from its log."""
+    has_ended = status in ENDED and status != "interrupted"
+    is_validated = (
+        "validation" in final if has_ended else _logged(path)[1].get("on") == "validation"
+    )
+    return "validation" if is_validated else "test"
+
+
+def _test_score(final: Mapping[str, Any]) -> float | None:
+    """The accuracy of the last weights on the test trials; without one, their loss."""
+    last = _mapping(_mapping(final.get("test")).get("last"))
+    accuracy = _number(last.get("accuracy"))
+    return _number(last.get("loss")) if accuracy is None else accuracy
 
 
 def _about(path: Path) -> dict[str, Any] | str | None:

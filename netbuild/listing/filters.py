@@ -27,8 +27,8 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
 }
-_TEXTS = ("run", "path", "status", "name", "spec", "commit", "started", "problem")
-NUMBERS = ("step", "accuracy", "loss", "best", "seed")
+_TEXTS = ("run", "path", "status", "name", "on", "spec", "commit", "started", "problem")
+NUMBERS = ("step", "accuracy", "loss", "best", "test", "seed")
 _BEGINNINGS = ("run", "spec", "commit", "started")  # of which the first letters will do
 
 

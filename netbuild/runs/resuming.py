@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -41,6 +41,7 @@ from netbuild.runs.provenance import (
 from netbuild.runs.run import RunFolder
 from netbuild.runs.schema import Resumed, State, now
 from netbuild.runs.writer import RunWriter, reopen
+from netbuild.tracking.trackers import refuse_missing
 from netbuild.training.loop import Trainer, stages_of
 from netbuild.training.optimizer_state import load_optimizer
 from netbuild.training.progress import Progress
@@ -55,6 +56,7 @@ def resumed(
     if_changed: str = "refuse",
     data_root: str | Path | None = None,
     device: str | None = None,
+    track: Sequence[str] | None = (),
     warn: Warn,
 ) -> tuple[Trainer, RunWriter] | None:
     """The training of a run from its newest valid checkpoint on; None for a run that has ended.
@@ -63,6 +65,7 @@ def resumed(
     """
     if run.info.has_ended:
         return None
+    refuse_missing(track or ())
     if if_changed == "refuse":
         _refuse_changes(run, data_root, warn)
     writer = reopen(run.path)
@@ -72,7 +75,7 @@ def resumed(
             return None
         run.info = writer.info  # another process may have trained the run in between
         trainer, logged = _restored(run, device, warn)
-        writer.initial = run.initial
+        writer.initial, writer.track = run.initial, track
         with io_errors(f"cannot write {run.path}"):
             writer.rewind(logged)
             _note(writer, trainer, run, warn)

@@ -26,6 +26,7 @@ from netbuild.runs.provenance import environment, sources
 from netbuild.runs.schema import Git, Input, RunInfo, now
 from netbuild.runs.writer import FOLDERS, RunWriter, json_bytes
 from netbuild.tasks import Task
+from netbuild.tracking.trackers import refuse_missing
 from netbuild.training.loop import Trainer
 
 LONGEST_NAME = 200  # bytes of the name of a copied file; file systems allow 255 with the digest
@@ -34,7 +35,12 @@ STATES = 3  # a parameter, and at most two tensors of its size that an optimizer
 
 
 def new_trainer(spec: Spec, task: Task | None = None, device: str | None = None) -> Trainer:
-    """A training before its first step; raises NetbuildError where there is nothing to train on."""
+    """A training before its first step.
+
+    Raises NetbuildError where there is nothing to train on, and (exit 10) where a package of its
+    trackers is missing.
+    """
+    refuse_missing(spec.model.training.track or ())
     if task is None and spec.model.task is None:
         what = f"{spec.path or 'the spec'} has no `task` to train on"
         hint = "write `task:`, or give a task in Python: netbuild.train(spec, task=...)"

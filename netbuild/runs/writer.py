@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS, line_of, read_log
 from netbuild.runs.schema import RunInfo, now, read_info, without_nan
 from netbuild.runs.scores import final_scores
+from netbuild.runs.tracked import final_of, following
+from netbuild.tracking.following import Following
 from netbuild.training.loop import Record, Trainer
 from netbuild.training.trials import trial_columns, trial_frame
 
@@ -37,6 +39,7 @@ class RunWriter:
     info: RunInfo
     _lock: int = field(repr=False)
     initial: Mapping[str, Tensor] = field(repr=False)  # the parameters at the start
+    track: Sequence[str] | None = ()  # trackers beside those of the spec; None: no tracker
     logged: int = 0  # bytes of `metrics.jsonl` up to now
     logged_hash: Any = field(default_factory=hashlib.sha256, repr=False)  # of these bytes
     # The step of the best state and the state, until the next checkpoint is written.
@@ -164,23 +167,32 @@ def reopen(path: Path) -> RunWriter:
 def recording(trainer: Trainer, writer: RunWriter) -> Iterator[Iterator[Record]]:
     """The records of a training, each of which is written into the run before it is yielded.
 
-    At the end the run is unlocked. An error, of the training or of the `with` block, is written
-    into `run.json`.
+    Its trackers follow it; a RuntimeWarning tells of one that fails. At the end the run is
+    unlocked. An error, of the training or of the `with` block, is written into `run.json`.
     """
+    trackers = _trackers(trainer, writer)
     try:
-        with closing(_written(trainer, writer)) as records:
+        with closing(_written(trainer, writer, trackers)) as records:
             yield records
     except BaseException as error:
         writer.fail(error, trainer.step)
         raise
     finally:
+        trackers.end(writer.info.status, final_of(writer.info))
         writer.close()
 
 
-def _written(trainer: Trainer, writer: RunWriter) -> Generator[Record]:
+def _trackers(trainer: Trainer, writer: RunWriter) -> Following:
+    if trainer.spec is None:
+        return Following(writer.path, (), None)
+    return following(writer.path, trainer.spec, writer.info, writer.track)
+
+
+def _written(trainer: Trainer, writer: RunWriter, trackers: Following) -> Generator[Record]:
     with closing(trainer.records()) as records:
         for record in records:
             writer.put(record, trainer)
+            trackers.check()
             yield record
 
 

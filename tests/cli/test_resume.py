@@ -48,3 +48,10 @@ def test_the_folder_of_a_fork(run: netbuild.Run, monkeypatch: pytest.MonkeyPatch
     assert _beside(run.path.relative_to(home.parent)) == Path("runs")
     copied = shutil.copytree(run.path, home.parent / "elsewhere" / run.path.name)
     assert _beside(copied) == Path("runs")
+
+
+def test_an_unknown_tracker_is_refused(cli: Any, run: netbuild.Run) -> None:
+    result = cli("resume", run.path, "--track", "tensorbord")
+    assert (result.code, result.out) == (2, "")
+    assert "`tensorbord` is not a tracker" in result.err
+    assert "did you mean `tensorboard`?" in result.err

@@ -13,6 +13,8 @@ from run_folders import listed, make_run
 
 import netbuild
 
+SPLIT = "split: {train: 0.6, validation: 0.2}"
+
 # What is listed
 
 
@@ -25,9 +27,11 @@ def test_a_trained_run_is_listed_as_it_says(cli: Any, small: Path, here: Path) -
         "status": "finished",
         "name": "small",
         "step": 24,
+        "on": "test",
         "accuracy": run.final["accuracy"],
         "loss": run.final["loss"],
         "best": max(x["accuracy"] for x in run.metrics if x["kind"] == "evaluation"),
+        "test": run.scores["test"]["last"]["accuracy"],
         "seed": 3,
         "spec": run.about["spec_hash"],
         "commit": run.about["git"]["commit"],
@@ -35,6 +39,27 @@ def test_a_trained_run_is_listed_as_it_says(cli: Any, small: Path, here: Path) -
         "started": run.about["started"],
         "problem": "",
     }
+
+
+def test_scores_of_validation_trials_are_told_from_those_of_test_trials(
+    cli: Any, small: Path, here: Path
+) -> None:
+    assert "on" not in cli("runs").out.split()
+    small.write_text(small.read_text().replace("targets: y\n", f"targets: y\n  {SPLIT}\n"))
+    cut: list[netbuild.Run] = []
+    for stop in (False, True):
+
+        def watch(record: Any, trainer: Any, stop: bool = stop) -> None:
+            trainer.stop = stop and record.step >= 10
+
+        cut.append(netbuild.train(small, watch=watch))
+    ended, unfinished = listed(cli)
+    scores = cut[0].scores
+    assert (ended["on"], ended["test"]) == ("validation", scores["test"]["last"]["accuracy"])
+    assert ended["accuracy"] == scores["validation"]["last"]["accuracy"]
+    assert (unfinished["on"], unfinished["test"]) == ("validation", None)
+    assert {"on", "test"} <= set(cli("runs").out.splitlines()[0].split())
+    assert [each["status"] for each in listed(cli, "--filter", "test>=0")] == ["finished"]
 
 
 def test_runs_are_in_order_of_their_start_the_newest_last(cli: Any, here: Path) -> None:

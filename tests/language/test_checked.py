@@ -57,6 +57,7 @@ def test_the_hash_is_of_meaning_and_of_files(file: Path) -> None:
     spec = load(file)
     file.write_text("# a comment\nseed: 0\n" + TEXT)
     assert load(file).hash == spec.hash
+    assert load(file, set=["training.track=wandb"]).hash == spec.hash
     assert load(file, set=["seed=1"]).hash != spec.hash
     np.save(file.parent / "mask.npy", np.zeros((4, 3), np.uint8))
     assert load(file).hash != spec.hash

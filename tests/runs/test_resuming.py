@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from places import EXAMPLES
-from resuming import assert_same, begun, contents, killed_at, lines, stopped_at
+from resuming import assert_same, begun, contents, killed_at, lines, recurrent, stopped_at
 
 import netbuild
 from netbuild import durable, rundir
@@ -38,56 +38,6 @@ OPTIMIZERS = [
 ]
 
 
-def recurrent(folder: Path, **training: Any) -> netbuild.Spec:
-    """Noise, dropout, plasticity between 0 and 1, learnt alpha, signs, absence, regularizers."""
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(40, 7, 3)).astype(np.float32)
-    np.savez(folder / "trials.npz", x=x, y=(x[..., 0] > 0).astype(np.int64))
-    np.save(folder / "plastic.npy", rng.choice([0.0, 0.3, 1.0], size=(8, 8)))
-    spec: dict[str, Any] = {
-        "netbuild": 1,
-        "name": "cut",
-        "seed": 5,
-        "dt": 20,
-        "task": {"type": "arrays", "file": "trials.npz", "inputs": "x", "targets": "y"},
-        "layers": [
-            {
-                "name": "hidden",
-                "type": "ctrnn",
-                "size": 8,
-                "excitatory": 0.75,
-                "tau": {"value": 100, "learn": True},
-                "noise": {"sigma": 0.2},
-                "recurrent": {
-                    "weight": "normal",
-                    "density": 0.6,
-                    "plasticity_mask": {"file": "plastic.npy", "rows": "pre"},
-                },
-            },
-            {"name": "drop", "type": "dropout", "p": 0.3},
-            {"name": "readout", "type": "linear", "output_dim": 2},
-        ],
-        "regularizers": [
-            {"name": "rates", "type": "FiringRateL2", "layers": "hidden", "Lambda": 1e-3},
-            {"name": "dale", "type": "DaleLawL2", "params": "hidden.recurrent.weight"},
-        ],
-        "training": {
-            "steps": 30,
-            "batch_size": 6,
-            "log_every": 1,
-            "evaluate": {"every": 4},
-            "checkpoint": {"every": 7},
-            "clip_grad_norm": 1.0,
-        }
-        | training,
-    }
-    if training.get("stages"):
-        del spec["training"]["steps"]
-    path = folder / "cut.yaml"
-    path.write_text(json.dumps(spec))
-    return netbuild.load(path)
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: "-".join(map(str, o.values()))[:20])
 def test_every_optimizer_goes_on_with_the_same_bits(
     tmp_path: Path, optimizer: dict[str, Any]
@@ -100,33 +50,6 @@ def test_every_optimizer_goes_on_with_the_same_bits(
         again = netbuild.resume(run)
         assert again.about["status"] == "finished"
         assert_same(whole, again)
-
-
-def test_a_run_goes_on_with_the_kernel_that_it_was_started_with(tmp_path: Path) -> None:
-    spec = recurrent(tmp_path, steps=8)
-    assert netbuild.train(spec, tmp_path / "whole").about["kernels"] == {"hidden": "compiled"}
-    run = begun(spec, tmp_path / "cut", stopped_at(4))
-    edit_info(run, kernels={"hidden": "fused"})
-    used = []
-    netbuild.resume(run, watch=lambda _, trainer: used.append(trainer.network.kernels()))
-    assert used
-    assert all(kernels == {"hidden": "fused"} for kernels in used)
-
-
-@pytest.mark.parametrize("kernels", [{"drop": "fused"}, {"hidden": "reference "}, {"": "fused"}])
-def test_kernels_that_the_network_does_not_have_are_refused(
-    tmp_path: Path, kernels: dict[str, str]
-) -> None:
-    run = begun(recurrent(tmp_path, steps=8), tmp_path / "cut", stopped_at(4))
-    edit_info(run, kernels=kernels)
-    with pytest.raises(NetbuildError, match=r"run\.json") as caught:
-        netbuild.resume(run)
-    assert caught.value.exit_code == Exit.RUN
-
-
-def edit_info(run: Path, **changes: Any) -> None:
-    file = run / "run.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 @pytest.mark.parametrize("cut", [stopped_at, killed_at])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netbuild.drawing import panels
+from netbuild.drawing.look import name_of
+from netbuild.drawing.table import Columns
 from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments import statistics
 from netbuild.experiments.experiment import Experiment
@@ -105,6 +107,25 @@ def few(groups: Sequence[Group]) -> None:
         what = f"{len(groups):,} settings are too many for one figure"
         hint = f"`--by PATH` gathers them; there are colours for {MOST_GROUPS}"
         raise NetbuildError(what, Exit.USAGE, hint)
+
+
+def curve(
+    ax: Axes, group: Group, colour: Any, name: str, values: Mapping[float, Sequence[float]]
+) -> Columns:
+    """Draw the mean of a group with its 95 % interval, of the values at each x.
+
+    Returns a row for each x, which is called `name`: setting, x, n, mean, low, high.
+    """
+    x, columns = np.array(list(values)), list(values.values())
+    mean, low, high = band(ax, x, columns, colour, name_of(group.label, 60), group.label)
+    return {
+        "setting": np.full(len(x), group.label),
+        name: x,
+        "n": np.array([len(column) for column in columns]),
+        "mean": mean,
+        "low": low,
+        "high": high,
+    }
 
 
 def band(

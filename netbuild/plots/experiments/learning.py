@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from netbuild.drawing import panels
-from netbuild.drawing.look import name_of, new_axes, own_look
+from netbuild.drawing.look import new_axes, own_look
 from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.experiment import Experiment
 from netbuild.experiments.rows import evaluations
-from netbuild.plots.experiments.groups import band, few, groups_of
+from netbuild.plots.experiments.groups import curve, few, groups_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,26 +40,15 @@ def learning(source: Experiment, ax: Axes | None = None, *, by: str | None = Non
     for group, colour in zip(groups, panels.PALETTE, strict=False):
         values: dict[int, list[float]] = {}
         for point in group.points:
-            curve = list(evaluations(source.folder.run(point.hash), source.about.metric))
-            if curve:
-                ax.plot(*zip(*curve, strict=True), color=colour, linewidth=0.6, alpha=0.35)
-            for step, value in curve:
+            found = list(evaluations(source.folder.run(point.hash), source.about.metric))
+            if found:
+                ax.plot(*zip(*found, strict=True), color=colour, linewidth=0.6, alpha=0.35)
+            for step, value in found:
                 values.setdefault(step, []).append(value)
         if not values:
             continue
-        steps = np.array(sorted(values))[:: -(-len(values) // MOST_STEPS)]
-        columns = [values[int(step)] for step in steps]
-        mean, low, high = band(ax, steps, columns, colour, name_of(group.label, 60), group.label)
-        parts.append(
-            {
-                "setting": np.full(len(steps), group.label),
-                "step": steps,
-                "n": np.array([len(column) for column in columns]),
-                "mean": mean,
-                "low": low,
-                "high": high,
-            }
-        )
+        steps = sorted(values)[:: -(-len(values) // MOST_STEPS)]
+        parts.append(curve(ax, group, colour, "step", {step: values[step] for step in steps}))
     if not parts:
         what = f"no run of {source.path} has an evaluation of its {source.about.metric} yet"
         raise NetbuildError(what, Exit.USAGE)

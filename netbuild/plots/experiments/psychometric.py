@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from netbuild.drawing import panels
-from netbuild.drawing.look import name_of, new_axes, own_look
+from netbuild.drawing.look import new_axes, own_look
 from netbuild.drawing.table import Columns, Drawing, Table
 from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.experiment import Experiment
-from netbuild.plots.experiments.groups import Group, band, few, groups_of
+from netbuild.plots.experiments.groups import Group, curve, few, groups_of
 from netbuild.plots.figures.psychometric import psychometric as of_run
 from netbuild.results.run import Run
 from netbuild.runs.schema import ENDED
@@ -51,19 +49,7 @@ def psychometric(
         values = _values(source, group, ax, colour, condition, trials)
         if not values:
             continue
-        x = np.array(sorted(values))
-        columns = [values[float(each)] for each in x]
-        mean, low, high = band(ax, x, columns, colour, name_of(group.label, 60), group.label)
-        parts.append(
-            {
-                "setting": np.full(len(x), group.label),
-                "x": x,
-                "n": np.array([len(column) for column in columns]),
-                "mean": mean,
-                "low": low,
-                "high": high,
-            }
-        )
+        parts.append(curve(ax, group, colour, "x", dict(sorted(values.items()))))
     if not parts:
         raise NetbuildError(f"no run of {source.path} has ended yet", Exit.USAGE)
     ax.set(xlabel=condition or "coherence", ylabel="proportion of choices", ylim=(-0.02, 1.02))
