@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz faults reproduce fly slow clean
+.PHONY: demo test check format bench fuzz faults reproduce fly slurm slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -49,6 +49,12 @@ fly: .venv/developer
 	$(BIN)/python examples/fly_scale/generate.py
 	$(BIN)/netbuild inspect examples/fly_scale/fly.yaml --by super_class
 	$(BIN)/netbuild train examples/fly_scale/fly.yaml
+
+# Sweeps on SLURM itself, started for this user on this machine, with time limits that are too short
+# for the runs: some minutes. On Debian: apt-get install slurmctld slurmd slurm-client munge.
+slurm: .venv/developer
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[slurm]'
+	$(BIN)/python -m pytest -m slow -s -rs tests/experiments/test_slurm.py
 
 # All tests that take minutes. Those of published connectomes need files that pip downloads.
 slow: .venv/developer

@@ -33,7 +33,10 @@ def sweep(
     workers: Workers = None,
     on: Annotated[
         str,
-        option("WHERE", "Where the runs are trained: local, ray, or a YAML file with `backend:`."),
+        option(
+            "WHERE",
+            "Where the runs are trained: local, ray, slurm, or a YAML file with `backend:`.",
+        ),
     ] = "local",
     out: Annotated[
         Path, option("DIR", "The folder that experiments are written below.")

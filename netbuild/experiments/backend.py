@@ -19,6 +19,7 @@ from netbuild.wording import near, show
 BACKENDS = {
     "local": ("netbuild.experiments.local", "local"),
     "ray": ("netbuild.experiments.ray", "ray_cluster"),
+    "slurm": ("netbuild.experiments.slurm", "slurm_cluster"),
 }
 
 
