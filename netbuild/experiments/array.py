@@ -10,6 +10,7 @@ submitit, which are pickles. All that netbuild itself reads in it is JSON.
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 import sys
@@ -36,6 +37,8 @@ class JobArray:
         """The new array of jobs, as JSON data, and of their logs; raises OSError."""
         array = cls(folder / secrets.token_hex(8))
         folder.mkdir(exist_ok=True)
+        if folder.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(folder))
         array.path.mkdir(mode=0o700)
         entries = [{"job": job, "log": log} for job, log in jobs]
         _write(array.path / ARRAY, {"argv": sys.argv, "jobs": entries})
@@ -44,7 +47,8 @@ class JobArray:
     @classmethod
     def all_in(cls, folder: Path) -> list[JobArray]:
         """The arrays that a folder has."""
-        return [cls(path.parent) for path in sorted(folder.glob(f"*/{ARRAY}"))]
+        paths = [] if folder.is_symlink() else sorted(folder.glob(f"*/{ARRAY}"))
+        return [cls(path.parent) for path in paths if not path.parent.is_symlink()]
 
     @property
     def name(self) -> str:

@@ -116,12 +116,13 @@ class Slurm:
             raise NetbuildError(what, Exit.IO, "`squeue --me` must answer")
         for array in arrays:
             entries = array.jobs()
-            left = [i for i in range(len(entries)) if (array.name, i) in found]
+            left = [index for name, index in found if name == array.name]
             if not left:
                 _remove(array)
             for index in left:
                 task = ArrayTask(array, index)
-                same = wanted.pop(canonical_json(entries[index]["job"]), None)
+                job = entries[index]["job"] if index < len(entries) else {}
+                same = wanted.pop(canonical_json(job), None)
                 if same is None or task.is_stopped():
                     self._earlier.append(task)
                 else:

@@ -178,6 +178,7 @@ def test_a_task_saves_its_run_and_is_queued_again_until_it_has_ended(tmp_path: P
     assert (about["status"], about["step"], len(about["resumed"])) == ("finished", 24, 1)
 
 
+@needs_commands
 def test_a_task_that_was_stopped_in_the_queue_begins_nothing(tmp_path: Path) -> None:
     experiment_in(tmp_path)
     job, log = jobs_in(tmp_path)[0]
@@ -253,8 +254,8 @@ def test_stopping_cancels_what_waits_and_saves_what_runs(
 
 # SLURM itself
 
-LONG = "set: {training.steps: %d, training.evaluate.every: 500, training.checkpoint.every: 500}\n"
-LIMITS = "backend: slurm\ntimeout_min: 1\nslurm_signal_delay_s: 20\n"
+LONG = "set: {training.steps: %d, training.log_every: 1000, training.evaluate.every: 1000, training.checkpoint.every: 1000}\n"
+LIMITS = "backend: slurm\ntimeout_min: %d\nslurm_signal_delay_s: 20\n"
 
 
 @pytest.fixture(scope="module")
@@ -272,10 +273,10 @@ def cluster() -> Iterator[clusters.Cluster]:
 class Sweeping:
     """A sweep of the experiment in a folder, on SLURM, as a process of its own."""
 
-    def __init__(self, folder: Path, cluster: clusters.Cluster, *options: object) -> None:
-        (folder / "on.yaml").write_text(LIMITS)
+    def __init__(self, folder: Path, cluster: clusters.Cluster, minutes: int, workers: int) -> None:
+        (folder / "on.yaml").write_text(LIMITS % minutes)
         self.process = subprocess.Popen(
-            command("sweep", "try.yaml", "--on", "on.yaml", *options),
+            command("sweep", "try.yaml", "--on", "on.yaml", "--workers", workers),
             cwd=folder,
             env=cluster.environment | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -302,18 +303,18 @@ def test_runs_longer_than_their_time_limits_end_as_they_do_here(
         (tmp_path / name).mkdir()
         paths.append(experiment_in(tmp_path / name, EXPERIMENT + LONG % 6000))
     began = time.monotonic()
-    first = Sweeping(tmp_path / "there", cluster, "--workers", 6)
-    until("six tasks that run", lambda: running(cluster) == 6)
-    until("runs", lambda: len(list(paths[1].glob("runs/*/metrics.jsonl"))) >= 6)
+    first = Sweeping(tmp_path / "there", cluster, 1, 4)
+    until("four tasks that run", lambda: running(cluster) == 4)
+    until("runs", lambda: len(list(paths[1].glob("runs/*/metrics.jsonl"))) >= 4)
     first.process.kill()
     first.end()
-    code, out, err = Sweeping(tmp_path / "there", cluster, "--workers", 6).end()
+    code, out, err = Sweeping(tmp_path / "there", cluster, 1, 4).end()
     seconds = time.monotonic() - began
     assert code == 0, (out, err)
     restarts = cluster.restarts()
     assert len({name.partition("_")[0] for name in restarts}) == 1, restarts
     assert len(restarts) == 12
-    assert sum(restarts.values()) >= 6, restarts
+    assert sum(restarts.values()) >= 4, restarts
     here = netbuild(tmp_path / "here", "sweep", "try.yaml", "--workers", 2, "--quiet")
     assert here.returncode == 0, here.stderr
     assert table_of(paths[1]).equals(table_of(paths[0]))
@@ -331,7 +332,7 @@ def test_ctrl_c_saves_what_runs_and_leaves_the_queue_empty(
     cluster: clusters.Cluster, tmp_path: Path
 ) -> None:
     path = experiment_in(tmp_path, EXPERIMENT + LONG % 500_000)
-    sweep = Sweeping(tmp_path, cluster, "--workers", 2)
+    sweep = Sweeping(tmp_path, cluster, 60, 2)
     until("checkpoints", lambda: len(list(path.glob("runs/*/checkpoints/step-*"))) >= 4)
     sweep.process.send_signal(signal.SIGINT)
     code, out, err = sweep.end()
@@ -351,11 +352,11 @@ def test_a_job_that_is_cancelled_by_hand_is_a_failure(
 ) -> None:
     text = EXPERIMENT.replace("seeds: 3", "seeds: 1").replace("[8, 12]", "[8]") + LONG % 500_000
     path = experiment_in(tmp_path, text)
-    sweep = Sweeping(tmp_path, cluster, "--workers", 2)
+    sweep = Sweeping(tmp_path, cluster, 60, 2)
     until("checkpoints", lambda: len(list(path.glob("runs/*/checkpoints/step-*"))) >= 2)
     cluster.ask("scancel", *cluster.ask("squeue", "--noheader", "--format=%A").split())
     code, out, err = sweep.end()
     assert code == Exit.TERMINATED, (out, err)
-    assert out.count("exit code 143") == 2
-    assert "the job was cancelled" in out
+    assert "2 runs: 2 interrupted" in out
+    assert "the job was cancelled" in err
     shutil.rmtree(path)
