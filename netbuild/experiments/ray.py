@@ -23,9 +23,8 @@ from netbuild.experiments.backend import Event
 from netbuild.experiments.job import Job, Outcome
 from netbuild.experiments.node import News, Node
 from netbuild.experiments.parcel import Parcel, pack, unpack
-from netbuild.files.door import ROOT_MARKERS, project_root
 from netbuild.language.backends import RayOptions
-from netbuild.language.needs import in_real_folder
+from netbuild.language.needs import in_real_folder, markers_of
 from netbuild.rundir import RUN
 from netbuild.runs.git import git_state
 from netbuild.runs.lock import take_lock
@@ -37,7 +36,6 @@ MOST_LOST = (
     3  # times that a run may lose its worker, and workers that may be lost before their start
 )
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")  # of which Ray sets the first
-_MARKER = ROOT_MARKERS[-1]
 
 
 def ray_cluster(options: RayOptions, workers: int | None, threads: int) -> RayCluster:
@@ -161,7 +159,7 @@ class RayCluster:
 
     def __init__(self, ray: Any, actor: Any, slots: int) -> None:
         self.slots = slots
-        self._ray, self._actor = ray, actor
+        self._ray, self.actor = ray, actor
         self._queue: deque[Copy] = deque()
         self._workers: list[Worker] = []
         self._ended: list[Event] = []
@@ -181,7 +179,7 @@ class RayCluster:
         free = sum(worker.copy is None for worker in self._workers)
         while free < len(self._queue) and len(self._workers) < self.slots:
             variables = {name: os.environ.get(name) for name in _VARIABLES}
-            actor = self._actor.remote(sys.argv, variables)
+            actor = self.actor.remote(sys.argv, variables)
             self._workers.append(Worker(actor, actor.ready.remote()))
             free += 1
 
@@ -280,7 +278,8 @@ class RayCluster:
         job = copy.job
         with durable.io_errors(f"cannot read what {job.run} needs"):
             run = copy.packed()
-            files = {path: self._content(path) for path in _needed(job) if path not in worker.given}
+            files = {path: self._content(path) for path in job.files if path not in worker.given}
+            files |= {path: b"" for path in markers_of(job.files) if path not in worker.given}
             root = None if job.data_root is None else _there(os.path.realpath(job.data_root))
             there = replace(
                 job,
@@ -297,10 +296,9 @@ class RayCluster:
         worker.given |= files.keys()
 
     def _content(self, path: str) -> Any:
-        """The bytes of a file in Ray's store; those of a marker of a project are none."""
+        """The bytes of a file, in Ray's store."""
         if path not in self._contents:
-            is_marker = os.path.basename(path) == _MARKER
-            data = b"" if is_marker else durable.read_file(Path(os.path.realpath(path)))
+            data = durable.read_file(Path(os.path.realpath(path)))
             self._contents[path] = self._ray.put(data)
         return self._contents[path]
 
@@ -333,12 +331,6 @@ class RayCluster:
                 self._ray.kill(worker.actor)
         self._workers.clear()
         self._ray.shutdown()
-
-
-def _needed(job: Job) -> list[str]:
-    """The files that a job needs, and the markers that keep projects what they are."""
-    roots = {project_root(Path(path).parent) for path in job.files}
-    return [*job.files, *sorted(str(root / _MARKER) for root in roots)]
 
 
 def _there(path: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from netbuild.files.door import project_root
 from netbuild.language.checked import Spec
 from netbuild.language.start import START
 from netbuild.rundir import CHECKPOINTS, RUN, STATE
+
+MARKER = "pyproject.toml"
 
 
 def files_of(spec: Spec) -> tuple[str, ...]:
@@ -29,6 +32,15 @@ def files_of(spec: Spec) -> tuple[str, ...]:
                 found[place] = None
         found[str(real)] = None
     return tuple(found)
+
+
+def markers_of(files: Iterable[str]) -> list[str]:
+    """The paths of empty files that keep each folder of these files in the project that it is in.
+
+    A copy of a project has no `.git`.
+    """
+    roots = {project_root(Path(path).parent) for path in files}
+    return sorted(str(root / MARKER) for root in roots)
 
 
 def in_real_folder(path: Path) -> Path:

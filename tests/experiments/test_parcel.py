@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from experiments.conftest import netbuild
 
 from netbuild.experiments.parcel import Parcel, Stamps, pack, unpack
 
@@ -89,10 +88,3 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="link"):
         unpack(tmp_path / "copy", Parcel({"inputs/x": b"x"}, ("inputs/", "inputs/x")))
     assert list((tmp_path / "elsewhere").iterdir()) == []
-
-
-def test_a_copied_run_is_resumed_to_the_same_bits(swept: Path, tmp_path: Path) -> None:
-    run = next((swept / "runs").iterdir())
-    unpack(tmp_path / "copy", pack(run, {}))
-    assert netbuild(tmp_path, "inspect", tmp_path / "copy").returncode == 0
-    assert tree(tmp_path / "copy") == tree(run)
