@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz faults reproduce fly slow clean
+.PHONY: demo test check format bench fuzz faults reproduce fly ray slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -49,6 +49,11 @@ fly: .venv/developer
 	$(BIN)/python examples/fly_scale/generate.py
 	$(BIN)/netbuild inspect examples/fly_scale/fly.yaml --by super_class
 	$(BIN)/netbuild train examples/fly_scale/fly.yaml
+
+# Trains 12 runs on a Ray cluster of two machines (processes of this one), of which one is killed.
+ray: .venv/developer
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pytest -m slow -s tests/experiments/test_ray.py
 
 # All tests that take minutes. Those of published connectomes need files that pip downloads.
 slow: .venv/developer

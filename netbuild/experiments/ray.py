@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
+import tempfile
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -31,6 +33,8 @@ from netbuild.runs.lock import take_lock
 from netbuild.wording import show
 
 POLL = 1.0  # seconds that a worker waits for news
+ALONE = "local"  # Ray's word for a new cluster on this machine
+KNOCK = 10.0  # seconds until a cluster is out of reach
 PATIENCE = 30.0  # seconds that the workers have to end
 MOST_LOST = (
     3  # times that a run may lose its worker, and workers that may be lost before their start
@@ -71,25 +75,39 @@ def ray_cluster(options: RayOptions, workers: int | None, threads: int) -> RayCl
 
 
 def _connect(ray: Any, options: RayOptions) -> None:
-    """Connect to the cluster, to which this package is copied; raises NetbuildError (exit 7)."""
-    package = Path(__file__).parent.parent
+    """Connect to the cluster, to which this package is copied; raises NetbuildError (exit 7).
+
+    Without a working directory, an empty one here, Ray would let workers import from the folders of
+    this machine's program wherever a machine has folders of that name.
+    """
     environment = {
-        "py_modules": [str(package)],
+        "py_modules": [str(Path(__file__).parent.parent)],
         "excludes": ["__pycache__"],
         "env_vars": options.env_vars,
     }
+    address = options.address or os.environ.get("RAY_ADDRESS") or ALONE
+    alone = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
-        ray.init(
-            address=options.address,
-            runtime_env=environment,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-        )
+        _knock(address)
+        with tempfile.TemporaryDirectory() as empty:
+            ray.init(
+                address=address,
+                runtime_env=environment | {"working_dir": empty},
+                log_to_driver=False,
+                logging_level="error",
+                **(alone if address == ALONE else {}),
+            )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = show(options.address or os.environ.get("RAY_ADDRESS") or "of this machine")
-        what = f"the Ray cluster {where} cannot be used: {_first_line(error)}"
-        raise NetbuildError(what, Exit.IO) from None
+        what = f"the Ray cluster at {show(address)} cannot be used: {_first_line(error)}"
+        hint = "`ray status` says whether it runs; its Ray and Python are those of this machine"
+        raise NetbuildError(what, Exit.IO, hint) from None
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers at `HOST:PORT`, which Ray would wait for for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
 
 
 def _room(nodes: list[dict[str, Any]], needs: dict[str, float]) -> int:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,14 +23,18 @@ import pytest
 from experiments.conftest import EXPERIMENT, command, experiment_in, netbuild
 from places import ROOT
 
+from netbuild.errors import Exit, NetbuildError
+from netbuild.experiments.ray import ray_cluster
+from netbuild.language.backends import RayOptions
+
 LONG = (
     EXPERIMENT
     + """\
 set:
   layers.hidden.output_dim: 8
-  training.steps: 1200
-  training.evaluate.every: 100
-  training.checkpoint.every: 100
+  training.steps: 400
+  training.evaluate.every: 40
+  training.checkpoint.every: 40
 """
 )
 PATIENCE = 240.0  # seconds
@@ -151,10 +156,10 @@ def test_a_node_is_lost_and_the_tables_are_those_of_one_machine(
     about = json.loads((path / "runs" / lost[0].stem / "run.json").read_text())
     steps = [each["step"] for each in about["resumed"]]
     assert len(steps) == 1
-    assert 0 < steps[0] < 1200
+    assert 0 < steps[0] < 400
     print(
         f"\n12 runs in {ended - began:.1f} s; a node was killed after {killed - began:.1f} s,"
-        f" its run continued elsewhere from step {steps[0]} of 1200"
+        f" its run continued elsewhere from step {steps[0]} of 400"
     )
     for name in ("small.yaml", "data.npz", "try.yaml"):
         (tmp_path / f"{name}.away").rename(tmp_path / name)
@@ -191,7 +196,7 @@ def test_ctrl_c_saves_every_run_and_the_same_command_continues(
         steps = [int(each.name[5:]) for each in (path / "runs" / name).glob("checkpoints/step-*")]
         about = json.loads((path / "runs" / name / "run.json").read_text())
         assert about["step"] == max(steps)
-        assert (status == "finished") is (max(steps) == 1200)
+        assert (status == "finished") is (max(steps) == 400)
     again = started(tmp_path, nodes, "--workers", "2")
     out, err = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, err
@@ -222,13 +227,29 @@ def test_failures_are_counted_with_exit_code_and_log(cluster: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_package_is_that_of_the_sweep(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_is_that_of_the_sweep(cluster: Any) -> None:
     import ray
 
-    from netbuild.experiments.ray import ray_cluster
-    from netbuild.language.backends import RayOptions
-
     backend = ray_cluster(RayOptions(backend="ray", address=cluster[0].address), 1, 1)
-    node = backend.actor.remote(["netbuild"], {})
-    assert "_ray_pkg_" in ray.get(node.ready.remote())
-    backend.close()
+    try:
+        node = backend.actor.remote(["netbuild"], {})
+        assert "_ray_pkg_" in ray.get(node.ready.remote())
+    finally:
+        backend.close()
+
+
+@pytest.mark.slow
+def test_a_cluster_without_room_is_told(cluster: Any) -> None:
+    options = RayOptions(backend="ray", address=cluster[0].address, resources={"a100": 1})
+    with pytest.raises(NetbuildError, match="CPU: 1, a100: 1") as caught:
+        ray_cluster(options, None, 1)
+    assert caught.value.exit_code == Exit.RESOURCES
+
+
+def test_a_cluster_that_does_not_answer_is_told() -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(NetbuildError, match=f"Ray cluster at {address} cannot be used") as caught:
+        ray_cluster(RayOptions(backend="ray", address=address), 1, 1)
+    assert caught.value.exit_code == Exit.IO
