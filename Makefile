@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz faults reproduce fly slurm slow clean
+.PHONY: demo test check format bench fuzz faults reproduce fly ray slurm slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -55,6 +55,11 @@ fly: .venv/developer
 slurm: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[slurm]'
 	$(BIN)/python -m pytest -m slow -s -rs tests/experiments/test_slurm.py
+
+# Trains 12 runs on a Ray cluster of two machines (processes of this one), of which one is killed.
+ray: .venv/developer
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pytest -m slow -s tests/experiments/test_ray.py
 
 # All tests that take minutes. Those of published connectomes need files that pip downloads.
 slow: .venv/developer

@@ -134,6 +134,7 @@ class Sweep:
             unset=experiment.unset,
             data_root=None if experiment.data_root is None else str(experiment.data_root),
             runs=str((self.folder.path / folders.RUNS).absolute()),
+            files=point.files,
             until=until if point.steps is None or until is None or until < point.steps else None,
         )
 

@@ -32,8 +32,8 @@ class RayOptions(Model):
     )
     address: Annotated[str, Field(min_length=1, max_length=1024)] | None = key(
         None,
-        "the address of the cluster; when left out that of `RAY_ADDRESS`, else a cluster that this"
-        " machine belongs to, else a new one of this machine alone",
+        "the address of the cluster, or `auto` for that which this machine belongs to; when left"
+        " out that of `RAY_ADDRESS`, else a new cluster on this machine alone",
         "10.0.0.1:6379",
     )
     num_cpus: Positive | None = key(

@@ -254,7 +254,15 @@ def test_stopping_cancels_what_waits_and_saves_what_runs(
 
 # SLURM itself
 
-LONG = "set: {training.steps: %d, training.log_every: 1000, training.evaluate.every: 1000, training.checkpoint.every: 1000}\n"
+# A run that is asked to stop before its first step is trained up to the first line of its log, so
+# that each time limit brings it further, however busy the machine is.
+LONG = """\
+set:
+  training.steps: %d
+  training.log_every: 1000
+  training.evaluate.every: 1000
+  training.checkpoint.every: 1000
+"""
 LIMITS = "backend: slurm\ntimeout_min: %d\nslurm_signal_delay_s: 20\n"
 
 
