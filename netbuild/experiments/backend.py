@@ -37,6 +37,7 @@ class Backend(Protocol):
     """Carries out jobs, `slots` of them at once."""
 
     slots: int
+    waiting: int  # jobs that were submitted, and that it has not begun yet
 
     def submit(self, job: Job, log: str) -> None:
         """Begin a job, what it says to be appended to a log; at most `slots` are begun at once."""

@@ -68,7 +68,7 @@ class Local:
     """Trains on this machine, `slots` runs at once."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots, self.waiting = slots, 0
         self._events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]] = queue.SimpleQueue()
         self._workers: list[Worker] = []
         self._lost = 0

@@ -176,7 +176,7 @@ class RayCluster:
     """Trains in a Ray cluster, `slots` runs at once where the cluster has room for them."""
 
     def __init__(self, ray: Any, actor: Any, slots: int) -> None:
-        self.slots = slots
+        self.slots, self.waiting = slots, 0
         self._ray, self.actor = ray, actor
         self._queue: deque[Copy] = deque()
         self._workers: list[Worker] = []

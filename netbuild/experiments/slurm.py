@@ -54,6 +54,11 @@ class Submitted:
     has_run: bool = False
     gone: float | None = None  # when it was missed in the queue, in seconds of a monotonic clock
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a node had it when SLURM was asked last."""
+        return self.queued is not None and self.queued.state != "PENDING"
+
 
 def slurm_cluster(options: SlurmOptions, workers: int | None, threads: int) -> Slurm:
     """The back end of a SLURM cluster; raises NetbuildError (exit 10) without it or submitit."""
@@ -64,7 +69,7 @@ class Slurm:
     """Trains on a SLURM cluster, by submitit and its parameters for a name of the jobs."""
 
     def __init__(self, submitit: Any, parameters: Callable[[str], dict[str, Any]]) -> None:
-        self.slots = MOST
+        self.slots, self.waiting = MOST, 0
         self._submitit, self._parameters = submitit, parameters
         self._waiting: list[tuple[Job, str]] = []
         self._tasks: list[Submitted] = []
@@ -76,11 +81,13 @@ class Slurm:
     def submit(self, job: Job, log: str) -> None:
         """Note a job; `events` submits all that were noted as one array."""
         self._waiting.append((job, log))
+        self.waiting += 1
 
     def events(self, seconds: float) -> list[Event]:
         """What has happened since the last call; waits at most so long, unless SLURM is asked."""
         if self._stopping and self._waiting:
             given_up, self._waiting = self._waiting, []
+            self.waiting -= len(given_up)
             return [Event(job, Outcome("interrupted")) for job, _ in given_up]
         if self._waiting and not self._has_looked_back:
             self._take_over()
@@ -165,6 +172,7 @@ class Slurm:
             if event is None or event.outcome is None:
                 left.append(submitted)
         before, self._tasks = self._ours(), left
+        self.waiting = len(self._waiting) + sum(not each.is_running for each in left)
         for array in {task.array for task in before} - {task.array for task in self._ours()}:
             _remove(array)
         if self._stopping:
