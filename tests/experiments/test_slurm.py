@@ -259,9 +259,9 @@ def test_stopping_cancels_what_waits_and_saves_what_runs(
 LONG = """\
 set:
   training.steps: %d
-  training.log_every: 1000
-  training.evaluate.every: 1000
-  training.checkpoint.every: 1000
+  training.log_every: 500
+  training.evaluate.every: 500
+  training.checkpoint.every: 500
 """
 LIMITS = "backend: slurm\ntimeout_min: %d\nslurm_signal_delay_s: 20\n"
 
@@ -309,7 +309,7 @@ def test_runs_longer_than_their_time_limits_end_as_they_do_here(
     paths = []
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-        paths.append(experiment_in(tmp_path / name, EXPERIMENT + LONG % 4000))
+        paths.append(experiment_in(tmp_path / name, EXPERIMENT + LONG % 5000))
     began = time.monotonic()
     first = Sweeping(tmp_path / "there", cluster, 1, 4)
     until("four tasks that run", lambda: running(cluster) == 4)

@@ -130,7 +130,7 @@ def killed_as_a_group(folder: Path, kills: int, rng: random.Random) -> int:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        began, early, wait = time.time(), rng.random() < 0.25, rng.uniform(0, 6)
+        began, early, wait = time.time(), rng.random() < 0.25, rng.uniform(0, 4)
         while process.poll() is None and not (early or _went_on(folder, began)):
             time.sleep(0.01)
         end = time.monotonic() + wait
@@ -150,18 +150,18 @@ def _went_on(folder: Path, since: float) -> bool:
 
 LONG = """
 set:
-  training.steps: 6000
-  training.evaluate.every: 500
-  training.checkpoint.every: 100
+  training.steps: 2000
+  training.evaluate.every: 250
+  training.checkpoint.every: 50
 """
 LONG_HALVING = """\
 netbuild: 1
 experiment: try
 spec: small.yaml
 seeds: 2
-set: {training.steps: 4000, training.evaluate.every: 500, training.checkpoint.every: 100}
+set: {training.steps: 2000, training.evaluate.every: 250, training.checkpoint.every: 50}
 parameters: {training.optimizer.lr: [1e-6, 1e-2, 1e-7, 2e-2, 1e-8, 1e-9]}
-stop_early: {type: successive_halving, min_steps: 1000, keep: 0.5}
+stop_early: {type: successive_halving, min_steps: 500, keep: 0.5}
 """
 
 
@@ -169,7 +169,7 @@ stop_early: {type: successive_halving, min_steps: 1000, keep: 0.5}
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
 @pytest.mark.parametrize(
     ("text", "kills"),
-    [(EXPERIMENT + LONG, 20), (LONG_HALVING, 12)],
+    [(EXPERIMENT + LONG, 20), (LONG_HALVING, 8)],
     ids=["grid", "halving"],
 )
 def test_kills_of_all_its_processes_change_no_bit(text: str, kills: int, tmp_path: Path) -> None:
