@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz faults reproduce fly trackers slow clean
+.PHONY: demo test check format bench fuzz faults reproduce fly ray slurm trackers slow clean
 
 demo: .venv/installed
 	$(BIN)/netbuild train examples/digits_dale.yaml
@@ -54,6 +54,17 @@ fly: .venv/developer
 trackers: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[tensorboard,wandb,mlflow,trackio]'
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/tracking
+
+# Sweeps on SLURM itself, started for this user on this machine, with time limits that are too short
+# for the runs: some minutes. On Debian: apt-get install slurmctld slurmd slurm-client munge.
+slurm: .venv/developer
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[slurm]'
+	$(BIN)/python -m pytest -m slow -s -rs tests/experiments/test_slurm.py
+
+# Trains 12 runs on a Ray cluster of two machines (processes of this one), of which one is killed.
+ray: .venv/developer
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pytest -m slow -s tests/experiments/test_ray.py
 
 # All tests that take minutes. Those of published connectomes need files that pip downloads.
 slow: .venv/developer

@@ -485,6 +485,8 @@ def _sweep_parts(status: Any, *, live: bool) -> Iterable[str]:
     yield f"{status.done:,}/{status.total:,} runs"
     if live and status.running:
         yield f"{status.running:,} running"
+    if live and status.waiting:
+        yield f"{status.waiting:,} waiting"
     for name in ("diverged", "failed"):
         if count := getattr(status, name):
             yield f"{count:,} {name}"

@@ -2,6 +2,9 @@
 # Trains a spec on a SLURM cluster, through time limits and pre-emption:
 #
 #     sbatch examples/slurm/train.sh my-spec.yaml
+#     sbatch --array=0-4%2 examples/slurm/train.sh my-spec.yaml     # seeds 0 to 4, two at once
+#
+# `netbuild sweep EXPERIMENT --on slurm` trains whole experiments, and needs no script.
 #
 # SLURM sends SIGUSR1 to the training 90 seconds before the time limit, and SIGTERM when the job is
 # pre-empted. In both cases the training finishes its current step and saves its state, the command
@@ -31,6 +34,14 @@ set -u
 spec=${1:?usage: sbatch train.sh SPEC [OPTION...]}
 shift
 
+# A task of a job array is called by the array and its number in it: `scontrol requeue` with
+# SLURM_JOB_ID would queue the whole array again in one of its tasks. Each task has a seed of its own.
+job=$SLURM_JOB_ID
+if [[ -n ${SLURM_ARRAY_JOB_ID:-} ]]; then
+    job=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
+    set -- --set "seed=$SLURM_ARRAY_TASK_ID" "$@"
+fi
+
 # If this shell ended at the SIGTERM of a pre-emption, the training would be killed with it.
 # The training handles both signals even though it inherits this setting.
 trap '' TERM USR1
@@ -42,11 +53,11 @@ code=$?
 
 case $code in
     138 | 143) # saved, by SIGUSR1 or SIGTERM: 128 + 10, 128 + 15
-        state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format='%T %r')
+        state=$(squeue --noheader --jobs="$job" --format='%T %r')
         if [[ $state == COMPLETING* && $state != *TimeLimit ]]; then
             # The job was cancelled, or SLURM itself has queued it again.
             echo "SLURM ends this job or has queued it again"
-        elif scontrol requeue "$SLURM_JOB_ID"; then
+        elif scontrol requeue "$job"; then
             echo "queued again"
         else
             echo "SLURM does not queue this job again; submit it again to resume the run"

@@ -15,7 +15,6 @@ from netbuild.cli.options import Format, argument, flag, load_points, option
 from netbuild.cli.signals import Signals
 from netbuild.cli.standard import say, say_json, tell
 from netbuild.errors import Exit
-from netbuild.system import cores
 from netbuild.tracking.trackers import refuse_missing
 
 if TYPE_CHECKING:
@@ -33,7 +32,13 @@ Workers = Annotated[
 def sweep(
     experiment: Annotated[str, argument("EXPERIMENT", "The experiment, a YAML file.")],
     workers: Workers = None,
-    on: Annotated[str, option("WHERE", "Where the runs are trained: local.")] = "local",
+    on: Annotated[
+        str,
+        option(
+            "WHERE",
+            "Where the runs are trained: local, ray, slurm, or a YAML file with `backend:`.",
+        ),
+    ] = "local",
     out: Annotated[
         Path, option("DIR", "The folder that experiments are written below.")
     ] = EXPERIMENTS,
@@ -80,21 +85,23 @@ def carry_out(
     signal.
     """
     _warn(points, "none" if quiet else form)
-    slots = workers or max(cores() // _threads(points), 1)
+    from netbuild.experiments.backend import backend_of, options_of
+    from netbuild.experiments.local import most_at_once
+
+    options, threads = options_of(on), _threads(points)
     if dry_run:
         from netbuild.cli.forecast import print_forecast
 
-        print_forecast(points, slots, form)
+        print_forecast(points, workers or options.workers or most_at_once(threads), form)
         return
     refuse_missing(points.first.model.training.track or ())
-    from netbuild.experiments.backend import backend_of
     from netbuild.experiments.estimator import sweep_of
     from netbuild.experiments.folder import prepare
     from netbuild.experiments.sweep import first_failure
     from netbuild.experiments.table import write_tables
     from netbuild.render import SweepProgress
 
-    backend = backend_of(on, slots)
+    backend = backend_of(options, workers, threads)
     folder = prepare(points, out)
     shown = SweepProgress(points.experiment.name, quiet=quiet or form is not Format.text)
     with folder.locked(), Signals() as signals:

@@ -6,19 +6,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netbuild import durable, process
 from netbuild.errors import Exit, NetbuildError
-from netbuild.language import load
-from netbuild.runs.resuming import resumed
-from netbuild.runs.run import RunFolder
-from netbuild.runs.start import new_trainer, start_run
-from netbuild.runs.writer import RunWriter, recording
 from netbuild.system import cores, machine_cores
-from netbuild.training.loop import Record, Trainer
 
-Watch = Callable[[Record, Trainer], None]
+if TYPE_CHECKING:  # a process that only passes jobs on loads no torch
+    from netbuild.runs.writer import RunWriter
+    from netbuild.training.loop import Record, Trainer
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,9 @@ class Job:
     data_root: str | None
     runs: str  # the folder that its folder is in
     until: int | None = None  # steps after which it pauses
+    files: tuple[str, ...] = ()  # that the spec reads, its own included
+    # The commit of the spec and the patch to its files, where these are copies outside of git.
+    git: tuple[str | None, str | None] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """As JSON data."""
@@ -40,8 +39,9 @@ class Job:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Job:
         """The job that JSON data describes."""
-        lists = {key: tuple(data[key]) for key in ("overrides", "unset")}
-        return cls(**{**data, **lists})
+        lists = {key: tuple(data[key]) for key in ("overrides", "unset", "files")}
+        git = None if data["git"] is None else tuple(data["git"])
+        return cls(**{**data, **lists, "git": git})
 
     @property
     def run(self) -> Path:
@@ -63,12 +63,15 @@ class Outcome:
         return self.exit_code not in (Exit.DONE, Exit.DIVERGED)
 
 
-def carry_out(job: Job, watch: Watch) -> Outcome:
+def carry_out(job: Job, watch: Callable[[Record, Trainer], None]) -> Outcome:
     """Begin or resume a run, and train it until it ends, pauses, or `watch` stops its trainer.
 
     `watch` is called with every record of the training. No exception leaves this function, except
     those that end a process.
     """
+    from netbuild.runs.run import RunFolder
+    from netbuild.runs.writer import recording
+
     try:
         found = _trainer(job)
         if found is None:
@@ -98,6 +101,12 @@ def carry_out(job: Job, watch: Watch) -> Outcome:
 
 def _trainer(job: Job) -> tuple[Trainer, RunWriter] | None:
     """The training of a job where it stands; None where it has ended."""
+    from netbuild.language import load
+    from netbuild.runs.git import GitState
+    from netbuild.runs.resuming import resumed
+    from netbuild.runs.run import RunFolder
+    from netbuild.runs.start import new_trainer, start_run
+
     if (job.run / "run.json").is_file():
         run = RunFolder.open(job.run)
         if run.info.has_ended:
@@ -113,7 +122,8 @@ def _trainer(job: Job) -> tuple[Trainer, RunWriter] | None:
     threads = spec.model.training.threads
     process.prepare(1 if threads == "auto" else min(threads, cores()))
     trainer = new_trainer(spec)
-    return trainer, start_run(spec, Path(job.runs), trainer, name=job.hash)
+    git = None if job.git is None else GitState(*job.git)
+    return trainer, start_run(spec, Path(job.runs), trainer, name=job.hash, git=git)
 
 
 def _warn(message: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.backend import Event
 from netbuild.experiments.job import Job, Outcome
+from netbuild.language.backends import LocalOptions
+from netbuild.system import cores
 
 PATIENCE = 30.0  # seconds that a worker has to end
 MOST_LOST = 3  # workers that may end before their first job has, one after another
@@ -23,6 +25,16 @@ sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
 from netbuild.experiments.worker import main
 main()
 """
+
+
+def local(options: LocalOptions, workers: int | None, threads: int) -> Local:
+    """The back end of this machine; as many workers as cores, unless their number is given."""
+    return Local(workers or most_at_once(threads))
+
+
+def most_at_once(threads: int) -> int:
+    """How many runs of so many threads this machine has cores for; at least 1."""
+    return max(cores() // threads, 1)
 
 
 class Worker:
@@ -56,7 +68,7 @@ class Local:
     """Trains on this machine, `slots` runs at once."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots, self.waiting = slots, 0
         self._events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]] = queue.SimpleQueue()
         self._workers: list[Worker] = []
         self._lost = 0

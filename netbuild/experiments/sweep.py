@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 
 from netbuild.errors import NetbuildError
@@ -26,6 +26,7 @@ class Status:
     total: int  # runs
     done: int = 0  # that need no more training, the failed and diverged ones included
     running: int = 0
+    waiting: int = 0  # that the back end has, and does not train yet
     failed: int = 0
     diverged: int = 0
     trained: float = 0.0  # runs that this sweep has trained, parts of them included
@@ -109,15 +110,19 @@ class Sweep:
                 running[job.hash] = job
             if not running:
                 break
-            self.status.running = len(running)
+            self._count(running)
             for event in self.backend.events(WAIT):
                 if event.outcome is not None:
                     running.pop(event.job.hash, None)
                     self._ended(event.job, event.outcome)
                 elif event.steps:
                     self._parts[event.job.hash] = event.step / event.steps
-            self.status.running = len(running)
+            self._count(running)
             self._tell()
+
+    def _count(self, running: Sized) -> None:
+        self.status.waiting = self.backend.waiting
+        self.status.running = len(running) - self.status.waiting
 
     def _is_left(self, identity: str, until: int | None) -> bool:
         row = self.rows.of(identity)
@@ -134,6 +139,7 @@ class Sweep:
             unset=experiment.unset,
             data_root=None if experiment.data_root is None else str(experiment.data_root),
             runs=str((self.folder.path / folders.RUNS).absolute()),
+            files=point.files,
             until=until if point.steps is None or until is None or until < point.steps else None,
         )
 

@@ -15,18 +15,40 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 EVERY = 0.5  # seconds between two messages about a training
 
 
-class Inbox:
+class Stopper:
+    """Stops the training of a process after its step, once; `stop` says that it was asked to."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.trainer: Any = None
+        self.step = 0  # of the training, at its last record
+
+    def end(self, *_: object) -> None:
+        """Stop the training after its step; also the handler of a signal."""
+        self.stop = True
+        if self.trainer is not None:
+            self.trainer.stop = True
+
+    def take(self, trainer: Any) -> None:
+        """Register the trainer that `end` stops."""
+        self.trainer = trainer
+        if self.stop:
+            trainer.stop = True
+
+
+class Inbox(Stopper):
     """The lines that come, read by a thread of their own; `stop` once the process shall end."""
 
     def __init__(self, descriptor: int) -> None:
+        super().__init__()
         self.jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self.stop = False
-        self.trainer: Any = None
         self._descriptor = descriptor
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -41,16 +63,8 @@ class Inbox:
 
     def end(self, *_: object) -> None:
         """Stop the training after its step, and take no other job."""
-        self.stop = True
-        if self.trainer is not None:
-            self.trainer.stop = True
+        super().end()
         self.jobs.put(None)
-
-    def take(self, trainer: Any) -> None:
-        """Register the trainer that `end` stops."""
-        self.trainer = trainer
-        if self.stop:
-            trainer.stop = True
 
 
 def main() -> None:
@@ -63,7 +77,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, inbox.end)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    _redirect(null)
+    redirect(null, null)
     from netbuild.system import keep_freed_memory
 
     keep_freed_memory()
@@ -71,40 +85,47 @@ def main() -> None:
     while (message := inbox.jobs.get()) is not None and not inbox.stop:
         sys.argv = message["argv"]
         log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        _redirect(log)
-        ended = _work(message["job"], inbox, out)
+        redirect(log, log)
+        ended = train(message["job"], inbox, partial(_tell, out), EVERY)
         if ended["exit_code"]:
             print(f"{ended['status']}, exit code {ended['exit_code']}: {ended['error']}")
         sys.stdout.flush()
         sys.stderr.flush()
-        _redirect(null)
+        redirect(null, null)
         os.close(log)
         _tell(out, {"kind": "ended", **ended})
     os._exit(0)  # no library's clean-up delays the end
 
 
-def _work(data: dict[str, Any], inbox: Inbox, out: Any) -> dict[str, Any]:
+def train(
+    data: dict[str, Any], stopper: Stopper, tell: Callable[[dict[str, Any]], None], every: float
+) -> dict[str, Any]:
+    """Carry out a job, given as JSON data; returns its outcome as JSON data.
+
+    `tell` is called with the step of the training, at most once in `every` seconds.
+    """
     from netbuild.experiments.job import Job, carry_out
 
     told = 0.0
 
     def watch(record: Any, trainer: Any) -> None:
         nonlocal told
-        inbox.take(trainer)
+        stopper.take(trainer)
+        stopper.step = record.step
         now = time.monotonic()
-        if record.kind in ("train", "evaluation") and now - told > EVERY:
+        if record.kind in ("train", "evaluation") and now - told > every:
             told = now
-            _tell(out, {"kind": "step", "step": record.step, "steps": trainer.steps})
+            tell({"kind": "step", "step": record.step, "steps": trainer.steps})
 
     outcome = carry_out(Job.from_data(data), watch)
-    inbox.trainer = None
+    stopper.trainer = None
     return {"status": outcome.status, "exit_code": outcome.exit_code, "error": outcome.error}
 
 
-def _redirect(descriptor: int) -> None:
-    """Let everything that is printed go there."""
-    for number in (1, 2):
-        os.dup2(descriptor, number)
+def redirect(output: int, errors: int) -> None:
+    """Let everything that is printed go to these descriptors."""
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
 
 
 def _tell(out: Any, message: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from netbuild.language import backends
 from netbuild.language.base import Also, Choice, OneOf
 from netbuild.language.experiment import TELLER, ExperimentFile
 from netbuild.language.shorthand import Shorthand, Writer
@@ -52,11 +53,17 @@ class Slot:
 
 ROOT = Slot(model=SpecFile)
 EXPERIMENT = Slot(model=ExperimentFile)
+BACKEND = Slot(choice=OneOf(backends.TELLER).choice(backends.Options))
+VERSION = "netbuild"  # a key that every spec has, and the options of a back end do not
 
 
 def start_of(root: Node) -> Slot:
-    """What a file is, by its first keys: a spec, or an experiment."""
-    return EXPERIMENT if TELLER in root.entries else ROOT
+    """What a file is, by its own key: an experiment, the options of a back end, or else a spec."""
+    if TELLER in root.entries:
+        return EXPERIMENT
+    if backends.TELLER in root.entries and VERSION not in root.entries:
+        return BACKEND
+    return ROOT
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -34,6 +34,7 @@ from netbuild.language.experiment import (
 )
 from netbuild.language.formulas import Number, Path, compute, paths_in
 from netbuild.language.grammar import slot_at
+from netbuild.language.needs import files_of
 from netbuild.language.training import has_accuracy
 from netbuild.streams import rng_of
 from netbuild.wording import show
@@ -57,6 +58,7 @@ class Point:
     overrides: tuple[str, ...]
     hash: str  # of its resolved spec
     steps: int | None  # None where `epochs` or stages say how long
+    files: tuple[str, ...]  # that its spec reads, as `files_of` has them
 
     @property
     def setting(self) -> tuple[Any, ...]:
@@ -290,18 +292,20 @@ class Checker:
         own = [*overrides, *derived]
         points: list[Point] = []
         spec: Spec | None = None
+        files: tuple[str, ...] = ()
         for seed in self.experiment.seeds:
             texts = self._texts(own, seed)
             if spec is None or self._reads_seed:
                 try:
                     spec = self._loaded(texts, own)
+                    files = files_of(spec)
                 except SpecError as error:
                     located = (self._located(each, own) for each in error.problems)
                     self.problems.update(dict.fromkeys(located, 1))
                     return []
             found = _with_seed(spec, seed, texts)
             steps = found.model.training.steps
-            points.append(Point(condition, draw, seed, values, texts, found.hash, steps))
+            points.append(Point(condition, draw, seed, values, texts, found.hash, steps, files))
         return points
 
     @property

@@ -19,7 +19,7 @@ from netbuild.language.plan import NeurogymPlan
 from netbuild.layers import Network
 from netbuild.rundir import RUN_FORMAT
 from netbuild.runs.checkpoint import INITIAL, pack_initial, refuse_bad_weights
-from netbuild.runs.git import git_state
+from netbuild.runs.git import GitState, git_state
 from netbuild.runs.lock import take_lock
 from netbuild.runs.log import METRICS
 from netbuild.runs.provenance import environment, sources
@@ -50,11 +50,18 @@ def new_trainer(spec: Spec, task: Task | None = None, device: str | None = None)
 
 
 def start_run(
-    spec: Spec, out: Path, trainer: Trainer, *, own_task: bool = False, name: str = ""
+    spec: Spec,
+    out: Path,
+    trainer: Trainer,
+    *,
+    own_task: bool = False,
+    name: str = "",
+    git: GitState | None = None,
 ) -> RunWriter:
     """Make `out/<name>/<utc>-<hash>-<random>/`, never an existing folder, and lock it.
 
-    With `name` it is `out/name/`, as the runs of an experiment are called by their identity.
+    With `name` it is `out/name/`, as the runs of an experiment are called by their identity. `git`
+    is the state of the repository where the files of the spec are copies outside of it.
 
     Its `run.json` is written last: a folder without it is not a run. Raises NetbuildError (exit 7)
     where the run cannot be written, or the disk has no room for two checkpoints.
@@ -65,8 +72,8 @@ def start_run(
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     own = f"{stamp}-{spec.hash[:8]}-{secrets.token_hex(2)}"
     path = out / name if name else out / spec.model.name / own
-    files, git = _first_files(spec, network)
-    info = _first_info(spec, path, trainer, files, git)
+    files, commit = _first_files(spec, network, git)
+    info = _first_info(spec, path, trainer, files, commit)
     if own_task:
         info.own_task = True
     with durable.io_errors(f"cannot write the run directory {path}"):
@@ -78,12 +85,15 @@ def start_run(
         return _fill(RunWriter(path, info, lock, parameters), files)
 
 
-def _first_files(spec: Spec, network: Network) -> tuple[dict[str, bytes], Git]:
+def _first_files(
+    spec: Spec, network: Network, git: GitState | None
+) -> tuple[dict[str, bytes], Git]:
     """The files that a run begins with, except `run.json`, and the git commit."""
     read = _inputs(spec)
-    own = {path: text.encode() for path, text in spec.texts.items()}
-    own |= {Path(record.path): data for record, data in read}
-    git = git_state(spec.path.parent if spec.path else Path.cwd(), own)
+    if git is None:
+        own = {path: text.encode() for path, text in spec.texts.items()}
+        own |= {Path(record.path): data for record, data in read}
+        git = git_state(spec.path.parent if spec.path else Path.cwd(), own)
     files = {
         "spec.yaml": spec.text.encode(),
         **{input_name(record): data for record, data in read},

@@ -300,6 +300,20 @@ def test_the_script_for_slurm_queues_again_what_is_to_go_on(
     assert (tmp_path / "queued").exists() is queued
 
 
+def test_the_script_for_slurm_queues_a_task_of_an_array_again_by_its_number(tmp_path: Path) -> None:
+    """The number of the job alone would be that of the whole array."""
+    program = 'echo "$@" > "$HOME/words"; exit 138'
+    environment = stand_ins(tmp_path, program, "RUNNING None")
+    environment |= {"SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "2"}
+    job = subprocess.run(
+        ["bash", SCRIPT, "a.yaml", "--set", "dt=1"], env=environment, timeout=PATIENCE
+    )
+    assert job.returncode == 138
+    assert (tmp_path / "queued").read_text() == "requeue 40_2\n"
+    words = "train a.yaml --resume --quiet --set seed=2 --set dt=1\n"
+    assert (tmp_path / "words").read_text() == words
+
+
 def test_the_script_for_slurm_says_where_a_job_may_not_be_queued_again(tmp_path: Path) -> None:
     environment = stand_ins(tmp_path, "exit 138", "RUNNING None", queues=1)
     job = subprocess.run(

@@ -31,6 +31,7 @@ def command(*arguments: object) -> list[str]:
 
 def netbuild(folder: Path, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """A command in a folder, on this copy of the package."""
+    options = {"timeout": 240} | options
     return subprocess.run(
         command(*arguments),
         cwd=folder,
@@ -38,7 +39,6 @@ def netbuild(folder: Path, *arguments: object, **options: Any) -> subprocess.Com
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
         **options,
     )
 

@@ -13,6 +13,8 @@ from places import EXAMPLES, ROOT
 
 from netbuild.language.design import load_experiment
 from netbuild.language.experiment import ExperimentFile
+from netbuild.language.grammar import BACKEND
+from netbuild.language.options import load_options
 from netbuild.language.points import points_of
 
 PAGE = (ROOT / "docs" / "experiments.md").read_text()
@@ -28,7 +30,7 @@ def lines(text: str) -> list[str]:
 
 
 def test_the_file_is_the_example() -> None:
-    (shown,) = blocks("yaml")
+    shown = blocks("yaml")[0]
     assert lines(shown) == lines((EXAMPLES / "experiments" / "sizes.yaml").read_text())
 
 
@@ -41,6 +43,16 @@ def test_the_examples_are_right(name: str) -> None:
 def test_every_key_is_told() -> None:
     told = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     assert set(ExperimentFile.model_fields) - {"netbuild"} <= told
+
+
+def test_the_options_of_back_ends_are_told_and_right(tmp_path: Path) -> None:
+    for number, shown in enumerate(blocks("yaml")[1:]):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(shown)
+        load_options(path)
+    assert BACKEND.choice is not None
+    for model in BACKEND.choice.models:
+        assert all(f"`{name}`" in PAGE for name in set(model.model_fields) - {"backend"})
 
 
 def test_the_commands_exist() -> None:
