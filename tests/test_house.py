@@ -57,7 +57,7 @@ ALLOWED = {
         *("layers", "durable", "splits", "tasks", "builder", "training", "compare", "tracking"),
     },
     "results": {
-        *("errors", "durable", "wording", "language", "layers", "tasks", "builder"),
+        *("errors", "durable", "splits", "wording", "language", "layers", "tasks", "builder"),
         *("training", "runs"),
     },
     "api": {"language", "tasks", "training", "runs", "results"},
