@@ -52,9 +52,16 @@ class Worker:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._events.put((self, json.loads(line)))
+        with self.process.stdout as lines:
+            for line in lines:
+                self._events.put((self, json.loads(line)))
         self._events.put((self, None))
+
+    def end_input(self) -> None:
+        """Close what the worker reads, which tells it to save its run and to end."""
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a line; a worker that has ended does not read it, and its end is an event."""
@@ -106,6 +113,7 @@ class Local:
 
     def _end_of(self, worker: Worker) -> list[Event]:
         """A worker has ended; the job that it had, unless it was to stop, has failed."""
+        worker.end_input()
         job, code = worker.job, worker.process.wait()
         if worker in self._workers:
             self._workers.remove(worker)
@@ -130,9 +138,7 @@ class Local:
         """End the workers; one that does not end in time is killed."""
         self._stopping = True
         for worker in self._workers:
-            assert worker.process.stdin is not None
-            with suppress(OSError):
-                worker.process.stdin.close()
+            worker.end_input()
         end = time.monotonic() + PATIENCE
         for worker in self._workers:
             try:
