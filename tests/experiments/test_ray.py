@@ -75,7 +75,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder, before = Path.cwd(), os.environ.pop("PYTHONPATH", None)
     os.chdir(tmp_path_factory.mktemp("elsewhere"))
     small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-    small["node_ip_address"] = "127.0.0.1"
     found = Cluster(initialize_head=True, head_node_args=small | {"include_dashboard": False})
     os.chdir(folder)
     if before is not None:
