@@ -56,7 +56,7 @@ trackers: .venv/developer
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/tracking
 
 # Sweeps on SLURM itself, started for this user on this machine, with time limits that are too short
-# for the runs: some minutes. On Debian: apt-get install slurmctld slurmd slurm-client munge.
+# for the runs: 5 to 10 minutes. On Debian: apt-get install slurmctld slurmd slurm-client munge.
 slurm: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[slurm]'
 	$(BIN)/python -m pytest -m slow -s -rs tests/experiments/test_slurm.py

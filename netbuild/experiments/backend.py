@@ -37,7 +37,10 @@ class Backend(Protocol):
     """Carries out jobs, `slots` of them at once."""
 
     slots: int
-    waiting: int  # jobs that were submitted, and that it has not begun yet
+
+    @property
+    def waiting(self) -> int:
+        """How many of the jobs that were submitted have not been begun yet."""
 
     def submit(self, job: Job, log: str) -> None:
         """Begin a job, what it says to be appended to a log; at most `slots` are begun at once."""

@@ -120,6 +120,8 @@ class Local:
         if job is None:
             return []
         worker.job = None
+        if self._stopping and not code:  # it was asked to end before it had begun with the job
+            return [Event(job, Outcome("interrupted"))]
         self._lost += 1
         if self._lost > MOST_LOST and not self._stopping:
             what = f"{self._lost} workers have ended at once, with exit code {code}"

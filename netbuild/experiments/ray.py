@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 from collections import Counter, deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,7 +72,8 @@ def ray_cluster(options: RayOptions, workers: int | None, threads: int) -> RayCl
         resources=options.resources or None,
         scheduling_strategy="SPREAD",
     )
-    return RayCluster(ray, actor, slots)
+    variables = {name: os.environ.get(name) for name in _VARIABLES if name not in options.env_vars}
+    return RayCluster(ray, actor, slots, variables)
 
 
 def _connect(ray: Any, options: RayOptions) -> None:
@@ -97,7 +99,7 @@ def _connect(ray: Any, options: RayOptions) -> None:
                 logging_level="error",
                 **(alone if address == ALONE else {}),
             )
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, ImportError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         what = f"the Ray cluster at {show(address)} cannot be used: {_first_line(error)}"
         hint = "`ray status` says whether it runs; its Ray and Python are those of this machine"
         raise NetbuildError(what, Exit.IO, hint) from None
@@ -175,8 +177,11 @@ class Worker:
 class RayCluster:
     """Trains in a Ray cluster, `slots` runs at once where the cluster has room for them."""
 
-    def __init__(self, ray: Any, actor: Any, slots: int) -> None:
-        self.slots, self.waiting = slots, 0
+    def __init__(
+        self, ray: Any, actor: Any, slots: int, variables: Mapping[str, str | None]
+    ) -> None:
+        """`actor` is the class of workers; `variables` of their environment are set, or unset."""
+        self.slots, self.variables = slots, variables
         self._ray, self.actor = ray, actor
         self._queue: deque[Copy] = deque()
         self._workers: list[Worker] = []
@@ -187,6 +192,11 @@ class RayCluster:
         self._git: dict[tuple[str, ...], tuple[str | None, str | None]] = {}
         self._stopping = False
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs no worker has yet."""
+        return len(self._queue)
+
     def submit(self, job: Job, log: str) -> None:
         """Queue a job for the next worker that has none; one is asked for where there is none."""
         self._queue.append(Copy(job, Path(log)))
@@ -196,8 +206,7 @@ class RayCluster:
         """Ask for workers, as long as more jobs wait than there are workers without one."""
         free = sum(worker.copy is None for worker in self._workers)
         while free < len(self._queue) and len(self._workers) < self.slots:
-            variables = {name: os.environ.get(name) for name in _VARIABLES}
-            actor = self.actor.remote(sys.argv, variables)
+            actor = self.actor.remote(sys.argv, self.variables)
             self._workers.append(Worker(actor, actor.ready.remote()))
             free += 1
 
@@ -206,12 +215,14 @@ class RayCluster:
 
         Raises NetbuildError where no worker can be started, or the copy of a run not be written.
         """
+        self._assign()
         calls = {worker.call: worker for worker in self._workers if worker.call is not None}
-        if calls and not self._ended:
-            self._ray.wait(list(calls), num_returns=1, timeout=seconds)
-        answered, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=0)
-        for call in answered:
-            self._ended += self._answered(calls[call])
+        if calls:
+            patience = 0.0 if self._ended else seconds
+            self._ray.wait(list(calls), num_returns=1, timeout=patience)
+            answered, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=0)
+            for call in answered:
+                self._ended += self._answered(calls[call])
         self._assign()
         found, self._ended = self._ended, []
         return found

@@ -69,7 +69,7 @@ class Slurm:
     """Trains on a SLURM cluster, by submitit and its parameters for a name of the jobs."""
 
     def __init__(self, submitit: Any, parameters: Callable[[str], dict[str, Any]]) -> None:
-        self.slots, self.waiting = MOST, 0
+        self.slots = MOST
         self._submitit, self._parameters = submitit, parameters
         self._waiting: list[tuple[Job, str]] = []
         self._tasks: list[Submitted] = []
@@ -78,16 +78,19 @@ class Slurm:
         self._looked = 0.0
         self._stopping = False
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs are not on a node yet, as far as SLURM has said."""
+        return len(self._waiting) + sum(not each.is_running for each in self._tasks)
+
     def submit(self, job: Job, log: str) -> None:
         """Note a job; `events` submits all that were noted as one array."""
         self._waiting.append((job, log))
-        self.waiting += 1
 
     def events(self, seconds: float) -> list[Event]:
         """What has happened since the last call; waits at most so long, unless SLURM is asked."""
         if self._stopping and self._waiting:
             given_up, self._waiting = self._waiting, []
-            self.waiting -= len(given_up)
             return [Event(job, Outcome("interrupted")) for job, _ in given_up]
         if self._waiting and not self._has_looked_back:
             self._take_over()
@@ -172,7 +175,6 @@ class Slurm:
             if event is None or event.outcome is None:
                 left.append(submitted)
         before, self._tasks = self._ours(), left
-        self.waiting = len(self._waiting) + sum(not each.is_running for each in left)
         for array in {task.array for task in before} - {task.array for task in self._ours()}:
             _remove(array)
         if self._stopping:

@@ -118,6 +118,9 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.ask("scancel", "--user", getuser())
+        end = time.monotonic() + PATIENCE
+        while self.ask("squeue", "--noheader") and time.monotonic() < end:
+            time.sleep(0.2)  # what still ran would be left without a cluster
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             for name in ("slurmd", "slurmctld", "munge"):
