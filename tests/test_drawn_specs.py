@@ -149,7 +149,8 @@ NEVER_DRAWN = {
     *("Neurogym", "EnvironmentSpec", "EvaluationTrials", "TargetLevels", "WholeTrials", "Windows"),
     "StartFrom",  # which needs a run
 }
-NEVER_SAID = {"SpecFile.start_from", "StopWhen.of=worst_task"}  # of several environments
+# A run to start from, several environments, and trackers, which are packages of their own.
+NEVER_SAID = {"SpecFile.start_from", "StopWhen.of=worst_task", "Training.track"}
 
 
 def drawn_words(folder: Path) -> set[str]:

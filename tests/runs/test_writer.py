@@ -41,7 +41,9 @@ def test_a_log_that_the_disk_failed_to_take_is_written_again(
     """Waiting for the same file again would tell nothing: a failure is told once."""
     log = run.path / "metrics.jsonl"
     before, data, asked = log.stat().st_ino, log.read_bytes(), []
-    writer = RunWriter(run.path, run.info, -1, {}, len(data), hashlib.sha256(data))
+    writer = RunWriter(
+        run.path, run.info, -1, {}, logged=len(data), logged_hash=hashlib.sha256(data)
+    )
 
     def fails(descriptor: int) -> None:
         asked.append(os.fstat(descriptor).st_ino)
