@@ -50,13 +50,13 @@ fly: .venv/developer
 	$(BIN)/netbuild inspect examples/fly_scale/fly.yaml --by super_class
 	$(BIN)/netbuild train examples/fly_scale/fly.yaml
 
-# Trains with every tracker, kills the trainings and reads back what the trackers have: 5 minutes.
+# Trains with every tracker, kills the trainings and reads back what the trackers have: several minutes.
 trackers: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[tensorboard,wandb,mlflow,trackio]'
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/tracking
 
 # Sweeps on SLURM itself, started for this user on this machine, with time limits that are too short
-# for the runs: 5 to 10 minutes. On Debian: apt-get install slurmctld slurmd slurm-client munge.
+# for the runs: several minutes. On Debian: apt-get install slurmctld slurmd slurm-client munge.
 slurm: .venv/developer
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[slurm]'
 	$(BIN)/python -m pytest -m slow -s -rs tests/experiments/test_slurm.py

@@ -17,6 +17,7 @@ from typing import Any
 RUN, STATE = "run.json", "state.json"
 NETWORK, OPTIMIZER = "network.safetensors", "optimizer.safetensors"
 CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"  # the log
 LATEST = "latest"  # names the newest run in a folder
 FORMAT = 1  # of `state.json` and of files of weights
 # Of `run.json`. From format 2 on, test trials that a task draws are not those of evaluations.

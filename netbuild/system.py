@@ -48,6 +48,21 @@ ENDING: tuple[signal.Signals, ...] = tuple(
 )
 
 
+def worker_command(module: str) -> list[str]:
+    """The command line of a Python process that runs `main` of a module.
+
+    The process finds modules where this one does. These places come after its own, because the
+    folder of a script may hold a `random.py`.
+    """
+    program = f"""
+import sys
+sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
+from {module} import main
+main()
+"""
+    return [sys.executable, "-P", "-c", program, *(path or os.getcwd() for path in sys.path)]
+
+
 def cores() -> int:
     """How many cores this process may use; at least 1."""
     if hasattr(os, "sched_getaffinity"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def draw(seed: int) -> dict[str, Any]:
 @pytest.fixture
 def without_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are made in this process: a worker would be ended while it imports neurogym."""
-    monkeypatch.setattr("netbuild.environments.worker._PROGRAM", "import sys; sys.stdin.read()")
+    waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    monkeypatch.setattr("netbuild.system.worker_command", lambda module: waits)
 
 
 CHUNKS = [0, 1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]

@@ -31,7 +31,7 @@ ALLOWED = {
     "files": {"errors", "system", "wording"},
     "connectomes": {"errors", "files", "wiring", "wording"},
     "environments": {"errors", "streams", "system"},
-    "tracking": {"errors", "folders", "durable", "system"},
+    "tracking": {"errors", "folders", "durable", "rundir", "system"},
     "language": {
         *("errors", "folders", "durable", "rundir", "splits", "streams", "system", "wiring"),
         *("wording", "yamltree", "files", "connectomes", "environments", "tracking"),

@@ -48,14 +48,6 @@ PIPE = 1 << 20  # bytes of a pipe, where the system allows that many
 SWITCH = 5e-4  # seconds until the thread that writes gets its turn; Python's own are 10 times that
 TABLE = "trials/"  # begins the names of the arrays that are columns of the table of trials
 
-# This process's paths come after the worker's own: a script's folder may hold a `random.py`.
-_PROGRAM = """
-import sys
-sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
-from netbuild.environments.worker import main
-main()
-"""
-
 
 class Worker:
     """A process that makes the batches of a recipe.
@@ -101,9 +93,8 @@ class Worker:
 def _start() -> subprocess.Popen[bytes]:
     # Not a fork, which would take over the state of torch's threads; and in a new session,
     # since a Ctrl-C in the terminal should interrupt only this process.
-    paths = [path or os.getcwd() for path in sys.path]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _PROGRAM, *paths],
+        system.worker_command("netbuild.environments.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

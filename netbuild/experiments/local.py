@@ -15,16 +15,10 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.backend import Event
 from netbuild.experiments.job import Job, Outcome
 from netbuild.language.backends import LocalOptions
-from netbuild.system import cores
+from netbuild.system import cores, worker_command
 
 PATIENCE = 30.0  # seconds that a worker has to end
 MOST_LOST = 3  # workers that may end before their first job has, one after another
-_PROGRAM = """
-import sys
-sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
-from netbuild.experiments.worker import main
-main()
-"""
 
 
 def local(options: LocalOptions, workers: int | None, threads: int) -> Local:
@@ -43,7 +37,7 @@ class Worker:
     def __init__(self, events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]]) -> None:
         self.job: Job | None = None
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, *filter(None, sys.path)],
+            worker_command("netbuild.experiments.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

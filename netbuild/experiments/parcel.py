@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netbuild import durable
-from netbuild.rundir import CHECKPOINTS, RUN
+from netbuild.rundir import CHECKPOINTS, METRICS, RUN
 
-METRICS = "metrics.jsonl"
 Stamps = dict[str, tuple[int, int]]  # the size and the time of each file that was packed
 
 

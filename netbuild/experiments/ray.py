@@ -37,9 +37,7 @@ POLL = 1.0  # seconds that a worker waits for news
 ALONE = "local"  # Ray's word for a new cluster on this machine
 KNOCK = 10.0  # seconds until a cluster is out of reach
 PATIENCE = 30.0  # seconds that the workers have to end
-MOST_LOST = (
-    3  # times that a run may lose its worker, and workers that may be lost before their start
-)
+MOST_LOST = 3  # times that a run may lose its worker, and workers in a row that never start
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")  # of which Ray sets the first
 
 

@@ -19,8 +19,8 @@ from netbuild import durable
 from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.folder import INDEX, ExperimentFolder, score_name
 from netbuild.listing import entry
-from netbuild.rundir import LARGEST_JSON, RUN, as_object
-from netbuild.runs.log import METRICS, records
+from netbuild.rundir import LARGEST_JSON, METRICS, RUN, as_object
+from netbuild.runs.log import records
 from netbuild.runs.schema import ENDED
 
 METRIC_NAMES = ("accuracy", "loss")

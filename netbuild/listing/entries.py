@@ -15,6 +15,7 @@ from netbuild.durable import read_file
 from netbuild.folders import ForeignEntryError, TooLargeError, entered
 from netbuild.rundir import (
     CHECKPOINTS,
+    METRICS,
     RUN,
     RUN_FORMATS,
     STATE,
@@ -227,7 +228,7 @@ def _logged(path: Path) -> tuple[int | None, Mapping[str, Any]]:
     """The last step in a run's log, and the last evaluation of those near its end."""
     try:
         with entered(path) as folder:
-            descriptor = folder.open("metrics.jsonl")
+            descriptor = folder.open(METRICS)
         with os.fdopen(descriptor, "rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(size - TAIL, 0))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from netbuild.durable import is_there, read_file, reading
 from netbuild.errors import NetbuildError
 from netbuild.experiments.experiment import Experiment
 from netbuild.experiments.folder import FILE, PointInfo
@@ -38,7 +37,6 @@ from netbuild.results.run import Run
 from netbuild.runs.checkpoint import checkpoints
 from netbuild.runs.schema import RunInfo
 from netbuild.wording import counted
-from netbuild.yamltree.document import MAX_BYTES
 
 MOST_ROWS = 500  # of the table of runs
 MOST_PROOFS = 200  # runs whose weights are checked
@@ -340,11 +338,7 @@ class _Page:
         return "" if self.first is None else self._read(f"runs/{self.first.path.name}/{name}")
 
     def _read(self, name: str) -> str:
-        folder = self.experiment.path
-        if not is_there(folder / name, within=folder):
-            return ""
-        with reading(folder / name):
-            return read_file(folder / name, MAX_BYTES, within=folder).decode("utf-8", "replace")
+        return trained.text_in(self.experiment.path, name)
 
 
 def _value(value: Any) -> Cell:

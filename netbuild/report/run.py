@@ -241,11 +241,7 @@ class _Page:
         return self._read("spec.yaml")
 
     def _read(self, name: str) -> str:
-        path = self.run.path / name
-        if not is_there(path, within=self.run.path):
-            return ""
-        with reading(path):
-            return read_file(path, MAX_BYTES, within=self.run.path).decode("utf-8", "replace")
+        return trained.text_in(self.run.path, name)
 
     @property
     def reproduction(self) -> list[Block]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from netbuild.durable import is_there, read_file, reading
 from netbuild.report.cells import Block, Cell, Code, Line, Note, Row, Table, number, pairs
 from netbuild.runs.schema import RunInfo
+from netbuild.yamltree.document import MAX_BYTES
 
 CHOSEN = {
     "validation": Note(
@@ -86,6 +89,14 @@ def machine_table(info: RunInfo) -> Table:
             ("Resumed", resumed),
         ],
     )
+
+
+def text_in(folder: Path, name: str) -> str:
+    """The text of a file in a folder, "" without it; raises NetbuildError."""
+    if not is_there(folder / name, within=folder):
+        return ""
+    with reading(folder / name):
+        return read_file(folder / name, MAX_BYTES, within=folder).decode("utf-8", "replace")
 
 
 def command(words: Iterable[str]) -> str:

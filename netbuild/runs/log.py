@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 from netbuild.durable import canonical_json, hash_beginning, read_file, reason_of, replace_file
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import TooLargeError, check_file, entered
+from netbuild.rundir import METRICS
 from netbuild.runs.schema import State, without_nan
 
-METRICS = "metrics.jsonl"
 BLOCK = 1 << 20  # bytes that are read at once
 LARGEST_LOG = 1 << 32  # bytes of a log that is read, about 25 million lines
 LONGEST = 1 << 24  # bytes of a line

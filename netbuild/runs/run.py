@@ -18,7 +18,7 @@ from netbuild.folders import ForeignEntryError, TooLargeError, check_file, check
 from netbuild.language import Spec, load
 from netbuild.language.plan import NeurogymPlan
 from netbuild.layers import Check, Network
-from netbuild.rundir import NETWORK, step_of
+from netbuild.rundir import METRICS, NETWORK, step_of
 from netbuild.runs.checkpoint import (
     INITIAL,
     Checkpoint,
@@ -29,7 +29,7 @@ from netbuild.runs.checkpoint import (
     read_weights,
     unpack,
 )
-from netbuild.runs.log import METRICS, NotNowError, records
+from netbuild.runs.log import NotNowError, records
 from netbuild.runs.schema import RunInfo, read_info
 from netbuild.tasks import Task
 from netbuild.training.loop import Stage, stages_of

@@ -14,8 +14,9 @@ from netbuild import rundir
 from netbuild.durable import reading
 from netbuild.errors import NetbuildError
 from netbuild.layers import Network
+from netbuild.rundir import METRICS
 from netbuild.runs.checkpoint import load_network, open_checkpoint
-from netbuild.runs.log import METRICS, records
+from netbuild.runs.log import records
 from netbuild.runs.schema import Score, SetScores, without_nan
 from netbuild.splits import TrialSet
 from netbuild.training.loop import Trainer

@@ -17,11 +17,10 @@ from netbuild.language.context import FileRecord
 from netbuild.language.dump import dump_yaml
 from netbuild.language.plan import NeurogymPlan
 from netbuild.layers import Network
-from netbuild.rundir import RUN_FORMAT
+from netbuild.rundir import METRICS, RUN_FORMAT
 from netbuild.runs.checkpoint import INITIAL, pack_initial, refuse_bad_weights
 from netbuild.runs.git import GitState, git_state
 from netbuild.runs.lock import take_lock
-from netbuild.runs.log import METRICS
 from netbuild.runs.provenance import environment, sources
 from netbuild.runs.schema import Git, Input, RunInfo, now
 from netbuild.runs.writer import FOLDERS, RunWriter, json_bytes

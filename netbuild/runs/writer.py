@@ -17,9 +17,10 @@ from torch import Tensor
 from netbuild import durable
 from netbuild.errors import Exit, NetbuildError
 from netbuild.folders import check_file
+from netbuild.rundir import METRICS
 from netbuild.runs.checkpoint import Snapshot, prune, snapshot, write_checkpoint
 from netbuild.runs.lock import take_lock
-from netbuild.runs.log import METRICS, line_of, read_log
+from netbuild.runs.log import line_of, read_log
 from netbuild.runs.schema import RunInfo, now, read_info, without_nan
 from netbuild.runs.scores import final_scores
 from netbuild.runs.tracked import final_of, following

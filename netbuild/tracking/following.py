@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from netbuild.durable import need_folder
 from netbuild.folders import entered
+from netbuild.system import worker_command
 from netbuild.tracking.trackers import TRACKERS, Subject, install, is_missing
 from netbuild.tracking.worker import FAILED
 
@@ -25,12 +25,6 @@ TAIL = 1 << 13  # bytes of a log that are searched for the reason of a failure
 # it is resumed, and a batch system may take the machine away soon.
 PATIENCE = 60.0
 PATIENCE_INTERRUPTED = 15.0
-_PROGRAM = """
-import sys
-sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
-from netbuild.tracking.worker import main
-main()
-"""
 
 
 def followed_before(run: Path) -> list[str]:
@@ -53,7 +47,7 @@ class Follower:
             log = folder.open(self.log.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, *filter(None, sys.path)],
+                worker_command("netbuild.tracking.worker"),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

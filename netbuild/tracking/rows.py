@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from netbuild.folders import entered
+from netbuild.rundir import METRICS
 from netbuild.tracking.trackers import Row
 
-METRICS = "metrics.jsonl"
 BLOCK = 1 << 20  # bytes that are read at once
 LONGEST = 1 << 24  # bytes of a line
 

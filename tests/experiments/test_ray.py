@@ -28,16 +28,14 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.ray import ray_cluster
 from netbuild.language.backends import RayOptions
 
-LONG = (
-    EXPERIMENT
-    + """\
+STEPS = 6000  # some seconds, so that a machine is lost, or a signal comes, in the middle of a run
+LONG = f"""{EXPERIMENT}\
 set:
   layers.hidden.output_dim: 8
-  training.steps: 400
-  training.evaluate.every: 40
-  training.checkpoint.every: 40
+  training.steps: {STEPS}
+  training.evaluate.every: {STEPS // 10}
+  training.checkpoint.every: {STEPS // 10}
 """
-)
 PATIENCE = 240.0  # seconds
 
 
@@ -172,10 +170,10 @@ def test_a_node_is_lost_and_the_tables_are_those_of_one_machine(
     about = json.loads((path / "runs" / lost[0].stem / "run.json").read_text())
     steps = [each["step"] for each in about["resumed"]]
     assert len(steps) == 1
-    assert 0 < steps[0] < 400
+    assert 0 < steps[0] < STEPS
     print(
         f"\n12 runs in {ended - began:.1f} s; a node was killed after {killed - began:.1f} s,"
-        f" its run continued elsewhere from step {steps[0]} of 400"
+        f" its run continued elsewhere from step {steps[0]:,} of {STEPS:,}"
     )
     for name in ("small.yaml", "data.npz", "try.yaml"):
         (tmp_path / f"{name}.away").rename(tmp_path / name)
@@ -212,7 +210,7 @@ def test_ctrl_c_saves_every_run_and_the_same_command_continues(
         steps = [int(each.name[5:]) for each in (path / "runs" / name).glob("checkpoints/step-*")]
         about = json.loads((path / "runs" / name / "run.json").read_text())
         assert about["step"] == max(steps)
-        assert (status == "finished") is (max(steps) == 400)
+        assert (status == "finished") is (max(steps) == STEPS)
     again = started(tmp_path, nodes, "--workers", "2")
     out, err = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, err

@@ -76,17 +76,23 @@ def test_what_has_ended_is_not_trained_again(copied: Path, cli: Any) -> None:
     assert set(found["seed"]) == {0, 1}
 
 
+def started(folder: Path, **words: Any) -> subprocess.Popen[bytes]:
+    """The sweep of a folder, in a process of its own; `words` are those of `Popen`."""
+    return subprocess.Popen(
+        command("sweep", "try.yaml", "--workers", 2, "--quiet"),
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **words,
+    )
+
+
 def killed(folder: Path, kills: int, rng: random.Random) -> int:
     """Kill the sweep of a folder so often, at random moments; how often it was running."""
     count = 0
     for _ in range(kills):
-        process = subprocess.Popen(
-            command("sweep", "try.yaml", "--workers", 2, "--quiet"),
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = started(folder)
         end = time.monotonic() + rng.uniform(2, 6)
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
@@ -121,14 +127,7 @@ def killed_as_a_group(folder: Path, kills: int, rng: random.Random) -> int:
     """
     count = 0
     for _ in range(kills):
-        process = subprocess.Popen(
-            command("sweep", "try.yaml", "--workers", 2, "--quiet"),
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = started(folder, start_new_session=True)
         began, early, wait = time.time(), rng.random() < 0.25, rng.uniform(0, 4)
         while process.poll() is None and not (early or _went_on(folder, began)):
             time.sleep(0.01)
@@ -332,18 +331,6 @@ def test_a_run_that_fails_ends_the_sweep_with_its_exit_code(here: Path, cli: Any
     folder = ExperimentFolder(path)
     assert Rows(folder).of(point.hash).status == "damaged"
     assert "exit code 5" in folder.log(point.hash).read_text()
-
-
-@pytest.mark.slow
-def test_halving_after_a_kill_makes_the_same_choices(tmp_path: Path) -> None:
-    paths = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        paths.append(experiment_in(tmp_path / name, HALVING))
-    killed(tmp_path / "one", 3, random.Random(5))
-    for name in ("one", "two"):
-        netbuild(tmp_path / name, "sweep", "try.yaml", "--workers", 2, "--quiet")
-    assert table_of(paths[0]).equals(table_of(paths[1]))
 
 
 def test_replicates_without_a_file(here: Path, cli: Any) -> None:

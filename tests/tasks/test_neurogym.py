@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from netbuild import system
 from netbuild.environments import worker
 from netbuild.environments.player import EnvironmentFailed
 from netbuild.environments.recipe import Environment, Levels, Recipe
@@ -168,7 +169,7 @@ sys.stdin.read()
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefetch]:
     """A worker that never gives a batch."""
-    monkeypatch.setattr(worker, "_PROGRAM", SILENT)
+    monkeypatch.setattr(system, "worker_command", lambda module: [sys.executable, "-c", SILENT])
     with Prefetch(task(seed=1)) as found:
         wait(found)
         yield found
