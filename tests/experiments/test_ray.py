@@ -28,7 +28,7 @@ from netbuild.errors import Exit, NetbuildError
 from netbuild.experiments.ray import ray_cluster
 from netbuild.language.backends import RayOptions
 
-STEPS = 6000  # some seconds, so that a machine is lost, or a signal comes, in the middle of a run
+STEPS = 3000  # some seconds, so that a machine is lost, or a signal comes, in the middle of a run
 LONG = f"""{EXPERIMENT}\
 set:
   layers.hidden.output_dim: 8
