@@ -210,10 +210,11 @@ def digests_not_compared() -> None:
 
 @bug("frozen weights are compared with those that were loaded", "cuts.held", 1)
 def loaded_weights_are_the_reference() -> None:
-    def loaded(network: Any, found: Any, initial: Any) -> None:
+    def loaded(network: Any, found: Any, initial: Any) -> list[Any]:
         tensors = found.tensors("network.safetensors")
         _module("runs.checkpoint").load_network(network, tensors, "")
         initial |= {name: p.detach().clone() for name, p in network.named_parameters()}
+        return []
 
     _everywhere("load_verified", loaded)
 
